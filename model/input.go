@@ -1,0 +1,70 @@
+// Package model is the fused pose network: configuration, encoders, fusion
+// head, checkpoints and inference. No caller sees a tensor library.
+package model
+
+// Modality indices, the paper's order. They equal those of package sensors.
+const (
+	R = iota // camera keypoints
+	L        // LiDAR
+	M        // mmWave radar
+	W        // WiFi CSI
+
+	NumModalities = 4
+)
+
+// Mask is a set of modalities: bit i is modality i.
+type Mask uint8
+
+// AllModalities is the full coalition.
+const AllModalities Mask = 1<<NumModalities - 1
+
+// Has reports whether modality m is in the set.
+func (s Mask) Has(m int) bool { return s&(1<<m) != 0 }
+
+// String returns the letters of the set in order, e.g. "RLM", or "-" if empty.
+func (s Mask) String() string {
+	out := ""
+	for m := range NumModalities {
+		if s.Has(m) {
+			out += "RLMW"[m : m+1]
+		}
+	}
+	if out == "" {
+		return "-"
+	}
+	return out
+}
+
+// Shapes of the network's inputs that do not depend on its size.
+const (
+	NumJoints       = 17
+	OutputDim       = NumJoints * 3 // joint-major x, y, z in metres, camera frame
+	FeatureDim      = 256           // width of every encoder's feature
+	CameraWindow    = 81            // keypoint sets seen by the camera encoder
+	CSIAntennas     = 3
+	CSISubcarriers  = 114
+	CSIPackets      = 10
+	CSIValues       = CSIAntennas * CSISubcarriers * CSIPackets
+	RadarPointDim   = 5
+	LiDARPointDim   = 3
+	KeypointsValues = CameraWindow * NumJoints * 2
+)
+
+// Input is one prepared sample for the network, after the preprocessing of
+// this package (see Prep*). Only the modalities in Present are read.
+type Input struct {
+	Present Mask
+	Camera  []float32 // CameraWindow x 17 x 2, oldest first, screen-normalised
+	LiDAR   []float32 // Config.LiDAR.Points x 3, metres, sensor frame
+	Radar   []float32 // Config.Radar.Points x 5
+	CSI     []float32 // 3 x 114 x 10, 0..1
+}
+
+// Window says which frames the camera encoder sees around its target.
+type Window string
+
+// The two windows. Only a causal one can run live.
+const (
+	Centred Window = "centred" // the target is frame 40 of 81
+	Causal  Window = "causal"  // the target is frame 80 of 81, the newest
+)

@@ -1,0 +1,165 @@
+// Package bus carries posefuse messages: their types and subjects, the embedded
+// or external NATS server, and the MQTT bridge.
+package bus
+
+// Schema names, carried in every message's "schema" field. The JSON Schemas
+// are docs/schema/<name>.json.
+const (
+	PoseSchema            = "posefuse.pose.v1"
+	StatusSchema          = "posefuse.status.v1"
+	SensorSchema          = "posefuse.sensor.v1"
+	ExerciseEventSchema   = "posefuse.exercise.event.v1"
+	ExerciseSummarySchema = "posefuse.exercise.summary.v1"
+	ModelEventSchema      = "posefuse.model.event.v1"
+)
+
+// Pose is published once per tick on posefuse.<room>.pose.
+type Pose struct {
+	Schema      string `json:"schema"`
+	Room        string `json:"room"`
+	Seq         uint64 `json:"seq"`          // +1 per tick, from 1
+	CaptureTime string `json:"capture_time"` // RFC 3339 with nanoseconds, UTC
+	CaptureNS   int64  `json:"capture_ns"`   // room clock
+	// Frame is "room" (x right, y forward, z up, origin on the floor) or
+	// "camera" (x right, y down, z forward) when roomFromCamera is not configured.
+	Frame      string          `json:"frame"`
+	JointOrder string          `json:"joint_order"` // always "h36m17"
+	JointsM    *[17][3]float64 `json:"joints_m"`    // metres; null when no modality was present
+	// SpreadMM is the standard deviation, per joint, of the poses that the
+	// coalitions with one modality left out give: the daemon's confidence.
+	// Null with fewer than two modalities.
+	SpreadMM   *[17]float64            `json:"spread_mm"`
+	Coalition  string                  `json:"coalition"`  // letters present of "RLMW", "-" if none
+	Modalities map[string]PoseModality `json:"modalities"` // keys "R", "L", "M", "W"
+	Model      PoseModel               `json:"model"`
+	LatencyMS  PoseLatency             `json:"latency_ms"`
+}
+
+// PoseModality tells how one modality took part in a pose.
+type PoseModality struct {
+	State    string   `json:"state"`    // "fused", "late", "gap", "stale", "off"
+	Presence bool     `json:"presence"` // took part in this pose
+	AgeMS    *float64 `json:"age_ms"`   // publication minus capture; null if absent
+	SkewMS   *float64 `json:"skew_ms"`  // capture minus tick; null if absent
+}
+
+// PoseModel names the model that made a pose.
+type PoseModel struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"` // of the weights file
+}
+
+// PoseLatency splits the time from the tick to the message.
+type PoseLatency struct {
+	Align float64 `json:"align"` // tick to aligned set
+	Infer float64 `json:"infer"` // network
+	Total float64 `json:"total"` // last sensor byte of the tick to publication
+}
+
+// Status is published at 1 Hz and on change on posefuse.<room>.status,
+// retained on MQTT.
+type Status struct {
+	Schema string       `json:"schema"`
+	Room   string       `json:"room"`
+	State  string       `json:"state"` // "online", "stopped", "offline" (last will)
+	Time   string       `json:"time"`  // RFC 3339
+	Parts  []PartHealth `json:"parts"`
+	Model  *PoseModel   `json:"model,omitempty"`
+	Poses  uint64       `json:"poses"`    // published since start
+	FPS    float64      `json:"fps"`      // over the last 5 s
+	Uptime float64      `json:"uptime_s"` //
+}
+
+// PartHealth is the health of one part of the daemon.
+type PartHealth struct {
+	Part     string `json:"part"`     // e.g. "sensor.radar", "model", "bus"
+	Code     string `json:"code"`     // stable, e.g. "ok", "stale", "port_in_use"
+	Text     string `json:"text"`     // a sentence for people, with what to do
+	Severity string `json:"severity"` // "ok", "warning", "error"
+}
+
+// Sensor is published at 1 Hz per sensor on posefuse.<room>.sensor.<name>.
+type Sensor struct {
+	Schema          string            `json:"schema"`
+	Room            string            `json:"room"`
+	Name            string            `json:"name"`
+	Modality        string            `json:"modality"` // R, L, M or W
+	State           string            `json:"state"`    // "starting", "live", "stale", "down", "off"
+	RateHz          float64           `json:"rate_hz"`
+	AgeMS           *float64          `json:"age_ms"`
+	SkewMS          *float64          `json:"skew_ms"`
+	OffsetMS        *float64          `json:"clock_offset_ms"` // room minus device clock
+	DriftPPM        *float64          `json:"clock_drift_ppm"`
+	Counters        map[string]uint64 `json:"counters"` // by outcome; in = sum of the others
+	LastError       string            `json:"last_error,omitempty"`
+	Restarts        uint64            `json:"restarts"`
+	Discontinuities uint64            `json:"clock_discontinuities"`
+}
+
+// Points carries the newest point clouds for viewers on
+// posefuse.<room>.points, at most at the tick rate, in the frame of the pose.
+type Points struct {
+	Room      string       `json:"room"`
+	CaptureNS int64        `json:"capture_ns"`
+	Frame     string       `json:"frame"`
+	LiDAR     [][3]float32 `json:"lidar"`
+	Radar     [][4]float32 `json:"radar"` // x, y, z, Doppler m/s
+}
+
+// ExerciseEvent is published per change on posefuse.<room>.exercise.event.
+type ExerciseEvent struct {
+	Schema      string             `json:"schema"`
+	Room        string             `json:"room"`
+	Type        string             `json:"type"` // "new", "update", "end"
+	ID          string             `json:"id"`   // stable for the life of a set
+	Time        string             `json:"time"`
+	Exercise    string             `json:"exercise"` // "A12"
+	Name        string             `json:"name"`     // "squat"
+	Side        string             `json:"side,omitempty"`
+	Phase       string             `json:"phase"` // "rest", "out"
+	Repetitions int                `json:"repetitions"`
+	Incomplete  int                `json:"incomplete"`
+	AnglesDeg   map[string]float64 `json:"angles_deg"`
+	Faults      []Fault            `json:"faults"`
+	Coalition   string             `json:"coalition,omitempty"`
+	Model       string             `json:"model,omitempty"`
+}
+
+// Fault is one finding about a repetition.
+type Fault struct {
+	Key      string  `json:"key"`
+	Measured float64 `json:"measured"`
+	Limit    float64 `json:"limit"`
+	Unit     string  `json:"unit"`
+	Verdict  string  `json:"verdict"` // "fault", "borderline"
+}
+
+// ExerciseSummary is published per finished set on
+// posefuse.<room>.exercise.summary.
+type ExerciseSummary struct {
+	Schema      string     `json:"schema"`
+	Room        string     `json:"room"`
+	ID          string     `json:"id"`
+	Exercise    string     `json:"exercise"`
+	Name        string     `json:"name"`
+	Start       string     `json:"start"`
+	End         string     `json:"end"`
+	Repetitions int        `json:"repetitions"`
+	Left        int        `json:"left"`
+	Right       int        `json:"right"`
+	Incomplete  int        `json:"incomplete"`
+	NotJudged   int        `json:"not_judged"`
+	RangeDeg    MedianBest `json:"range_of_motion"`
+	RangeUnit   string     `json:"range_unit"`
+	TempoS      MedianBest `json:"tempo_s"`
+	Regularity  *float64   `json:"regularity"` // standard deviation / mean of repetition durations
+	Symmetry    *float64   `json:"symmetry"`   // weaker side / stronger side, two-sided exercises
+	Faults      []Fault    `json:"faults"`
+}
+
+// MedianBest is the median over repetitions and the best one.
+type MedianBest struct {
+	Median float64 `json:"median"`
+	Best   float64 `json:"best"`
+}
