@@ -1,0 +1,44 @@
+package kernel
+
+import "math"
+
+// Axpy adds alpha*x to y element by element; x and y have equal length.
+func Axpy[T Float](alpha T, x, y []T) {
+	_ = y[:len(x)]
+	done := 0
+	if x32, ok := any(x).([]float32); ok && active.axpy != nil && len(x) >= 8 {
+		done = len(x) &^ 7
+		active.axpy(done, float32(alpha), &x32[0], &any(y).([]float32)[0])
+	}
+	for i := done; i < len(x); i++ {
+		y[i] += alpha * x[i]
+	}
+}
+
+// AdamStep holds the constants of one Adam update (Kingma and Ba 2015) with
+// the weight decay coupled, as PyTorch's Adam does.
+type AdamStep struct {
+	LR, Beta1, Beta2, Eps, WeightDecay float64
+	Step                               int // 1 for the first update
+}
+
+// Apply updates the weights w and the moments m and v from the gradient g, all
+// of one length.
+func (s AdamStep) Apply(w, g, m, v []float32) {
+	bias1 := 1 - math.Pow(s.Beta1, float64(s.Step))
+	bias2 := 1 - math.Pow(s.Beta2, float64(s.Step))
+	c := [8]float32{float32(s.WeightDecay), float32(s.Beta1), float32(1 - s.Beta1), float32(s.Beta2), float32(1 - s.Beta2),
+		float32(s.LR / bias1), float32(1 / math.Sqrt(bias2)), float32(s.Eps)}
+	_, _, _ = g[:len(w)], m[:len(w)], v[:len(w)]
+	done := 0
+	if active.adam != nil && len(w) >= 8 {
+		done = len(w) &^ 7
+		active.adam(done, &w[0], &g[0], &m[0], &v[0], &c)
+	}
+	for i := done; i < len(w); i++ {
+		gi := g[i] + c[0]*w[i]
+		m[i] = c[1]*m[i] + c[2]*gi
+		v[i] = c[3]*v[i] + c[4]*gi*gi
+		w[i] -= c[5] * m[i] / (float32(math.Sqrt(float64(v[i])))*c[6] + c[7])
+	}
+}
