@@ -1,0 +1,67 @@
+# posefuse: targets for people and CI. `make help` lists them.
+#
+# Every target runs as an ordinary user but for the apt-get calls, which use
+# sudo when not root and say what they install.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+GO          ?= go
+BIN         := bin/posefuse
+WEB         := pipeline/web
+WEB_SRC     := $(wildcard $(WEB)/src/* $(WEB)/package*.json $(WEB)/build.mjs)
+FUZZ_TIME   ?= 3s
+LINT        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/null 2>&1 || need+=("$$p"); done; \
+               if (($${\#need[@]})); then echo "installing Debian packages: $${need[*]}"; \
+               s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
+               DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null; fi; }
+
+.PHONY: help run build test lint bench fuzz-short web check-unit clean need-go need-npm need-test
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo "posefuse needs Go 1.26 or newer: https://go.dev/dl"; exit 1; }
+
+need-npm:
+	@command -v npm >/dev/null || { $(APT); apt nodejs npm; }
+
+need-test: need-go
+	@$(APT); apt gcc libc6-dev chromium mosquitto
+
+$(WEB)/dist/index.html: $(WEB_SRC)
+	@$(MAKE) --no-print-directory need-npm
+	@echo "building the web page with npm"
+	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+web: $(WEB)/dist/index.html ## build the page's assets (needs npm only if they are missing or old)
+
+build: need-go web ## build bin/posefuse
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/posefuse
+
+run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web page
+	$(BIN) run
+
+test: need-test web ## all tests: race detector, browser, short fuzzing
+	$(GO) vet ./...
+	$(GO) test -race -timeout 18m ./...
+	$(MAKE) --no-print-directory fuzz-short
+
+fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
+	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -rhoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' $$pkg --exclude-dir='*' | awk '{print $$2}' | sort -u); do \
+	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) $$pkg | tail -n 1; done; done
+
+lint: need-go ## golangci-lint v2; warnings fail
+	$(GO) run $(LINT) run ./...
+
+bench: build ## Go benchmarks, then the daemon's own bench
+	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...
+	$(BIN) bench
+
+check-unit: ## security score of the systemd unit (needs systemd-analyze)
+	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service
+
+clean: ## remove what was built
+	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules

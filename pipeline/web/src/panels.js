@@ -1,0 +1,150 @@
+// The panels beside the stage: numbers, sensors, exercise, plots.
+import uPlot from "uplot";
+
+const PLOT_SECONDS = 60;
+const byId = (id) => document.getElementById(id);
+const fixed = (v, digits, unit) => (v === null || v === undefined ? "–" : `${v.toFixed(digits)}${unit}`);
+const NAMES = { R: "Camera", L: "LiDAR", M: "Radar", W: "WiFi" };
+const DROPPED = ["late", "bad", "duplicate", "incomplete", "unsupported", "dropped", "overflow", "stale"];
+
+// text sets an element's text only when it changes, so that the page is quiet.
+function text(element, value) {
+  if (element.textContent !== value) element.textContent = value;
+}
+
+export class Panels {
+  constructor() {
+    this.times = []; // arrival of recent poses, s
+    this.latencies = [];
+    this.plots = { latency: { el: byId("latencyPlot"), colour: "#38d6b4", x: [], y: [] }, fps: { el: byId("fpsPlot"), colour: "#5aa9ff", x: [], y: [] } };
+    for (const p of Object.values(this.plots)) this.#plot(p);
+    this.rows = new Map();
+    this.modalities = {};
+    this.sensors = {};
+  }
+
+  #plot(p) {
+    const axis = { stroke: "#8fa1b5", grid: { stroke: "#243040", width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 34 };
+    p.chart = new uPlot({
+      width: p.el.clientWidth || 380, height: 110, cursor: { show: false }, legend: { show: false },
+      scales: { x: { time: false, range: [-PLOT_SECONDS, 0] }, y: { range: (_, lo, hi) => [0, Math.max(hi * 1.2, 1)] } },
+      axes: [{ ...axis, size: 22, values: (_, v) => v.map((s) => `${s} s`) }, axis],
+      series: [{}, { stroke: p.colour, width: 1.6, fill: p.colour + "22", points: { show: false } }],
+    }, [[], []], p.el);
+    new ResizeObserver(() => p.chart.setSize({ width: p.el.clientWidth, height: 110 })).observe(p.el);
+  }
+
+  link(state) {
+    this.open = state === "open";
+    this.#pill();
+  }
+
+  #pill() {
+    const pill = byId("link");
+    const age = this.times.length ? performance.now() / 1000 - this.times.at(-1) : Infinity;
+    const live = this.open && age < 0.6;
+    pill.className = "pill" + (live ? " live" : this.open ? "" : " bad");
+    text(pill, live ? "live" : this.open ? "no poses" : "daemon not reachable");
+  }
+
+  pose(m) {
+    const now = performance.now() / 1000;
+    this.times.push(now);
+    this.latencies.push(m.latency_ms.total);
+    if (this.latencies.length > 20) this.latencies.shift();
+    this.modalities = m.modalities;
+    text(byId("room"), m.room);
+    text(byId("coalition"), m.coalition);
+    text(byId("model"), `Model ${m.model.name} ${m.model.version} · ${m.model.sha256.slice(0, 12)}`);
+    this.plots.latency.x.push(now);
+    this.plots.latency.y.push(m.latency_ms.total);
+    const lost = Object.entries(m.modalities).filter(([, v]) => !v.presence && v.state !== "off").map(([k]) => NAMES[k]);
+    text(byId("notice"), lost.length ? `${lost.join(" and ")} lost: pose from the remaining sensors` : "");
+    this.#sensors();
+  }
+
+  sensor(m) {
+    this.sensors[m.modality] = m;
+    this.#sensors();
+  }
+
+  #sensors() {
+    const body = byId("sensors").tBodies[0];
+    for (const key of "RLMW") {
+      const fused = this.modalities[key], sensor = this.sensors[key];
+      if (!fused && !sensor) continue;
+      let row = this.rows.get(key);
+      if (!row) {
+        row = body.insertRow();
+        row.dataset.modality = key;
+        for (let i = 0; i < 6; i++) row.insertCell();
+        row.cells[0].textContent = NAMES[key];
+        row.cells[1].innerHTML = "<span class=state></span>";
+        this.rows.set(key, row);
+      }
+      const off = fused?.state === "off" || sensor?.state === "off";
+      const live = fused ? fused.presence : sensor.state === "live";
+      const state = off ? "off" : live ? "live" : sensor?.state === "starting" ? "starting" : "lost";
+      const badge = row.cells[1].firstChild;
+      text(badge, state);
+      badge.className = `state ${state}`;
+      badge.title = sensor?.last_error ?? "";
+      const drops = Object.entries(sensor?.counters ?? {}).filter(([k]) => DROPPED.some((d) => k.includes(d))).reduce((sum, [, n]) => sum + n, 0);
+      text(row.cells[2], fixed(sensor?.rate_hz, 1, " Hz"));
+      text(row.cells[3], fixed(fused?.age_ms ?? sensor?.age_ms, 0, " ms"));
+      text(row.cells[4], fixed(fused?.skew_ms ?? sensor?.skew_ms, 1, " ms"));
+      text(row.cells[5], String(drops));
+    }
+  }
+
+  status(m) {
+    const list = byId("parts");
+    const wanted = m.parts.map((p) => `${p.severity}|${p.part.replace("sensor.", "")}: ${p.text}`);
+    if (list.dataset.shown === wanted.join("\n")) return;
+    list.dataset.shown = wanted.join("\n");
+    list.replaceChildren(...wanted.map((line) => {
+      const li = document.createElement("li");
+      li.className = line.slice(0, line.indexOf("|"));
+      li.textContent = line.slice(line.indexOf("|") + 1);
+      return li;
+    }));
+  }
+
+  exercise(m) {
+    text(byId("exercise"), `${m.name}${m.side ? `, ${m.side}` : ""}`);
+    text(byId("reps"), String(m.repetitions));
+    text(byId("phase"), m.type === "end" ? "Set finished" : m.phase === "out" ? "Moving" : "At rest");
+    byId("angles").replaceChildren(...Object.entries(m.angles_deg ?? {}).slice(0, 8).flatMap(([name, deg]) => {
+      const dt = document.createElement("dt"), dd = document.createElement("dd");
+      dt.textContent = name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+      dd.textContent = `${deg.toFixed(0)}°`;
+      return [dt, dd];
+    }));
+    byId("faults").replaceChildren(...(m.faults ?? []).map((f) => {
+      const li = document.createElement("li");
+      li.textContent = `${f.key.replaceAll("_", " ")}: ${f.measured.toFixed(0)} ${f.unit} (limit ${f.limit.toFixed(0)})`;
+      return li;
+    }));
+  }
+
+  summary(m) {
+    text(byId("phase"), `Set finished: ${m.repetitions} repetitions, ${m.tempo_s.median.toFixed(1)} s each`);
+  }
+
+  tick() {
+    const now = performance.now() / 1000;
+    while (this.times.length && this.times[0] < now - 5) this.times.shift();
+    const span = this.times.length > 1 ? this.times.at(-1) - this.times[0] : 0;
+    const rate = span > 0 && now - this.times.at(-1) < 0.6 ? (this.times.length - 1) / span : 0;
+    text(byId("fps"), rate.toFixed(1));
+    const sorted = [...this.latencies].sort((a, b) => a - b);
+    text(byId("latency"), sorted.length ? sorted[sorted.length >> 1].toFixed(1) : "–");
+    this.plots.fps.x.push(now);
+    this.plots.fps.y.push(rate);
+    for (const p of Object.values(this.plots)) {
+      while (p.x.length && p.x[0] < now - PLOT_SECONDS) { p.x.shift(); p.y.shift(); }
+      p.chart.setData([p.x.map((t) => t - now), p.y]);
+    }
+    this.#pill();
+  }
+}

@@ -1,0 +1,134 @@
+// The 3D stage: floor, skeleton, LiDAR and radar points, turned with the mouse.
+import * as THREE from "three";
+import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+
+// Bones of the H36M-17 skeleton: [parent, child, side].
+const BONES = [[0, 1, "r"], [1, 2, "r"], [2, 3, "r"], [0, 4, "l"], [4, 5, "l"], [5, 6, "l"], [0, 7, "c"], [7, 8, "c"], [8, 9, "c"], [9, 10, "c"],
+  [8, 11, "l"], [11, 12, "l"], [12, 13, "l"], [8, 14, "r"], [14, 15, "r"], [15, 16, "r"]];
+const COLOURS = { r: 0x6fb7ff, l: 0x38d6b4, c: 0xe6edf5 };
+const CAMERA_HEIGHT_M = 0.9; // only to stand a camera-frame skeleton on the floor of the picture
+const MAX_POINTS = 4096;
+
+// toScene maps a message's metres to three's axes: x right, y up, z towards the viewer.
+function toScene(frame, p) {
+  return frame === "camera" ? [p[0], CAMERA_HEIGHT_M - p[1], -p[2]] : [p[0], p[2], -p[1]];
+}
+
+export class Stage {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.scene = new THREE.Scene();
+    this.camera = new THREE.PerspectiveCamera(42, 1, 0.05, 50);
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.enableDamping = true;
+    this.controls.maxPolarAngle = Math.PI * 0.52;
+    this.scene.add(new THREE.HemisphereLight(0xdfeaff, 0x202830, 2.4));
+    const sun = new THREE.DirectionalLight(0xffffff, 1.8);
+    sun.position.set(2, 5, 3);
+    this.scene.add(sun);
+    const grid = new THREE.GridHelper(8, 16, 0x33465c, 0x1d2836);
+    grid.position.z = -3;
+    this.scene.add(grid);
+
+    this.person = new THREE.Group();
+    this.person.visible = false;
+    this.joints = Array.from({ length: 17 }, (_, j) => {
+      const mesh = new THREE.Mesh(new THREE.SphereGeometry(j === 10 ? 0.05 : 0.032, 20, 14), new THREE.MeshStandardMaterial({ color: 0xffffff, roughness: 0.45 }));
+      this.person.add(mesh);
+      return mesh;
+    });
+    this.halos = this.joints.map((joint) => {
+      const halo = new THREE.Mesh(new THREE.SphereGeometry(1, 16, 12), new THREE.MeshBasicMaterial({ color: 0xf2b84b, transparent: true, opacity: 0.16, depthWrite: false }));
+      this.person.add(halo);
+      return halo;
+    });
+    this.bones = BONES.map(([, , side]) => {
+      const mesh = new THREE.Mesh(new THREE.CylinderGeometry(0.024, 0.024, 1, 14), new THREE.MeshStandardMaterial({ color: COLOURS[side], roughness: 0.4 }));
+      this.person.add(mesh);
+      return mesh;
+    });
+    this.scene.add(this.person);
+    this.clouds = { lidar: this.#cloud(0x5aa9ff, 0.022), radar: this.#cloud(0xffffff, 0.075) };
+    this.spread = true;
+    this.resetView();
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+    this.#resize();
+    this.renderer.setAnimationLoop(() => { this.controls.update(); this.renderer.render(this.scene, this.camera); });
+  }
+
+  #cloud(colour, size) {
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(3 * MAX_POINTS), 3).setUsage(THREE.DynamicDrawUsage));
+    geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(3 * MAX_POINTS).fill(1), 3).setUsage(THREE.DynamicDrawUsage));
+    geometry.setDrawRange(0, 0);
+    const points = new THREE.Points(geometry, new THREE.PointsMaterial({ color: colour, size, vertexColors: true, transparent: true, opacity: 0.85 }));
+    points.frustumCulled = false;
+    this.scene.add(points);
+    return points;
+  }
+
+  #resize() {
+    const { clientWidth: w, clientHeight: h } = this.canvas;
+    if (!w || !h) return;
+    this.renderer.setSize(w, h, false);
+    this.camera.aspect = w / h;
+    this.camera.updateProjectionMatrix();
+  }
+
+  resetView() {
+    this.camera.position.set(1.6, 1.7, 1.0);
+    this.controls.target.set(0, 0.85, -3.0);
+    this.controls.update();
+  }
+
+  show(what, on) {
+    if (what === "spread") this.spread = on;
+    else this.clouds[what].visible = on;
+  }
+
+  pose(m) {
+    this.person.visible = !!m.joints_m;
+    if (!m.joints_m) return;
+    const at = m.joints_m.map((p) => new THREE.Vector3(...toScene(m.frame, p)));
+    const up = new THREE.Vector3(0, 1, 0);
+    at.forEach((p, j) => {
+      this.joints[j].position.copy(p);
+      const mm = this.spread && m.spread_mm ? m.spread_mm[j] : 0;
+      this.halos[j].visible = mm > 0;
+      this.halos[j].position.copy(p);
+      this.halos[j].scale.setScalar(Math.max(0.001, Math.min(mm / 1000, 0.3)));
+    });
+    BONES.forEach(([a, b], i) => {
+      const along = at[b].clone().sub(at[a]);
+      const bone = this.bones[i];
+      bone.position.copy(at[a]).addScaledVector(along, 0.5);
+      bone.scale.set(1, Math.max(along.length(), 1e-3), 1);
+      bone.quaternion.setFromUnitVectors(up, along.normalize());
+    });
+    this.canvas.dataset.wrist = at[13].toArray().map((v) => v.toFixed(4)).join(",");
+    this.canvas.dataset.seq = m.seq;
+  }
+
+  points(m) {
+    this.#fill(this.clouds.lidar, m.frame, m.lidar ?? [], () => [1, 1, 1]);
+    this.#fill(this.clouds.radar, m.frame, m.radar ?? [], (p) => {
+      const v = Math.max(-1, Math.min(1, (p[3] ?? 0) / 0.8)); // towards: orange, away: violet
+      return v < 0 ? [1, 0.62, 0.36] : v > 0 ? [0.75, 0.55, 1] : [1, 0.85, 0.7];
+    });
+    this.canvas.dataset.lidar = (m.lidar ?? []).length;
+    this.canvas.dataset.radar = (m.radar ?? []).length;
+  }
+
+  #fill(cloud, frame, points, colour) {
+    const { position, color } = cloud.geometry.attributes;
+    const n = Math.min(points.length, MAX_POINTS);
+    for (let i = 0; i < n; i++) {
+      position.setXYZ(i, ...toScene(frame, points[i]));
+      color.setXYZ(i, ...colour(points[i]));
+    }
+    cloud.geometry.setDrawRange(0, n);
+    position.needsUpdate = color.needsUpdate = true;
+  }
+}

@@ -1,0 +1,51 @@
+// Package web serves the live page and its feed. The page's assets are built
+// with npm from src/ into dist/ (make web) and embedded.
+package web
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"github.com/nats-io/nats.go"
+)
+
+//go:embed all:dist
+var dist embed.FS
+
+// contentPolicy lets the page load nothing but itself: it works offline and
+// cannot be made to talk to anyone else.
+const contentPolicy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+const notBuilt = `<!doctype html><meta charset="utf-8"><title>posefuse</title>
+<p>This binary was built without the page's assets. Run <code>make web build</code> and start it again.
+The API is at <a href="/api/status">/api/status</a>.</p>`
+
+// Handler serves the page at / and its feed at /ws. nc is a connection to the
+// bus, room the room whose subjects the feed carries.
+func Handler(nc *nats.Conn, room string) http.Handler {
+	assets, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err) // the pattern above guarantees the folder
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", &feed{nc: nc, room: room})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		page, err := fs.ReadFile(assets, "index.html")
+		if err != nil {
+			page = []byte(notBuilt)
+		}
+		_, _ = w.Write(page) // a viewer that left is no error
+	})
+	files := http.FileServerFS(assets)
+	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		files.ServeHTTP(w, r)
+	})
+	return mux
+}
