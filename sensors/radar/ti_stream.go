@@ -1,0 +1,266 @@
+package radar
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// magic is the eight bytes that start every frame. No proper prefix of it is
+// also a suffix, so occurrences cannot overlap.
+var magic = []byte{0x02, 0x01, 0x04, 0x03, 0x06, 0x05, 0x08, 0x07}
+
+// probeFrames is how many frames in a row must agree on a layout.
+const probeFrames = 3
+
+// probeOrder lists the layouts from the most to the least common.
+var probeOrder = []Layout{Layout40, Layout36, Layout48, Layout52}
+
+// headerPrefix is how much of a header must be there to read the declared
+// length of every layout.
+const headerPrefix = 24
+
+// Decoder turns the byte stream of a data port into frames. It resynchronises
+// after any damage, and what it decides depends on the bytes alone, not on how
+// they were split. It is not safe for concurrent use.
+type Decoder struct {
+	layout Layout // LayoutAuto until the probe is done
+	emit   func(*Frame)
+	reject func(Reason)
+
+	buf      []byte
+	inFrame  bool  // buf starts with a magic
+	magicNS  int64 // time of the chunk that completed that magic
+	junk     uint64
+	held     []heldFrame // whole frames waiting for the probe
+	heldSets []layoutSet
+}
+
+type heldFrame struct {
+	raw     []byte
+	magicNS int64
+}
+
+// layoutSet is a set of layouts, bit l for layout l.
+type layoutSet uint8
+
+// NewDecoder returns a decoder for one stream. emit takes each good frame,
+// reject the reason of each bad one; both are called from Feed and Flush and
+// must not be nil.
+func NewDecoder(layout Layout, emit func(*Frame), reject func(Reason)) *Decoder {
+	return &Decoder{layout: layout, emit: emit, reject: reject}
+}
+
+// Layout returns the layout in use, LayoutAuto while probing.
+func (d *Decoder) Layout() Layout { return d.layout }
+
+// JunkBytes returns how many bytes belonged to no frame: those before the
+// first magic and those of rejected frames.
+func (d *Decoder) JunkBytes() uint64 { return d.junk }
+
+// Feed takes the next bytes of the stream, received at nowNS.
+func (d *Decoder) Feed(nowNS int64, p []byte) {
+	// Pieces of one frame's size keep the buffer bounded whatever p is.
+	for len(p) > 0 {
+		n := min(len(p), MaxFrameLen)
+		d.buf = append(d.buf, p[:n]...)
+		p = p[n:]
+		d.process(nowNS, false)
+	}
+}
+
+// Flush says that nothing more came for a while: a complete frame that only
+// waited to see whether its last bytes begin the next magic is accepted.
+func (d *Decoder) Flush(nowNS int64) { d.process(nowNS, true) }
+
+// process consumes d.buf as far as its bytes allow a decision.
+func (d *Decoder) process(nowNS int64, flush bool) {
+	for {
+		if !d.inFrame {
+			i := bytes.Index(d.buf, magic)
+			if i < 0 {
+				keep := magicPrefixLen(d.buf)
+				d.discard(len(d.buf) - keep)
+				return
+			}
+			d.discard(i)
+			d.inFrame, d.magicNS = true, nowNS
+		}
+		if j := d.innerMagic(headerPrefix); j > 0 {
+			d.drop(CutFrame, j)
+			continue
+		}
+		if len(d.buf) < headerPrefix {
+			return
+		}
+		total, ok := d.declaredLen()
+		if !ok {
+			d.drop(BadLength, len(magic))
+			continue
+		}
+		// A magic that begins inside the frame, even one that ends beyond it,
+		// means that bytes are missing or the length lied.
+		if j := d.innerMagic(total + len(magic) - 1); j > 0 {
+			d.drop(CutFrame, j)
+			continue
+		}
+		if len(d.buf) < total {
+			return
+		}
+		if !flush && d.maybeOverlapped(total) {
+			return
+		}
+		d.finish(d.buf[:total])
+		d.cutFront(total)
+		d.inFrame = false
+	}
+}
+
+// innerMagic returns where in d.buf[:end] a second magic begins, 0 if nowhere
+// so far.
+func (d *Decoder) innerMagic(end int) int {
+	from, end := max(d.clean, len(magic)), min(len(d.buf), end)
+	if end < from+len(magic) {
+		return 0
+	}
+	if j := bytes.Index(d.buf[from:end], magic); j >= 0 {
+		return from + j
+	}
+	d.clean = end - len(magic) + 1
+	return 0
+}
+
+// maybeOverlapped reports whether the bytes around the frame's end could still
+// become a magic that begins inside the frame.
+func (d *Decoder) maybeOverlapped(total int) bool {
+	for j := 1; j < len(magic); j++ {
+		tail := d.buf[total-j:]
+		if len(tail) < len(magic) && bytes.HasPrefix(magic, tail) {
+			return true
+		}
+	}
+	return false
+}
+
+// drop rejects the frame at the front and moves on to byte n.
+func (d *Decoder) drop(r Reason, n int) {
+	d.reject(r)
+	d.discard(n)
+	d.inFrame = false
+}
+
+func (d *Decoder) discard(n int) {
+	d.junk += uint64(n)
+	d.cutFront(n)
+}
+
+func (d *Decoder) cutFront(n int) {
+	rest := copy(d.buf, d.buf[n:])
+	d.buf = d.buf[:rest]
+	d.clean = 0
+}
+
+// declaredLen returns the frame's length, and whether it is possible.
+func (d *Decoder) declaredLen() (int, bool) {
+	l := d.layout
+	if l == LayoutAuto {
+		// Platform 0x000A.... tells where the length is.
+		switch {
+		case binary.LittleEndian.Uint16(d.buf[18:]) == 0x000A:
+			l = Layout36
+		case binary.LittleEndian.Uint16(d.buf[14:]) == 0x000A:
+			l = Layout52
+		default:
+			return 0, false
+		}
+	}
+	n := totalLen(l, d.buf)
+	return n, n >= l.HeaderLen() && n <= MaxFrameLen
+}
+
+// finish takes a whole raw frame.
+func (d *Decoder) finish(raw []byte) {
+	if d.layout == LayoutAuto {
+		d.probe(raw)
+		return
+	}
+	f, r := parseFrame(d.layout, raw)
+	if r != "" {
+		d.junk += uint64(len(raw))
+		d.reject(r)
+		return
+	}
+	f.MagicNS = d.magicNS
+	d.emit(f)
+}
+
+// probe holds frames back until three in a row agree on one layout.
+func (d *Decoder) probe(raw []byte) {
+	var set layoutSet
+	reason := BadTLV
+	for _, l := range probeOrder {
+		_, r := parseFrame(l, raw)
+		switch r {
+		case "":
+			set |= 1 << l
+		case UnsupportedLayout, PointCount, BadValue:
+			reason = r // the structure fitted: more telling than a bad length
+		case BadLength, CutFrame, BadChecksum, BadTLV:
+		}
+	}
+	if set == 0 {
+		d.junk += uint64(len(raw))
+		d.reject(reason)
+		return
+	}
+	d.held = append(d.held, heldFrame{raw: bytes.Clone(raw), magicNS: d.magicNS})
+	d.heldSets = append(d.heldSets, set)
+	if len(d.held) >= probeFrames {
+		d.settle()
+	}
+}
+
+// settle ends the probe if the held frames have a layout in common.
+func (d *Decoder) settle() {
+	common := d.heldSets[0]
+	for _, s := range d.heldSets[1:] {
+		common &= s
+	}
+	if common == 0 {
+		// The oldest is the stray one.
+		d.junk += uint64(len(d.held[0].raw))
+		d.reject(UnsupportedLayout)
+		d.held, d.heldSets = d.held[1:], d.heldSets[1:]
+		return
+	}
+	for _, l := range probeOrder {
+		if common&(1<<l) != 0 {
+			d.layout = l
+			break
+		}
+	}
+	held := d.held
+	d.held, d.heldSets = nil, nil
+	for _, h := range held {
+		d.magicNS = h.magicNS
+		d.finish(h.raw)
+	}
+}
+
+// Finish says that the stream has ended: what the probe still holds back is
+// decided from the frames at hand. A frame cut by the end stays undelivered.
+func (d *Decoder) Finish(nowNS int64) {
+	d.Flush(nowNS)
+	for len(d.held) > 0 {
+		d.settle()
+	}
+}
+
+// magicPrefixLen returns how many bytes at the end of b could begin a magic.
+func magicPrefixLen(b []byte) int {
+	for n := min(len(b), len(magic)-1); n > 0; n-- {
+		if bytes.HasPrefix(magic, b[len(b)-n:]) {
+			return n
+		}
+	}
+	return 0
+}

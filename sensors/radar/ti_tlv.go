@@ -1,0 +1,342 @@
+package radar
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// totalLen returns the declared frame length of a raw header prefix of at
+// least 24 bytes.
+func totalLen(l Layout, b []byte) int {
+	off := 12
+	if l == Layout52 {
+		off = 20
+	}
+	v := binary.LittleEndian.Uint32(b[off:])
+	if v > MaxFrameLen {
+		return MaxFrameLen + 1
+	}
+	return int(v)
+}
+
+// checksumOK checks the header of people counting: all u16 words, the
+// checksum included, add up to 0xFFFF with end-around carry.
+func checksumOK(header []byte) bool {
+	var sum uint32
+	for i := 0; i+1 < len(header); i += 2 {
+		sum += uint32(binary.LittleEndian.Uint16(header[i:]))
+	}
+	return sum>>16+sum&0xFFFF == 0xFFFF
+}
+
+// parseFrame decodes a whole raw frame in a given layout; a non-empty reason
+// means rejected. The frame shares no memory with b.
+func parseFrame(l Layout, b []byte) (*Frame, Reason) {
+	le := binary.LittleEndian
+	hdr := l.HeaderLen()
+	if len(b) < hdr || totalLen(l, b) != len(b) {
+		return nil, BadLength
+	}
+	f := &Frame{Layout: l, Version: le.Uint32(b[8:]), Bytes: len(b)}
+	var objects, tlvs int
+	switch l {
+	case Layout36, Layout40:
+		f.Platform = le.Uint32(b[16:])
+		f.FrameNumber = le.Uint32(b[20:])
+		f.CPUCycles, f.HasCycles = le.Uint32(b[24:]), true
+		objects = clampInt(le.Uint32(b[28:]))
+		tlvs = clampInt(le.Uint32(b[32:]))
+		if l == Layout40 {
+			f.Subframe = le.Uint32(b[36:])
+		}
+	case Layout48:
+		f.Platform = le.Uint32(b[16:])
+		f.FrameNumber = le.Uint32(b[20:])
+		f.Subframe = le.Uint32(b[24:])
+		tlvs = int(le.Uint16(b[44:]))
+	case Layout52:
+		f.Platform = le.Uint32(b[12:])
+		f.FrameNumber = le.Uint32(b[24:])
+		f.Subframe = le.Uint32(b[28:])
+		tlvs = int(le.Uint16(b[48:]))
+	case LayoutAuto:
+		return nil, BadLength
+	}
+	if !l.outOfBox() && !checksumOK(b[:hdr]) {
+		return nil, BadChecksum
+	}
+	if tlvs > MaxTLVs {
+		return nil, BadTLV
+	}
+	list := make([]TLV, 0, tlvs)
+	rest := b[hdr:]
+	for range tlvs {
+		if len(rest) < 8 {
+			return nil, BadTLV
+		}
+		typ, n := le.Uint32(rest), clampInt(le.Uint32(rest[4:]))
+		if !l.outOfBox() {
+			n -= 8
+		}
+		if n < 0 || n > len(rest)-8 {
+			return nil, BadTLV
+		}
+		list = append(list, TLV{Type: typ, Payload: rest[8 : 8+n]})
+		rest = rest[8+n:]
+	}
+	// Out-of-box frames are padded to a multiple of 32; more left over than
+	// that means the header was read in the wrong layout.
+	if l.outOfBox() && len(rest) >= 32 || !l.outOfBox() && len(rest) != 0 {
+		return nil, BadTLV
+	}
+	var r Reason
+	if l.outOfBox() {
+		r = f.decodeOutOfBox(list, objects)
+	} else {
+		r = f.decodePeople(list, l == Layout52)
+	}
+	if r != "" {
+		return nil, r
+	}
+	return f, ""
+}
+
+func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
+	le := binary.LittleEndian
+	var side []byte
+	seenPoints, seenSide := false, false
+	for _, t := range list {
+		p := t.Payload
+		switch t.Type {
+		case tlvPoints:
+			if seenPoints {
+				return UnsupportedLayout
+			}
+			seenPoints = true
+			if r := f.decodePoints(p, objects); r != "" {
+				return r
+			}
+		case tlvSideInfo:
+			if len(p)%4 != 0 || seenSide {
+				return UnsupportedLayout
+			}
+			side, seenSide = p, true
+		case tlvStats:
+			if len(p) != 24 {
+				return UnsupportedLayout
+			}
+			f.Stats = &Stats{
+				InterFrameProcessingUS: le.Uint32(p), TransmitUS: le.Uint32(p[4:]),
+				FrameMarginUS: le.Uint32(p[8:]), ChirpMarginUS: le.Uint32(p[12:]),
+				ActiveCPUPercent: le.Uint32(p[16:]), InterFrameCPUPercent: le.Uint32(p[20:]),
+			}
+		case tlvTemperature:
+			if len(p) != 28 {
+				return UnsupportedLayout
+			}
+			t := &Temperature{Report: int32(le.Uint32(p)), TimeMS: le.Uint32(p[4:])}
+			for i := range t.Celsius {
+				t.Celsius[i] = int16(le.Uint16(p[8+2*i:]))
+			}
+			f.Temperature = t
+		default:
+			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
+		}
+	}
+	if len(f.Points) != objects {
+		return PointCount
+	}
+	if seenSide {
+		if len(side) != 4*len(f.Points) {
+			return PointCount
+		}
+		for i := range f.Points {
+			f.Points[i].SNRdB = float32(int16(le.Uint16(side[4*i:]))) / 10
+			f.Points[i].NoiseDB = float32(int16(le.Uint16(side[4*i+2:]))) / 10
+		}
+	}
+	return ""
+}
+
+// decodePoints tells the two forms of TLV 1 apart by length and point count;
+// with one point both are 16 bytes and the SDK version decides.
+func (f *Frame) decodePoints(p []byte, objects int) Reason {
+	le := binary.LittleEndian
+	if len(p) == 0 {
+		return "" // "nobody there"
+	}
+	if objects > MaxFrameLen {
+		return PointCount
+	}
+	isNew, isOld := len(p) == 16*objects, len(p) == 4+12*objects
+	switch {
+	case isNew && isOld:
+		isNew = f.Version>>24 >= 3
+	case !isNew && !isOld:
+		if len(p)%16 != 0 && len(p)%12 != 4 {
+			return UnsupportedLayout
+		}
+		return PointCount
+	}
+	pts := make([]Point, objects)
+	if isNew {
+		for i := range pts {
+			q := p[16*i:]
+			pts[i] = Point{X: f32(q), Y: f32(q[4:]), Z: f32(q[8:]), Doppler: f32(q[12:])}
+			if !finite(pts[i].X, pts[i].Y, pts[i].Z, pts[i].Doppler) {
+				return BadValue
+			}
+		}
+		f.Points = pts
+		return ""
+	}
+	if int(le.Uint16(p)) != objects {
+		return PointCount
+	}
+	q := le.Uint16(p[2:])
+	if q > 15 {
+		return UnsupportedLayout
+	}
+	scale := float32(1) / float32(int(1)<<q)
+	for i := range pts {
+		o := p[4+12*i:]
+		pts[i] = Point{
+			RangeIndex: le.Uint16(o), DopplerIndex: int16(le.Uint16(o[2:])), Peak: le.Uint16(o[4:]),
+			X: float32(int16(le.Uint16(o[6:]))) * scale,
+			Y: float32(int16(le.Uint16(o[8:]))) * scale,
+			Z: float32(int16(le.Uint16(o[10:]))) * scale,
+		}
+	}
+	f.Points = pts
+	return ""
+}
+
+func (f *Frame) decodePeople(list []TLV, planar bool) Reason {
+	for _, t := range list {
+		p := t.Payload
+		var r Reason
+		switch t.Type {
+		case tlvPeoplePoints:
+			if planar {
+				r = f.decodePlanarPoints(p)
+			} else {
+				r = f.decodeSphericalPoints(p)
+			}
+		case tlvPeopleTargets:
+			r = f.decodeTargets(p, planar)
+		case tlvPeopleIndex:
+			f.TargetIndex = append([]uint8(nil), p...)
+		default:
+			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
+		}
+		if r != "" {
+			return r
+		}
+	}
+	return ""
+}
+
+// decodeSphericalPoints reads TLV 6 of 3D People Counting: five units, then 8
+// bytes a point.
+func (f *Frame) decodeSphericalPoints(p []byte) Reason {
+	le := binary.LittleEndian
+	if len(p) < 20 || (len(p)-20)%8 != 0 {
+		return UnsupportedLayout
+	}
+	uEl, uAz, uDop, uRange, uSNR := f32(p), f32(p[4:]), f32(p[8:]), f32(p[12:]), f32(p[16:])
+	for o := p[20:]; len(o) >= 8; o = o[8:] {
+		s := SphericalPoint{
+			ElevationRad: float32(int8(o[0])) * uEl,
+			AzimuthRad:   float32(int8(o[1])) * uAz,
+			DopplerMPS:   float32(int16(le.Uint16(o[2:]))) * uDop,
+			RangeM:       float32(le.Uint16(o[4:])) * uRange,
+			SNR:          float32(le.Uint16(o[6:])) * uSNR,
+		}
+		if r := f.addSpherical(s); r != "" {
+			return r
+		}
+	}
+	return ""
+}
+
+// decodePlanarPoints reads TLV 6 of the 2D demos: four units, then 6 bytes a
+// point, no elevation.
+func (f *Frame) decodePlanarPoints(p []byte) Reason {
+	le := binary.LittleEndian
+	if len(p) < 16 || (len(p)-16)%6 != 0 {
+		return UnsupportedLayout
+	}
+	uAz, uDop, uRange, uSNR := f32(p), f32(p[4:]), f32(p[8:]), f32(p[12:])
+	for o := p[16:]; len(o) >= 6; o = o[6:] {
+		s := SphericalPoint{
+			AzimuthRad: float32(int8(o[0])) * uAz,
+			DopplerMPS: float32(int8(o[1])) * uDop,
+			RangeM:     float32(le.Uint16(o[2:])) * uRange,
+			SNR:        float32(le.Uint16(o[4:])) * uSNR,
+		}
+		if r := f.addSpherical(s); r != "" {
+			return r
+		}
+	}
+	return ""
+}
+
+func (f *Frame) addSpherical(s SphericalPoint) Reason {
+	if !finite(s.RangeM, s.AzimuthRad, s.ElevationRad, s.DopplerMPS, s.SNR) {
+		return BadValue
+	}
+	sinEl, cosEl := math.Sincos(float64(s.ElevationRad))
+	sinAz, cosAz := math.Sincos(float64(s.AzimuthRad))
+	r := float64(s.RangeM)
+	f.Spherical = append(f.Spherical, s)
+	f.Points = append(f.Points, Point{
+		X: float32(r * cosEl * sinAz), Y: float32(r * cosEl * cosAz), Z: float32(r * sinEl),
+		Doppler: s.DopplerMPS, SNRdB: s.SNR,
+	})
+	return ""
+}
+
+func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
+	size, axes, cov := 112, 3, 16
+	if planar {
+		size, axes, cov = 68, 2, 9
+	}
+	if len(p)%size != 0 {
+		return UnsupportedLayout
+	}
+	for ; len(p) >= size; p = p[size:] {
+		t := Target{ID: binary.LittleEndian.Uint32(p), Covariance: make([]float32, cov)}
+		o := p[4:]
+		for _, v := range []*[3]float32{&t.Pos, &t.Vel, &t.Acc} {
+			for i := range axes {
+				v[i], o = f32(o), o[4:]
+			}
+		}
+		for i := range t.Covariance {
+			t.Covariance[i], o = f32(o), o[4:]
+		}
+		t.Gain = f32(o)
+		if !planar {
+			t.Confidence = f32(o[4:])
+		}
+		if !finite(t.Pos[:]...) || !finite(t.Vel[:]...) || !finite(t.Acc[:]...) {
+			return BadValue
+		}
+		f.Targets = append(f.Targets, t)
+	}
+	return ""
+}
+
+func f32(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
+
+func finite(v ...float32) bool {
+	for _, x := range v {
+		if x-x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// clampInt keeps index arithmetic in int whatever the wire says.
+func clampInt(v uint32) int { return int(min(v, 1<<30)) }
