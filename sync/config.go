@@ -24,8 +24,8 @@ type SensorConfig struct {
 	// Period is the sensor's sample period; 0 means measured, from the tick
 	// period on (for CSI: a tenth of the tick period, not measured).
 	Period time.Duration
-	// Jitter is how far samples stray from their period, default 10 ms (CSI
-	// half a packet period: it is the slack at both ends of the window).
+	// Jitter is how far samples stray from their period, default 10 ms (CSI:
+	// 0.4 packet periods; it is the slack at both ends of the window).
 	Jitter time.Duration
 	// Centre moves the instant this sensor is matched to: tick time + Centre.
 	// A CSI window that shall end at the tick has -45 ms. Default 0.
@@ -109,7 +109,7 @@ func (s *SensorConfig) check(tick time.Duration) error {
 			s.Period = tick / CSIWindow
 		}
 		if s.Jitter == 0 {
-			s.Jitter = s.Period / 2
+			s.Jitter = s.Period * 2 / 5 // less than half, or the window would reach its neighbours
 		}
 		if s.MinPackets == 0 {
 			s.MinPackets = 7

@@ -82,11 +82,11 @@ type ClockModel struct {
 	line    float64 // y = line + slope*x: the envelope, y = receive-device-offset0, x = device-base
 	limited bool
 
-	suspects   int
-	suspectMin int64 // smallest receive - device among the suspects
-	suspectMax int64
-	suspectAt  int64 // receive time of the first suspect
-	suspectDev int64
+	suspects    int
+	suspectMin  int64 // smallest receive - device among the suspects
+	suspectMax  int64
+	suspectAt   int64 // receive time of the first suspect
+	suspectBack bool  // the run began with device time going back
 
 	prevDev    int64 // device time of the previous sample
 	stuck      int
@@ -197,13 +197,10 @@ func (m *ClockModel) suspect(dev, recv, residual int64) int64 {
 	// A run of suspects is one only while the device clock itself runs on.
 	if m.suspects == 0 || (raw > m.suspectMax && raw-m.suspectMin > maxDelayNS) || m.suspectMax-raw > maxDelayNS {
 		m.suspects, m.suspectMin, m.suspectMax, m.suspectAt = 0, raw, raw, recv
+		m.suspectBack = dev < m.maxDev
 	}
 	m.suspects++
 	m.suspectMin, m.suspectMax = min(m.suspectMin, raw), max(m.suspectMax, raw)
-	backwards := m.suspects == 1 && dev < m.maxDev || m.suspects > 1 && m.suspectDev < m.maxDev
-	if m.suspects == 1 {
-		m.suspectDev = dev
-	}
 	m.state = ModelSuspect
 	// Residuals that disagree are a queue running empty, not a step.
 	agree := m.suspectMax-m.suspectMin <= threshold
@@ -213,7 +210,7 @@ func (m *ClockModel) suspect(dev, recv, residual int64) int64 {
 		m.learn(dev, recv)
 		return m.place(dev, min(dev+m.offsetAt(dev), recv))
 	}
-	if residual > 0 && residual < maxDelayNS && !backwards {
+	if residual > 0 && residual < maxDelayNS && !m.suspectBack {
 		return m.place(dev, dev+m.offsetAt(dev)) // late but rightly stamped
 	}
 	return m.atReceive(recv)

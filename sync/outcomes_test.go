@@ -1,0 +1,517 @@
+package timesync
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"posefuse/sensors"
+)
+
+// TestReferenceDies: the camera goes and comes back; the next sensor becomes
+// the reference and no tick jumps.
+func TestReferenceDies(t *testing.T) {
+	fakes := frameSet(30*time.Millisecond, 250)
+	fakes[0].alive = func(i int) bool { return i < 60 || i > 160 }
+	fakes[1].phase += 12 * time.Millisecond // the LiDAR runs on another phase
+	ticks, st := drive(t, Config{Sensors: allSensors()[:3]}, fakes[:3], 24*time.Second)
+	if !st.Locked || st.Reference != sensors.RGB {
+		t.Fatalf("reference at the end: %+v", st)
+	}
+	var onLiDAR int
+	for i, g := range ticks {
+		if i > 12 {
+			if d := g.time - ticks[i-1].time; d < 98*ms || d > 102*ms {
+				t.Fatalf("tick %d comes %d ns after the one before", g.seq, d)
+			}
+		}
+		if g.time > 9*second && g.time < 16*second {
+			onLiDAR++
+			if abs(g.skew[sensors.LiDAR]) > ms {
+				t.Errorf("tick %d: LiDAR skew %d ns while it is the reference", g.seq, g.skew[sensors.LiDAR])
+			}
+		}
+		if g.time > 19*second && abs(g.skew[sensors.RGB]) > ms {
+			t.Errorf("tick %d: camera skew %d ns after its return", g.seq, g.skew[sensors.RGB])
+		}
+	}
+	if onLiDAR < 60 {
+		t.Fatalf("%d ticks on the LiDAR", onLiDAR)
+	}
+}
+
+// TestPhaseLockUnderJitter: jitter of the reference does not make frames skip.
+func TestPhaseLockUnderJitter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	jitter := make([]time.Duration, 400)
+	for i := range jitter {
+		jitter[i] = time.Duration(rng.NormFloat64() * 4e6)
+	}
+	fakes := frameSet(43*time.Millisecond, 290)[:2]
+	for k := range fakes {
+		fakes[k].captureOffset = func(i int) time.Duration { return jitter[i+3*k] }
+		fakes[k].delay = fixed(20 * time.Millisecond)
+	}
+	ticks, _ := drive(t, Config{Sensors: allSensors()[:2]}, fakes, 28*time.Second)
+	for i, g := range ticks {
+		if g.time < 1500*ms {
+			continue
+		}
+		if g.sample[0] == nil || g.sample[1] == nil {
+			t.Fatalf("tick %d: %v", g.seq, g.state)
+		}
+		if g.sample[0].Seq != g.sample[1].Seq || g.sample[0].Seq != ticks[i-1].sample[0].Seq+1 {
+			t.Fatalf("tick %d: frames %d and %d", g.seq, g.sample[0].Seq, g.sample[1].Seq)
+		}
+	}
+}
+
+// TestLongRunFollowsSkewedSensor: a camera at 9.99 Hz is followed for minutes.
+func TestLongRunFollowsSkewedSensor(t *testing.T) {
+	fakes := []fake{{m: sensors.RGB, period: 100100 * time.Microsecond, phase: 20 * time.Millisecond, delay: fixed(8 * time.Millisecond), frames: 3000}}
+	ticks, st := drive(t, Config{Sensors: allSensors()[:1]}, fakes, 290*time.Second)
+	for i, g := range ticks {
+		if g.time < 2*second {
+			continue
+		}
+		if g.sample[0] == nil || g.sample[0].Seq != ticks[i-1].sample[0].Seq+1 {
+			t.Fatalf("tick %d: %s", g.seq, g.state[0])
+		}
+	}
+	if rate := float64(len(ticks)) / 290; rate < 9.8 || rate > 10.2 {
+		t.Errorf("%d ticks in 290 s", len(ticks))
+	}
+	if o := st.Sensors[0].Outcomes; o.Surplus+o.Late > 10 {
+		t.Errorf("samples left over: %+v", o)
+	}
+}
+
+// TestNoSensorsStillTicks: without any sample the ticks come on time, all stale.
+func TestNoSensorsStillTicks(t *testing.T) {
+	ticks, _ := drive(t, Config{Sensors: allSensors()[:3]}, nil, 10*time.Second+50*time.Millisecond)
+	if len(ticks) != 100 {
+		t.Fatalf("%d ticks in 10.05 s", len(ticks))
+	}
+	for _, g := range ticks {
+		if g.ready != g.time || g.state != [4]State{Stale, Stale, Stale, Off} {
+			t.Fatalf("tick %d: given out %d ns late, %v", g.seq, g.ready-g.time, g.state)
+		}
+	}
+}
+
+// TestSilentSensorCostsAtMostTheHold: a sensor that falls silent is waited
+// for, at most one hold a tick, until it is stale, and no longer.
+func TestSilentSensorCostsAtMostTheHold(t *testing.T) {
+	fakes := frameSet(30*time.Millisecond, 100)[:2]
+	fakes[1].alive = func(i int) bool { return i < 30 }
+	ticks, _ := drive(t, Config{Sensors: allSensors()[:2]}, fakes, 9*time.Second)
+	waited := 0
+	for _, g := range ticks {
+		if g.time < 1500*ms {
+			continue
+		}
+		switch wait := g.ready - g.time; {
+		case wait > 30*ms:
+			waited++
+			if g.state[1] != Late {
+				t.Errorf("tick %d waited %d ns with the LiDAR %s", g.seq, wait, g.state[1])
+			}
+		case g.time > 3700*ms && (wait > 6*ms || g.state[1] != Stale):
+			t.Errorf("tick %d waited %d ns, LiDAR %s", g.seq, wait, g.state[1])
+		}
+	}
+	if waited < 3 || waited > 6 {
+		t.Errorf("%d ticks waited for the silent sensor, stale is 500 ms", waited)
+	}
+}
+
+// TestSlowSensorLeavesGaps: a 5 Hz LiDAR is fused on every second tick and
+// never waited for on the others.
+func TestSlowSensorLeavesGaps(t *testing.T) {
+	fakes := frameSet(30*time.Millisecond, 100)[:2]
+	fakes[1].period = 200 * time.Millisecond
+	ticks, _ := drive(t, Config{Sensors: allSensors()[:2]}, fakes, 9*time.Second)
+	fused := 0
+	for _, g := range ticks[15:] {
+		switch g.state[1] {
+		case Fused:
+			fused++
+		case Gap:
+			if g.ready-g.time > 6*ms {
+				t.Errorf("tick %d waited %d ns for a LiDAR that could not come", g.seq, g.ready-g.time)
+			}
+		default:
+			t.Errorf("tick %d: %s", g.seq, g.state[1])
+		}
+	}
+	if n := len(ticks) - 15; fused < n/2-1 || fused > n/2+1 {
+		t.Errorf("fused on %d of %d ticks", fused, n)
+	}
+}
+
+func newTestAligner(t testing.TB, c Clock, sc ...SensorConfig) *Aligner {
+	t.Helper()
+	a, err := NewAligner(Config{Clock: c, Sensors: sc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestOutcomeOfEverySample(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClock()
+		a := newTestAligner(t, c, SensorConfig{Modality: sensors.LiDAR})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second+10*time.Millisecond)
+		defer cancel()
+		go func() {
+			time.Sleep(1005 * time.Millisecond) // the tick at 1000 ms is out: nothing was live
+			push := func(seq uint64, at int64) {
+				a.Push(&sensors.Sample{Modality: sensors.LiDAR, Seq: seq, CaptureNS: at * ms, ReceiveNS: c.NowNS()})
+			}
+			push(1, 990)                      // late, the tick is gone
+			push(1, 990)                      // duplicate
+			push(2, 400)                      // stale
+			push(3, 5000)                     // early
+			time.Sleep(96 * time.Millisecond) // 1101 ms
+			push(4, 1080)                     // surplus: the next is nearer
+			push(5, 1099)                     // fused at 1100 ms
+			a.Push(&sensors.Sample{Modality: sensors.WiFi, CaptureNS: 1100 * ms})
+		}()
+		if err := a.Run(ctx, func(*Tick) {}); err != nil {
+			t.Fatal(err)
+		}
+		st := a.Stats()
+		want := Outcomes{In: 6, Fused: 1, Late: 1, Early: 1, Surplus: 1, Stale: 1, Duplicate: 1}
+		if got := st.Sensors[0].Outcomes; got != want {
+			t.Errorf("outcomes %+v, want %+v", got, want)
+		}
+		if st.Unrouted != 1 {
+			t.Errorf("unrouted %d, want 1", st.Unrouted)
+		}
+	})
+}
+
+func TestOverflowDropsTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClock()
+		a := newTestAligner(t, c, SensorConfig{Modality: sensors.MmWave, Queue: 4})
+		time.Sleep(time.Second)
+		for i := range uint64(10) { // not running: nothing is taken out
+			a.Push(&sensors.Sample{Modality: sensors.MmWave, Seq: i, CaptureNS: c.NowNS() + int64(i), ReceiveNS: c.NowNS()})
+		}
+		o := a.Stats().Sensors[0].Outcomes
+		if o.DroppedOverflow != 6 || o.Pending != 4 || o.In != o.Sum() {
+			t.Errorf("outcomes %+v", o)
+		}
+		if got := a.inputs[sensors.MmWave].q.at(0).sample.Seq; got != 6 {
+			t.Errorf("oldest sample kept is %d, want 6", got)
+		}
+	})
+}
+
+// TestManyPushers: samples from many goroutines, all accounted for.
+func TestManyPushers(t *testing.T) {
+	c := NewClock()
+	a := newTestAligner(t, c, allSensors()...)
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := uint64(0); ctx.Err() == nil; i++ {
+				now := c.NowNS()
+				a.Push(&sensors.Sample{Modality: sensors.Modality(g % 4), Seq: i*8 + uint64(g), CaptureNS: now, ReceiveNS: now})
+				a.Stats()
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	last := int64(0)
+	if err := a.Run(ctx, func(tk *Tick) {
+		if tk.TimeNS <= last {
+			t.Errorf("tick %d at %d after %d", tk.Seq, tk.TimeNS, last)
+		}
+		last = tk.TimeNS
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	for _, s := range a.Stats().Sensors {
+		if s.Outcomes.In != s.Outcomes.Sum() || s.Outcomes.In == 0 {
+			t.Errorf("%s: %+v", s.Name, s.Outcomes)
+		}
+	}
+	if err := a.Run(ctx, func(*Tick) {}); err != nil {
+		t.Errorf("second run: %v", err)
+	}
+}
+
+// TestArrivalOrderDoesNotMatter: transport delays, as long as they stay inside
+// the hold and keep each sensor's order, do not change what a tick holds.
+func TestArrivalOrderDoesNotMatter(t *testing.T) {
+	base, _ := drive(t, Config{Sensors: allSensors()}, frameSet(30*time.Millisecond, 60), 5*time.Second)
+	rapid.Check(t, func(rt *rapid.T) {
+		fakes := frameSet(30*time.Millisecond, 60)
+		for m := range fakes {
+			limit := 55
+			if m == int(sensors.WiFi) {
+				limit = 9 // its last packet is captured 45 ms after the tick
+			}
+			delays := rapid.SliceOfN(rapid.IntRange(0, limit), 64, 64).Draw(rt, "delays")
+			fakes[m].delay = func(i int) time.Duration { return time.Duration(delays[i%64])*time.Millisecond + time.Microsecond }
+		}
+		ticks, _ := drive(t, Config{Sensors: allSensors()}, fakes, 5*time.Second)
+		if len(ticks) != len(base) {
+			rt.Fatalf("%d ticks instead of %d", len(ticks), len(base))
+		}
+		for i, g := range ticks {
+			// The lock's first corrections depend on what had come by then.
+			if g.time < 2*second {
+				continue
+			}
+			for m := range g.sample {
+				b := base[i].sample[m]
+				if g.sample[m] == nil || b == nil || g.sample[m].Seq != b.Seq {
+					rt.Fatalf("tick %d, %s: %v (%s) instead of %v", g.seq, sensors.Modality(m), g.sample[m], g.state[m], b)
+				}
+			}
+			for k := range g.csi {
+				if g.csi[k].Seq != base[i].csi[k].Seq {
+					rt.Fatalf("tick %d: packet %d is %d instead of %d", g.seq, k, g.csi[k].Seq, base[i].csi[k].Seq)
+				}
+			}
+		}
+	})
+}
+
+// TestRandomSensorsKeepTheRules: whatever sensors do - loss, jitter, other
+// rates, duplicates, delays beyond the hold - ticks keep their rules and every
+// sample is accounted for (asserted by drive), and none is fused twice.
+func TestRandomSensorsKeepTheRules(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var fakes []fake
+		for m := range sensors.NumModalities {
+			seed := rapid.Uint64().Draw(rt, "seed")
+			loss := rapid.Float64Range(0, 0.9).Draw(rt, "loss")
+			period := time.Duration(rapid.IntRange(5, 300).Draw(rt, "period ms")) * time.Millisecond
+			spread := rapid.Int64Range(1, 200*ms).Draw(rt, "delay")
+			jitter := rapid.Int64Range(1, 30*ms).Draw(rt, "jitter")
+			roll := func(i int, salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed^salt, uint64(i))) }
+			fakes = append(fakes, fake{
+				m: sensors.Modality(m), period: period, frames: int(4 * time.Second / period),
+				phase:          time.Duration(rapid.IntRange(0, 200).Draw(rt, "phase ms")) * time.Millisecond,
+				delay:          func(i int) time.Duration { return time.Duration(roll(i, 1).Int64N(spread)) },
+				alive:          func(i int) bool { return roll(i, 2).Float64() >= loss },
+				captureOffset:  func(i int) time.Duration { return time.Duration(roll(i, 3).Int64N(jitter)) },
+				duplicateEvery: rapid.IntRange(0, 5).Draw(rt, "duplicates"),
+			})
+		}
+		noLock := rapid.Bool().Draw(rt, "no lock")
+		ticks, _ := drive(t, Config{Sensors: allSensors(), NoPhaseLock: noLock}, fakes, 4*time.Second)
+		seen := map[*sensors.Sample]uint64{}
+		for i, g := range ticks {
+			for m, s := range g.sample {
+				if s == nil || m == int(sensors.WiFi) {
+					continue
+				}
+				if first, ok := seen[s]; ok {
+					rt.Fatalf("ticks %d and %d hold the same %s sample", first, g.seq, s.Modality)
+				}
+				seen[s] = g.seq
+			}
+			for k := 1; k < len(g.csi); k++ {
+				if g.csi[k].CaptureNS < g.csi[k-1].CaptureNS {
+					rt.Fatalf("tick %d: packets out of order", g.seq)
+				}
+			}
+			for k := 1; k < len(g.camera); k++ {
+				if d := g.camera[k].CaptureNS - g.camera[k-1].CaptureNS; d < 0 || d > int64(DefaultMaxGap) {
+					rt.Fatalf("tick %d: window entries %d ns apart", g.seq, d)
+				}
+			}
+			if noLock && i > 0 && g.time-ticks[i-1].time != 100*ms {
+				rt.Fatalf("tick %d without lock: %d ns", g.seq, g.time-ticks[i-1].time)
+			}
+		}
+	})
+}
+
+// TestCameraWindowHoles: single lost frames repeat the frame before; beyond a
+// long gap the window is padded with the oldest frame after it.
+func TestCameraWindowHoles(t *testing.T) {
+	fakes := frameSet(30*time.Millisecond, 100)[:1]
+	fakes[0].alive = func(i int) bool { return i != 70 && i != 75 && i != 76 && (i < 30 || i >= 37) }
+	ticks, _ := drive(t, Config{Sensors: allSensors()[:1]}, fakes, 9*time.Second)
+	checked := 0
+	for _, g := range ticks {
+		if g.sample[0] == nil || g.sample[0].Seq < 78 {
+			continue
+		}
+		checked++
+		frame := int(g.sample[0].Seq)
+		filled := 0
+		for k, c := range g.camera {
+			want := frame - 80 + k
+			switch {
+			case want < 37:
+				want = 37
+				filled++
+			case want == 70:
+				want = 69
+				filled++
+			case want == 75 || want == 76:
+				want = 74
+				filled++
+			}
+			if int(c.Seq) != want {
+				t.Fatalf("tick of frame %d: entry %d is frame %d, want %d", frame, k, c.Seq, want)
+			}
+		}
+		if g.filled[0] != filled {
+			t.Errorf("tick of frame %d: %d entries filled, want %d", frame, g.filled[0], filled)
+		}
+	}
+	if checked < 8 {
+		t.Fatalf("%d windows checked", checked)
+	}
+}
+
+// TestCSIWindowFillsLostPackets: up to three lost packets are filled by a
+// neighbour, four make the modality absent.
+func TestCSIWindowFillsLostPackets(t *testing.T) {
+	for lost := 0; lost <= 4; lost++ {
+		fakes := frameSet(30*time.Millisecond, 50)
+		fakes = []fake{fakes[0], fakes[3]}
+		fakes[1].alive = func(i int) bool { return i%10 < 3 || i%10 >= 3+lost }
+		ticks, _ := drive(t, Config{Sensors: []SensorConfig{{Modality: sensors.RGB}, {Modality: sensors.WiFi}}}, fakes, 4500*time.Millisecond)
+		for _, g := range ticks[15:] {
+			if lost == 4 {
+				if g.state[sensors.WiFi] != Gap && g.state[sensors.WiFi] != Late {
+					t.Fatalf("4 lost: %s", g.state[sensors.WiFi])
+				}
+				continue
+			}
+			if g.state[sensors.WiFi] != Fused || g.filled[sensors.WiFi] != lost {
+				t.Fatalf("%d lost: %s, %d filled", lost, g.state[sensors.WiFi], g.filled[sensors.WiFi])
+			}
+			base := g.csi[0].Seq
+			if base%10 != 0 {
+				t.Fatalf("%d lost: window starts with packet %d", lost, base)
+			}
+			for k, p := range g.csi {
+				want := base + uint64(k)
+				if k >= 3 && k < 3+lost {
+					want = base + 2
+				}
+				if p.Seq != want {
+					t.Fatalf("%d lost: entry %d is packet %d, want %d", lost, k, p.Seq-base, want-base)
+				}
+			}
+		}
+	}
+}
+
+// TestStandstill: after a consumer that hangs for 3 s the ticks go on in the
+// present, without a gap in seq.
+func TestStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClock()
+		a := newTestAligner(t, c, SensorConfig{Modality: sensors.RGB})
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		var seqs, times []int64
+		_ = a.Run(ctx, func(tk *Tick) {
+			if tk.Seq == 20 {
+				time.Sleep(3 * time.Second)
+			}
+			seqs, times = append(seqs, int64(tk.Seq)), append(times, tk.TimeNS)
+		})
+		for i := range seqs {
+			if seqs[i] != int64(i+1) || i > 0 && times[i] <= times[i-1] {
+				t.Fatalf("tick %d: seq %d at %d", i, seqs[i], times[i])
+			}
+		}
+		if st := a.Stats(); st.Resyncs != 1 || 8*second-times[len(times)-1] > 200*ms {
+			t.Errorf("resyncs %d, newest tick at %d ns of 8 s", st.Resyncs, times[len(times)-1])
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	c := NewClock()
+	for name, cfg := range map[string]Config{
+		"no clock":       {Sensors: allSensors()},
+		"no sensors":     {Clock: c},
+		"twice":          {Clock: c, Sensors: []SensorConfig{{Modality: sensors.RGB}, {Modality: sensors.RGB}}},
+		"modality":       {Clock: c, Sensors: []SensorConfig{{Modality: 9}}},
+		"negative hold":  {Clock: c, Hold: -1, Sensors: allSensors()},
+		"tiny period":    {Clock: c, Period: 1, Sensors: allSensors()},
+		"negative queue": {Clock: c, Sensors: []SensorConfig{{Queue: -1}}},
+	} {
+		if a, err := NewAligner(cfg); err == nil || a != nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// manualClock is a clock set by hand, for tests and benchmarks of one goroutine.
+type manualClock struct{ now int64 }
+
+func (m *manualClock) NowNS() int64              { return m.now }
+func (m *manualClock) WallAt(ns int64) time.Time { return time.Unix(0, ns) }
+
+// steady returns a function that delivers one frame of all sensors and builds
+// its tick; samples are made beforehand.
+func steadyTick(t testing.TB) func() {
+	c := &manualClock{}
+	a := newTestAligner(t, c, allSensors()...)
+	a.running, a.tickNS = true, 100*ms
+	const n = 1024
+	pool := make([]sensors.Sample, n*13)
+	i, seq := 0, uint64(0)
+	next := func(m sensors.Modality, at int64) {
+		s := &pool[i%len(pool)]
+		i++
+		seq++
+		*s = sensors.Sample{Modality: m, Seq: seq, CaptureNS: at, ReceiveNS: at}
+		c.now = max(c.now, at)
+		a.Push(s)
+	}
+	return func() {
+		at := a.tickNS
+		for k := range int64(10) {
+			if k == 5 {
+				next(sensors.RGB, at)
+				next(sensors.LiDAR, at)
+				next(sensors.MmWave, at)
+			}
+			next(sensors.WiFi, at-45*ms+k*10*ms)
+		}
+		if _, ready := a.advance(); !ready {
+			t.Fatal("tick not ready although everything is there")
+		}
+	}
+}
+
+func TestSteadyTickDoesNotAllocate(t *testing.T) {
+	tick := steadyTick(t)
+	for range 100 {
+		tick()
+	}
+	if n := testing.AllocsPerRun(200, tick); n != 0 {
+		t.Errorf("%v allocations per tick", n)
+	}
+}
+
+func BenchmarkTick(b *testing.B) {
+	tick := steadyTick(b)
+	for b.Loop() {
+		tick()
+	}
+}
