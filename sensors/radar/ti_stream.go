@@ -30,6 +30,7 @@ type Decoder struct {
 	buf      []byte
 	inFrame  bool  // buf starts with a magic
 	magicNS  int64 // time of the chunk that completed that magic
+	clean    int   // no second magic begins before this byte of buf
 	junk     uint64
 	held     []heldFrame // whole frames waiting for the probe
 	heldSets []layoutSet
