@@ -50,7 +50,7 @@ export class Stage {
       return mesh;
     });
     this.scene.add(this.person);
-    this.clouds = { lidar: this.#cloud(0x5aa9ff, 0.022), radar: this.#cloud(0xffffff, 0.075) };
+    this.clouds = { lidar: this.#cloud(0x5aa9ff, 0.03), radar: this.#cloud(0xffffff, 0.075) };
     this.spread = true;
     this.resetView();
     new ResizeObserver(() => this.#resize()).observe(canvas);

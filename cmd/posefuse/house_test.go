@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// allowed is the table of docs/design and design.md, part 2: which rooms a
+// room may import. A room not listed here fails the test, so that a new folder
+// is a decision.
+var allowed = map[string][]string{
+	"sensors":         {},
+	"sensors/camera":  {"sensors"},
+	"sensors/lidar":   {"sensors"},
+	"sensors/radar":   {"sensors"},
+	"sensors/csi":     {"sensors"},
+	"sync":            {"sensors"},
+	"model/nn/kernel": {},
+	"model/nn":        {"model/nn/kernel"},
+	"model":           {"model/nn", "model/nn/kernel"},
+	"model/shipped":   {"model"},
+	"model/train":     {"model", "model/nn/kernel", "balance", "replay/mmfi"},
+	"replay/mmfi":     {},
+	"replay/sim":      {"replay/mmfi", "sensors"},
+	"replay":          {"sensors", "sensors/*", "replay/mmfi", "replay/sim"},
+	"pipeline/bus":    {},
+	"pipeline/web":    {"pipeline/bus"},
+	"pipeline":        {"sensors", "sensors/*", "sync", "model", "model/shipped", "model/nn/kernel", "pipeline/bus", "pipeline/web"},
+	"exercise":        {"pipeline/bus"},
+	"cmd/posefuse":    {"*"},
+	"configs":         {},
+}
+
+// engine lists the modules only the model may touch.
+var engine = []string{"gorgonia.org/"}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "posefuse/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		room := strings.TrimPrefix(fields[0], "posefuse/")
+		may, known := allowed[room]
+		if !known {
+			t.Errorf("room %q is not in the table: decide what it may import", room)
+			continue
+		}
+		for _, imported := range fields[1:] {
+			for _, e := range engine {
+				if strings.HasPrefix(imported, e) && room != "model" && room != "model/nn" {
+					t.Errorf("%s imports %s: the tensor library stays in model", room, imported)
+				}
+			}
+			if dep, ours := strings.CutPrefix(imported, "posefuse/"); ours && !matches(may, dep) {
+				t.Errorf("%s imports %s: the house does not allow it", room, dep)
+			}
+		}
+	}
+}
+
+func matches(patterns []string, room string) bool {
+	for _, p := range patterns {
+		if p == "*" || p == room || (strings.HasSuffix(p, "/*") && strings.HasPrefix(room, strings.TrimSuffix(p, "*"))) {
+			return true
+		}
+	}
+	return false
+}

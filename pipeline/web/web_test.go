@@ -1,0 +1,262 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/coder/websocket"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// startBus runs a real broker on a free loopback port.
+func startBus(t *testing.T) *nats.Conn {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Start()
+	if !s.ReadyForConnections(5 * time.Second) {
+		t.Fatal("broker not ready")
+	}
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close(); s.Shutdown(); s.WaitForShutdown() })
+	return nc
+}
+
+func publish(t *testing.T, nc *nats.Conn, what string, v any) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Publish("posefuse.room1."+what, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// standing is a person 3 m in front of the sensors, room frame.
+var standing = [17][3]float64{{0, 3.1, .95}, {-.1, 3.1, .93}, {-.1, 3.1, .5}, {-.1, 3.1, .08}, {.1, 3.1, .93}, {.1, 3.1, .5}, {.1, 3.1, .08}, {0, 3.1, 1.2},
+	{0, 3.1, 1.45}, {0, 3.05, 1.57}, {0, 3.1, 1.72}, {.2, 3.1, 1.42}, {.25, 3.1, 1.13}, {.26, 3.05, .88}, {-.2, 3.1, 1.42}, {-.25, 3.1, 1.13}, {-.26, 3.05, .88}}
+
+func poseMessage(seq int, lost string) map[string]any {
+	joints := standing
+	joints[13][2] = 1.3 + 0.5*math.Sin(float64(seq)/5)
+	joints[12][2] = 1.3
+	spread := make([]float64, 17)
+	modalities := map[string]any{}
+	coalition := ""
+	for _, m := range "RLMW" {
+		k := string(m)
+		if k == lost {
+			modalities[k] = map[string]any{"state": "stale", "presence": false, "age_ms": nil, "skew_ms": nil}
+			continue
+		}
+		coalition += k
+		modalities[k] = map[string]any{"state": "fused", "presence": true, "age_ms": 40.5 + float64(seq%7), "skew_ms": 1.5}
+	}
+	for j := range spread {
+		spread[j] = 25
+	}
+	return map[string]any{"schema": "posefuse.pose.v1", "room": "room1", "seq": seq, "frame": "room", "joints_m": joints, "spread_mm": spread, "coalition": coalition,
+		"modalities": modalities, "model": map[string]any{"name": "edge", "version": "1", "sha256": strings.Repeat("ab", 32)}, "latency_ms": map[string]any{"align": 1.0, "infer": 5.0, "total": 8 + float64(seq%5)}}
+}
+
+// feedRoom publishes poses, points and sensor states at 10 Hz until ctx ends.
+func feedRoom(t *testing.T, ctx context.Context, nc *nats.Conn, lost *string, mu *sync.Mutex) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for seq := 1; ; seq++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		mu.Lock()
+		gone := *lost
+		mu.Unlock()
+		publish(t, nc, "pose", poseMessage(seq, gone))
+		cloud := make([][3]float64, 300)
+		for i := range cloud {
+			a := float64(i)
+			cloud[i] = [3]float64{0.3 * math.Sin(a), 3 + 0.1*math.Cos(a), 1.7 * a / 300}
+		}
+		publish(t, nc, "points", map[string]any{"room": "room1", "frame": "room", "lidar": cloud, "radar": [][4]float64{{0, 3, 1, .4}, {.2, 3, 1.2, -.3}}})
+		if seq%10 == 1 {
+			for i, name := range []string{"camera", "lidar", "radar", "csi"} {
+				publish(t, nc, "sensor."+name, map[string]any{"name": name, "modality": "RLMW"[i : i+1], "state": "live", "rate_hz": 10.0, "age_ms": 40.0, "skew_ms": 1.0, "counters": map[string]int{"in": seq, "late": 2}})
+			}
+			publish(t, nc, "status", map[string]any{"state": "online", "parts": []map[string]string{{"part": "model", "text": "edge model loaded", "severity": "ok"}, {"part": "sensor.radar", "text": "live", "severity": "ok"}}})
+			publish(t, nc, "exercise.event", map[string]any{"type": "update", "name": "squat", "exercise": "A12", "phase": "out", "repetitions": seq / 10, "angles_deg": map[string]float64{"kneeFlexion": 72.4, "trunkLean": 21}, "faults": []any{}})
+		}
+	}
+}
+
+// TestPageInBrowser opens the real page in a real Chromium.
+func TestPageInBrowser(t *testing.T) {
+	if _, err := os.Stat("dist/index.html"); err != nil {
+		t.Fatal("the page is not built: run make web")
+	}
+	browser := "/usr/bin/chromium"
+	if _, err := os.Stat(browser); err != nil {
+		t.Fatal("chromium is missing: apt-get install chromium (make test does it)")
+	}
+	nc := startBus(t)
+	srv := httptest.NewServer(Handler(nc, "room1"))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var mu sync.Mutex
+	lost := ""
+	var feeding sync.WaitGroup
+	defer feeding.Wait()
+	stop, stopFeed := context.WithCancel(ctx)
+	defer stopFeed()
+	feeding.Go(func() { feedRoom(t, stop, nc, &lost, &mu) })
+
+	alloc, done := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox,
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
+		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.WindowSize(1440, 960))...)
+	defer done()
+	page, closePage := chromedp.NewContext(alloc)
+	defer closePage()
+	var problems []string
+	if err := chromedp.Listen(page, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := ev.(type) {
+		case *runtime.EventExceptionThrown:
+			problems = append(problems, "exception: "+e.ExceptionDetails.Text)
+		case *runtime.EventConsoleAPICalled:
+			if string(e.Type) == "error" {
+				problems = append(problems, fmt.Sprintf("console.error: %v", e.Args))
+			}
+		case *log.EventEntryAdded:
+			if string(e.Entry.Level) == "error" {
+				problems = append(problems, "log: "+e.Entry.Text)
+			}
+		}
+	}); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	read := func(js string) string {
+		t.Helper()
+		s, err := chromedp.Run(page, chromedp.Evaluate[string](js))
+		if err != nil {
+			t.Fatalf("%s: %v", js, err)
+		}
+		return s
+	}
+	wait := func(what, js string) {
+		t.Helper()
+		for until := time.Now().Add(20 * time.Second); ; time.Sleep(40 * time.Millisecond) {
+			ok, err := chromedp.Run(page, chromedp.Evaluate[bool](js))
+			if err == nil && ok {
+				return
+			}
+			if time.Now().After(until) || ctx.Err() != nil {
+				t.Fatalf("%s: not seen within 20 s (last error %v)", what, err)
+			}
+		}
+	}
+	if err := chromedp.Do(page, chromedp.Navigate(srv.URL)); err != nil {
+		t.Fatal(err)
+	}
+	wait("the page goes live", `document.getElementById("link").textContent === "live"`)
+	before := read(`document.getElementById("view").dataset.wrist`)
+	wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
+	wait("points are drawn", `document.getElementById("view").dataset.lidar === "300" && document.getElementById("view").dataset.radar === "2"`)
+	wait("four sensors are live", `document.querySelectorAll("#sensors .state.live").length === 4`)
+	wait("poses arrive at 10 Hz", `Math.abs(parseFloat(document.getElementById("fps").textContent) - 10) < 1`)
+	wait("the exercise counts", `parseInt(document.getElementById("reps").textContent) >= 1 && document.getElementById("exercise").textContent === "squat"`)
+	shot, err := chromedp.Run(page, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := filepath.Join(t.ArtifactDir(), "page.png")
+	if err := os.WriteFile(save, shot, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("screenshot: %s", save)
+
+	mu.Lock()
+	lost = "M"
+	mu.Unlock()
+	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent.startsWith("Radar lost")`)
+	mu.Lock()
+	lost = ""
+	mu.Unlock()
+	wait("the radar is back", `document.querySelectorAll("#sensors .state.live").length === 4 && document.getElementById("notice").textContent === ""`)
+	stopFeed()
+	feeding.Wait()
+	wait("a silent daemon shows", `document.getElementById("link").textContent === "no poses"`)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(problems) > 0 {
+		t.Fatalf("the console shows %d errors:\n%s", len(problems), strings.Join(problems, "\n"))
+	}
+}
+
+func TestPageLoadsNothingFromElsewhere(t *testing.T) {
+	srv := httptest.NewServer(Handler(startBus(t), "room1"))
+	defer srv.Close()
+	resp, err := http.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if got := resp.Header.Get("Content-Security-Policy"); got != contentPolicy {
+		t.Fatalf("content security policy %q", got)
+	}
+}
+
+func TestViewerThatNeverReadsIsCut(t *testing.T) {
+	nc := startBus(t)
+	srv := httptest.NewServer(Handler(nc, "room1"))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	stuck, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stuck.CloseNow() }()
+	base := nc.NumSubscriptions()
+	for nc.NumSubscriptions() == 0 && ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+	big := map[string]string{"text": strings.Repeat("x", 64<<10)}
+	for nc.NumSubscriptions() >= max(base, 1) {
+		if ctx.Err() != nil {
+			t.Fatal("the viewer that never reads still holds its subscription after a minute")
+		}
+		publish(t, nc, "status", big)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestPageOfAnotherOriginGetsNoFeed(t *testing.T) {
+	srv := httptest.NewServer(Handler(startBus(t), "room1"))
+	defer srv.Close()
+	_, resp, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}})
+	if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
+		t.Fatalf("got %v, %v; want 403", resp, err)
+	}
+}
