@@ -1,0 +1,215 @@
+package model
+
+import (
+	"fmt"
+
+	"posefuse/model/nn"
+)
+
+// Config is the network: which modalities it has and how wide each encoder
+// is. Two sizes have names, see Paper and Edge; any other is legal.
+type Config struct {
+	Size       string       `json:"size" yaml:"size"`             // name of the size, for people
+	Modalities string       `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
+	Head       string       `json:"head" yaml:"head"`             // "concat"
+	Camera     CameraConfig `json:"camera" yaml:"camera"`
+	LiDAR      PointsConfig `json:"lidar" yaml:"lidar"`
+	Radar      PointsConfig `json:"radar" yaml:"radar"`
+	CSI        CSIConfig    `json:"csi" yaml:"csi"`
+}
+
+// CameraConfig sizes the VideoPose3D encoder R.
+type CameraConfig struct {
+	Channels int     `json:"channels" yaml:"channels"`
+	Widths   []int   `json:"widths" yaml:"widths"` // frames per convolution; their product is the window
+	Dropout  float64 `json:"dropout" yaml:"dropout"`
+}
+
+// PointsConfig sizes a point transformer encoder, L or M.
+type PointsConfig struct {
+	Points     int   `json:"points" yaml:"points"`         // points per frame after resampling
+	Planes     []int `json:"planes" yaml:"planes"`         // channels per stage, multiples of 8
+	Strides    []int `json:"strides" yaml:"strides"`       // of which the first is 1
+	Neighbours []int `json:"neighbours" yaml:"neighbours"` // per stage, at most 64
+}
+
+// CSIConfig sizes the MetaFi++ encoder W.
+type CSIConfig struct {
+	Height  int     `json:"height" yaml:"height"` // of the image each antenna is resized to
+	Width   int     `json:"width" yaml:"width"`
+	Base    int     `json:"base" yaml:"base"`     // channels of the first stage; each later one doubles them
+	Blocks  []int   `json:"blocks" yaml:"blocks"` // basic blocks per stage
+	Heads   int     `json:"heads" yaml:"heads"`
+	MLP     int     `json:"mlp" yaml:"mlp"` // width of the transformer's MLP as a multiple of its own
+	Dropout float64 `json:"dropout" yaml:"dropout"`
+}
+
+// Paper is the count-matched network of the paper: 44,084,839 parameters.
+func Paper() Config {
+	planes, neighbours := []int{32, 64, 128, 256, 512}, []int{8, 16, 16, 16, 16}
+	return Config{Size: "paper", Modalities: AllModalities.String(), Head: "concat",
+		Camera: CameraConfig{Channels: 1024, Widths: []int{3, 3, 3, 3}, Dropout: 0.25},
+		LiDAR:  PointsConfig{Points: 1024, Planes: planes, Strides: []int{1, 4, 4, 4, 4}, Neighbours: neighbours},
+		Radar:  PointsConfig{Points: 128, Planes: planes, Strides: []int{1, 2, 2, 2, 2}, Neighbours: neighbours},
+		CSI:    CSIConfig{Height: 136, Width: 32, Base: 64, Blocks: []int{3, 4, 6, 3}, Heads: 3, MLP: 4, Dropout: 0.1},
+	}
+}
+
+// Edge is the same architecture for a small computer: under two million
+// parameters, about 0.13 GFLOP per sample.
+func Edge() Config {
+	return Config{Size: "edge", Modalities: AllModalities.String(), Head: "concat",
+		Camera: CameraConfig{Channels: 192, Widths: []int{3, 3, 3, 3}, Dropout: 0.25},
+		LiDAR:  PointsConfig{Points: 512, Planes: []int{16, 32, 64, 128, 256}, Strides: []int{1, 4, 4, 4, 4}, Neighbours: []int{8, 16, 16, 16, 16}},
+		Radar:  PointsConfig{Points: 64, Planes: []int{8, 16, 32, 64, 128}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: []int{8, 16, 16, 16, 16}},
+		CSI:    CSIConfig{Height: 68, Width: 16, Base: 16, Blocks: []int{1, 1, 1, 1}, Heads: 3, MLP: 4, Dropout: 0.1},
+	}
+}
+
+// NamedConfig returns the size with the name.
+func NamedConfig(name string) (Config, error) {
+	switch name {
+	case "paper":
+		return Paper(), nil
+	case "edge":
+		return Edge(), nil
+	}
+	return Config{}, fmt.Errorf("unknown model size %q: use paper or edge", name)
+}
+
+// ParseMask reads letters such as "RLM".
+func ParseMask(s string) (Mask, error) {
+	var m Mask
+	for _, r := range s {
+		found := false
+		for i := range NumModalities {
+			if r == rune("RLMW"[i]) && !m.Has(i) {
+				m |= 1 << i
+				found = true
+			}
+		}
+		if !found {
+			return 0, fmt.Errorf("modalities %q: want letters of R, L, M, W, each at most once", s)
+		}
+	}
+	if m == 0 {
+		return 0, fmt.Errorf("modalities: none given, want letters of R, L, M, W")
+	}
+	return m, nil
+}
+
+// Mask returns the modalities of a valid configuration.
+func (c Config) Mask() Mask {
+	m, err := ParseMask(c.Modalities)
+	if err != nil {
+		return 0
+	}
+	return m
+}
+
+// Points returns how many points the encoder of modality L or M takes.
+func (c Config) Points(modality int) int {
+	if modality == L {
+		return c.LiDAR.Points
+	}
+	return c.Radar.Points
+}
+
+// Validate reports the first key that makes no network, and why.
+func (c Config) Validate() error {
+	mask, err := ParseMask(c.Modalities)
+	if err != nil {
+		return err
+	}
+	if c.Head != "concat" {
+		return fmt.Errorf("head %q: this build knows concat", c.Head)
+	}
+	if mask.Has(R) {
+		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 {
+			return fmt.Errorf("camera.channels %d: want an even number from 2", c.Camera.Channels)
+		}
+		n := 1
+		for _, w := range c.Camera.Widths {
+			if w < 1 || w%2 == 0 {
+				return fmt.Errorf("camera.widths %v: each must be odd and positive", c.Camera.Widths)
+			}
+			n *= w
+		}
+		if n != CameraWindow {
+			return fmt.Errorf("camera.widths %v: their product is %d, want %d", c.Camera.Widths, n, CameraWindow)
+		}
+		if err := validRate("camera.dropout", c.Camera.Dropout); err != nil {
+			return err
+		}
+	}
+	if mask.Has(L) {
+		if err := c.LiDAR.validate("lidar"); err != nil {
+			return err
+		}
+	}
+	if mask.Has(M) {
+		if err := c.Radar.validate("radar"); err != nil {
+			return err
+		}
+	}
+	if mask.Has(W) {
+		return c.CSI.validate()
+	}
+	return nil
+}
+
+func validRate(key string, v float64) error {
+	if !(v >= 0 && v < 1) {
+		return fmt.Errorf("%s %g: want 0 up to below 1", key, v)
+	}
+	return nil
+}
+
+func (p PointsConfig) validate(key string) error {
+	n := len(p.Planes)
+	if n == 0 || len(p.Strides) != n || len(p.Neighbours) != n {
+		return fmt.Errorf("%s: planes, strides and neighbours must have the same length, from 1", key)
+	}
+	if p.Strides[0] != 1 {
+		return fmt.Errorf("%s.strides %v: the first must be 1", key, p.Strides)
+	}
+	left := p.Points
+	for i := range n {
+		if p.Planes[i] < 8 || p.Planes[i]%8 != 0 {
+			return fmt.Errorf("%s.planes %v: each must be a positive multiple of 8", key, p.Planes)
+		}
+		if p.Strides[i] < 1 {
+			return fmt.Errorf("%s.strides %v: each must be positive", key, p.Strides)
+		}
+		if p.Neighbours[i] < 1 || p.Neighbours[i] > nn.MaxNeighbours {
+			return fmt.Errorf("%s.neighbours %v: each must be 1 to %d", key, p.Neighbours, nn.MaxNeighbours)
+		}
+		left /= p.Strides[i]
+	}
+	if left < 1 {
+		return fmt.Errorf("%s.points %d: the strides %v leave no point", key, p.Points, p.Strides)
+	}
+	return nil
+}
+
+func (c CSIConfig) validate() error {
+	switch {
+	case c.Height < 1 || c.Width < 1:
+		return fmt.Errorf("csi.height, csi.width %d, %d: want positive numbers", c.Height, c.Width)
+	case c.Base < 1:
+		return fmt.Errorf("csi.base %d: want a positive number", c.Base)
+	case len(c.Blocks) == 0:
+		return fmt.Errorf("csi.blocks: want the number of blocks of at least one stage")
+	case c.Heads < 1 || c.MLP < 1:
+		return fmt.Errorf("csi.heads, csi.mlp %d, %d: want positive numbers", c.Heads, c.MLP)
+	}
+	for _, b := range c.Blocks {
+		if b < 1 {
+			return fmt.Errorf("csi.blocks %v: each must be positive", c.Blocks)
+		}
+	}
+	if w := c.Base << (len(c.Blocks) - 1); w%2 != 0 {
+		return fmt.Errorf("csi.base %d: the last stage has an odd width %d", c.Base, w)
+	}
+	return validRate("csi.dropout", c.Dropout)
+}

@@ -1,0 +1,309 @@
+package model
+
+import (
+	"fmt"
+
+	"posefuse/model/nn"
+)
+
+// Network owns the parameters and running statistics of one model. It holds
+// no activations: a Trainer or a Runtime does the work on it.
+type Network struct {
+	Config Config
+
+	store *nn.Store[float32]
+	owner map[string]int // modality of each tensor, -1 for the head
+}
+
+// Parameter is one trainable tensor of a network. Value and Grad alias the
+// network's memory.
+type Parameter struct {
+	Name     string
+	Shape    []int
+	Value    []float32
+	Grad     []float32 // of the last backward pass
+	Modality int       // R, L, M or W; -1 for the fusion head
+	// NoGrad marks a parameter that exists for the count's sake and never
+	// receives a gradient: an optimiser must leave it alone.
+	NoGrad bool
+}
+
+// Buffer is a running statistic of a network, saved with it but not trained.
+type Buffer struct {
+	Name  string
+	Shape []int
+	Value []float32
+}
+
+// New returns a network with the initial weights of the seed.
+func New(cfg Config, seed uint64) (*Network, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("model configuration: %w", err)
+	}
+	n := &Network{Config: cfg, store: nn.NewStore[float32](seed), owner: map[string]int{}}
+	inst, err := newInstance(cfg, n.store, &nn.Context{})
+	if err != nil {
+		return nil, fmt.Errorf("model configuration: %w", err)
+	}
+	for m, e := range inst.encoders {
+		if e == nil {
+			continue
+		}
+		for _, s := range e.steps {
+			for _, t := range s.params {
+				n.owner[t.Name] = m
+			}
+		}
+	}
+	for _, t := range inst.headParams {
+		n.owner[t.Name] = -1
+	}
+	return n, nil
+}
+
+// Parameters returns all parameters in a fixed order.
+func (n *Network) Parameters() []*Parameter {
+	var out []*Parameter
+	for _, t := range n.store.All {
+		if t.Grad != nil {
+			out = append(out, &Parameter{t.Name, t.Shape, t.Value, t.Grad, n.owner[t.Name], t.Unused})
+		}
+	}
+	return out
+}
+
+// Buffers returns the running statistics in a fixed order.
+func (n *Network) Buffers() []*Buffer {
+	var out []*Buffer
+	for _, t := range n.store.All {
+		if t.Grad == nil {
+			out = append(out, &Buffer{t.Name, t.Shape, t.Value})
+		}
+	}
+	return out
+}
+
+// NumParameters returns the number of trainable values.
+func (n *Network) NumParameters() int {
+	sum := 0
+	for _, t := range n.store.All {
+		if t.Grad != nil {
+			sum += len(t.Value)
+		}
+	}
+	return sum
+}
+
+// Clone returns a copy with memory of its own.
+func (n *Network) Clone() (*Network, error) {
+	c, err := New(n.Config, 0)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.CopyFrom(n)
+}
+
+// CopyFrom takes over all parameters and running statistics of a network of
+// the same configuration.
+func (n *Network) CopyFrom(src *Network) error {
+	if len(n.store.All) != len(src.store.All) {
+		return fmt.Errorf("copy weights: the networks have %d and %d tensors", len(src.store.All), len(n.store.All))
+	}
+	for i, t := range n.store.All {
+		s := src.store.All[i]
+		if s.Name != t.Name || len(s.Value) != len(t.Value) {
+			return fmt.Errorf("copy weights: tensor %s %v does not fit %s %v", s.Name, s.Shape, t.Name, t.Shape)
+		}
+	}
+	for i, t := range n.store.All {
+		copy(t.Value, src.store.All[i].Value)
+	}
+	return nil
+}
+
+// step is one fused block of an encoder and the parameters it reads.
+type step[T nn.Float] struct {
+	name   string
+	block  nn.Block[T]
+	params []*nn.Tensor[T]
+}
+
+// encoder is the chain of blocks from a modality's input to its feature.
+type encoder[T nn.Float] struct {
+	in    int // input values per sample
+	steps []step[T]
+	proj  *nn.Projection[T]
+}
+
+// instance is one set of blocks with work buffers, on a store's weights.
+type instance[T nn.Float] struct {
+	ctx        *nn.Context
+	encoders   [NumModalities]*encoder[T]
+	slots      []int // modality of each of the head's inputs
+	head       nn.Head[T]
+	headParams []*nn.Tensor[T]
+}
+
+func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*instance[T], error) {
+	inst := &instance[T]{ctx: ctx}
+	mask := cfg.Mask()
+	build := [NumModalities]func(*encoderBuilder[T]) error{
+		R: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera) },
+		L: func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
+		M: func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
+		W: func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
+	}
+	for m := range NumModalities {
+		if !mask.Has(m) {
+			continue
+		}
+		b := &encoderBuilder[T]{s: s, ctx: ctx, name: encoderNames[m], e: &encoder[T]{}}
+		if err := build[m](b); err != nil {
+			return nil, fmt.Errorf("%s: %w", encoderNames[m], err)
+		}
+		inst.encoders[m] = b.e
+		inst.slots = append(inst.slots, m)
+	}
+	inst.headParams = s.Collect(func() {
+		inst.head = nn.NewConcatHead(s, "head.fc", len(inst.slots), FeatureDim, OutputDim)
+	})
+	return inst, nil
+}
+
+var encoderNames = [NumModalities]string{"camera", "lidar", "radar", "csi"}
+
+// encoderBuilder collects the blocks of one encoder.
+type encoderBuilder[T nn.Float] struct {
+	s    *nn.Store[T]
+	ctx  *nn.Context
+	name string
+	e    *encoder[T]
+}
+
+func (b *encoderBuilder[T]) add(name string, make func() (nn.Block[T], error)) error {
+	var blk nn.Block[T]
+	var err error
+	all := b.s.Collect(func() { blk, err = make() })
+	if err != nil {
+		return err
+	}
+	var params []*nn.Tensor[T]
+	for _, t := range all {
+		if t.Grad != nil {
+			params = append(params, t)
+		}
+	}
+	b.e.steps = append(b.e.steps, step[T]{name, blk, params})
+	return nil
+}
+
+// project ends the encoder: mean over positions and the projection.
+func (b *encoderBuilder[T]) project(positions, c int) error {
+	return b.add("projection", func() (nn.Block[T], error) {
+		b.e.proj = nn.NewProjection(b.s, b.name+".projection", positions, c, FeatureDim)
+		return b.e.proj, nil
+	})
+}
+
+func (b *encoderBuilder[T]) camera(c CameraConfig) error {
+	b.e.in = KeypointsValues
+	frames := CameraWindow
+	if err := b.add("expand", func() (nn.Block[T], error) {
+		return nn.NewTemporalStem(b.s, b.ctx, b.name, frames, NumJoints*2, c.Channels, c.Widths[0], c.Dropout), nil
+	}); err != nil {
+		return err
+	}
+	frames /= c.Widths[0]
+	for i, w := range c.Widths[1:] {
+		n := frames
+		if err := b.add(fmt.Sprintf("block%d", i), func() (nn.Block[T], error) {
+			return nn.NewTemporalBlock(b.s, b.ctx, b.name, i, n, c.Channels, w, c.Dropout), nil
+		}); err != nil {
+			return err
+		}
+		frames /= w
+	}
+	return b.project(frames, c.Channels)
+}
+
+func (b *encoderBuilder[T]) points(c PointsConfig, dim int) error {
+	b.e.in = c.Points * dim
+	geo := nn.NewPyramid[T](c.Points, c.Strides, c.Neighbours)
+	cin := dim
+	for i, planes := range c.Planes {
+		name := fmt.Sprintf("%s.stages.%d", b.name, i)
+		in := cin
+		if err := b.add(fmt.Sprintf("down%d", i), func() (nn.Block[T], error) {
+			return nn.NewTransitionDown(b.s, b.ctx, name+".down", geo, i, in, planes, i == 0), nil
+		}); err != nil {
+			return err
+		}
+		if err := b.add(fmt.Sprintf("block%d", i), func() (nn.Block[T], error) {
+			return nn.NewPointBlock(b.s, b.ctx, name+".block", geo, i, planes)
+		}); err != nil {
+			return err
+		}
+		cin = planes
+	}
+	return b.project(geo.Levels[len(geo.Levels)-1].N, cin)
+}
+
+func (b *encoderBuilder[T]) csi(c CSIConfig) error {
+	b.e.in = CSIValues
+	h, w := c.Height, c.Width
+	if err := b.add("stem", func() (nn.Block[T], error) {
+		return nn.NewImageStem(b.s, b.ctx, b.name, CSIAntennas, CSISubcarriers, CSIPackets, h, w, c.Base), nil
+	}); err != nil {
+		return err
+	}
+	ch := c.Base
+	for i, blocks := range c.Blocks {
+		out := c.Base << i
+		for j := range blocks {
+			stride := 1
+			if i > 0 && j == 0 {
+				stride = 2
+			}
+			in, ih, iw := ch, h, w
+			if err := b.add(fmt.Sprintf("layer%d.%d", i+1, j), func() (nn.Block[T], error) {
+				name := fmt.Sprintf("%s.layer%d.%d", b.name, i+1, j)
+				return nn.NewBasicBlock(b.s, b.ctx, name, CSIAntennas, in, out, stride, ih, iw), nil
+			}); err != nil {
+				return err
+			}
+			h, w, ch = (h-1)/stride+1, (w-1)/stride+1, out
+		}
+	}
+	if err := b.add("join", func() (nn.Block[T], error) {
+		return nn.NewTokenJoin(b.s, b.ctx, b.name, CSIAntennas, h, w, ch, c.Dropout), nil
+	}); err != nil {
+		return err
+	}
+	tokens := CSIAntennas * h * w
+	if err := b.add("transformer", func() (nn.Block[T], error) {
+		return nn.NewChannelTransformer(b.s, b.ctx, b.name+".transformer", tokens, ch, c.Heads, c.MLP*ch, c.Dropout), nil
+	}); err != nil {
+		return err
+	}
+	return b.project(tokens, ch)
+}
+
+// forward runs the encoder's blocks directly.
+func (e *encoder[T]) forward(x []T, b int) []T {
+	for i := range e.steps {
+		x = e.steps[i].block.Forward(x, b)
+	}
+	return x
+}
+
+func (e *encoder[T]) backward(dy []T) {
+	for i := len(e.steps) - 1; i >= 0; i-- {
+		dy = e.steps[i].block.Backward(dy)
+	}
+}
+
+func (e *encoder[T]) fold() {
+	for i := range e.steps {
+		e.steps[i].block.Fold()
+	}
+}

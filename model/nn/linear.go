@@ -1,0 +1,171 @@
+package nn
+
+import "posefuse/model/nn/kernel"
+
+// Linear is y = x·Wᵀ + b on rows. With Taps > 1 it is a temporal convolution
+// whose stride equals its kernel size: a row is Taps consecutive positions of
+// In channels, and the weight is stored as [Out, In, Taps].
+type Linear[T Float] struct {
+	In, Out, Taps int
+	Weight, Bias  *Tensor[T] // Bias may be nil
+
+	packed, packedGrad []T // [Out, Taps, In]
+	foldW, foldB       []T
+	sum                colSum[T]
+}
+
+// NewLinear returns a linear layer; the weight is named name.weight.
+func NewLinear[T Float](s *Store[T], name string, in, out int, bias bool) *Linear[T] {
+	l := &Linear[T]{In: in, Out: out, Taps: 1, Weight: s.Tensor(name+".weight", Weight, in, out, out, in)}
+	if bias {
+		l.Bias = s.Tensor(name+".bias", Bias, in, out, out)
+	}
+	l.sum.init()
+	return l
+}
+
+// NewStridedConv1d returns a bias-free temporal convolution whose stride is its
+// kernel size.
+func NewStridedConv1d[T Float](s *Store[T], name string, in, out, taps int) *Linear[T] {
+	l := &Linear[T]{In: in, Out: out, Taps: taps,
+		Weight: s.Tensor(name+".weight", Weight, in*taps, out*taps, out, in, taps)}
+	l.sum.init()
+	return l
+}
+
+func (l *Linear[T]) width() int { return l.In * l.Taps }
+
+// pack returns the weight as [Out, Taps·In].
+func (l *Linear[T]) pack() []T {
+	if l.Taps == 1 {
+		return l.Weight.Value
+	}
+	p := grow(&l.packed, len(l.Weight.Value))
+	permuteTaps(p, l.Weight.Value, l.Out, l.In, l.Taps)
+	return p
+}
+
+// permuteTaps writes [o][i][t] as [o][t][i].
+func permuteTaps[T Float](dst, src []T, o, in, taps int) {
+	for k := range o {
+		d, s := dst[k*in*taps:(k+1)*in*taps], src[k*in*taps:(k+1)*in*taps]
+		for i := range in {
+			for t := range taps {
+				d[t*in+i] = s[i*taps+t]
+			}
+		}
+	}
+}
+
+// Forward computes rows of y.
+func (l *Linear[T]) Forward(x, y []T, rows int) {
+	w, b := l.foldW, l.foldB
+	if w == nil {
+		w = l.pack()
+		if l.Bias != nil {
+			b = l.Bias.Value
+		}
+	}
+	var beta T
+	if b != nil {
+		beta = 1
+		fillRows(y[:rows*l.Out], b)
+	}
+	kernel.Gemm(false, true, rows, l.Out, l.width(), 1, x, l.width(), w, l.width(), beta, y, l.Out)
+}
+
+func fillRows[T Float](y, row []T) {
+	if len(y) == 0 {
+		return
+	}
+	n := copy(y, row)
+	for n < len(y) {
+		n += copy(y[n:], y[:n])
+	}
+}
+
+// Backward overwrites the parameter gradients and, unless dx is nil, writes
+// dx = beta·dx + dy·W.
+func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
+	k := l.width()
+	g := l.Weight.Grad
+	if l.Taps > 1 {
+		g = grow(&l.packedGrad, len(g))
+	}
+	kernel.Gemm(true, false, l.Out, k, rows, 1, dy, l.Out, x, k, 0, g, k)
+	if l.Taps > 1 {
+		permuteTaps(l.Weight.Grad, g, l.Out, l.Taps, l.In)
+	}
+	if l.Bias != nil {
+		l.sum.run(dy, l.Bias.Grad, rows)
+	}
+	if dx != nil {
+		kernel.Gemm(false, false, rows, k, l.Out, 1, dy, l.Out, l.pack(), k, beta, dx, k)
+	}
+}
+
+// fold sets the weights that Forward uses from now on: scale·W and
+// scale·b + shift per output; without bn just a packed copy.
+func (l *Linear[T]) fold(bn *BatchNorm[T]) {
+	src := l.pack()
+	k := l.width()
+	w := grow(&l.foldW, len(src))
+	copy(w, src)
+	if bn == nil {
+		if l.Bias != nil {
+			copy(grow(&l.foldB, l.Out), l.Bias.Value)
+		}
+		return
+	}
+	b := grow(&l.foldB, l.Out)
+	for o := range l.Out {
+		s, sh := bn.affine(o)
+		b[o] = sh
+		if l.Bias != nil {
+			b[o] += s * l.Bias.Value[o]
+		}
+		for i := range k {
+			w[o*k+i] *= s
+		}
+	}
+}
+
+// colSum adds up columns in chunks of fixed size, so that the result does not
+// depend on the number of threads.
+type colSum[T Float] struct {
+	x           []T
+	part        []T
+	rows, c, ch int
+	fn          func(lo, hi int)
+}
+
+func (s *colSum[T]) init() { s.fn = s.chunks }
+
+func (s *colSum[T]) run(x, dst []T, rows int) {
+	s.x, s.rows, s.c = x, rows, len(dst)
+	s.ch = chunkRows(s.c)
+	n := (rows + s.ch - 1) / s.ch
+	grow(&s.part, n*s.c)
+	split(n, s.ch*s.c, s.fn)
+	for j := range dst {
+		var a float64
+		for k := range n {
+			a += float64(s.part[k*s.c+j])
+		}
+		dst[j] = T(a)
+	}
+}
+
+func (s *colSum[T]) chunks(lo, hi int) {
+	for k := lo; k < hi; k++ {
+		p := s.part[k*s.c : (k+1)*s.c]
+		clear(p)
+		for r := k * s.ch; r < min((k+1)*s.ch, s.rows); r++ {
+			row := s.x[r*s.c : (r+1)*s.c]
+			row = row[:len(p)]
+			for j, v := range row {
+				p[j] += v
+			}
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+)
+
+// sharedPlanes is how many channel groups share one attention weight.
+const sharedPlanes = 8
+
+// PointBlock is the point transformer block of model.md 2.2: vector attention
+// over the nearest neighbours with a learned position encoding.
+type PointBlock[T Float] struct {
+	C int
+
+	geo           *Pyramid[T]
+	level         int
+	ctx           *Context
+	l1            *Unit[T]
+	q, k, v       *Linear[T]
+	p1            *Unit[T] // Linear(3) with bias, BN, ReLU
+	p2            *Linear[T]
+	bw            *BatchNorm[T]
+	w1            *Unit[T]
+	w2            *Linear[T]
+	bo            *BatchNorm[T]
+	l3            *Unit[T]
+	x             []T
+	b             int
+	y             []T
+	qo, ko, vo    []T
+	r             []T // [b·N·k, C]
+	w0, w0n       []T // [b·N·k, C]
+	att           []T // [b·N·k, C/8] softmax weights
+	o, on, out    []T // [b·N, C]
+	dout, don     []T
+	dq, dk, dv    []T
+	dr, dw0       []T
+	datt, dw1     []T
+	dp, dyv, dx   []T
+	mixF, sumF    func(lo, hi int)
+	addF, dsumF   func(lo, hi int)
+	dmixF, dreluF func(lo, hi int)
+}
+
+// NewPointBlock builds a block on geo's level.
+func NewPointBlock[T Float](s *Store[T], ctx *Context, name string, geo *Pyramid[T], level, c int) (*PointBlock[T], error) {
+	if c%sharedPlanes != 0 {
+		return nil, fmt.Errorf("point transformer width %d is not a multiple of %d", c, sharedPlanes)
+	}
+	p := &PointBlock[T]{C: c, geo: geo, level: level, ctx: ctx}
+	bn := func(n string, c int) *BatchNorm[T] { return NewBatchNorm(s, ctx, name+"."+n, c, 1) }
+	lin := func(n string, in, out int, bias bool) *Linear[T] { return NewLinear(s, name+"."+n, in, out, bias) }
+	p.l1 = NewUnit[T](ctx, lin("linear1", c, c, false), bn("bn1", c), true)
+	p.q, p.k, p.v = lin("attn.q", c, c, true), lin("attn.k", c, c, true), lin("attn.v", c, c, true)
+	p.p1 = NewUnit[T](ctx, lin("attn.p1", 3, 3, true), bn("attn.bn_p", 3), true)
+	p.p2 = lin("attn.p2", 3, c, true)
+	p.bw = bn("attn.bn_w1", c)
+	w := lin("attn.w1", c, c/sharedPlanes, true)
+	p.w1 = NewUnit[T](ctx, w, bn("attn.bn_w2", c/sharedPlanes), true)
+	p.w2 = lin("attn.w2", c/sharedPlanes, c/sharedPlanes, true)
+	p.bo = bn("bn2", c)
+	p.l3 = NewUnit[T](ctx, lin("linear3", c, c, false), bn("bn3", c), false)
+	p.mixF, p.sumF, p.addF = p.mixRange, p.sumRange, p.addRange
+	p.dsumF, p.dmixF, p.dreluF = p.dsumRange, p.dmixRange, p.dreluRange
+	return p, nil
+}
+
+// OutShape returns points x channels.
+func (p *PointBlock[T]) OutShape() []int { return []int{p.geo.Levels[p.level].N, p.C} }
+
+// Fold prepares Eval.
+func (p *PointBlock[T]) Fold() {
+	p.l1.Fold()
+	p.p1.Fold()
+	p.w1.Fold()
+	p.l3.Fold()
+}
+
+// Forward takes b x points x C values.
+func (p *PointBlock[T]) Forward(x []T, b int) []T {
+	l := p.geo.Levels[p.level]
+	n, c := b*l.N, p.C
+	nk, cs := n*l.K, c/sharedPlanes
+	p.x, p.b = x, b
+	p.y = p.l1.Forward(x, n)
+	p.q.Forward(p.y, grow(&p.qo, n*c), n)
+	p.k.Forward(p.y, grow(&p.ko, n*c), n)
+	p.v.Forward(p.y, grow(&p.vo, n*c), n)
+	p.p2.Forward(p.p1.Forward(l.Rel, nk), grow(&p.r, nk*c), nk)
+	grow(&p.w0, nk*c)
+	split(b, l.N*l.K*c, p.mixF)
+	p.bw.Forward(p.w0, grow(&p.w0n, nk*c), nk, true)
+	p.w2.Forward(p.w1.Forward(p.w0n, nk), grow(&p.att, nk*cs), nk)
+	grow(&p.o, n*c)
+	split(b, l.N*l.K*c, p.sumF)
+	p.bo.Forward(p.o, grow(&p.on, n*c), n, true)
+	t := p.l3.Forward(p.on, n)
+	copy(grow(&p.out, n*c), t)
+	split(n*c, 1, p.addF)
+	return p.out
+}
+
+func (p *PointBlock[T]) addRange(lo, hi int) {
+	o, x := p.out[lo:hi], p.x[lo:hi]
+	x = x[:len(o)]
+	for i, v := range o {
+		o[i] = max(v+x[i], 0)
+	}
+}
+
+// mixRange computes w0 = k_j - q_i + r.
+func (p *PointBlock[T]) mixRange(lo, hi int) {
+	l, c := p.geo.Levels[p.level], p.C
+	for s := lo; s < hi; s++ {
+		ko := p.ko[s*l.N*c : (s+1)*l.N*c]
+		for i := s * l.N; i < (s+1)*l.N; i++ {
+			q := p.qo[i*c : (i+1)*c]
+			for r := i * l.K; r < (i+1)*l.K; r++ {
+				j := int(l.Self[r])
+				kj, rr, w := ko[j*c:(j+1)*c], p.r[r*c:(r+1)*c], p.w0[r*c:(r+1)*c]
+				kj, rr, w = kj[:len(q)], rr[:len(q)], w[:len(q)]
+				for ch, v := range q {
+					w[ch] = kj[ch] - v + rr[ch]
+				}
+			}
+		}
+	}
+}
+
+// sumRange takes the softmax over the neighbours in place and sums the
+// weighted values.
+func (p *PointBlock[T]) sumRange(lo, hi int) {
+	l, c := p.geo.Levels[p.level], p.C
+	cs := c / sharedPlanes
+	for s := lo; s < hi; s++ {
+		vo := p.vo[s*l.N*c : (s+1)*l.N*c]
+		for i := s * l.N; i < (s+1)*l.N; i++ {
+			att := p.att[i*l.K*cs : (i+1)*l.K*cs]
+			softmaxColumns(att, l.K, cs)
+			o := p.o[i*c : (i+1)*c]
+			clear(o)
+			for n := range l.K {
+				r := i*l.K + n
+				j := int(l.Self[r])
+				vj, rr, w := vo[j*c:(j+1)*c], p.r[r*c:(r+1)*c], att[n*cs:(n+1)*cs]
+				for a := 0; a < c; a += cs {
+					oa, va, ra := o[a:a+cs], vj[a:a+cs], rr[a:a+cs]
+					oa, va, ra = oa[:len(w)], va[:len(w)], ra[:len(w)]
+					for ch, ww := range w {
+						oa[ch] += ww * (va[ch] + ra[ch])
+					}
+				}
+			}
+		}
+	}
+}
+
+// softmaxColumns normalises each of c columns over k rows.
+func softmaxColumns[T Float](x []T, k, c int) {
+	for ch := range c {
+		m := x[ch]
+		for n := 1; n < k; n++ {
+			m = max(m, x[n*c+ch])
+		}
+		var sum T
+		for n := range k {
+			e := T(math.Exp(float64(x[n*c+ch] - m)))
+			x[n*c+ch] = e
+			sum += e
+		}
+		inv := 1 / sum
+		for n := range k {
+			x[n*c+ch] *= inv
+		}
+	}
+}
+
+// Backward implements Block.
+func (p *PointBlock[T]) Backward(dy []T) []T {
+	l, c := p.geo.Levels[p.level], p.C
+	n := p.b * l.N
+	nk, cs := n*l.K, c/sharedPlanes
+	// ReLU after the sum; dout serves the branch, dx the identity.
+	p.dout = dy
+	grow(&p.dx, n*c)
+	split(n*c, 1, p.dreluF)
+	don := grow(&p.don, n*c)
+	p.l3.Backward(dy, don, 0)
+	p.bo.Backward(p.o, p.on, don, don, n)
+	grow(&p.dv, n*c)
+	grow(&p.dr, nk*c)
+	grow(&p.datt, nk*cs)
+	split(p.b, 2*l.N*l.K*c, p.dsumF)
+	dw1 := grow(&p.dw1, nk*cs)
+	p.w2.Backward(p.w1.out, p.datt, dw1, 0, nk)
+	dw0 := grow(&p.dw0, nk*c)
+	p.w1.Backward(dw1, dw0, 0)
+	p.bw.Backward(p.w0, p.w0n, dw0, dw0, nk)
+	grow(&p.dq, n*c)
+	grow(&p.dk, n*c)
+	split(p.b, 2*l.N*l.K*c, p.dmixF)
+	dp := grow(&p.dp, nk*3)
+	p.p2.Backward(p.p1.out, p.dr, dp, 0, nk)
+	p.p1.Backward(dp, nil, 0)
+	dyv := grow(&p.dyv, n*c)
+	p.q.Backward(p.y, p.dq, dyv, 0, n)
+	p.k.Backward(p.y, p.dk, dyv, 1, n)
+	p.v.Backward(p.y, p.dv, dyv, 1, n)
+	p.l1.Backward(dyv, p.dx, 1)
+	return p.dx
+}
+
+func (p *PointBlock[T]) dreluRange(lo, hi int) {
+	d, o, x := p.dout[lo:hi], p.out[lo:hi], p.dx[lo:hi]
+	o, x = o[:len(d)], x[:len(d)]
+	for i, v := range d {
+		if o[i] <= 0 {
+			v = 0
+		}
+		d[i], x[i] = v, v
+	}
+}
+
+// dsumRange: gradients of the weighted sum and of the softmax.
+func (p *PointBlock[T]) dsumRange(lo, hi int) {
+	l, c := p.geo.Levels[p.level], p.C
+	cs := c / sharedPlanes
+	for s := lo; s < hi; s++ {
+		vo, dv := p.vo[s*l.N*c:(s+1)*l.N*c], p.dv[s*l.N*c:(s+1)*l.N*c]
+		clear(dv)
+		for i := s * l.N; i < (s+1)*l.N; i++ {
+			do := p.don[i*c : (i+1)*c]
+			for n := range l.K {
+				r := i*l.K + n
+				j := int(l.Self[r])
+				vj, dvj := vo[j*c:(j+1)*c], dv[j*c:(j+1)*c]
+				rr, drr := p.r[r*c:(r+1)*c], p.dr[r*c:(r+1)*c]
+				w, dw := p.att[r*cs:(r+1)*cs], p.datt[r*cs:(r+1)*cs]
+				clear(dw)
+				dw = dw[:len(w)]
+				for a := 0; a < c; a += cs {
+					oa, va, ra := do[a:a+cs], vj[a:a+cs], rr[a:a+cs]
+					dva, dra := dvj[a:a+cs], drr[a:a+cs]
+					oa, va, ra, dva, dra = oa[:len(w)], va[:len(w)], ra[:len(w)], dva[:len(w)], dra[:len(w)]
+					for ch, ww := range w {
+						g := oa[ch]
+						dw[ch] += g * (va[ch] + ra[ch])
+						g *= ww
+						dra[ch] = g
+						dva[ch] += g
+					}
+				}
+			}
+			att, datt := p.att[i*l.K*cs:(i+1)*l.K*cs], p.datt[i*l.K*cs:(i+1)*l.K*cs]
+			for ch := range cs {
+				var dot T
+				for n := range l.K {
+					dot += att[n*cs+ch] * datt[n*cs+ch]
+				}
+				for n := range l.K {
+					datt[n*cs+ch] = att[n*cs+ch] * (datt[n*cs+ch] - dot)
+				}
+			}
+		}
+	}
+}
+
+// dmixRange: gradients of w0 = k_j - q_i + r.
+func (p *PointBlock[T]) dmixRange(lo, hi int) {
+	l, c := p.geo.Levels[p.level], p.C
+	for s := lo; s < hi; s++ {
+		dk := p.dk[s*l.N*c : (s+1)*l.N*c]
+		clear(dk)
+		for i := s * l.N; i < (s+1)*l.N; i++ {
+			dq := p.dq[i*c : (i+1)*c]
+			clear(dq)
+			for r := i * l.K; r < (i+1)*l.K; r++ {
+				j := int(l.Self[r])
+				kj, rr, w := dk[j*c:(j+1)*c], p.dr[r*c:(r+1)*c], p.dw0[r*c:(r+1)*c]
+				kj, rr, w = kj[:len(dq)], rr[:len(dq)], w[:len(dq)]
+				for ch, v := range w {
+					kj[ch] += v
+					dq[ch] -= v
+					rr[ch] += v
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia needs a version that accepts this Go
+
+	"posefuse/model/nn"
+)
+
+// Batch is what one training step reads. Slices of modalities the network does
+// not have are ignored. All are sample-major and contiguous.
+type Batch struct {
+	Camera []float32 // B x KeypointsValues
+	LiDAR  []float32 // B x Config.LiDAR.Points x 3
+	Radar  []float32 // B x Config.Radar.Points x 5
+	CSI    []float32 // B x CSIValues
+	Target []float32 // B x OutputDim, metres, camera frame
+	// Present says per sample which modalities the fusion head gets; the
+	// features of the others are zero. The encoders see all inputs, so batch
+	// statistics do not depend on it. Nil means all.
+	Present []Mask
+}
+
+func (b *Batch) input(m int) []float32 {
+	return [NumModalities][]float32{b.Camera, b.LiDAR, b.Radar, b.CSI}[m]
+}
+
+// TrainerOptions configures a Trainer.
+type TrainerOptions struct {
+	Seed      uint64 // of dropout
+	NoDropout bool
+}
+
+// Trainer computes losses and gradients of a network for batches of one size,
+// by a Gorgonia graph. It is not safe for concurrent use.
+type Trainer struct {
+	net    *Network
+	batch  int
+	inst   *instance[float32]
+	graph  *nn.Graph[float32]
+	inputs [NumModalities][]float32
+	target []float32
+	gates  [NumModalities][]float32
+	feats  [NumModalities]*nn.Node
+	pose   *nn.Node
+	loss   *nn.Node
+}
+
+// NewTrainer builds the graph of n for batches of the given size.
+func NewTrainer(n *Network, batch int, opt TrainerOptions) (*Trainer, error) {
+	if batch < 2 {
+		return nil, fmt.Errorf("batch size %d: batch normalisation needs at least 2 samples", batch)
+	}
+	t := &Trainer{net: n, batch: batch}
+	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
+	var err error
+	if t.inst, err = newInstance(n.Config, n.store, ctx); err != nil {
+		return nil, err
+	}
+	t.graph = nn.NewGraph[float32](batch)
+	var heads []*nn.Node
+	for _, m := range t.inst.slots {
+		e := t.inst.encoders[m]
+		t.gates[m] = make([]float32, batch)
+		e.proj.Gate = t.gates[m]
+		t.inputs[m] = make([]float32, batch*e.in)
+		x := t.graph.Input(encoderNames[m], t.inputs[m])
+		for i, s := range e.steps {
+			if x, err = t.graph.Block(encoderNames[m]+"."+s.name, s.block, s.params, x, i > 0); err != nil {
+				return nil, err
+			}
+		}
+		t.feats[m] = x
+		heads = append(heads, x)
+	}
+	if t.pose, err = t.graph.Head("head", t.inst.head, t.inst.headParams, OutputDim, heads...); err != nil {
+		return nil, err
+	}
+	t.target = make([]float32, batch*OutputDim)
+	if t.loss, err = t.graph.Loss(&nn.MPJPE[float32]{Joints: NumJoints}, t.pose, t.graph.Input("target", t.target)); err != nil {
+		return nil, err
+	}
+	return t, t.graph.Compile(t.loss)
+}
+
+// SetBatchStatsOnly switches between plain training and the mode of the Fisher
+// pass: batch statistics without updating the running ones, no dropout.
+func (t *Trainer) SetBatchStatsOnly(on bool) {
+	t.inst.ctx.Mode = nn.Train
+	if on {
+		t.inst.ctx.Mode = nn.BatchStats
+	}
+}
+
+// ErrNotFinite is returned by ForwardBackward when the loss is NaN or infinite.
+var ErrNotFinite = errors.New("loss is not finite")
+
+// ForwardBackward runs one batch in training mode and leaves the gradients in
+// the network's parameters. It returns the mean distance of joints, metres.
+func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
+	for _, m := range t.inst.slots {
+		x := b.input(m)
+		if len(x) != len(t.inputs[m]) {
+			return 0, fmt.Errorf("batch: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), len(t.inputs[m]), t.batch)
+		}
+		copy(t.inputs[m], x)
+		for s := range t.batch {
+			t.gates[m][s] = 1
+			if b.Present != nil && !b.Present[s].Has(m) {
+				t.gates[m][s] = 0
+			}
+		}
+	}
+	if len(b.Target) != len(t.target) {
+		return 0, fmt.Errorf("batch: target holds %d values, want %d for %d samples", len(b.Target), len(t.target), t.batch)
+	}
+	copy(t.target, b.Target)
+	if err = t.graph.Run(); err != nil {
+		return 0, fmt.Errorf("training step: %w", err)
+	}
+	t.inst.ctx.Step++
+	l, err := nn.Value[float32](t.loss)
+	if err != nil {
+		return 0, err
+	}
+	lossM = float64(l[0])
+	if math.IsNaN(lossM) || math.IsInf(lossM, 0) {
+		return lossM, ErrNotFinite
+	}
+	return lossM, nil
+}
+
+// Features returns per modality the B x FeatureDim features the head saw in
+// the last ForwardBackward, nil for modalities the network does not have. They
+// are valid until the next one.
+func (t *Trainer) Features() [NumModalities][]float32 {
+	var f [NumModalities][]float32
+	for m, n := range t.feats {
+		if n == nil {
+			continue
+		}
+		if v, err := nn.Value[float32](n); err == nil {
+			f[m] = v
+		}
+	}
+	return f
+}
+
+// Predictions returns the B x OutputDim poses of the last ForwardBackward,
+// metres, valid until the next one.
+func (t *Trainer) Predictions() []float32 {
+	v, err := nn.Value[float32](t.pose)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// Close releases the graph.
+func (t *Trainer) Close() error { return t.graph.Close() }
