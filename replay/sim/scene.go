@@ -1,0 +1,180 @@
+package sim
+
+import "math"
+
+// Where the devices stand, room frame, metres (simulator.md 4).
+var (
+	cameraAt      = Vec{0, 0.90, 0}
+	lidarAt       = Vec{0, 0.95, 0}
+	radarAt       = Vec{0, 0.85, 0}
+	transmitterAt = Vec{-1.6, 1.1, 0.2}
+	receiverAt    = Vec{+1.6, 1.1, 0.2} // first antenna; the others follow along z
+)
+
+const (
+	wallZM      = 4.6
+	wallHalfM   = 2.0
+	wallHeightM = 2.6
+	numBoxes    = 3
+)
+
+// sensorPose is where a sensor that looks along the room's z axis really is.
+type sensorPose struct {
+	at       Vec
+	sin, cos float64 // of the yaw, positive to the sensor's left
+}
+
+func newSensorPose(at Vec, yawRad float64) sensorPose {
+	s, c := math.Sincos(yawRad)
+	return sensorPose{at: at, sin: s, cos: c}
+}
+
+// fromRoom turns a room point into the sensor's frame: x forward, y left, z up.
+func (p *sensorPose) fromRoom(v Vec) Vec {
+	return p.dirFromRoom(vecSub(v, p.at))
+}
+
+func (p *sensorPose) dirFromRoom(d Vec) Vec {
+	fwd, left := d[2], -d[0]
+	return Vec{
+		float64(p.cos*fwd) + float64(p.sin*left),
+		float64(p.cos*left) - float64(p.sin*fwd),
+		d[1],
+	}
+}
+
+// dirToRoom turns a direction of the sensor's frame into the room's.
+func (p *sensorPose) dirToRoom(d Vec) Vec {
+	fwd := float64(p.cos*d[0]) - float64(p.sin*d[1])
+	left := float64(p.sin*d[0]) + float64(p.cos*d[1])
+	return Vec{-left, d[2], fwd}
+}
+
+// box is solid, with sides along the room's axes.
+type box struct {
+	lo, hi Vec
+}
+
+// intersect returns the distance along the ray to the box, metres.
+func (b *box) intersect(o, d Vec) (float64, bool) {
+	near, far := 0.0, math.Inf(1)
+	for a := range 3 {
+		if d[a] == 0 {
+			if o[a] < b.lo[a] || o[a] > b.hi[a] {
+				return 0, false
+			}
+			continue
+		}
+		t0, t1 := (b.lo[a]-o[a])/d[a], (b.hi[a]-o[a])/d[a]
+		if t0 > t1 {
+			t0, t1 = t1, t0
+		}
+		near, far = max(near, t0), min(far, t1)
+	}
+	return near, near > 0 && near <= far
+}
+
+// hides reports whether the box stands between eye and p.
+func (b *box) hides(eye, p Vec) bool {
+	d := vecSub(p, eye)
+	t, ok := b.intersect(eye, d)
+	return ok && t < 1
+}
+
+// scene is what does not move: floor, wall and three boxes per environment.
+type scene struct {
+	boxes [numBoxes]box
+}
+
+// newScene draws the boxes of an environment, beside the standing place.
+func newScene(seed uint64, environment int) scene {
+	s := NewStream(seed, "scene", environment)
+	var sc scene
+	for i := range sc.boxes {
+		w := 0.15 + float64(0.30*s.Float64())
+		h := 0.15 + float64(0.30*s.Float64())
+		d := 0.15 + float64(0.30*s.Float64())
+		x := 0.9 + float64(0.9*s.Float64())
+		if s.Uint64()&1 == 0 {
+			x = -x
+		}
+		z := 2.2 + float64(2.1*s.Float64())
+		sc.boxes[i] = box{lo: Vec{x - w/2, 0, z - d/2}, hi: Vec{x + w/2, h, z + d/2}}
+	}
+	return sc
+}
+
+// cast returns the distance along a ray to the fixed scene.
+func (s *scene) cast(o, d Vec) (float64, bool) {
+	best := math.Inf(1)
+	if d[1] < 0 {
+		best = -o[1] / d[1]
+	}
+	if d[2] > 0 {
+		t := (wallZM - o[2]) / d[2]
+		x := o[0] + float64(t*d[0])
+		y := o[1] + float64(t*d[1])
+		if t < best && math.Abs(x) <= wallHalfM && y >= 0 && y <= wallHeightM {
+			best = t
+		}
+	}
+	for i := range s.boxes {
+		if t, ok := s.boxes[i].intersect(o, d); ok && t < best {
+			best = t
+		}
+	}
+	return best, !math.IsInf(best, 1)
+}
+
+// occluderBox is the table, chair or therapist of the degradation Occluder.
+// Its upper edge, seen from the camera, hides what the severity says of a
+// person 3.1 m away.
+func occluderBox(severity int) box {
+	switch severity {
+	case 1: // knees down
+		return box{lo: Vec{-0.7, 0, 2.0}, hi: Vec{0.7, 0.62, 2.2}}
+	case 2: // hips down
+		return box{lo: Vec{-0.7, 0, 2.0}, hi: Vec{0.7, 0.92, 2.2}}
+	}
+	// half the body, sideways
+	return box{lo: Vec{0.0, 0, 2.0}, hi: Vec{0.7, 1.9, 2.2}}
+}
+
+// secondMotion moves another person's movement to where the degradation
+// SecondPerson puts that person.
+type secondMotion struct {
+	Motion
+	severity int
+	startS   float64
+}
+
+// at returns the second person's joints at tS.
+func (m *secondMotion) at(tS float64) Skeleton {
+	var off Vec
+	switch m.severity {
+	case 1: // standing aside
+		off = Vec{1.5, 0, 0}
+	case 2: // walking past behind, 4 m in 5 s, back and forth
+		off = Vec{pingPong(tS-m.startS, 4, 0.8), 0, 0.8}
+	default: // crossing in front
+		off = Vec{pingPong(tS-m.startS, 4, 0.8), 0, -1.0}
+	}
+	sk := m.Motion.At(tS)
+	for j := range sk {
+		sk[j] = vecAdd(sk[j], off)
+	}
+	return sk
+}
+
+// pingPong returns a position between -widthM/2 and widthM/2 that moves back
+// and forth at speedMPS.
+func pingPong(tS, widthM, speedMPS float64) float64 {
+	d := math.Mod(tS*speedMPS, 2*widthM)
+	if d < 0 {
+		d += 2 * widthM
+	}
+	if d > widthM {
+		d = 2*widthM - d
+	}
+	return d - widthM/2
+}
