@@ -61,12 +61,15 @@ type LiDARSpec struct {
 
 // RadarSpec is the radar at point level (simulator.md 7).
 type RadarSpec struct {
-	Scatterers     int     `json:"scatterers"`       // surface points drawn per body and frame
-	SNRdB          float64 `json:"snr_db"`           // of a reference point at 3 m
-	ThresholdDB    float64 `json:"threshold_db"`     // detection probability 1/2
-	FrameGainDB    float64 `json:"frame_gain_db"`    // standard deviation per frame
-	AzimuthNoise   float64 `json:"azimuth_noise"`    // in the sine, at threshold
-	ElevationNoise float64 `json:"elevation_noise"`  // in the sine, at threshold
+	Scatterers     int     `json:"scatterers"`      // surface points drawn per body and frame
+	SNRdB          float64 `json:"snr_db"`          // of a reference point at 3 m
+	ThresholdDB    float64 `json:"threshold_db"`    // detection probability 1/2
+	FrameGainDB    float64 `json:"frame_gain_db"`   // standard deviation per frame
+	AzimuthNoise   float64 `json:"azimuth_noise"`   // in the sine, at threshold
+	ElevationNoise float64 `json:"elevation_noise"` // in the sine, at threshold
+	// DopplerSpread is what the parts of a body move within one frame, standard
+	// deviation in Doppler bins; it decides how many cells a body fills.
+	DopplerSpread  float64 `json:"doppler_spread"`
 	DopplerNoise   float64 `json:"doppler_noise"`    // standard deviation, Doppler bins
 	RangeBinM      float64 `json:"range_bin_m"`      // metres
 	DopplerBinMPS  float64 `json:"doppler_bin_mps"`  // m/s
@@ -114,8 +117,8 @@ func presetMMFi() Preset {
 			BackgroundMin: 500, BackgroundMax: 1100,
 		},
 		Radar: RadarSpec{
-			Scatterers: 300, SNRdB: 28.5, ThresholdDB: 12, FrameGainDB: 2,
-			AzimuthNoise: 0.035, ElevationNoise: 0.09, DopplerNoise: 1,
+			Scatterers: 300, SNRdB: 30.5, ThresholdDB: 12, FrameGainDB: 2,
+			AzimuthNoise: 0.035, ElevationNoise: 0.09, DopplerSpread: 0.6, DopplerNoise: 0.8,
 			RangeBinM: 0.044, DopplerBinMPS: 0.12, ClutterDB: 15, GhostShare: 0.05,
 			EmptyAlpha: 0.4, EmptyBeta: 2.6, EmptyScale: 1, EmptyRunFrames: 3,
 		},
@@ -147,6 +150,7 @@ var presets = map[string]func() Preset{
 		p.Radar.FrameGainDB /= 2
 		p.Radar.AzimuthNoise /= 2
 		p.Radar.ElevationNoise /= 2
+		p.Radar.DopplerSpread /= 2
 		p.Radar.DopplerNoise /= 2
 		p.Radar.GhostShare /= 2
 		p.Radar.EmptyScale /= 2
@@ -174,7 +178,7 @@ var presets = map[string]func() Preset{
 		p.Camera = CameraSpec{}
 		p.LiDAR.RangeNoiseM, p.LiDAR.LostShare, p.LiDAR.EdgeShare = 0, 0, 0
 		p.Radar.FrameGainDB, p.Radar.AzimuthNoise, p.Radar.ElevationNoise, p.Radar.DopplerNoise = 0, 0, 0, 0
-		p.Radar.GhostShare, p.Radar.EmptyScale = 0, 0
+		p.Radar.DopplerSpread, p.Radar.GhostShare, p.Radar.EmptyScale = 0, 0, 0
 		p.CSI.SessionQ, p.CSI.LevelDB, p.CSI.DropProb, p.CSI.SlopeRad = 0, 0, 0, 0
 		p.CSI.NoNoise, p.CSI.RandomPhases = true, false
 		p.LabelNoise = 0

@@ -11,6 +11,14 @@ const (
 	maxRadarPoints    = 256
 )
 
+// radarPartDB corrects the strength of body parts so that their shares of the
+// detected points come near those of real recordings (MARS): legs give far
+// fewer points than their surface suggests, the head more.
+var radarPartDB = [NumCapsules]float64{
+	capAbdomen: 1, capChest: 1, capShoulders: 1, capHead: 7, capHandL: 4, capHandR: 4,
+	capThighL: -6, capThighR: -6, capShankL: -11, capShankR: -11, capFootL: -14, capFootR: -14,
+}
+
 // radarDetection is one detected point before it is written out.
 type radarDetection struct {
 	key           uint64 // range, Doppler and azimuth cell
@@ -129,7 +137,7 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 		power := cosInc * math.Sqrt(cosInc) * (cp.RadiusM / 0.08) * fluctuation
 		r3 := r / 3
 		r3 *= r3
-		snr := spec.SNRdB + gainDB + float64(10*math.Log10(power/(r3*r3))) -
+		snr := spec.SNRdB + gainDB + radarPartDB[k] + float64(10*math.Log10(power/(r3*r3))) -
 			float64(12*(elDeg/40)*(elDeg/40)) - float64(12*(azDeg/70)*(azDeg/70)) -
 			float64(spec.ClutterDB*math.Exp(-(v/0.06)*(v/0.06)))
 		if occluder != nil && occluder.hides(pose.at, p) {
@@ -139,8 +147,9 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 			continue
 		}
 
-		cell := radarCell(math.Round(r/spec.RangeBinM), math.Round(v/spec.DopplerBinMPS), azDeg)
-		doppler := math.Round(v/spec.DopplerBinMPS + float64(spec.DopplerNoise*s.Norm()))
+		bins := v/spec.DopplerBinMPS + float64(spec.DopplerSpread*s.Norm())
+		cell := radarCell(math.Round(r/spec.RangeBinM), math.Round(bins), azDeg)
+		doppler := math.Round(bins + float64(spec.DopplerNoise*s.Norm()))
 		rangeBin := math.Round(r / spec.RangeBinM)
 		root := math.Pow(10, -(snr-spec.ThresholdDB)/40) // 1/sqrt of the amplitude ratio s
 		sinAz := los[1] + float64(spec.AzimuthNoise*root*s.Norm())
