@@ -1,0 +1,195 @@
+package exercise
+
+import "math"
+
+const (
+	maxSpeedMS      = 8.0  // no joint of a person who exercises is faster
+	boneTolerance   = 0.25 // a bone may be off by this share
+	maxBonesOff     = 5    // of 16, before the whole pose is rejected
+	gapS            = 0.5  // a longer time step is a gap
+	calibrationS    = 2.0  // of quiet standing
+	maxStandLeanDeg = 20   // standing people lean and bend less
+	maxStandKneeDeg = 50
+	maxRejected     = 5 // rejected poses in a row before the new place is believed
+)
+
+// calibration is what quiet standing tells about a person.
+type calibration struct {
+	lengths  [len(segments)]float64 // metres; 0 = not known
+	standing bool                   // neutral holds a standing pose
+	neutral  Skeleton
+}
+
+// length returns the calibrated length of the bone between two joints, 0 if
+// they are not joined or it is not known.
+func (c *calibration) length(a, b int) float64 {
+	for i, s := range segments {
+		if s.a == a && s.b == b || s.a == b && s.b == a {
+			return c.lengths[i]
+		}
+	}
+	return 0
+}
+
+// legLengthM is thigh plus shank, metres; an average adult's until measured.
+func (c *calibration) legLengthM() float64 {
+	l := (c.length(jRHip, jRKnee) + c.length(jRKnee, jRAnkle) + c.length(jLHip, jLKnee) + c.length(jLKnee, jLAnkle)) / 2
+	if l < 0.3 {
+		return 0.83
+	}
+	return l
+}
+
+func lengthsOf(s *Skeleton) (l [len(segments)]float64) {
+	for i, g := range segments {
+		l[i] = s.at(g.a).sub(s.at(g.b)).norm()
+	}
+	return l
+}
+
+// frame is one accepted pose.
+type frame struct {
+	ns  int64
+	raw Skeleton
+	gap bool // a gap lies before it
+}
+
+// filter rejects impossible poses, smooths, and calibrates.
+type filter struct {
+	cal       calibration
+	prev      frame
+	havePrev  bool
+	rejected  int
+	recent    []frame // the newest poses, oldest first, calibrationS long
+	measuring int     // poses averaged for the first estimate of bone lengths
+}
+
+// accept takes a pose; ok is false if it is rejected.
+func (f *filter) accept(ns int64, s *Skeleton) (fr frame, ok bool) {
+	fr = frame{ns: ns, raw: *s}
+	if f.havePrev {
+		dt := float64(ns-f.prev.ns) / 1e9
+		if dt <= 0 {
+			return fr, false
+		}
+		fr.gap = dt > gapS
+		if !fr.gap && f.rejected < maxRejected && f.impossible(s, dt) {
+			f.rejected++
+			return fr, false
+		}
+	}
+	f.rejected = 0
+	f.prev, f.havePrev = fr, true
+	if fr.gap {
+		f.recent = f.recent[:0]
+	}
+	f.learnLengths(s)
+	f.recent = append(f.recent, fr)
+	old := 0
+	for f.recent[old].ns < ns-int64(calibrationS*1e9) {
+		old++
+	}
+	f.recent = f.recent[:copy(f.recent, f.recent[old:])]
+	return fr, true
+}
+
+func (f *filter) impossible(s *Skeleton, dt float64) bool {
+	for j := range s {
+		if s.at(j).sub(f.prev.raw.at(j)).norm()/dt > maxSpeedMS {
+			return true
+		}
+	}
+	if !f.cal.standing {
+		return false
+	}
+	// One noisy joint spoils the angles it belongs to (see body.seg); many
+	// wrong bones at once are another person or no person.
+	off := 0
+	for i, l := range lengthsOf(s) {
+		if c := f.cal.lengths[i]; c > 0 && math.Abs(l-c) > max(boneTolerance*c, 0.1) {
+			off++
+		}
+	}
+	return off > maxBonesOff
+}
+
+// learnLengths keeps a running mean of bone lengths until calibration.
+func (f *filter) learnLengths(s *Skeleton) {
+	if f.cal.standing || f.measuring >= 50 {
+		return
+	}
+	f.measuring++
+	for i, l := range lengthsOf(s) {
+		f.cal.lengths[i] += (l - f.cal.lengths[i]) / float64(f.measuring)
+	}
+}
+
+// calibrate looks for quiet standing in the newest poses and reports whether
+// it found some.
+func (f *filter) calibrate() bool {
+	n := len(f.recent)
+	if n < 10 || float64(f.recent[n-1].ns-f.recent[0].ns) < 0.9*calibrationS*1e9 {
+		return false
+	}
+	var mean, first, second Skeleton
+	for i := range f.recent {
+		for j := range mean {
+			for k := range 3 {
+				v := f.recent[i].raw[j][k]
+				mean[j][k] += v / float64(n)
+				if i < n/2 {
+					first[j][k] += v / float64(n/2)
+				} else {
+					second[j][k] += v / float64(n-n/2)
+				}
+			}
+		}
+	}
+	for j := range mean {
+		var square float64
+		for i := range f.recent {
+			d := f.recent[i].raw.at(j).sub(mean.at(j))
+			square += d.dot(d) / float64(n)
+		}
+		// Pose noise spreads the joints, movement also moves their mean.
+		if math.Sqrt(square) > 0.13 || first.at(j).sub(second.at(j)).norm() > 0.07 {
+			return false
+		}
+	}
+	b := body{&mean, &calibration{}}
+	lean, ok := b.trunkLean()
+	if !ok || lean > maxStandLeanDeg {
+		return false
+	}
+	for _, side := range []Side{Left, Right} {
+		if knee, ok := b.kneeFlexion(side); !ok || knee > maxStandKneeDeg {
+			return false
+		}
+	}
+	f.cal = calibration{lengths: lengthsOf(&mean), standing: true, neutral: mean}
+	return true
+}
+
+// mean3 is the mean of three skeletons.
+func mean3(a, b, c *Skeleton) (m Skeleton) {
+	for j := range m {
+		for k := range 3 {
+			m[j][k] = (a[j][k] + b[j][k] + c[j][k]) / 3
+		}
+	}
+	return m
+}
+
+// smooth5 fits a parabola to five skeletons and returns its middle: unlike a
+// mean it does not cut off peaks.
+func smooth5(w []frame) (m Skeleton) {
+	weights := [5]float64{-3.0 / 35, 12.0 / 35, 17.0 / 35, 12.0 / 35, -3.0 / 35}
+	for j := range m {
+		for k := range 3 {
+			for i := range weights {
+				m[j][k] += weights[i] * w[i].raw[j][k]
+			}
+		}
+	}
+	return m
+}

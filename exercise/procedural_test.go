@@ -1,0 +1,120 @@
+package exercise_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"posefuse/exercise"
+	"posefuse/pipeline/bus"
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+)
+
+// recorder keeps what a tracker puts out.
+type recorder struct {
+	events    []bus.ExerciseEvent
+	summaries []bus.ExerciseSummary
+}
+
+func (r *recorder) Event(e *bus.ExerciseEvent)     { r.events = append(r.events, *e) }
+func (r *recorder) Summary(s *bus.ExerciseSummary) { r.summaries = append(r.summaries, *s) }
+
+// count returns the repetitions of an activity over all sets.
+func (r *recorder) count(activity string) (n int) {
+	for _, s := range r.summaries {
+		if s.Exercise == activity {
+			n += s.Repetitions
+		}
+	}
+	return n
+}
+
+// all returns the repetitions of every activity over all sets.
+func (r *recorder) all() map[string]int {
+	m := map[string]int{}
+	for _, s := range r.summaries {
+		m[s.Exercise] += s.Repetitions
+	}
+	return m
+}
+
+// stream is a sequence of poses in the camera frame at 10 Hz.
+type stream []mmfi.Pose
+
+func clip(m sim.Motion, n int) stream {
+	var s stream
+	for i := range n {
+		s = append(s, sim.CleanTruth(m, i))
+	}
+	return s
+}
+
+func set(seed uint64, activity, reps int, opt sim.MotionOptions) (*sim.ProceduralMotion, stream) {
+	m := sim.NewSet(seed, mmfi.ClipKey{Subject: int(seed%40) + 1, Activity: activity}, reps, opt)
+	return m, clip(m, m.Frames())
+}
+
+// noisy adds independent noise whose mean length per joint is meanMM, as an
+// MPJPE would be, half of it slow, as estimates have it.
+func noisy(s stream, seed uint64, meanMM float64) stream {
+	rng := rand.New(rand.NewPCG(seed, 77))
+	sigma := meanMM / 1000 / 1.596 // mean length of a normal 3-vector: 1.596 sigma
+	slow := math.Exp(-0.1 / 0.5)   // time constant 0.5 s at 10 Hz
+	var drift mmfi.Pose
+	out := make(stream, len(s))
+	for i := range s {
+		for j := range s[i] {
+			for k := range 3 {
+				drift[j][k] = slow*drift[j][k] + math.Sqrt(1-slow*slow)*sigma*rng.NormFloat64()
+				out[i][j][k] = s[i][j][k] + (drift[j][k]+sigma*rng.NormFloat64())*math.Sqrt(0.5)
+			}
+		}
+	}
+	return out
+}
+
+// feed runs a tracker over poses, one per period, then stops it.
+func feed(t testing.TB, s stream, periodMS int64, coalition string, exercises ...string) *recorder {
+	t.Helper()
+	r := new(recorder)
+	tr, err := exercise.NewTracker(exercise.Config{Room: "test", Exercises: exercises}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s {
+		ns := int64(i+1) * periodMS * 1e6
+		joints := [17][3]float64(s[i])
+		tr.Pose(&bus.Pose{
+			Room: "test", Seq: uint64(i + 1), CaptureNS: ns,
+			CaptureTime: time.Unix(1000, ns).UTC().Format(time.RFC3339Nano),
+			Frame:       "camera", JointsM: &joints, Coalition: coalition,
+		})
+	}
+	tr.Stop()
+	return r
+}
+
+func name(activity int) string { return fmt.Sprintf("A%02d", activity) }
+
+var activities = []int{7, 8, 9, 10, 11, 12, 13, 14}
+
+// TestProceduralSetsExactly: the true number of repetitions, over subjects,
+// tempi and lengths, told and recognised.
+func TestProceduralSetsExactly(t *testing.T) {
+	for _, a := range activities {
+		for seed := range uint64(40) {
+			want := 1 + int(seed*7%13)
+			_, s := set(seed, a, want, sim.MotionOptions{})
+			if r := feed(t, s, 100, "", name(a)); r.count(name(a)) != want {
+				t.Errorf("%s seed %d: %d repetitions, want %d", name(a), seed, r.count(name(a)), want)
+			}
+			got := feed(t, s, 100, "").all()
+			if len(got) != 1 || got[name(a)] != want {
+				t.Errorf("%s seed %d: recognised %v, want %d", name(a), seed, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package exercise
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"posefuse/pipeline/bus"
+)
+
+// Verdicts of a rule on one repetition.
+const (
+	verdictFault      = "fault"
+	verdictBorderline = "borderline"
+)
+
+// Keys and weights of the faults every exercise has.
+const (
+	keyShallow       = "shallow"
+	keyWrongSide     = "wrong_side"
+	keyWrongExercise = "wrong_exercise"
+	keyTooFast       = "too_fast"
+	keyTooSlow       = "too_slow"
+	keyFastDescent   = "fast_descent"
+	weightRange      = 20
+	weightTempo      = 10
+	tooFastShare     = 0.6
+	tooSlowShare     = 1.8
+)
+
+// canJudgeAngles reports whether poses of a coalition support angles: with
+// radar and WiFi alone only counts and tempo do. The empty coalition is a
+// skeleton that was measured, not estimated.
+func canJudgeAngles(coalition string) bool {
+	return coalition == "" || strings.ContainsAny(coalition, "RL")
+}
+
+// margin is how far a value must be beyond its threshold: the 90 % error of
+// poses of this coalition.
+func margin(g Signal, coalition string) float64 {
+	if coalition == "" {
+		return 0
+	}
+	return quantities[g.Name].margin
+}
+
+// span is the smoothed poses of one repetition.
+type span struct {
+	frames []track
+	peak   int // index of the peak
+	cal    *calibration
+	side   Side
+}
+
+// measure returns a signal's number over the repetition, false if too few
+// poses allow it.
+func (p span) measure(g Signal, m Measure) (float64, bool) {
+	if m == AtPeak {
+		return g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
+	}
+	lo, hi := math.Inf(1), math.Inf(-1)
+	bad := 0
+	for i := range p.frames {
+		v, ok := g.value(body{&p.frames[i].smooth, p.cal}, p.side)
+		if !ok {
+			bad++
+			continue
+		}
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	if float64(bad) > maxInvalidShare*float64(len(p.frames)) {
+		return 0, false
+	}
+	switch m {
+	case AtMax:
+		return hi, true
+	case AtMin:
+		return lo, true
+	}
+	return hi - lo, true
+}
+
+// bias is how far the person's calibrated neutral angle is from the nominal
+// one, 0 while that is small or so large that the person did not stand
+// neutrally.
+func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
+	q := quantities[g.Name]
+	if q.unit != "deg" || m == AtRange || !cal.standing {
+		return 0
+	}
+	v, ok := g.value(body{&cal.neutral, cal}, side)
+	if !ok || math.Abs(v-q.nominal) <= 5 || math.Abs(v-q.nominal) > 20 {
+		return 0
+	}
+	return v - q.nominal
+}
+
+// meets reports whether the repetition fulfils a requirement. What cannot be
+// measured is not held against the person.
+func (p span) meets(r Requirement) bool {
+	v, ok := p.measure(r.Signal, r.Measure)
+	if !ok {
+		return true
+	}
+	if r.Above != nil {
+		return v > *r.Above
+	}
+	return v < *r.Below
+}
+
+// ruleState is a rule with its verdicts on the last repetitions of a set.
+type ruleState struct {
+	rule     Rule
+	verdicts []string // of the last three judged repetitions, newest last
+	raised   bool
+	ever     bool
+	worst    bus.Fault
+}
+
+// judge applies the rule to one repetition and returns the finding, if any:
+// a fault only when it is raised, a borderline as it is.
+func (r *ruleState) judge(p span, coalition string) (f bus.Fault, found bool) {
+	sensors := r.rule.Sensors
+	if sensors == "" {
+		sensors = "RL"
+	}
+	if coalition != "" && !strings.ContainsAny(coalition, sensors) {
+		return f, false
+	}
+	v, ok := p.measure(r.rule.Signal, r.rule.Measure)
+	if !ok {
+		return f, false
+	}
+	v -= bias(r.rule.Signal, r.rule.Measure, p.cal, p.side)
+	limit, beyond := 0.0, 0.0
+	if r.rule.Above != nil {
+		limit, beyond = *r.rule.Above, v-*r.rule.Above
+	} else {
+		limit, beyond = *r.rule.Below, *r.rule.Below-v
+	}
+	verdict := ""
+	switch {
+	case beyond > margin(r.rule.Signal, coalition):
+		verdict = verdictFault
+	case beyond > 0:
+		verdict = verdictBorderline
+	}
+	f = bus.Fault{Key: r.rule.Key, Measured: round(v), Limit: limit, Unit: r.rule.unit(), Verdict: verdict}
+	r.verdicts = append(r.verdicts, verdict)
+	if len(r.verdicts) > 3 {
+		r.verdicts = r.verdicts[1:]
+	}
+	faults := 0
+	for _, v := range r.verdicts {
+		if v == verdictFault {
+			faults++
+		}
+	}
+	n := len(r.verdicts)
+	switch {
+	case faults >= 2:
+		r.raised = true
+	case n >= 2 && r.verdicts[n-1] == "" && r.verdicts[n-2] == "":
+		r.raised = false
+	}
+	switch {
+	case verdict == verdictFault && r.raised:
+		if !r.ever || math.Abs(f.Measured-f.Limit) > math.Abs(r.worst.Measured-r.worst.Limit) {
+			r.worst = f
+		}
+		r.ever = true
+		return f, true
+	case verdict == verdictBorderline:
+		return f, true
+	}
+	return f, false
+}
+
+// weighted is a finding with the weight that orders messages.
+type weighted struct {
+	bus.Fault
+	weight int
+}
+
+// topFault returns at most one fault, the one of highest weight.
+func topFault(found []weighted) []bus.Fault {
+	found = slices.DeleteFunc(slices.Clone(found), func(w weighted) bool { return w.Verdict != verdictFault })
+	if len(found) == 0 {
+		return []bus.Fault{}
+	}
+	return []bus.Fault{slices.MaxFunc(found, func(a, b weighted) int { return a.weight - b.weight }).Fault}
+}
+
+// round keeps two decimals: more would pretend.
+func round(v float64) float64 { return math.Round(v*100) / 100 }
