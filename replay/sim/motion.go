@@ -28,6 +28,14 @@ type MotionOptions struct {
 	// A21 with the right one. The names do not say; by default the throw
 	// crosses the body.
 	ThrowNearArm bool
+	// RecordedSize, for recorded movement only, shows the recorded person at
+	// their own size; by default they are scaled to the subject's height.
+	RecordedSize bool
+	// Incorrect, for recorded movement only, takes performances with mistakes.
+	Incorrect bool
+	// Uncounted, for recorded movement only, allows recordings with an unknown
+	// number of repetitions where there are no others.
+	Uncounted bool
 	// Body replaces the drawn body, for example with a recorded person's. Its
 	// ID is ignored.
 	Body *Subject

@@ -129,17 +129,24 @@ func (w *sway) addShare(tS, share float64, p *pose) {
 	i := int(math.Floor(x))
 	i = min(max(i, 1), len(w.grid)-3)
 	u := min(max(x-float64(i), 0), 1)
-	u2 := float64(u * u)
-	u3 := float64(u2 * u)
-	// Catmull-Rom weights.
-	wa := -0.5*u3 + u2 - 0.5*u
-	wb := float64(1.5*u3) - float64(2.5*u2) + 1
-	wc := float64(-1.5*u3) + 2*u2 + 0.5*u
-	wd := 0.5*u3 - 0.5*u2
+	wa, wb, wc, wd := cubicWeights(u)
 	a, b, c, d := &w.grid[i-1], &w.grid[i], &w.grid[i+1], &w.grid[i+2]
 	share *= swayShare
 	for j := range p {
 		x := float64(wa*a[j]) + float64(wb*b[j]) + float64(wc*c[j]) + float64(wd*d[j])
 		p[j] += float64(share * styleScale[j] * x)
 	}
+}
+
+// cubicWeights returns the weights of four successive samples for the value at
+// share u between the middle two: a cubic Hermite curve whose slopes come from
+// the neighbours (Catmull-Rom).
+func cubicWeights(u float64) (before, start, end, after float64) {
+	u2 := float64(u * u)
+	u3 := float64(u2 * u)
+	before = -0.5*u3 + u2 - 0.5*u
+	start = float64(1.5*u3) - float64(2.5*u2) + 1
+	end = float64(-1.5*u3) + 2*u2 + 0.5*u
+	after = 0.5*u3 - 0.5*u2
+	return before, start, end, after
 }
