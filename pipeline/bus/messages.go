@@ -11,6 +11,7 @@ const (
 	ExerciseEventSchema   = "posefuse.exercise.event.v1"
 	ExerciseSummarySchema = "posefuse.exercise.summary.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
+	PointsSchema          = "posefuse.points.v1"
 )
 
 // Pose is published once per tick on posefuse.<room>.pose.
@@ -100,6 +101,7 @@ type Sensor struct {
 // Points carries the newest point clouds for viewers on
 // posefuse.<room>.points, at most at the tick rate, in the frame of the pose.
 type Points struct {
+	Schema    string       `json:"schema"`
 	Room      string       `json:"room"`
 	CaptureNS int64        `json:"capture_ns"`
 	Frame     string       `json:"frame"`
@@ -162,4 +164,16 @@ type ExerciseSummary struct {
 type MedianBest struct {
 	Median float64 `json:"median"`
 	Best   float64 `json:"best"`
+}
+
+// ModelEvent is published on posefuse.<room>.model.event when the model in use
+// or a candidate for it changes.
+type ModelEvent struct {
+	Schema    string             `json:"schema"`
+	Room      string             `json:"room"`
+	Type      string             `json:"type"` // "candidate", "promoted", "rejected", "rolled_back"
+	Time      string             `json:"time"` // RFC 3339
+	Model     PoseModel          `json:"model"`
+	Reason    string             `json:"reason"`     // a sentence for people
+	MetricsMM map[string]float64 `json:"metrics_mm"` // e.g. "mpjpe.RLMW"; may be empty
 }

@@ -1,0 +1,424 @@
+package bus
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// States of the daemon in a Status.
+const (
+	Online  = "online"
+	Stopped = "stopped"
+	Offline = "offline" // the last will: the daemon went away without a word
+)
+
+// reconnectBuffer holds what is published while an external NATS server is
+// away: about three minutes of poses.
+const reconnectBuffer = 8 << 20
+
+// Options are what Open needs beside the configuration.
+type Options struct {
+	Room     string // part of every subject
+	StateDir string // the embedded server keeps its files in its folder "nats"
+	Version  string // of the daemon, semantic, for the NATS micro service
+	Log      *slog.Logger
+}
+
+// Bus is the daemon's connection to its subscribers. All methods are safe for
+// concurrent use; publishing never waits for a subscriber or the network.
+type Bus struct {
+	cfg      Config
+	room     string
+	version  string
+	log      *slog.Logger
+	subject  string // "posefuse.<room>."
+	topic    string // "posefuse/<room>/"
+	server   *embedded
+	nc       *nats.Conn
+	retained *mqttPublisher // carries the retained status; nil without MQTT
+	external bool           // retained is an external broker and gets every message
+	closed   chan struct{}  // by the NATS client after Close
+
+	dropped atomic.Uint64
+
+	mu      sync.Mutex
+	service micro.Service
+	slow    uint64
+	lastErr string
+}
+
+// Open starts the embedded server, or connects to the external ones, and
+// returns when messages can be published. External servers may be away: Open
+// does not wait for them. Close must be called.
+func Open(cfg Config, opt Options) (*Bus, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("bus.%w", err)
+	}
+	if err := CheckRoom(opt.Room); err != nil {
+		return nil, err
+	}
+	b := &Bus{cfg: cfg, room: opt.Room, version: opt.Version, log: opt.Log, closed: make(chan struct{}),
+		subject: "posefuse." + opt.Room + ".", topic: "posefuse/" + opt.Room + "/"}
+	external, err := clientTLS(&cfg.TLS)
+	if err != nil {
+		return nil, err
+	}
+	common := []nats.Option{
+		nats.Name("posefuse " + opt.Room),
+		nats.ClosedHandler(func(*nats.Conn) { close(b.closed) }),
+		nats.ErrorHandler(b.onError),
+	}
+	if cfg.NATS.URL == "" {
+		if b.server, err = startServer(&cfg, opt.StateDir, opt.Log); err != nil {
+			return nil, err
+		}
+		b.nc, err = b.server.connect(common...)
+	} else {
+		common = append(common, nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Second),
+			nats.ReconnectBufSize(reconnectBuffer), nats.Timeout(5*time.Second),
+			nats.ReconnectHandler(func(*nats.Conn) { b.note("") }),
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+				if err != nil {
+					b.note(err.Error())
+					b.log.Warn("nats server is away, trying again", "error", err)
+				}
+			}))
+		if external != nil {
+			common = append(common, nats.Secure(external))
+		}
+		b.nc, err = nats.Connect(cfg.NATS.URL, common...)
+	}
+	if err != nil {
+		if b.server != nil {
+			b.server.stop()
+		}
+		return nil, fmt.Errorf("bus.nats: %w", err)
+	}
+	if o, ok := b.mqttOptions(external); ok {
+		b.external = cfg.MQTT.URL != ""
+		b.retained = newMQTTPublisher(o)
+	}
+	return b, nil
+}
+
+// mqttOptions says how the daemon reaches the MQTT side: the external broker,
+// or its own listener, because only an MQTT client can publish retained.
+func (b *Bus) mqttOptions(external *tls.Config) (mqttOptions, bool) {
+	will, err := json.Marshal(Status{Schema: StatusSchema, Room: b.room, State: Offline,
+		Time: time.Now().UTC().Format(time.RFC3339), Parts: []PartHealth{}})
+	if err != nil {
+		panic(err) // the value above has no unmarshallable part
+	}
+	o := mqttOptions{clientPrefix: "posefuse-" + b.room, log: b.log,
+		will: mqttMessage{topic: b.topic + "status", payload: will}}
+	if b.cfg.MQTT.URL != "" {
+		o.url, o.user, o.password, o.tls = b.cfg.MQTT.URL, b.cfg.MQTT.User, b.cfg.MQTT.Password, external
+		return o, true
+	}
+	if b.server == nil || b.server.mqttAddr == "" {
+		return o, false
+	}
+	o.url = "tcp://" + ownAddress(b.server.mqttAddr)
+	if t := b.server.tls; t != nil {
+		o.url = "ssl://" + ownAddress(b.server.mqttAddr)
+		o.tls = pinned(t)
+	}
+	if b.server.password != "" {
+		o.user, o.password = internalUser, b.server.password
+	}
+	return o, true
+}
+
+// ownAddress turns "every interface" into an address that can be dialled.
+func ownAddress(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// pinned trusts exactly the server's own certificate, whatever names it has.
+func pinned(server *tls.Config) *tls.Config {
+	own := server.Certificates[0].Certificate[0]
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // the certificate itself is compared below
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if len(raw) == 0 || !bytes.Equal(raw[0], own) {
+				return errors.New("another server answers at the daemon's own address")
+			}
+			return nil
+		},
+	}
+}
+
+// CheckRoom reports why a room's name cannot be part of a subject.
+func CheckRoom(room string) error {
+	ok := room != "" && len(room) <= 64
+	for _, r := range room {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}
+	if !ok {
+		return fmt.Errorf("room: %q cannot be part of a subject; use 1 to 64 letters, digits, - and _", room)
+	}
+	return nil
+}
+
+func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		b.mu.Lock()
+		b.slow++
+		b.mu.Unlock()
+		return
+	}
+	b.note(err.Error())
+	b.log.Warn("nats", "error", err)
+}
+
+func (b *Bus) note(err string) {
+	b.mu.Lock()
+	b.lastErr = err
+	b.mu.Unlock()
+}
+
+// Conn returns the daemon's NATS connection, for subscribers inside the process.
+func (b *Bus) Conn() *nats.Conn { return b.nc }
+
+// Room returns the room's name.
+func (b *Bus) Room() string { return b.room }
+
+// Addresses returns where clients reach the bus, for people: URLs of NATS,
+// MQTT and NATS over WebSocket; empty if there is none.
+func (b *Bus) Addresses() (natsURL, mqttURL, wsURL string) {
+	natsURL, mqttURL = b.cfg.NATS.URL, b.cfg.MQTT.URL
+	if b.server == nil {
+		return natsURL, mqttURL, ""
+	}
+	secure := func(plain, tls string) string {
+		if b.server.tls != nil {
+			return tls
+		}
+		return plain
+	}
+	if b.server.natsAddr != "" {
+		natsURL = secure("nats://", "tls://") + b.server.natsAddr
+	}
+	if mqttURL == "" && b.server.mqttAddr != "" {
+		mqttURL = secure("mqtt://", "mqtts://") + b.server.mqttAddr
+	}
+	if b.server.wsAddr != "" {
+		wsURL = secure("ws://", "wss://") + b.server.wsAddr
+	}
+	return natsURL, mqttURL, wsURL
+}
+
+// Publish sends an encoded message on posefuse.<room>.<what> and its MQTT
+// topic. payload may be reused when Publish returns. The only errors are a
+// closed bus and a full buffer while an external server is away; the message
+// is then counted as dropped.
+func (b *Bus) Publish(what string, payload []byte) error {
+	err := b.nc.Publish(b.subject+what, payload)
+	if err != nil {
+		b.dropped.Add(1)
+		err = fmt.Errorf("publish %s%s: %w", b.subject, what, err)
+	}
+	// An embedded server gives its MQTT clients every NATS message by itself.
+	if b.external {
+		b.retained.publish(b.topic+strings.ReplaceAll(what, ".", "/"), slices.Clone(payload))
+	}
+	return err
+}
+
+func (b *Bus) publishJSON(what string, v any) error {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", what, err)
+	}
+	return b.Publish(what, payload)
+}
+
+// PublishPose sends p and returns the buffer it encoded into, an extension of
+// dst, for the next call.
+func (b *Bus) PublishPose(dst []byte, p *Pose) ([]byte, error) {
+	dst, err := AppendPose(dst[:0], p)
+	if err != nil {
+		return dst, err
+	}
+	return dst, b.Publish("pose", dst)
+}
+
+// PublishSensor sends the state of one sensor.
+func (b *Bus) PublishSensor(s *Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
+
+// PublishModelEvent sends what happened to a model.
+func (b *Bus) PublishModelEvent(e *ModelEvent) error { return b.publishJSON("model.event", e) }
+
+// PublishPoints sends point clouds for viewers, on NATS only: over a broker
+// far away they would crowd out the poses. The embedded server's own MQTT
+// clients can have them.
+func (b *Bus) PublishPoints(p *Points) error {
+	payload, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("publish points: %w", err)
+	}
+	if err := b.nc.Publish(b.subject+"points", payload); err != nil {
+		b.dropped.Add(1)
+		return fmt.Errorf("publish points: %w", err)
+	}
+	return nil
+}
+
+// PublishStatus sends the daemon's status, retained on MQTT.
+func (b *Bus) PublishStatus(s *Status) error {
+	payload, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("publish status: %w", err)
+	}
+	if b.retained != nil {
+		b.retained.publishStatus(b.topic+"status", payload)
+		if !b.external {
+			return nil // the embedded server passes it on to NATS subscribers
+		}
+	}
+	if err := b.nc.Publish(b.subject+"status", payload); err != nil {
+		b.dropped.Add(1)
+		return fmt.Errorf("publish status: %w", err)
+	}
+	return nil
+}
+
+// HandleControl answers requests on posefuse.<room>.ctl.<name> as an endpoint
+// of the NATS micro service "posefuse". An error of h is the reply's error.
+func (b *Bus) HandleControl(name string, h func(request []byte) ([]byte, error)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.service == nil {
+		s, err := micro.AddService(b.nc, micro.Config{Name: "posefuse", Version: b.version,
+			Description: "posefuse room " + b.room, Metadata: map[string]string{"room": b.room}})
+		if err != nil {
+			return fmt.Errorf("control service: %w", err)
+		}
+		b.service = s
+	}
+	err := b.service.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
+		reply, err := h(r.Data())
+		if err != nil {
+			err = r.Error("500", err.Error(), nil)
+		} else {
+			err = r.Respond(reply)
+		}
+		if err != nil {
+			b.log.Warn("control reply was not sent", "endpoint", name, "error", err)
+		}
+	}), micro.WithEndpointSubject(b.subject+"ctl."+name))
+	if err != nil {
+		return fmt.Errorf("control endpoint %s: %w", name, err)
+	}
+	return nil
+}
+
+// Health returns the state of the bus: parts "bus.nats" and, if there is one,
+// "bus.mqtt".
+func (b *Bus) Health() []PartHealth {
+	b.mu.Lock()
+	lastErr := b.lastErr
+	b.mu.Unlock()
+	parts := []PartHealth{{Part: "bus.nats", Code: "ok", Text: "connected", Severity: "ok"}}
+	if !b.nc.IsConnected() {
+		parts[0] = PartHealth{Part: "bus.nats", Code: "away", Severity: "error",
+			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", b.cfg.NATS.URL, lastErr, reconnectBuffer>>20)}
+	}
+	if b.retained == nil {
+		return parts
+	}
+	p := PartHealth{Part: "bus.mqtt", Code: "ok", Text: "connected", Severity: "ok"}
+	if ok, why, _ := b.retained.state(); !ok {
+		if why == "" {
+			why = "no answer yet"
+		}
+		target := b.cfg.MQTT.URL
+		if target == "" {
+			target = "inside the daemon"
+		}
+		p = PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
+			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target, why, mqttQueue)}
+	}
+	return append(parts, p)
+}
+
+// Counters returns losses by cause since the start: messages that found the
+// buffer full, and clients the embedded server cut because they did not read.
+func (b *Bus) Counters() map[string]uint64 {
+	c := map[string]uint64{"dropped_nats": b.dropped.Load(), "dropped_mqtt": 0, "slow_consumers": 0}
+	if b.retained != nil {
+		_, _, c["dropped_mqtt"] = b.retained.state()
+	}
+	b.mu.Lock()
+	c["slow_subscriptions"] = b.slow
+	b.mu.Unlock()
+	if b.server != nil {
+		c["slow_consumers"] = uint64(b.server.srv.NumSlowConsumers()) //nolint:gosec // a count
+	}
+	return c
+}
+
+// Close publishes the stopped status, flushes, and waits for the embedded
+// server to end. It may be called more than once.
+func (b *Bus) Close() error {
+	select {
+	case <-b.closed:
+		return nil
+	default:
+	}
+	var errs []error
+	last, err := json.Marshal(Status{Schema: StatusSchema, Room: b.room, State: Stopped,
+		Time: time.Now().UTC().Format(time.RFC3339), Parts: []PartHealth{}})
+	if err != nil {
+		panic(err) // the value above has no unmarshallable part
+	}
+	if b.retained == nil || b.external {
+		if err := b.nc.Publish(b.subject+"status", last); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if b.retained != nil {
+		errs = append(errs, b.retained.close(b.topic+"status", last))
+	}
+	b.mu.Lock()
+	if b.service != nil {
+		errs = append(errs, b.service.Stop())
+		b.service = nil
+	}
+	b.mu.Unlock()
+	if b.nc.IsConnected() {
+		errs = append(errs, b.nc.FlushTimeout(2*time.Second))
+	}
+	b.nc.Close()
+	<-b.closed
+	if b.server != nil {
+		b.server.stop()
+	}
+	if err := errors.Join(errs...); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("close bus: %w", err)
+	}
+	return nil
+}
