@@ -70,11 +70,21 @@ func (d *Dataset) Clip(k mmfi.ClipKey) (*Clip, error) {
 // Describe says what the data is, for figures and model cards.
 func (d *Dataset) Describe() string {
 	movement := "procedural"
+	if d.cfg.Mocap != nil {
+		movement = "procedural / motion-capture"
+	}
 	return fmt.Sprintf("%s (generator version %s, preset %s, seed %d) on %s movement; not MM-Fi",
 		Statement, Version, d.preset.Name, d.cfg.Seed, movement)
 }
 
-// motion returns the movement of a clip.
+// motion returns the movement of a clip: recorded where the library has the
+// activity, procedural otherwise.
 func (d *Dataset) motion(k mmfi.ClipKey) Motion {
-	return NewProcedural(d.cfg.Seed, k, MotionOptions{Frames: d.cfg.FramesPerClip})
+	opt := MotionOptions{Frames: d.cfg.FramesPerClip}
+	if d.cfg.Mocap != nil {
+		if m, ok := d.cfg.Mocap.Motion(d.cfg.Seed, k, opt); ok {
+			return m
+		}
+	}
+	return NewProcedural(d.cfg.Seed, k, opt)
 }

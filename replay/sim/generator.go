@@ -42,6 +42,9 @@ type Config struct {
 	// Custom replaces the preset named by Preset if it is not nil, for
 	// calibration runs and tests.
 	Custom *Preset `json:"custom_preset,omitempty"`
+	// Mocap provides real movement for the activities it has; nil for
+	// procedural movement only.
+	Mocap *MocapLibrary `json:"-"`
 }
 
 // resolve checks the configuration, fills in defaults and returns its preset.
@@ -106,6 +109,9 @@ type Clip struct {
 	labels     *Labels
 	second     *secondMotion // nil without a second person
 	scratch    sync.Pool
+
+	backgroundOnce sync.Once // makes background at the first LiDAR frame
+	background     []backgroundCell
 }
 
 // scratch is what one goroutine needs to make a frame.
@@ -115,6 +121,7 @@ type scratch struct {
 	bodies      [maxBodies]Body
 	detection   detection
 	depth       depthBuffer
+	background  []backgroundCell // of a degraded frame
 	radar       radarScatterers
 	csi         csiBody
 	csiBodies   int

@@ -74,6 +74,15 @@ func (b *box) intersect(o, d Vec) (float64, bool) {
 	return near, near > 0 && near <= far
 }
 
+// near reports whether the ray, in unit direction d, passes the box's bounding
+// sphere: cheap, and false for nearly every ray.
+func (b *box) near(o, d Vec) bool {
+	oc := vecSub(vecLerp(b.lo, b.hi, 0.5), o)
+	size := vecSub(b.hi, b.lo)
+	along := vecDot(oc, d)
+	return vecDot(oc, oc)-float64(along*along) <= 0.26*vecDot(size, size)
+}
+
 // hides reports whether the box stands between eye and p.
 func (b *box) hides(eye, p Vec) bool {
 	d := vecSub(p, eye)
@@ -119,8 +128,10 @@ func (s *scene) cast(o, d Vec) (float64, bool) {
 		}
 	}
 	for i := range s.boxes {
-		if t, ok := s.boxes[i].intersect(o, d); ok && t < best {
-			best = t
+		if b := &s.boxes[i]; b.near(o, d) {
+			if t, ok := b.intersect(o, d); ok && t < best {
+				best = t
+			}
 		}
 	}
 	return best, !math.IsInf(best, 1)

@@ -47,6 +47,11 @@ func newLidarGrid() *lidarGrid {
 
 func beamAltitudeDeg(row int) float64 { return lidarTopDeg - float64(float64(row)*lidarStepDeg) }
 
+// direction returns the unit direction of a cell, sensor frame.
+func (g *lidarGrid) direction(row, col int) Vec {
+	return Vec{float64(g.cosAz[col] * g.cosEl[row]), float64(g.sinAz[col] * g.cosEl[row]), g.sinEl[row]}
+}
+
 // point returns the point of a range on the grid, metres, sensor frame. It is
 // what an Ouster driver computes from OusterMetadata (sensors.md 1.7).
 func (g *lidarGrid) point(row, col int, rangeMM float64) (x, y, z float64) {
@@ -178,11 +183,21 @@ func (b *depthBuffer) addCapsule(c *Capsule) {
 	if row0 > row1 {
 		return
 	}
+	// Capsule.Intersect for rays from the origin, with everything that does
+	// not depend on the ray taken out of the loop.
+	ba := vecSub(c.B, c.A)
+	baba, baoa, oaoa := vecDot(ba, ba), -vecDot(ba, c.A), vecDot(c.A, c.A)
+	q := float64(baba*oaoa) - float64(baoa*baoa) - float64(c.RadiusM*c.RadiusM*baba)
 	for col := col0; col <= col1; col++ {
 		ca, sa := grid.cosAz[col], grid.sinAz[col]
 		for row := row0; row <= row1; row++ {
 			ce := grid.cosEl[row]
 			d := Vec{float64(ca * ce), float64(sa * ce), grid.sinEl[row]}
+			bard, rdoa := vecDot(ba, d), -vecDot(d, c.A)
+			k := float64(baba*rdoa) - float64(baoa*bard)
+			if float64(k*k) < float64((baba-float64(bard*bard))*q) {
+				continue // passes the infinite cylinder
+			}
 			if t, ok := c.Intersect(Vec{}, d); ok && t >= lidarMinRangeM {
 				b.put(col, row, t)
 			}
@@ -242,7 +257,7 @@ func (c *Clip) lidar(i int, sc *scratch) {
 			}
 			r := float64(cells[row])
 			if occluder != nil {
-				d := pose.dirToRoom(Vec{float64(grid.cosAz[col] * grid.cosEl[row]), float64(grid.sinAz[col] * grid.cosEl[row]), grid.sinEl[row]})
+				d := pose.dirToRoom(grid.direction(row, col))
 				if t, ok := occluder.intersect(pose.at, d); ok && t < r {
 					r = t
 				}
@@ -263,31 +278,54 @@ func (c *Clip) lidar(i int, sc *scratch) {
 	if lost > spec.LostShare {
 		keep = int(float64(keep) * (1 - lost) / (1 - spec.LostShare))
 	}
-	for tries := 0; keep > 0 && tries < 4*ScanColumns; tries++ {
-		u := s.Uint64()
-		col := lidarForwardCol - backgroundHalfCols + int(u%(2*backgroundHalfCols))
-		row := int(u >> 32 % ScanRows)
-		cell := &buf.cells[col*ScanRows+row]
+	var candidates []backgroundCell
+	if occluder == nil && c.degraded.shockRad(lidar, tS) == 0 {
+		c.backgroundOnce.Do(func() { c.background = c.scene.background(&pose, nil, nil) })
+		candidates = c.background
+	} else {
+		sc.background = c.scene.background(&pose, occluder, sc.background[:0])
+		candidates = sc.background
+	}
+	for tries := 4 * len(candidates); keep > 0 && tries > 0; tries-- {
+		bg := candidates[s.Intn(len(candidates))]
+		cell := &buf.cells[bg.cell]
 		if *cell != 0 {
 			continue // taken by a body or drawn before
 		}
-		d := pose.dirToRoom(Vec{float64(grid.cosAz[col] * grid.cosEl[row]), float64(grid.sinAz[col] * grid.cosEl[row]), grid.sinEl[row]})
-		t, ok := c.scene.cast(pose.at, d)
-		if occluder != nil {
-			if to, hit := occluder.intersect(pose.at, d); hit && (!ok || to < t) {
-				t, ok = to, true
-			}
-		}
-		if !ok || t > lidarMaxSceneM || t < lidarMinRangeM {
-			continue
-		}
 		keep--
+		col := int(bg.cell) / ScanRows
 		if col >= blindLo && col <= blindHi {
 			continue
 		}
-		*cell = quantise(t, spec.RangeNoiseM, &s)
+		*cell = quantise(float64(bg.rangeM), spec.RangeNoiseM, &s)
 		buf.first, buf.last = min(buf.first, col), max(buf.last, col)
 	}
+}
+
+// backgroundCell is one cell of the grid that meets the fixed scene.
+type backgroundCell struct {
+	cell   uint16 // column * ScanRows + row
+	rangeM float32
+}
+
+// background appends the cells of the stored sector whose ray meets the fixed
+// scene or the occluder within the crop.
+func (s *scene) background(pose *sensorPose, occluder *box, dst []backgroundCell) []backgroundCell {
+	for col := lidarForwardCol - backgroundHalfCols; col < lidarForwardCol+backgroundHalfCols; col++ {
+		for row := range ScanRows {
+			d := pose.dirToRoom(grid.direction(row, col))
+			t, ok := s.cast(pose.at, d)
+			if occluder != nil {
+				if to, hit := occluder.intersect(pose.at, d); hit && (!ok || to < t) {
+					t, ok = to, true
+				}
+			}
+			if ok && t >= lidarMinRangeM && t <= lidarMaxSceneM {
+				dst = append(dst, backgroundCell{uint16(col*ScanRows + row), float32(t)})
+			}
+		}
+	}
+	return dst
 }
 
 // quantise adds noise to a range in metres and returns it in whole
