@@ -189,6 +189,15 @@ var activities = func() (out [numActivities + 1]activity) {
 
 const numActivities = 27
 
+// maxHold is the longest wait at each end of a repetition, as a share of half
+// its length. Nobody waits in the air.
+func (a *activity) maxHold() float64 {
+	if a.path == pathJump {
+		return 0.05
+	}
+	return 0.18
+}
+
 // phaseOffset is where in the cycle from pose 0 over pose 1 and back a
 // repetition starts.
 func (a *activity) phaseOffset() float64 {

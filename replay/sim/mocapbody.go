@@ -13,7 +13,7 @@ type recordedBody struct {
 
 // legQuantile of the measured lengths is taken for the bones of the leg: a leg
 // that is too short for a recorded stance would lift the foot.
-const legQuantile = 0.9
+const legQuantile = 0.98
 
 // measureBody takes the typical length of every bone over all frames; both
 // sides count as one.

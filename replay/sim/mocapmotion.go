@@ -9,8 +9,10 @@ import (
 
 const (
 	// mocapBlendS is the time over which one repetition goes over into the
-	// next, both at the standing pose.
-	mocapBlendS = 0.3
+	// next, both at the standing pose. It is longer if a joint would move
+	// faster than mocapBlendMPS on the average.
+	mocapBlendS   = 0.3
+	mocapBlendMPS = 2
 	// mocapMaxTempo bounds the factor on the duration of a recording.
 	mocapMaxTempo = 0.2
 	// mocapMinS is the shortest recording that is used, seconds.
@@ -25,7 +27,8 @@ type segment struct {
 	take         *Take
 	mirror       bool
 	startS, endS float64
-	anchor       Vec // where the feet stand in the recording, after mirroring; y is 0
+	blendS       float64 // from the segment before into this one
+	anchor       Vec     // where the feet stand in the recording, after mirroring; y is 0
 }
 
 // MocapMotion is a clip of recorded movement. It is safe for concurrent use.
@@ -188,11 +191,10 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 	if m.frames == 0 && opt.Repetitions == 0 {
 		m.frames = mmfi.FramesPerClip
 	}
-	startS, nextS := 0.0, 0.0
 	var ends []float64
 	for n := 0; ; n++ {
 		if opt.Repetitions > 0 && n == opt.Repetitions*perRepetition ||
-			opt.Repetitions == 0 && n > 0 && nextS > m.DurationS()+swayMarginS {
+			opt.Repetitions == 0 && n%perRepetition == 0 && n > 0 && m.segments[n-1].startS > m.DurationS()+swayMarginS {
 			break
 		}
 		take := order[n%len(order)]
@@ -203,25 +205,29 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 		}
 		seg := segment{
 			take: take, mirror: show.mirror != (alternate && n%2 == 1),
-			startS: startS, endS: startS + float64(float64(take.Len()-1)/take.FPS*factor),
+			endS: float64(take.Len()-1) / take.FPS * factor,
 		}
 		seg.anchor = anchorOf(take, seg.mirror)
-		m.segments = append(m.segments, seg)
-		startS = seg.endS - mocapBlendS
-		nextS = startS
-		if (n+1)%perRepetition == 0 {
-			ends = append(ends, seg.endS-mocapBlendS/2)
+		if n > 0 {
+			m.join(&m.segments[n-1], &seg)
+			if n%perRepetition == 0 {
+				ends = append(ends, seg.startS+seg.blendS/2)
+			}
 		}
+		m.segments = append(m.segments, seg)
 	}
 	last := m.segments[len(m.segments)-1]
 	if opt.Repetitions > 0 {
-		ends[len(ends)-1] = last.endS
+		ends = append(ends, last.endS)
 		if m.frames == 0 {
 			m.frames = framesUntil(last.endS)
 		}
 	} else {
 		// The clip starts as if it had gone on from its own end.
-		m.periodS = nextS
+		first := m.segments[0]
+		m.join(&last, &first)
+		m.periodS = first.startS
+		m.segments[0].blendS = first.blendS
 		last.startS -= m.periodS
 		last.endS -= m.periodS
 		m.segments = slices.Insert(m.segments, 0, last)
@@ -231,6 +237,20 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 			m.ends = append(m.ends, end)
 		}
 	}
+}
+
+// join moves next, which starts at 0, to where it takes over from previous.
+func (m *MocapMotion) join(previous, next *segment) {
+	length := next.endS - next.startS
+	from, to := previous.sample(previous.endS), next.sample(next.startS)
+	apart := 0.0
+	for j := range from {
+		apart = max(apart, m.scale*vecLength(vecSub(from[j], to[j])))
+	}
+	longest := 0.4 * min(previous.endS-previous.startS, length)
+	next.blendS = min(max(mocapBlendS, apart/mocapBlendMPS), max(mocapBlendS, longest))
+	next.startS = previous.endS - next.blendS
+	next.endS = next.startS + length
 }
 
 // anchorOf returns the middle between the feet at the start and at the end of
@@ -277,9 +297,9 @@ func (m *MocapMotion) At(tS float64) Skeleton {
 	i := m.segmentAt(tS)
 	seg := &m.segments[i]
 	sk := seg.sample(tS)
-	if i > 0 && tS < seg.startS+mocapBlendS {
+	if i > 0 && tS < seg.startS+seg.blendS {
 		previous := m.segments[i-1].sample(tS)
-		w := smoothStep((tS - seg.startS) / mocapBlendS)
+		w := smoothStep((tS - seg.startS) / seg.blendS)
 		for j := range sk {
 			sk[j] = vecLerp(previous[j], sk[j], w)
 		}

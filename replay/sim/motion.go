@@ -149,6 +149,7 @@ func newProcedural(seed uint64, key mmfi.ClipKey, opt MotionOptions) (*Procedura
 		sigma:     m.act.tempo.sigma(),
 		amplitude: 1,
 		lengthS:   m.act.tempo.median * frameS,
+		maxHold:   m.act.maxHold(),
 		steady:    opt.Clean,
 	}
 	at := stance{zM: standingDepthM}

@@ -47,9 +47,12 @@ const (
 	neckForward = 0.6614378277661477
 	// straightLeg is the largest distance of hip and ankle, of the leg's
 	// length: a leg that is never quite straight has a defined knee.
-	straightLeg = 0.9995
+	straightLeg = 0.9985
 	// bentLeg is the smallest, which keeps the knee below about 155 degrees.
 	bentLeg = 0.22
+	// softReachM is the width of the transition to a straight leg: without it
+	// the knee would jerk.
+	softReachM = 0.004
 )
 
 // kneeOutward tilts the plane of the knee from forward to the outside.
@@ -153,7 +156,7 @@ func (f *figure) legs(p *pose, sk *Skeleton) {
 		level := float64(reach*reach) - float64(dx*dx) - float64(dz*dz)
 		excess := hip[1] - ankles[i][1] - sqrt(max(0, level))
 		weight := max(0, 1-lift/liftedM)
-		lower = max(lower, weight*excess)
+		lower = max(lower, weight*positivePart(excess))
 	}
 	pelvis[1] -= lower
 
@@ -167,18 +170,21 @@ func (f *figure) legs(p *pose, sk *Skeleton) {
 	}
 }
 
+// positivePart is max(0, x) with its corner rounded over softReachM.
+func positivePart(x float64) float64 {
+	return (x + sqrt(float64(x*x)+softReachM*softReachM)) / 2
+}
+
 // bendLeg places the knee of a leg between hip and ankle so that both bones
 // have their lengths and the knee points towards pole. An ankle out of reach
-// is drawn to the hip until it is in reach.
+// is drawn to the hip until it is in reach; one that barely is, by up to 2 mm.
 func bendLeg(hip, ankle, pole Vec, thigh, shank float64) (knee, moved Vec) {
 	axis := vecSub(ankle, hip)
 	d := vecLength(axis)
 	n := vecUnit(axis, Vec{0, -1, 0})
-	limited := min(max(d, bentLeg*(thigh+shank)), straightLeg*(thigh+shank))
-	if limited != d {
-		d = limited
-		ankle = along(hip, n, d)
-	}
+	reach := straightLeg * (thigh + shank)
+	d = max(reach-positivePart(reach-d), bentLeg*(thigh+shank))
+	ankle = along(hip, n, d)
 	q := vecUnit(along(pole, n, -vecDot(pole, n)), Vec{0, 0, 1})
 	a := (float64(thigh*thigh) - float64(shank*shank) + float64(d*d)) / (2 * d)
 	h := sqrt(max(0, float64(thigh*thigh)-float64(a*a)))

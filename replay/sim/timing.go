@@ -29,7 +29,6 @@ const (
 	tempoBetween       = 0.7
 	tempoWithin        = 0.45
 	minRepetitionS     = 5 * frameS
-	maxHold            = 0.18
 	amplitudeVariation = 0.07
 )
 
@@ -46,17 +45,18 @@ type rhythm struct {
 	lengthS   float64 // of a repetition of this sequence
 	sigma     float64
 	amplitude float64
+	maxHold   float64
 	steady    bool // every repetition is the same
 }
 
 func (r *rhythm) next(startS float64) repetition {
-	rep := repetition{startS: startS, endS: startS + r.lengthS, hold: maxHold / 2, amplitude: r.amplitude}
+	rep := repetition{startS: startS, endS: startS + r.lengthS, hold: r.maxHold / 2, amplitude: r.amplitude}
 	if r.steady {
 		return rep
 	}
 	length := r.lengthS * portableExp(tempoWithin*r.sigma*boundedNorm(&r.stream))
 	rep.endS = startS + max(minRepetitionS, length)
-	rep.hold = r.stream.Uniform(0, maxHold)
+	rep.hold = r.stream.Uniform(0, r.maxHold)
 	rep.amplitude = r.amplitude * (1 + float64(amplitudeVariation*boundedNorm(&r.stream)))
 	return rep
 }
