@@ -1,0 +1,116 @@
+package train
+
+import (
+	"strings"
+	"testing"
+
+	"posefuse/model"
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+)
+
+// small is a network that trains in seconds.
+func small() model.Config {
+	cfg := model.Edge()
+	cfg.Size = "test"
+	cfg.Camera.Channels, cfg.Camera.Dropout = 32, 0
+	cfg.LiDAR = model.PointsConfig{Points: 64, Planes: []int{8, 16, 16, 16, 16}, Strides: []int{1, 4, 2, 2, 2}, Neighbours: []int{4, 8, 8, 4, 2}}
+	cfg.Radar = model.PointsConfig{Points: 16, Planes: []int{8, 8, 8, 8, 8}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: []int{4, 4, 4, 2, 1}}
+	cfg.CSI.Base, cfg.CSI.Height, cfg.CSI.Width, cfg.CSI.Dropout = 4, 24, 8, 0
+	return cfg
+}
+
+func simulated(t *testing.T, preset string, keys []mmfi.ClipKey, opt LoadOptions) *Data {
+	t.Helper()
+	ds, err := sim.NewDataset(sim.Config{Seed: 5, Preset: preset, FramesPerClip: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Load(t.Context(), ds, keys, small(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
+	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 13}, {Subject: 3, Activity: 27}}
+	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal})
+	net, err := model.New(small(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last EpochInfo
+	opt := Options{Epochs: 40, Batch: 20, LR: 8e-3, Seed: 1, AfterEpoch: func(e EpochInfo) error { last = e; return nil }}
+	if err := Run(t.Context(), net, data, opt); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Evaluate(t.Context(), net, data, nil, []model.Mask{model.AllModalities, 1 << model.R}, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("clean simulated sensors: train %.1f mm, all sensors %.1f mm, mean pose %.1f mm", last.LossMM, rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[MeanPose].MPJPEMM)
+	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[MeanPose].MPJPEMM; got > mean/3 {
+		t.Errorf("all sensors: %.1f mm, want under a third of the mean pose's %.1f", got, mean)
+	}
+	if rep.Coalitions["RLMW"].Frames != 180 || rep.Activities["A12"].Frames != 60 {
+		t.Errorf("frames counted: %d in all, %d of A12; want 180 and 60", rep.Coalitions["RLMW"].Frames, rep.Activities["A12"].Frames)
+	}
+}
+
+func TestSameSeedSameWeights(t *testing.T) {
+	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}
+	data := simulated(t, "mmfi", keys, LoadOptions{Window: model.Causal, Stride: 3})
+	weights := func() []*model.Parameter {
+		net, err := model.New(small(), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 1e-3, Seed: 4, Dropout: 0.5}); err != nil {
+			t.Fatal(err)
+		}
+		return net.Parameters()
+	}
+	a, b := weights(), weights()
+	for i, p := range a {
+		for k, v := range p.Value {
+			if v != b[i].Value[k] {
+				t.Fatalf("%s[%d]: %g and %g after the same training", p.Name, k, v, b[i].Value[k])
+			}
+		}
+	}
+}
+
+func TestWindowsPlaceTheTarget(t *testing.T) {
+	keys := []mmfi.ClipKey{{Subject: 4, Activity: 1}}
+	for _, c := range []struct {
+		window model.Window
+		target int // position of the target's own keypoints in the window
+	}{{model.Causal, 80}, {model.Centred, 40}} {
+		d := simulated(t, "clean", keys, LoadOptions{Window: c.window})
+		b := d.NewBatch(1)
+		for _, row := range []int{0, 45, 59} {
+			d.Fill(b, 0, SampleRef{0, row})
+			for i := range model.CameraWindow {
+				at := min(max(row+i-c.target, 0), 59)
+				if got, want := b.Camera[i*keypointValues], d.Clips[0].Camera[at*keypointValues]; got != want {
+					t.Fatalf("%s window, frame %d, entry %d: %g, want frame %d's %g", c.window, row, i, got, at, want)
+				}
+			}
+		}
+	}
+}
+
+func TestLoadNamesTheClipThatFails(t *testing.T) {
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Subjects: []int{1}, FramesPerClip: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(t.Context(), ds, []mmfi.ClipKey{{Subject: 1, Activity: 1}, {Subject: 2, Activity: 3}}, small(), LoadOptions{Window: model.Causal})
+	if err == nil || !strings.Contains(err.Error(), "E01/S02/A03") {
+		t.Fatalf("got %v, want an error that names E01/S02/A03", err)
+	}
+	if _, err := Load(t.Context(), ds, nil, small(), LoadOptions{Window: "sideways"}); err == nil || !strings.Contains(err.Error(), "sideways") {
+		t.Fatalf("got %v, want an error that names the window", err)
+	}
+}
