@@ -101,18 +101,16 @@ var ErrNotFinite = errors.New("loss is not finite")
 // ForwardBackward runs one batch in training mode and leaves the gradients in
 // the network's parameters. It returns the mean distance of joints, metres.
 func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
+	if b.Present != nil && len(b.Present) != t.batch {
+		return 0, fmt.Errorf("batch: presence given for %d samples, want %d", len(b.Present), t.batch)
+	}
 	for _, m := range t.inst.slots {
 		x := b.input(m)
 		if len(x) != len(t.inputs[m]) {
 			return 0, fmt.Errorf("batch: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), len(t.inputs[m]), t.batch)
 		}
 		copy(t.inputs[m], x)
-		for s := range t.batch {
-			t.gates[m][s] = 1
-			if b.Present != nil && !b.Present[s].Has(m) {
-				t.gates[m][s] = 0
-			}
-		}
+		setGates(t.gates[m], b.Present, m)
 	}
 	if len(b.Target) != len(t.target) {
 		return 0, fmt.Errorf("batch: target holds %d values, want %d for %d samples", len(b.Target), len(t.target), t.batch)

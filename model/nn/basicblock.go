@@ -120,9 +120,7 @@ func (t *BasicBlock[T]) dreluRange(lo, hi int) {
 	d, o, s := t.dy[lo:hi], t.out[lo:hi], t.dsh[lo:hi]
 	o, s = o[:len(d)], s[:len(d)]
 	for i, v := range d {
-		if o[i] <= 0 {
-			v = 0
-		}
+		v *= step(o[i])
 		d[i], s[i] = v, v
 	}
 }

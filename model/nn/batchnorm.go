@@ -233,9 +233,7 @@ func (b *BatchNorm[T]) gradRange(klo, khi int) {
 				yr := b.y[r*c : (r+1)*c]
 				yr = yr[:len(s)]
 				for j, d := range dr {
-					if yr[j] <= 0 {
-						d = 0
-					}
+					d *= step(yr[j])
 					dr[j] = d
 					s[j] += d
 					q[j] += d * (xr[j] - mean[j])

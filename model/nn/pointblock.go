@@ -215,9 +215,7 @@ func (p *PointBlock[T]) dreluRange(lo, hi int) {
 	d, o, x := p.dout[lo:hi], p.out[lo:hi], p.dx[lo:hi]
 	o, x = o[:len(d)], x[:len(d)]
 	for i, v := range d {
-		if o[i] <= 0 {
-			v = 0
-		}
+		v *= step(o[i])
 		d[i], x[i] = v, v
 	}
 }

@@ -1,0 +1,46 @@
+package model
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+func randomBatch(cfg Config, n int) *Batch {
+	rng := rand.New(rand.NewPCG(1, 2))
+	fill := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = rng.Float32()
+		}
+		return x
+	}
+	return &Batch{Camera: fill(n * KeypointsValues), LiDAR: fill(n * cfg.LiDAR.Points * LiDARPointDim),
+		Radar: fill(n * cfg.Radar.Points * RadarPointDim), CSI: fill(n * CSIValues), Target: fill(n * OutputDim)}
+}
+
+func BenchmarkEdgeTraining(b *testing.B) {
+	for _, mods := range []string{"R", "L", "M", "W", "RLMW"} {
+		b.Run(mods, func(b *testing.B) {
+			const n = 64
+			cfg := Edge()
+			cfg.Modalities = mods
+			net, err := New(cfg, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			tr, err := NewTrainer(net, n, TrainerOptions{Seed: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer tr.Close()
+			batch := randomBatch(cfg, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tr.ForwardBackward(batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "samples/s")
+		})
+	}
+}

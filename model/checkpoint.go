@@ -1,0 +1,175 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// CardFile is the name of a checkpoint's card inside its folder.
+const CardFile = "card.json"
+
+const cardSchema = 1
+
+// Card describes a checkpoint: what the network is, what it was trained on,
+// how good it is and how to make it again.
+type Card struct {
+	Schema     int                `json:"schema"`
+	Name       string             `json:"name"`
+	Version    string             `json:"version"`
+	Created    string             `json:"created"` // RFC 3339
+	Config     Config             `json:"config"`
+	Window     Window             `json:"window"`
+	Parameters int                `json:"parameters"`
+	Data       string             `json:"data"`              // what the training data is
+	Split      string             `json:"split"`             // what was trained on and what held out
+	Metrics    map[string]float64 `json:"metrics,omitempty"` // units in the names, e.g. "val_mpjpe_mm"
+	Parent     string             `json:"parent,omitempty"`  // sha256 of the checkpoint it started from
+	Command    string             `json:"command,omitempty"` // reproduces it
+	Notes      string             `json:"notes,omitempty"`
+	Weights    string             `json:"weights"` // file name in the same folder
+	SHA256     string             `json:"sha256"`  // of the weights file
+}
+
+// tensors lists what a checkpoint holds: parameters and running statistics.
+func (n *Network) tensors() []namedTensor {
+	var out []namedTensor
+	for _, t := range n.store.All {
+		out = append(out, namedTensor{t.Name, t.Shape, t.Value})
+	}
+	return out
+}
+
+// SaveCheckpoint writes the network to dir, which it creates: the weights
+// under a name that holds their hash, then the card that names them, each
+// replaced atomically, so that dir always holds one whole checkpoint. It fills
+// in the card's Schema, Config, Parameters, Weights and SHA256 and returns it.
+func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
+	for _, t := range n.tensors() {
+		for i, v := range t.value {
+			if v-v != 0 {
+				return card, fmt.Errorf("save checkpoint: tensor %q holds %v at index %d", t.name, v, i)
+			}
+		}
+	}
+	b, err := encodeSafetensors(n.tensors())
+	if err != nil {
+		return card, err
+	}
+	if card.Window != Centred && card.Window != Causal {
+		return card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
+	}
+	sum := sha256.Sum256(b)
+	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
+	card.SHA256 = hex.EncodeToString(sum[:])
+	card.Weights = "weights-" + card.SHA256[:12] + ".safetensors"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return card, fmt.Errorf("save checkpoint: %w", err)
+	}
+	var before Card
+	if old, rerr := os.ReadFile(filepath.Join(dir, CardFile)); rerr == nil {
+		_ = json.Unmarshal(old, &before) // a broken old card only keeps its weights from being removed
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, card.Weights), b, 0o644); err != nil {
+		return card, fmt.Errorf("save checkpoint: %w", err)
+	}
+	j, err := json.MarshalIndent(card, "", "  ")
+	if err != nil {
+		return card, fmt.Errorf("save checkpoint: %w", err)
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, CardFile), append(j, '\n'), 0o644); err != nil {
+		return card, fmt.Errorf("save checkpoint: %w", err)
+	}
+	if before.Weights != "" && before.Weights != card.Weights && filepath.Base(before.Weights) == before.Weights {
+		if err := os.Remove(filepath.Join(dir, before.Weights)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return card, fmt.Errorf("save checkpoint: remove the replaced weights: %w", err)
+		}
+	}
+	return card, nil
+}
+
+// LoadCheckpoint reads the checkpoint in dir. It refuses weights whose hash,
+// names, shapes or types are not the card's, and values that are not finite.
+func LoadCheckpoint(dir string) (*Network, Card, error) {
+	if _, err := os.Stat(filepath.Join(dir, CardFile)); err != nil {
+		return nil, Card{}, fmt.Errorf("load checkpoint: %w: want a folder with %s and its weights", err, CardFile)
+	}
+	n, card, err := LoadCheckpointFS(os.DirFS(dir), ".")
+	if err != nil {
+		return nil, card, fmt.Errorf("%s: %w", dir, err)
+	}
+	return n, card, nil
+}
+
+// ReadCard reads only the card of the checkpoint in dir of fsys.
+func ReadCard(fsys fs.FS, dir string) (Card, error) {
+	var card Card
+	b, err := fs.ReadFile(fsys, path.Join(dir, CardFile))
+	if err != nil {
+		return card, fmt.Errorf("load checkpoint: %w", err)
+	}
+	if err := json.Unmarshal(b, &card); err != nil {
+		return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
+	}
+	if card.Schema != cardSchema {
+		return card, fmt.Errorf("load checkpoint: %s: schema %d, this build reads %d", CardFile, card.Schema, cardSchema)
+	}
+	if card.Window != Centred && card.Window != Causal {
+		return card, fmt.Errorf("load checkpoint: %s: window %q, want %s or %s", CardFile, card.Window, Centred, Causal)
+	}
+	if card.Weights == "" || path.Base(card.Weights) != card.Weights {
+		return card, fmt.Errorf("load checkpoint: %s: weights %q is not a file name", CardFile, card.Weights)
+	}
+	if err := card.Config.Validate(); err != nil {
+		return card, fmt.Errorf("load checkpoint: %s: config: %w", CardFile, err)
+	}
+	return card, nil
+}
+
+// LoadCheckpointFS is LoadCheckpoint for a folder of fsys, e.g. an embedded one.
+func LoadCheckpointFS(fsys fs.FS, dir string) (*Network, Card, error) {
+	card, err := ReadCard(fsys, dir)
+	if err != nil {
+		return nil, card, err
+	}
+	f, err := fsys.Open(path.Join(dir, card.Weights))
+	if err != nil {
+		return nil, card, fmt.Errorf("load checkpoint: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxWeights+1))
+	if err != nil {
+		return nil, card, fmt.Errorf("load checkpoint: read %s: %w", card.Weights, err)
+	}
+	if len(b) > maxWeights {
+		return nil, card, fmt.Errorf("load checkpoint: %s is larger than %d bytes", card.Weights, maxWeights)
+	}
+	sum := sha256.Sum256(b)
+	if got := hex.EncodeToString(sum[:]); got != card.SHA256 {
+		return nil, card, fmt.Errorf("load checkpoint: %s has sha256 %s, the card says %s: the file was changed or damaged", card.Weights, got, card.SHA256)
+	}
+	have, err := decodeSafetensors(b)
+	if err != nil {
+		return nil, card, fmt.Errorf("load checkpoint: %s: %w", card.Weights, err)
+	}
+	n, err := New(card.Config, 0)
+	if err != nil {
+		return nil, card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
+	}
+	if err := assign(have, n.tensors()); err != nil {
+		return nil, card, fmt.Errorf("load checkpoint: %s: %w", card.Weights, err)
+	}
+	return n, card, nil
+}
+
+// maxWeights bounds a weights file, bytes: ten times the paper's network.
+const maxWeights = 2 << 30

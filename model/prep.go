@@ -1,0 +1,164 @@
+package model
+
+import (
+	"fmt"
+	"math"
+)
+
+// PrepKeypoints normalises one set of 17 image keypoints to the screen as
+// VideoPose3D does: x' = 2x/w - 1, y' = 2y/w - h/w. dst takes 34 values. A
+// keypoint that is not finite becomes the image's centre; PrepKeypoints
+// reports whether all were finite.
+func PrepKeypoints(dst []float32, xy *[NumJoints][2]float64, width, height float64) bool {
+	ok := true
+	for j, p := range xy {
+		x, y := 2*p[0]/width-1, (2*p[1]-height)/width
+		if !finite(x) || !finite(y) {
+			x, y, ok = 0, 0, false
+		}
+		dst[2*j], dst[2*j+1] = float32(x), float32(y)
+	}
+	return ok
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// PrepPoints resamples a point cloud of rows of dim values to the
+// len(dst)/dim rows the network takes. Rows with a value that is not finite are
+// dropped. More rows than needed: a choice without replacement that depends
+// only on both numbers, in the order of the input. Fewer: the rows repeat
+// cyclically. None: dst is zero. It returns how many usable rows there were; 0
+// means the frame is empty.
+func PrepPoints[T float32 | float64](dst []float32, raw []T, dim int) int {
+	n := len(dst) / dim
+	rows := len(raw) / dim
+	have := 0
+	for i := range rows {
+		if usable(raw[i*dim : (i+1)*dim]) {
+			have++
+		}
+	}
+	if have == 0 {
+		clear(dst)
+		return 0
+	}
+	state := uint64(have)<<32 | uint64(n)
+	at, seen := 0, 0
+	for i := range rows {
+		row := raw[i*dim : (i+1)*dim]
+		if !usable(row) {
+			continue
+		}
+		// Selection sampling: take with probability still needed / still left.
+		if have > n {
+			state += 0x9E3779B97F4A7C15
+			left := uint64(have - seen)
+			seen++
+			if mix(state)%left >= uint64(n-at) {
+				continue
+			}
+		}
+		for k, v := range row {
+			dst[at*dim+k] = float32(v)
+		}
+		at++
+	}
+	for i := at; i < n; i++ {
+		copy(dst[i*dim:(i+1)*dim], dst[(i-have)*dim:(i-have+1)*dim])
+	}
+	return have
+}
+
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
+
+func usable[T float32 | float64](row []T) bool {
+	for _, v := range row {
+		if v-v != 0 { // NaN or infinite
+			return false
+		}
+	}
+	return true
+}
+
+// CSIAmplitude turns ten packets of complex channel state (3 antennas x 114
+// subcarriers each, row-major) into amplitudes in dB, laid out [3, 114, 10] as
+// MM-Fi does; a zero becomes -Inf. dst takes CSIValues values.
+func CSIAmplitude(dst []float64, packets [][]complex64) error {
+	if len(packets) != CSIPackets || len(dst) != CSIValues {
+		return fmt.Errorf("csi: %d packets and room for %d values, want %d and %d", len(packets), len(dst), CSIPackets, CSIValues)
+	}
+	for p, h := range packets {
+		if len(h) != CSIAntennas*CSISubcarriers {
+			return fmt.Errorf("csi: packet %d has %d values, want %d antennas x %d subcarriers", p, len(h), CSIAntennas, CSISubcarriers)
+		}
+		for i, z := range h {
+			re, im := float64(real(z)), float64(imag(z))
+			dst[i*CSIPackets+p] = 10 * math.Log10(re*re+im*im)
+		}
+	}
+	return nil
+}
+
+// CleanCSI prepares amplitudes in dB, laid out [3, 114, 10], for the network:
+// values that are not finite become the mean of the rest of their packet, then
+// the frame is scaled to 0..1. A packet without any finite value becomes the
+// mean of the finite values of the others. A frame that is flat, or has no
+// finite value at all, becomes zero, and CleanCSI reports false.
+func CleanCSI(dst []float32, amp []float64) bool {
+	return cleanCSI(dst, amp, CSIPackets)
+}
+
+func cleanCSI(dst []float32, amp []float64, packets int) bool {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	var all float64
+	n := 0
+	for _, v := range amp {
+		if finite(v) {
+			lo, hi = min(lo, v), max(hi, v)
+			all += v
+			n++
+		}
+	}
+	// Fill values are means of finite ones, so they never widen the range.
+	if n == 0 || !(hi > lo) {
+		clear(dst)
+		return false
+	}
+	span := hi - lo
+	for p := range packets {
+		fill := -1.0 // not needed yet
+		for i := p; i < len(amp); i += packets {
+			v := amp[i]
+			if !finite(v) {
+				if fill < 0 {
+					fill = (packetMean(amp, p, packets, all/float64(n)) - lo) / span
+				}
+				dst[i] = float32(fill)
+				continue
+			}
+			dst[i] = float32((v - lo) / span)
+		}
+	}
+	return true
+}
+
+// packetMean returns the mean of packet p's finite values, or other if there
+// are none.
+func packetMean(amp []float64, p, packets int, other float64) float64 {
+	var sum float64
+	n := 0
+	for i := p; i < len(amp); i += packets {
+		if finite(amp[i]) {
+			sum += amp[i]
+			n++
+		}
+	}
+	if n == 0 {
+		return other
+	}
+	return sum / float64(n)
+}

@@ -1,0 +1,155 @@
+package model
+
+import (
+	"fmt"
+	"time"
+
+	"posefuse/model/nn"
+)
+
+// Output is what the network says about one sample.
+type Output struct {
+	Coalition Mask                               // modalities that took part: present and known to the network
+	Pose      [OutputDim]float32                 // 17 x 3, metres, camera frame (x right, y down, z forward)
+	Features  [NumModalities][FeatureDim]float32 // zero for absent modalities
+	// LeaveOneOut holds for each modality of the coalition the pose without
+	// it, metres; it is set only if the coalition has at least two members.
+	LeaveOneOut [NumModalities][OutputDim]float32
+	EncoderTime [NumModalities]time.Duration // per encoder, 0 for absent modalities
+	HeadTime    time.Duration                // all passes of the fusion head
+}
+
+// Runtime runs a network for inference: batch normalisation folded into the
+// weights, work buffers kept, no allocation per call after the first of its
+// size. It is not safe for concurrent use; several runtimes may share one
+// network. The network's weights must not change while a runtime works.
+type Runtime struct {
+	net   *Network
+	mask  Mask
+	inst  *instance[float32]
+	feats [NumModalities][]float32
+	zero  []float32
+	in    [][]float32
+	gates [NumModalities][]float32
+}
+
+// NewRuntime prepares a network for inference.
+func NewRuntime(n *Network) (*Runtime, error) {
+	inst, err := newInstance(n.Config, n.store, &nn.Context{Mode: nn.Eval})
+	if err != nil {
+		return nil, err
+	}
+	r := &Runtime{net: n, mask: n.Config.Mask(), inst: inst, in: make([][]float32, len(inst.slots))}
+	r.Refresh()
+	return r, nil
+}
+
+// Network returns the network the runtime works for.
+func (r *Runtime) Network() *Network { return r.net }
+
+// Refresh takes over the network's current weights and running statistics; it
+// must follow every change of them.
+func (r *Runtime) Refresh() {
+	for _, m := range r.inst.slots {
+		r.inst.encoders[m].fold()
+	}
+}
+
+func modalityInput(in *Input, m int) []float32 {
+	switch m {
+	case R:
+		return in.Camera
+	case L:
+		return in.LiDAR
+	case M:
+		return in.Radar
+	}
+	return in.CSI
+}
+
+// Infer computes the pose of one sample. Modalities that the network does not
+// have are ignored; without any left the pose is the head's bias, which means
+// nothing, and Coalition is empty.
+func (r *Runtime) Infer(in *Input, out *Output) error {
+	out.Coalition = in.Present & r.mask
+	out.EncoderTime = [NumModalities]time.Duration{}
+	r.zeros(1)
+	for i, m := range r.inst.slots {
+		r.in[i] = r.zero
+		if !out.Coalition.Has(m) {
+			clear(out.Features[m][:])
+			continue
+		}
+		e := r.inst.encoders[m]
+		x := modalityInput(in, m)
+		if len(x) != e.in {
+			return fmt.Errorf("inference: %s input holds %d values, want %d", encoderNames[m], len(x), e.in)
+		}
+		start := time.Now()
+		e.proj.Gate = nil
+		f := e.forward(x, 1)
+		copy(out.Features[m][:], f)
+		r.in[i] = f
+		out.EncoderTime[m] = time.Since(start)
+	}
+	start := time.Now()
+	copy(out.Pose[:], r.inst.head.Forward(r.in, 1))
+	many := out.Coalition&(out.Coalition-1) != 0
+	for i, m := range r.inst.slots {
+		if !many || !out.Coalition.Has(m) {
+			continue
+		}
+		f := r.in[i]
+		r.in[i] = r.zero
+		copy(out.LeaveOneOut[m][:], r.inst.head.Forward(r.in, 1))
+		r.in[i] = f
+	}
+	out.HeadTime = time.Since(start)
+	return nil
+}
+
+func (r *Runtime) zeros(b int) {
+	if len(r.zero) < b*FeatureDim {
+		r.zero = make([]float32, b*FeatureDim)
+	}
+}
+
+// InferBatch computes n samples at once, as evaluation needs it: b.Target is
+// not read, b.Present works as in training. pose takes n x OutputDim metres.
+func (r *Runtime) InferBatch(b *Batch, n int, pose []float32) error {
+	if len(pose) != n*OutputDim {
+		return fmt.Errorf("inference: pose holds %d values, want %d for %d samples", len(pose), n*OutputDim, n)
+	}
+	if b.Present != nil && len(b.Present) != n {
+		return fmt.Errorf("inference: presence given for %d samples, want %d", len(b.Present), n)
+	}
+	for i, m := range r.inst.slots {
+		e := r.inst.encoders[m]
+		x := b.input(m)
+		if len(x) != n*e.in {
+			return fmt.Errorf("inference: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), n*e.in, n)
+		}
+		if cap(r.gates[m]) < n {
+			r.gates[m] = make([]float32, n)
+		}
+		e.proj.Gate = r.gates[m][:n]
+		setGates(e.proj.Gate, b.Present, m)
+		r.in[i] = e.forward(x, n)
+		r.feats[m] = r.in[i]
+	}
+	copy(pose, r.inst.head.Forward(r.in, n))
+	return nil
+}
+
+func setGates(gate []float32, present []Mask, m int) {
+	for s := range gate {
+		gate[s] = 1
+		if present != nil && !present[s].Has(m) {
+			gate[s] = 0
+		}
+	}
+}
+
+// Features returns the features of the last InferBatch, one row per sample,
+// nil for modalities the network does not have; valid until the next call.
+func (r *Runtime) Features() [NumModalities][]float32 { return r.feats }
