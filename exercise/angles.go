@@ -304,6 +304,14 @@ func (b body) ankleLead(side Side) (float64, bool) {
 	return b.s.at(own).sub(b.s.at(other)).dot(f) / b.cal.legLengthM(), ok
 }
 
+// ankleLift is how far the ankle of the side is above the other one, in leg
+// lengths.
+func (b body) ankleLift(side Side) (float64, bool) {
+	_, _, own := leg(side)
+	_, _, other := leg(side.Other())
+	return (b.s[other][1] - b.s[own][1]) / b.cal.legLengthM(), true
+}
+
 // pelvisShift is how far the pelvis is to the left of the middle of the ankles, metres.
 func (b body) pelvisShift() (float64, bool) {
 	l, ok := b.left()
@@ -313,13 +321,14 @@ func (b body) pelvisShift() (float64, bool) {
 
 // armExtension is how far the arm is stretched out, 0..1: the distance of wrist
 // and shoulder in arm lengths, from 0.5 (bent at the chest) to 1 (straight),
-// times the sine of the arm's elevation, because a straight arm that hangs is
-// not stretched out.
+// times the squared sine of the arm's elevation, because a straight arm that
+// hangs is not stretched out, nor is one whose elbow noise moves sideways.
 func (b body) armExtension(side Side) (float64, bool) {
 	shoulder, elbow, wrist := arm(side)
 	upper, ok1 := b.seg(shoulder, elbow)
 	fore, ok2 := b.seg(elbow, wrist)
 	e, ok3 := b.shoulderElevation(side)
 	reach := upper.add(fore).norm() / (upper.norm() + fore.norm())
-	return max(2*reach-1, 0) * math.Sin(e*math.Pi/180), ok1 && ok2 && ok3
+	sin := math.Sin(e * math.Pi / 180)
+	return max(2*reach-1, 0) * sin * sin, ok1 && ok2 && ok3
 }

@@ -56,6 +56,7 @@ const (
 // repetition is one attempt as the counter saw it.
 type repetition struct {
 	startNS, peakNS, endNS int64
+	leftNS                 int64   // when the signal had clearly left its low
 	peak                   float64 // in s
 	notJudged              bool
 	low                    float64 // in s, where it ended
@@ -151,8 +152,9 @@ func (c *counter) feedOut(p point) (outcome, repetition) {
 
 // finish ends the attempt at p.
 func (c *counter) finish(p point, verdict outcome) (outcome, repetition) {
+	startNS, leftNS := c.start()
 	rep := repetition{
-		startNS: c.start(), peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, low: p.s,
+		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, low: p.s,
 		notJudged: c.gap || float64(c.bad) > maxInvalidShare*float64(c.poses),
 	}
 	duration := float64(rep.endNS-rep.startNS) / 1e9
@@ -187,20 +189,26 @@ func (c *counter) adapt() {
 	c.base = min(c.base, c.top-0.3)
 }
 
-// start is when the signal left its low before the peak.
-func (c *counter) start() int64 {
-	limit := c.startLow + 0.1*(c.peak.s-c.startLow)
-	ns := c.peak.ns
+// start is when the signal left its low before the peak, and when it had
+// clearly left it: what a person looks like on the way out, whatever the
+// standstill before was like.
+func (c *counter) start() (startNS, leftNS int64) {
+	height := c.peak.s - c.startLow
+	startNS, leftNS = c.peak.ns, 0
 	for i := len(c.trail) - 1; i >= 0; i-- {
-		if c.trail[i].ns > c.peak.ns {
+		p := c.trail[i]
+		if p.ns > c.peak.ns {
 			continue
 		}
-		ns = c.trail[i].ns
-		if c.trail[i].s <= limit {
+		startNS = p.ns
+		if leftNS == 0 && p.s <= c.startLow+0.2*height {
+			leftNS = p.ns
+		}
+		if p.s <= c.startLow+0.1*height {
 			break
 		}
 	}
-	return ns
+	return startNS, max(leftNS, startNS)
 }
 
 // remember keeps the signal since the last repetition, as long as one may take.

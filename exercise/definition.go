@@ -62,10 +62,12 @@ type Tempo struct {
 // Measure says which number of a repetition is looked at.
 type Measure string
 
-// The measures: at the peak of the counting signal, or over the whole
-// repetition.
+// The measures: where the counting signal has clearly left its low, at its
+// peak, where it is back, or over the whole repetition.
 const (
+	AtStart Measure = "start"
 	AtPeak  Measure = "peak"
+	AtEnd   Measure = "end"
 	AtRange Measure = "range" // largest minus smallest
 	AtMax   Measure = "max"
 	AtMin   Measure = "min"
@@ -200,8 +202,8 @@ func checkMeasure(g Signal, m Measure, above, below *float64, own Side) error {
 	if err := g.check(own); err != nil {
 		return err
 	}
-	if !slices.Contains([]Measure{AtPeak, AtRange, AtMax, AtMin}, m) {
-		return fmt.Errorf("measure is %q, choose peak, range, max or min", m)
+	if !slices.Contains([]Measure{AtStart, AtPeak, AtEnd, AtRange, AtMax, AtMin}, m) {
+		return fmt.Errorf("measure is %q, choose start, peak, end, range, max or min", m)
 	}
 	if (above == nil) == (below == nil) {
 		return errors.New("give one of above and below")

@@ -152,7 +152,7 @@ func (f *filter) calibrate() bool {
 			square += d.dot(d) / float64(n)
 		}
 		// Pose noise spreads the joints, movement also moves their mean.
-		if math.Sqrt(square) > 0.13 || first.at(j).sub(second.at(j)).norm() > 0.07 {
+		if math.Sqrt(square) > 0.09 || first.at(j).sub(second.at(j)).norm() > 0.07 {
 			return false
 		}
 	}

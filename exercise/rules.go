@@ -47,6 +47,7 @@ func margin(g Signal, coalition string) float64 {
 // span is the smoothed poses of one repetition.
 type span struct {
 	frames []track
+	left   int // index where the signal had clearly left its low
 	peak   int // index of the peak
 	cal    *calibration
 	side   Side
@@ -55,7 +56,12 @@ type span struct {
 // measure returns a signal's number over the repetition, false if too few
 // poses allow it.
 func (p span) measure(g Signal, m Measure) (float64, bool) {
-	if m == AtPeak {
+	switch m {
+	case AtStart:
+		return g.value(body{&p.frames[p.left].smooth, p.cal}, p.side)
+	case AtEnd:
+		return g.value(body{&p.frames[len(p.frames)-1].smooth, p.cal}, p.side)
+	case AtPeak:
 		return g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
 	}
 	lo, hi := math.Inf(1), math.Inf(-1)

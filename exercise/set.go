@@ -93,11 +93,11 @@ func (t *Tracker) addRep(a attempt) {
 	s.reps = append(s.reps, d)
 }
 
-// peakValue is the extreme of a signal near the peak of a repetition, from a
-// smoothing that does not flatten peaks, refined between poses by a parabola.
+// peakValue is the largest value of a signal in a repetition, from a smoothing
+// that does not flatten peaks, refined between poses by a parabola.
 func (t *Tracker) peakValue(g Signal, a attempt) float64 {
-	at := slices.IndexFunc(t.track, func(f track) bool { return f.ns >= a.rep.peakNS })
-	if at < 0 {
+	first := slices.IndexFunc(t.track, func(f track) bool { return f.ns >= a.rep.startNS })
+	if first < 0 {
 		return math.NaN()
 	}
 	var window [5]frame
@@ -112,21 +112,21 @@ func (t *Tracker) peakValue(g Signal, a attempt) float64 {
 		return g.value(body{&s, &t.filter.cal}, a.side)
 	}
 	best, bestAt := math.Inf(-1), -1
-	for i := at - 3; i <= at+3; i++ {
-		if v, ok := value(i); ok && v > best {
+	for i := first; i < len(t.track) && t.track[i].ns <= a.rep.endNS; i++ {
+		v, ok := value(i)
+		if !ok { // at the border of the poses at hand
+			v, ok = g.value(body{&t.track[i].smooth, &t.filter.cal}, a.side)
+		}
+		if ok && v > best {
 			best, bestAt = v, i
 		}
 	}
 	if bestAt < 0 {
-		v, ok := g.value(body{&t.track[at].smooth, &t.filter.cal}, a.side)
-		if !ok {
-			return math.NaN()
-		}
-		return v
+		return math.NaN()
 	}
 	l, ok1 := value(bestAt - 1)
 	r, ok2 := value(bestAt + 1)
-	if curve := l - 2*best + r; ok1 && ok2 && curve < 0 {
+	if curve := l - 2*best + r; ok1 && ok2 && l <= best && r <= best && curve < 0 {
 		best -= (l - r) * (l - r) / (8 * curve)
 	}
 	return best

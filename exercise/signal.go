@@ -42,6 +42,7 @@ var quantities = map[string]quantity{
 	"armPlane":          {"deg", true, 20, 0, body.armPlane},
 	"armExtension":      {"", true, 0.1, 0, body.armExtension},
 	"ankleLead":         {"", true, 0.1, 0, body.ankleLead},
+	"ankleLift":         {"", true, 0.1, 0, body.ankleLift},
 	"trunkLean":         {"deg", false, 6, 3, unsided(body.trunkLean)},
 	"trunkSide":         {"deg", false, 5, 0, unsided(body.trunkSide)},
 	"shoulderTilt": {"deg", false, 6, 0, func(b body, _ Side) (float64, bool) {

@@ -54,7 +54,8 @@ type Tracker struct {
 
 	raw       []frame // the newest accepted poses that wait for their smoothing
 	track     []track // smoothed poses, oldest first
-	calibNS   int64
+	calibNS   int64   // when calibration was last tried
+	busyNS    int64   // when a counter was last out
 	lastPose  *bus.Pose
 	nowNS     int64
 	wallOfNS  time.Time // wall time at nowNS
@@ -179,7 +180,7 @@ func (t *Tracker) restart() {
 	t.Stop()
 	t.filter = filter{}
 	t.raw, t.track, t.rivals, t.nowNS = nil, nil, nil, 0
-	t.calibNS = 0
+	t.calibNS, t.busyNS = 0, 0
 	for _, r := range t.runs {
 		r.own = newCounter(r.own.neutral, r.target, r.def.TempoS.P10, r.def.TempoS.P90)
 		if r.other != nil {
@@ -228,6 +229,9 @@ func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
 		return
 	}
 	verdict, rep := c.feed(ns, v)
+	if c.out || verdict != nothing {
+		t.busyNS = t.nowNS
+	}
 	if verdict == nothing {
 		return
 	}
@@ -267,6 +271,9 @@ func (t *Tracker) spanOf(rep *repetition, side Side) span {
 		return p
 	}
 	for i := first; i < len(t.track) && t.track[i].ns <= rep.endNS; i++ {
+		if t.track[i].ns <= rep.leftNS {
+			p.left = i - first
+		}
 		if t.track[i].ns <= rep.peakNS {
 			p.peak = i - first
 		}
@@ -324,12 +331,7 @@ func (t *Tracker) take(r *run) []attempt {
 
 // calibrate takes the neutral values from quiet standing between sets.
 func (t *Tracker) calibrate() {
-	for _, r := range t.runs {
-		if r.own.out || r.other != nil && r.other.out {
-			return
-		}
-	}
-	if !t.filter.calibrate() {
+	if float64(t.nowNS-t.busyNS) < calibrationS*1e9 && t.busyNS > 0 || !t.filter.calibrate() {
 		return
 	}
 	for _, r := range t.runs {
