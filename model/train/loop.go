@@ -22,6 +22,7 @@ type Options struct {
 	DecayEvery   int     // epochs after which the learning rate falls to a tenth
 	WeightDecay  float64 // coupled, as in the paper's Adam
 	Seed         uint64
+	Replicas     int     // copies that share each batch, see replicas; 1 if 0
 	Dropout      float64 // share of samples in which a random coalition replaces the full one, 0..1
 	TimeLimit    time.Duration
 	Curve        io.Writer             // JSON lines, one per epoch; may be nil
@@ -60,12 +61,12 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 	if opt.Batch < 1 || opt.Batch > len(data.Samples) {
 		return fmt.Errorf("batch %d does not fit %d samples", opt.Batch, len(data.Samples))
 	}
-	trainer, err := model.NewTrainer(net, opt.Batch, model.TrainerOptions{Seed: opt.Seed})
+	reps, err := newReplicas(net, data, max(opt.Replicas, 1), opt.Batch, opt.Seed)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = trainer.Close() }() // releases memory only
-	batch := data.NewBatch(opt.Batch)
+	defer reps.close()
+	present := make([]model.Mask, opt.Batch)
 	adam := newAdam(net, opt)
 	rng := rand.New(rand.NewPCG(opt.Seed, 0x7261696e))
 	order := make([]SampleRef, len(data.Samples))
@@ -84,15 +85,20 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 				break
 			}
 			share := opt.share(epoch, step, steps, elapsed)
-			for row, ref := range order[step*opt.Batch : (step+1)*opt.Batch] {
-				data.Fill(batch, row, ref)
-				batch.Present[row] = dropModalities(rng, batch.Present[row], opt.Dropout)
+			for i := range present {
+				present[i] = dropModalities(rng, net.Config.Mask(), opt.Dropout)
 			}
-			lossM, err := trainer.ForwardBackward(batch)
+			lossM, err := reps.forwardBackward(func(b *model.Batch, row, k int) {
+				data.Fill(b, row, order[step*opt.Batch+k])
+				b.Present[row] = present[k]
+			})
 			if err != nil {
 				return fmt.Errorf("epoch %d step %d: %w", epoch+1, step+1, err)
 			}
 			adam.step(opt.rate(share, epoch))
+			if err := reps.spread(); err != nil {
+				return err
+			}
 			sum += lossM
 			done++
 			if opt.Step != nil {

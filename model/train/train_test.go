@@ -51,7 +51,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 	}
 	t.Logf("clean simulated sensors: train %.1f mm, all sensors %.1f mm, mean pose %.1f mm", last.LossMM, rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[MeanPose].MPJPEMM)
 	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[MeanPose].MPJPEMM; got > 0.4*mean {
-		t.Errorf("all sensors: %.1f mm, want under 40 % of the mean pose's %.1f", got, mean)
+		t.Errorf("all sensors: %.1f mm, want under 40 %% of the mean pose's %.1f", got, mean)
 	}
 	if rep.Coalitions["RLMW"].Frames != 180 || rep.Activities["A12"].Frames != 60 {
 		t.Errorf("frames counted: %d in all, %d of A12; want 180 and 60", rep.Coalitions["RLMW"].Frames, rep.Activities["A12"].Frames)
@@ -66,7 +66,7 @@ func TestSameSeedSameWeights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 1e-3, Seed: 4, Dropout: 0.5}); err != nil {
+		if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 1e-3, Seed: 4, Dropout: 0.5, Replicas: 2}); err != nil {
 			t.Fatal(err)
 		}
 		return net.Parameters()
