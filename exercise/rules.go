@@ -101,17 +101,19 @@ func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
 	return v - q.nominal
 }
 
-// meets reports whether the repetition fulfils a requirement. What cannot be
-// measured is not held against the person.
-func (p span) meets(r Requirement) bool {
+// meets reports whether the repetition fulfils a requirement, with the benefit
+// of half the error of estimated poses. What cannot be measured is not held
+// against the person.
+func (p span) meets(r Requirement, coalition string) bool {
 	v, ok := p.measure(r.Signal, r.Measure)
 	if !ok {
 		return true
 	}
+	m := margin(r.Signal, coalition) / 2
 	if r.Above != nil {
-		return v > *r.Above
+		return v > *r.Above-m
 	}
-	return v < *r.Below
+	return v < *r.Below+m
 }
 
 // ruleState is a rule with its verdicts on the last repetitions of a set.

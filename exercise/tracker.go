@@ -240,7 +240,7 @@ func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
 		return
 	}
 	for _, need := range r.def.Needs {
-		if !p.meets(need) {
+		if !p.meets(need, t.coalition) {
 			if verdict == complete {
 				t.wrongExercise(r)
 			}
