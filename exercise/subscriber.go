@@ -1,0 +1,329 @@
+package exercise
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"posefuse/pipeline/bus"
+)
+
+// Quality of service and retention of the subscriber's messages.
+//
+//	posefuse/<room>/pose             subscribed, QoS 0: a lost pose is replaced 0.1 s later
+//	posefuse/<room>/exercise/event   QoS 1, not retained: an old count must not greet a new app
+//	posefuse/<room>/exercise/summary QoS 1, retained: an app that starts later shows the last set
+//	posefuse/<room>/exercise/status  QoS 1, retained: online, stopped, or offline by last will
+const (
+	poseQoS     = 0
+	resultQoS   = 1
+	eventKept   = false
+	summaryKept = true
+	statusKept  = true
+)
+
+const (
+	inboxPoses    = 64  // poses waiting for the tracker; the oldest gives way
+	outboxResults = 256 // results waiting for the broker; the oldest gives way
+)
+
+// SubscriberConfig configures a Subscriber. Zero values take the defaults.
+type SubscriberConfig struct {
+	Broker   string // MQTT address, default "tcp://127.0.0.1:1883"
+	ClientID string // unique per broker; default "posefuse-exercise-<room>-<random>"
+	Username string
+	Password string
+	// Timeout bounds every wait for the broker, default 5 s.
+	Timeout time.Duration
+	// Retry keeps trying to reach the broker at start; without it Run returns
+	// the error. A connection lost later is always taken up again.
+	Retry   bool
+	Tracker Config       // Tracker.Room is required
+	Log     *slog.Logger // default slog.Default()
+}
+
+// SubscriberStats counts what a Subscriber did.
+type SubscriberStats struct {
+	Poses       uint64 // taken from the broker
+	Bad         uint64 // messages that are no pose of this room and schema
+	Dropped     uint64 // poses given up because the tracker was behind
+	Published   uint64 // results the broker confirmed
+	Unconfirmed uint64 // results not confirmed in time or given up; those sent go out after a reconnect
+	Connects    uint64 // connections with the subscription in place
+}
+
+// Subscriber is the exercise checker as an MQTT client: it reads poses and
+// publishes exercise events and summaries.
+type Subscriber struct {
+	cfg     SubscriberConfig
+	tracker *Tracker
+	prefix  string // posefuse/<room>
+
+	inbox  chan *bus.Pose
+	outbox chan result
+
+	poses, bad, dropped, published, unconfirmed, connects atomic.Uint64
+	lastBadLog                                            atomic.Int64
+}
+
+// result is a message for the broker.
+type result struct {
+	topic  string
+	retain bool
+	text   []byte
+}
+
+// StatusMessage is the payload of posefuse/<room>/exercise/status.
+type StatusMessage struct {
+	Room  string `json:"room"`
+	State string `json:"state"` // "online", "stopped", "offline" (last will)
+}
+
+// NewSubscriber checks the configuration; it does not connect.
+func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
+	room := cfg.Tracker.Room
+	if room == "" || strings.ContainsAny(room, "/+#. \t") {
+		return nil, fmt.Errorf("exercise subscriber: room is %q, give a name without spaces and / + # .", room)
+	}
+	if cfg.Broker == "" {
+		cfg.Broker = "tcp://127.0.0.1:1883"
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Timeout < 0 {
+		return nil, fmt.Errorf("exercise subscriber: timeout is %v, give a positive duration", cfg.Timeout)
+	}
+	if cfg.ClientID == "" {
+		var id [4]byte
+		if _, err := rand.Read(id[:]); err != nil {
+			return nil, fmt.Errorf("exercise subscriber: client id: %w", err)
+		}
+		cfg.ClientID = "posefuse-exercise-" + room + "-" + hex.EncodeToString(id[:])
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Subscriber{
+		cfg: cfg, prefix: "posefuse/" + room,
+		inbox:  make(chan *bus.Pose, inboxPoses),
+		outbox: make(chan result, outboxResults),
+	}
+	var err error
+	s.tracker, err = NewTracker(cfg.Tracker, s)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Stats returns the counters.
+func (s *Subscriber) Stats() SubscriberStats {
+	return SubscriberStats{
+		Poses: s.poses.Load(), Bad: s.bad.Load(), Dropped: s.dropped.Load(),
+		Published: s.published.Load(), Unconfirmed: s.unconfirmed.Load(), Connects: s.connects.Load(),
+	}
+}
+
+// Run connects and works until ctx ends, then ends the running set, publishes
+// its summary and disconnects. It returns nil after ctx ended. Run at most once.
+func (s *Subscriber) Run(ctx context.Context) error {
+	client := mqtt.NewClient(s.options())
+	if err := s.connect(ctx, client); err != nil {
+		client.Disconnect(0)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	var sending sync.WaitGroup
+	sending.Go(func() { s.send(client) })
+	for ctx.Err() == nil {
+		select {
+		case p := <-s.inbox:
+			s.tracker.Pose(p)
+		case <-ctx.Done():
+		}
+	}
+	s.tracker.Stop()
+	s.put(s.statusResult("stopped"))
+	close(s.outbox)
+	sending.Wait()
+	client.Disconnect(250)
+	return nil
+}
+
+func (s *Subscriber) options() *mqtt.ClientOptions {
+	will := s.statusResult("offline")
+	return mqtt.NewClientOptions().
+		AddBroker(s.cfg.Broker).
+		SetClientID(s.cfg.ClientID).
+		SetUsername(s.cfg.Username).SetPassword(s.cfg.Password).
+		SetCleanSession(true).
+		SetAutoReconnect(true).SetMaxReconnectInterval(5*time.Second).
+		SetConnectTimeout(s.cfg.Timeout).SetWriteTimeout(s.cfg.Timeout).
+		SetKeepAlive(10*time.Second).SetPingTimeout(s.cfg.Timeout).
+		SetBinaryWill(will.topic, will.text, resultQoS, statusKept).
+		SetOnConnectHandler(s.connected).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			s.cfg.Log.Warn("connection to the broker lost, reconnecting", "broker", s.cfg.Broker, "error", err)
+		})
+}
+
+// connect makes the first connection.
+func (s *Subscriber) connect(ctx context.Context, client mqtt.Client) error {
+	for try := 0; ; try++ {
+		token := client.Connect()
+		err := error(nil)
+		if !token.WaitTimeout(s.cfg.Timeout) {
+			err = fmt.Errorf("no answer within %v", s.cfg.Timeout)
+		} else {
+			err = token.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("mqtt broker %s: %w; is the daemon running, and is this its MQTT address?", s.cfg.Broker, err)
+		if !s.cfg.Retry {
+			return err
+		}
+		if try == 0 {
+			s.cfg.Log.Warn("waiting for the broker", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// connected subscribes after every connection: with a clean session the broker
+// has forgotten.
+func (s *Subscriber) connected(client mqtt.Client) {
+	topic := s.prefix + "/pose"
+	token := client.Subscribe(topic, poseQoS, s.receive)
+	switch {
+	case !token.WaitTimeout(s.cfg.Timeout):
+		s.cfg.Log.Error("subscription not confirmed", "topic", topic, "within", s.cfg.Timeout)
+		return
+	case token.Error() != nil:
+		s.cfg.Log.Error("subscription refused", "topic", topic, "error", token.Error())
+		return
+	}
+	s.connects.Add(1)
+	st := s.statusResult("online")
+	if err := wait(client.Publish(st.topic, resultQoS, st.retain, st.text), s.cfg.Timeout); err != nil {
+		s.cfg.Log.Warn("status not published", "error", err)
+	}
+	s.cfg.Log.Info("exercise subscriber connected", "broker", s.cfg.Broker, "topic", topic)
+}
+
+// errUnconfirmed is what a token that ran out of time gives.
+var errUnconfirmed = errors.New("not confirmed in time")
+
+func wait(token mqtt.Token, timeout time.Duration) error {
+	if !token.WaitTimeout(timeout) {
+		return errUnconfirmed
+	}
+	return token.Error()
+}
+
+// receive takes a pose message; it never blocks the client's reader.
+func (s *Subscriber) receive(_ mqtt.Client, m mqtt.Message) {
+	p := new(bus.Pose)
+	err := json.Unmarshal(m.Payload(), p)
+	switch {
+	case err != nil:
+	case p.Schema != bus.PoseSchema:
+		err = fmt.Errorf("schema is %q, this program reads %q", p.Schema, bus.PoseSchema)
+	case p.Room != s.cfg.Tracker.Room:
+		err = fmt.Errorf("room is %q, the topic's is %q", p.Room, s.cfg.Tracker.Room)
+	case p.JointOrder != "h36m17":
+		err = fmt.Errorf("joint order is %q, this program reads h36m17", p.JointOrder)
+	}
+	if err != nil {
+		s.bad.Add(1)
+		now := time.Now().Unix()
+		if last := s.lastBadLog.Load(); now-last >= 10 && s.lastBadLog.CompareAndSwap(last, now) {
+			s.cfg.Log.Warn("message is no pose", "topic", m.Topic(), "error", err, "so_far", s.bad.Load())
+		}
+		return
+	}
+	s.poses.Add(1)
+	for {
+		select {
+		case s.inbox <- p:
+			return
+		default:
+		}
+		select {
+		case <-s.inbox:
+			s.dropped.Add(1)
+		default:
+		}
+	}
+}
+
+// Event queues an exercise event for publication.
+func (s *Subscriber) Event(e *bus.ExerciseEvent) { s.queue("/exercise/event", eventKept, e) }
+
+// Summary queues a set's summary for publication.
+func (s *Subscriber) Summary(m *bus.ExerciseSummary) { s.queue("/exercise/summary", summaryKept, m) }
+
+func (s *Subscriber) queue(what string, retain bool, message any) {
+	text, err := json.Marshal(message)
+	if err != nil {
+		s.unconfirmed.Add(1)
+		s.cfg.Log.Error("message cannot be encoded", "topic", s.prefix+what, "error", err)
+		return
+	}
+	s.put(result{s.prefix + what, retain, text})
+}
+
+// put adds to the outbox; a full one gives up its oldest result.
+func (s *Subscriber) put(r result) {
+	for {
+		select {
+		case s.outbox <- r:
+			return
+		default:
+		}
+		select {
+		case <-s.outbox:
+			s.unconfirmed.Add(1)
+		default:
+		}
+	}
+}
+
+// send publishes results in order until the outbox is closed. While the broker
+// is away the client keeps them and sends them after the reconnect.
+func (s *Subscriber) send(client mqtt.Client) {
+	for r := range s.outbox {
+		if err := wait(client.Publish(r.topic, resultQoS, r.retain, r.text), s.cfg.Timeout); err != nil {
+			s.unconfirmed.Add(1)
+			s.cfg.Log.Warn("result not confirmed by the broker", "topic", r.topic, "error", err)
+			continue
+		}
+		s.published.Add(1)
+	}
+}
+
+func (s *Subscriber) statusResult(state string) result {
+	text, err := json.Marshal(StatusMessage{s.cfg.Tracker.Room, state})
+	if err != nil {
+		panic("exercise: status message: " + err.Error()) // two strings
+	}
+	return result{s.prefix + "/exercise/status", statusKept, text}
+}

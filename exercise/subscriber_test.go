@@ -1,0 +1,281 @@
+package exercise_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/goleak"
+
+	"posefuse/exercise"
+	"posefuse/pipeline/bus"
+	"posefuse/replay/sim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker is an embedded MQTT broker on a port of its own.
+type broker struct {
+	t    *testing.T
+	dir  string
+	port int
+	s    *server.Server
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	b := &broker{t: t, dir: t.TempDir(), port: freePort(t)}
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+func (b *broker) start() {
+	b.t.Helper()
+	s, err := server.NewServer(&server.Options{
+		ServerName: "test", Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: b.dir,
+		MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: b.port},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	go s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		b.t.Fatal("broker does not start")
+	}
+	b.s = s
+}
+
+func (b *broker) stop() {
+	if b.s != nil {
+		b.s.Shutdown()
+		b.s.WaitForShutdown()
+		b.s = nil
+	}
+}
+
+func (b *broker) url() string { return fmt.Sprintf("tcp://127.0.0.1:%d", b.port) }
+
+// app is a client of the test that keeps what it hears.
+type app struct {
+	client mqtt.Client
+	mu     sync.Mutex
+	heard  []mqtt.Message
+	more   chan struct{}
+	subs   atomic.Int64 // subscriptions confirmed
+}
+
+func newApp(t *testing.T, b *broker, id, topic string) *app {
+	t.Helper()
+	a := &app{more: make(chan struct{}, 1)}
+	a.client = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url()).SetClientID(id).SetAutoReconnect(true).
+		SetMaxReconnectInterval(100 * time.Millisecond).
+		SetOnConnectHandler(func(c mqtt.Client) {
+			token := c.Subscribe(topic, 1, func(_ mqtt.Client, m mqtt.Message) {
+				a.mu.Lock()
+				a.heard = append(a.heard, m)
+				a.mu.Unlock()
+				select {
+				case a.more <- struct{}{}:
+				default:
+				}
+			})
+			if token.WaitTimeout(5*time.Second) && token.Error() == nil {
+				a.subs.Add(1)
+			}
+		}))
+	must(t, a.client.Connect())
+	waitFor(t, "a subscription", func() bool { return a.subs.Load() >= 1 })
+	t.Cleanup(func() { a.client.Disconnect(100) })
+	return a
+}
+
+func must(t *testing.T, token mqtt.Token) {
+	t.Helper()
+	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		t.Fatalf("mqtt: %v", token.Error())
+	}
+}
+
+// await waits until a message satisfies ok.
+func (a *app) await(t *testing.T, what string, ok func(mqtt.Message) bool) mqtt.Message {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		a.mu.Lock()
+		for _, m := range a.heard {
+			if ok(m) {
+				a.mu.Unlock()
+				return m
+			}
+		}
+		a.mu.Unlock()
+		select {
+		case <-a.more:
+		case <-deadline:
+			t.Fatalf("no message: %s", what)
+		}
+	}
+}
+
+func (a *app) publishSet(t *testing.T, s stream, fromNS int64) (untilNS int64) {
+	t.Helper()
+	for i := range s {
+		joints := [17][3]float64(s[i])
+		ns := fromNS + int64(i+1)*1e8
+		text, err := json.Marshal(bus.Pose{
+			Schema: bus.PoseSchema, Room: "room1", Seq: uint64(i + 1), CaptureNS: ns,
+			CaptureTime: time.Unix(2000, ns).UTC().Format(time.RFC3339Nano),
+			Frame:       "camera", JointOrder: "h36m17", JointsM: &joints, Coalition: "RLMW",
+			Model: bus.PoseModel{Name: "edge", Version: "1"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t, a.client.Publish("posefuse/room1/pose", 0, false, text))
+		untilNS = ns
+		if i%16 == 15 {
+			time.Sleep(2 * time.Millisecond) // far faster than live, but not as one block
+		}
+	}
+	return untilNS
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// startSubscriber runs a subscriber until the returned function is called.
+func startSubscriber(t *testing.T, b *broker) (s *exercise.Subscriber, stop func() error) {
+	t.Helper()
+	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{
+		Broker: b.url(), Tracker: exercise.Config{Room: "room1"}, Log: quiet(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	var once sync.Once
+	var result error
+	stop = func() error {
+		once.Do(func() {
+			cancel()
+			result = <-done
+		})
+		return result
+	}
+	t.Cleanup(func() { _ = stop() })
+	return s, stop
+}
+
+func statusIs(state string) func(mqtt.Message) bool {
+	return func(m mqtt.Message) bool {
+		return strings.HasSuffix(m.Topic(), "/status") && strings.Contains(string(m.Payload()), `"`+state+`"`)
+	}
+}
+
+// TestSubscriberCountsOverMQTT: poses in, events and summary out, also after
+// the broker went away and came back.
+func TestSubscriberCountsOverMQTT(t *testing.T) {
+	b := startBroker(t)
+	a := newApp(t, b, "app", "posefuse/room1/exercise/#")
+	sub, stop := startSubscriber(t, b)
+	a.await(t, "online", statusIs("online"))
+
+	must(t, a.client.Publish("posefuse/room1/pose", 0, false, "{"))
+	must(t, a.client.Publish("posefuse/room1/pose", 0, false, `{"schema":"posefuse.pose.v9"}`))
+	_, squats := set(1, 12, 5, sim.MotionOptions{})
+	until := a.publishSet(t, squats, 0)
+	counted := func(n int) func(mqtt.Message) bool {
+		return func(m mqtt.Message) bool {
+			var e bus.ExerciseEvent
+			return strings.HasSuffix(m.Topic(), "/event") && json.Unmarshal(m.Payload(), &e) == nil &&
+				e.Schema == bus.ExerciseEventSchema && e.Exercise == "A12" && e.Repetitions == n && e.Model == "edge@1"
+		}
+	}
+	a.await(t, "5 repetitions", counted(5))
+
+	b.stop()
+	b.start()
+	waitFor(t, "a second connection", func() bool { return sub.Stats().Connects >= 2 })
+	waitFor(t, "the app's second subscription", func() bool { return a.subs.Load() >= 2 })
+	_, more := set(2, 12, 3, sim.MotionOptions{})
+	a.publishSet(t, more[20:], until)
+	a.await(t, "8 repetitions after the broker's return", counted(8))
+
+	if err := stop(); err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	m := a.await(t, "summary", func(m mqtt.Message) bool { return strings.HasSuffix(m.Topic(), "/summary") })
+	var sum bus.ExerciseSummary
+	if err := json.Unmarshal(m.Payload(), &sum); err != nil || sum.Repetitions != 8 || sum.Schema != bus.ExerciseSummarySchema {
+		t.Errorf("summary %s (%v)", m.Payload(), err)
+	}
+	a.await(t, "stopped", statusIs("stopped"))
+	st := sub.Stats()
+	if st.Bad != 2 || st.Dropped != 0 || st.Poses != uint64(len(squats)+len(more)-20) {
+		t.Errorf("stats %+v, poses sent %d", st, len(squats)+len(more)-20)
+	}
+
+	// The summary and the status are kept for those who come later.
+	late := newApp(t, b, "late", "posefuse/room1/exercise/#")
+	late.await(t, "retained summary", func(m mqtt.Message) bool { return strings.HasSuffix(m.Topic(), "/summary") && m.Retained() })
+	late.await(t, "retained status", func(m mqtt.Message) bool { return statusIs("stopped")(m) && m.Retained() })
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 400 {
+		if ok() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("waited for %s in vain", what)
+}
+
+func TestSubscriberErrors(t *testing.T) {
+	for name, cfg := range map[string]exercise.SubscriberConfig{
+		"no room":          {},
+		"wildcard room":    {Tracker: exercise.Config{Room: "a/#"}},
+		"unknown exercise": {Tracker: exercise.Config{Room: "a", Exercises: []string{"A99"}}},
+		"twice":            {Tracker: exercise.Config{Room: "a", Exercises: []string{"A12", "A12"}}},
+		"unknown target":   {Tracker: exercise.Config{Room: "a", Targets: map[string]float64{"A50": 3}}},
+		"target below":     {Tracker: exercise.Config{Room: "a", Targets: map[string]float64{"A12": -3}}},
+		"timeout":          {Tracker: exercise.Config{Room: "a"}, Timeout: -1},
+	} {
+		if s, err := exercise.NewSubscriber(cfg); err == nil || s != nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// Nobody listens: one error that names the address.
+	url := fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t))
+	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{Broker: url, Tracker: exercise.Config{Room: "a"}, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), url) {
+		t.Errorf("run without broker: %v", err)
+	}
+}
