@@ -1,0 +1,282 @@
+package csi
+
+import (
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+type counter map[string]uint64
+
+func (c counter) count(o string, n uint64) { c[o] += n }
+
+func grouper(t testing.TB, cores int) (*NexmonGrouper, counter) {
+	t.Helper()
+	c := counter{}
+	g, err := NewNexmonGrouper(cores, c.count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, c
+}
+
+// fakeNexmon returns the three datagrams' frames of one packet of the model's
+// shape.
+func fakeNexmon(t testing.TB, h []complex64, seq uint16) []*NexmonFrame {
+	t.Helper()
+	var out []*NexmonFrame
+	for core := range ModelAntennas {
+		words, err := NexmonWords(h[core*ModelTones : (core+1)*ModelTones])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, &NexmonFrame{MAC: [6]byte{2, 0, 0, 0, 0, 1}, SequenceCtl: seq << 4, Core: core, Chanspec: MakeChanspec(38, 40), Chip: Chip43455, Words: words})
+	}
+	return out
+}
+
+func randomH(seed uint64, n, limit int) []complex64 {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	h := make([]complex64, n)
+	for i := range h {
+		h[i] = complex(float32(rng.IntN(2*limit)-limit), float32(rng.IntN(2*limit)-limit))
+	}
+	return h
+}
+
+// TestNexmonCarriesTheModelsPacket: words, datagrams, grouping and back give
+// the same integers, whatever the order of the datagrams.
+func TestNexmonCarriesTheModelsPacket(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := randomH(rapid.Uint64().Draw(t, "seed"), 3*ModelTones, 32767)
+		var frames []*NexmonFrame
+		for core := range ModelAntennas {
+			words, err := NexmonWords(h[core*ModelTones : (core+1)*ModelTones])
+			if err != nil {
+				t.Fatal(err)
+			}
+			frames = append(frames, &NexmonFrame{SequenceCtl: 16, Core: core, Chanspec: MakeChanspec(38, 40), Chip: Chip43455, Words: words})
+		}
+		c := counter{}
+		g, err := NewNexmonGrouper(3, c.count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got *NexmonGroup
+		for i, k := range rapid.Permutation([]int{0, 1, 2}).Draw(t, "order") {
+			b, err := AppendNexmon(nil, frames[k])
+			if err != nil || len(b) != 530 {
+				t.Fatalf("%d bytes, %v", len(b), err)
+			}
+			f, err := ParseNexmon(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = g.Add(int64(100+i), f)
+		}
+		if got == nil || got.FirstNS != 100 || len(c) != 0 {
+			t.Fatalf("group %v, counts %v", got, c)
+		}
+		p, tones, err := got.Packet(ChipAuto)
+		if err != nil || !reflect.DeepEqual(p.H, h) || !reflect.DeepEqual(tones, AtherosTones(114)) || p.Antennas != 3 || p.Subcarriers != 114 {
+			t.Fatalf("packet %d x %d differs, %v", p.Antennas, p.Subcarriers, err)
+		}
+	})
+}
+
+func TestGrouping(t *testing.T) {
+	const ms = int64(1e6)
+	type in struct {
+		at     int64
+		seq    uint16
+		core   int
+		stream int
+		mac    byte
+	}
+	tests := []struct {
+		name   string
+		in     []in
+		groups int
+		want   counter
+	}{
+		{"in order", []in{{seq: 16}, {seq: 16, core: 1}, {seq: 16, core: 2}}, 1, counter{}},
+		{"interleaved", []in{{seq: 16}, {seq: 32}, {seq: 16, core: 1}, {seq: 32, core: 2}, {seq: 32, core: 1}, {seq: 16, core: 2}}, 2, counter{}},
+		{"two senders", []in{{seq: 16}, {seq: 16, mac: 1}, {seq: 16, core: 1}, {seq: 16, core: 2}}, 1, counter{OutcomeIncomplete: 1}},
+		{"one core missing", []in{{seq: 16}, {seq: 16, core: 2}, {at: 6 * ms, seq: 32}}, 0, counter{OutcomeIncomplete: 3}},
+		{"last core too late", []in{{seq: 16}, {seq: 16, core: 1}, {at: 5*ms + 1, seq: 16, core: 2}}, 0, counter{OutcomeIncomplete: 3}},
+		{"last core just in time", []in{{seq: 16}, {seq: 16, core: 1}, {at: 5 * ms, seq: 16, core: 2}}, 1, counter{}},
+		{"duplicate inside", []in{{seq: 16}, {seq: 16}, {seq: 16, core: 1}, {seq: 16, core: 2}}, 1, counter{OutcomeDuplicate: 1}},
+		{"duplicate after", []in{{seq: 16}, {seq: 16, core: 1}, {seq: 16, core: 2}, {at: ms, seq: 16, core: 1}}, 1, counter{OutcomeDuplicate: 1}},
+		{"sequence number used again later", []in{{seq: 16}, {seq: 16, core: 1}, {seq: 16, core: 2}, {at: 9 * ms, seq: 16}, {at: 9 * ms, seq: 16, core: 1}, {at: 9 * ms, seq: 16, core: 2}}, 2, counter{}},
+		{"unnumbered", []in{{}, {core: 1}, {core: 2}, {at: ms}, {at: ms, core: 1}, {at: 2 * ms}, {at: 2 * ms, core: 1}, {at: 2 * ms, core: 2}}, 2, counter{OutcomeIncomplete: 2}},
+		{"other stream and core", []in{{seq: 16, stream: 1}, {seq: 16, core: 3}}, 0, counter{OutcomeOtherPart: 2}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			g, c := grouper(t, 3)
+			groups := 0
+			for _, x := range tc.in {
+				if got := g.Add(x.at, &NexmonFrame{MAC: [6]byte{x.mac}, SequenceCtl: x.seq, Core: x.core, Stream: x.stream}); got != nil {
+					groups++
+					for core, f := range got.Frames {
+						if f.Core != core {
+							t.Errorf("core %d at place %d", f.Core, core)
+						}
+					}
+				}
+			}
+			g.Close()
+			if groups != tc.groups || !reflect.DeepEqual(c, tc.want) {
+				t.Errorf("%d groups, counts %v; want %d, %v", groups, c, tc.groups, tc.want)
+			}
+		})
+	}
+}
+
+// TestGroupingLosesNothing: every datagram ends in a group or in a counter,
+// and memory stays bounded.
+func TestGroupingLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := counter{}
+		g, err := NewNexmonGrouper(3, c.count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := rapid.IntRange(0, 300).Draw(t, "n")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		spread := rapid.SampledFrom([]int{3, 200}).Draw(t, "sequences")
+		now, used := int64(0), 0
+		for range n {
+			now += rng.Int64N(2e5)
+			f := &NexmonFrame{SequenceCtl: uint16(rng.IntN(spread)) << 4, Core: rng.IntN(4), Stream: rng.IntN(8) / 7}
+			if got := g.Add(now, f); got != nil {
+				used += len(got.Frames)
+			}
+			if len(g.open) > groupMaxOpen || len(g.done) > groupMaxOpen*4 {
+				t.Fatalf("%d open, %d done groups", len(g.open), len(g.done))
+			}
+		}
+		g.Close()
+		sum := used
+		for _, v := range c {
+			sum += int(v)
+		}
+		if sum != n {
+			t.Fatalf("%d datagrams in, %d accounted for: %v", n, sum, c)
+		}
+	})
+}
+
+func TestNullTonesAreLeftOut(t *testing.T) {
+	f := nexmonFrames(t, "40mhz_1600085286.pcap")[0]
+	h, err := f.Values(ChipAuto)
+	if err != nil || len(h) != 114 {
+		t.Fatalf("%d tones, %v", len(h), err)
+	}
+	raw, err := f.RawValues(ChipAuto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tones := NexmonTones(128)
+	for i, k := range tones {
+		want := raw[(k+128)%128]
+		if k == 2 { // overwritten by receiver status
+			want = (raw[126] + raw[3]) / 2
+		}
+		if h[i] != want {
+			t.Errorf("tone %d: %v, want %v", k, h[i], want)
+		}
+	}
+	old := nexmonFrames(t, "test_pi.pcap")[0]
+	h, err = old.Values(ChipAuto)
+	if err != nil || len(h) != 242 {
+		t.Fatalf("%d tones, %v", len(h), err)
+	}
+	re, im := int16Word(old.Words[2])
+	if h[121] != complex(float32(re), float32(im)) {
+		t.Errorf("old firmware: tone +2 is %v, want the word %d %d", h[121], re, im)
+	}
+}
+
+func TestParseNexmonReasons(t *testing.T) {
+	good, err := AppendNexmon(nil, fakeNexmon(t, randomH(1, 342, 200), 7)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := func(f func(b []byte) []byte) []byte { return f(append([]byte(nil), good...)) }
+	for name, tc := range map[string]struct {
+		b    []byte
+		want error
+	}{
+		"good":         {good, nil},
+		"padded":       {append(append([]byte(nil), good...), 0, 0, 0, 0), nil},
+		"padded more":  {append(append([]byte(nil), good...), 0, 0, 0, 0, 0), NexmonLength},
+		"empty":        {nil, NexmonShort},
+		"header alone": {good[:18], NexmonLength},
+		"cut":          {good[:len(good)-4], NexmonLength},
+		"short":        {good[:17], NexmonShort},
+		"magic":        {edit(func(b []byte) []byte { b[1] = 0; return b }), NexmonMagic},
+		"bandwidth":    {edit(func(b []byte) []byte { b[15] = b[15]&^0x38 | 4<<3; return b }), NexmonBandwidth},
+		"192 words":    {append(append([]byte(nil), good...), make([]byte, 256)...), NexmonLength},
+	} {
+		f, err := ParseNexmon(tc.b)
+		if !errors.Is(err, tc.want) || (tc.want == nil) != (f != nil) {
+			t.Errorf("%s: error %v, want %v", name, err, tc.want)
+		}
+	}
+}
+
+func FuzzParseNexmon(f *testing.F) {
+	for _, name := range []string{"40mhz_1600085286.pcap", "example_4358.pcap", "test_pi.pcap"} {
+		p, _ := nexmonPayloads(f, name)
+		f.Add(p[0], uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, chip uint8) {
+		fr, err := ParseNexmon(b)
+		if err != nil {
+			return
+		}
+		back, err := AppendNexmon(nil, fr)
+		if err != nil || len(b)-len(back) > nexmonMaxExtra {
+			t.Fatalf("does not encode back: %d of %d bytes, %v", len(back), len(b), err)
+		}
+		c := []Chip{ChipAuto, Chip4339, Chip4358, Chip43455, Chip4366}[chip%5]
+		if h, err := fr.Values(c); err == nil {
+			for i, v := range h {
+				if v-v != 0 {
+					t.Fatalf("tone %d is %v", i, v)
+				}
+			}
+		}
+	})
+}
+
+func FuzzAtherosDecoder(f *testing.F) {
+	f.Add(capture(f, "csi-atheros", "ath_csi_1.dat")[:1907*4], uint16(500))
+	f.Add(capture(f, "csi-atheros", "sample_bigEndian.dat"), uint16(3000))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
+		whole := decodeAtheros(b, atOnce(b))
+		if !reflect.DeepEqual(whole, decodeAtheros(b, func() int { return 1 })) {
+			t.Fatal("byte by byte differs from at once")
+		}
+		count := func(b []byte) (n int) {
+			d := NewAtherosDecoder(func(*AtherosRecord) { n++ }, func(string) {})
+			d.Feed(b)
+			return n
+		}
+		if count(b[:min(int(cut), len(b))]) > count(b) {
+			t.Fatal("a prefix gives more records than the whole")
+		}
+		if whole.Junk > uint64(len(b)) {
+			t.Fatalf("%d junk bytes of %d", whole.Junk, len(b))
+		}
+		for _, r := range whole.Records {
+			if r.H != nil && r.Packet() == nil {
+				t.Fatal("values but no packet")
+			}
+		}
+	})
+}

@@ -1,0 +1,351 @@
+package csi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+	"golang.org/x/sys/unix"
+
+	"posefuse/sensors"
+)
+
+// needRaw fails the test if packets cannot be captured here, unless the
+// person running it said that this is known.
+func needRaw(t *testing.T) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
+	if err == nil {
+		_ = unix.Close(fd)
+		return
+	}
+	if os.Getenv("POSEFUSE_NO_RAW") == "1" {
+		t.Skip("CAPTURE NOT TESTED: no CAP_NET_RAW, and POSEFUSE_NO_RAW=1 says that this is known")
+	}
+	t.Fatalf("packet socket: %v; run with CAP_NET_RAW, or set POSEFUSE_NO_RAW=1 to leave the capture untested", err)
+}
+
+// loopbackPort returns a sender and a port nobody else uses, with a listener
+// on it so that no port-unreachable messages come back.
+func loopbackPort(t *testing.T) (send func(b []byte), port uint16) {
+	t.Helper()
+	l, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = l.Close(), s.Close() })
+	to := l.LocalAddr().(*net.UDPAddr)
+	return func(b []byte) {
+		if _, err := s.WriteTo(b, to); err != nil {
+			t.Fatal(err)
+		}
+	}, uint16(to.Port)
+}
+
+func datagrams(t testing.TB, h []complex64, seq uint16) [][]byte {
+	t.Helper()
+	var out [][]byte
+	for _, f := range fakeNexmon(t, h, seq) {
+		b, err := AppendNexmon(nil, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// waitForCapture sends probes, which the source counts as bad, until one
+// arrives: the packet socket is open then.
+func waitForCapture(t *testing.T, sink *collector, send func([]byte)) {
+	t.Helper()
+	for range 500 {
+		send([]byte("probe"))
+		if sink.counters()[string(NexmonShort)] > 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("nothing captured within 5 s")
+}
+
+func TestCaptureOnLoopback(t *testing.T) {
+	needRaw(t)
+	send, port := loopbackPort(t)
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	stop := start(t, src, sink)
+	waitForCapture(t, sink, send)
+	const n = 60
+	var values [][]complex64
+	var sent []int64
+	for i := range n {
+		h := randomH(uint64(i), 342, 300)
+		values = append(values, h)
+		sent = append(sent, sink.NowNS())
+		for _, d := range datagrams(t, h, uint16(i+1)) {
+			send(d)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	send([]byte("not nexmon, but long enough for a header"))
+	got := sink.wait(t, n)
+	sink.until(t, "bad datagram", func(_ []*sensors.Sample, c map[string]uint64) bool { return c[string(NexmonMagic)] > 0 })
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if len(sink.samples) != n {
+		t.Fatalf("%d samples of %d packets sent", len(sink.samples), n)
+	}
+	for i, s := range got {
+		if !reflect.DeepEqual(s.CSI.H, values[i]) || s.Seq != uint64(i) || s.HasDevice || s.Sensor != "csi" || s.Modality != sensors.WiFi {
+			t.Fatalf("packet %d differs", i)
+		}
+		// Kernel time: not before it was sent (the two clocks may differ by a
+		// little when converted), not after it was handed on.
+		if s.ReceiveNS < sent[i]-1e6 || s.ReceiveNS > sink.NowNS() {
+			t.Errorf("packet %d received at %d, sent at %d", i, s.ReceiveNS, sent[i])
+		}
+	}
+	// Each datagram was seen once: loopback's second copy would be a duplicate.
+	c := sink.counters()
+	delete(c, string(NexmonShort))
+	if want := map[string]uint64{string(NexmonMagic): 1}; !reflect.DeepEqual(c, want) {
+		t.Errorf("counts %v, want %v", c, want)
+	}
+}
+
+func TestCaptureHearsOnlyItsPort(t *testing.T) {
+	needRaw(t)
+	send, port := loopbackPort(t)
+	other, _ := loopbackPort(t)
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	start(t, src, sink)
+	waitForCapture(t, sink, send)
+	for _, d := range datagrams(t, randomH(1, 342, 100), 1) {
+		other(d)
+	}
+	for _, d := range datagrams(t, randomH(2, 342, 100), 2) {
+		send(d)
+	}
+	sink.wait(t, 1)
+	if c := sink.counters(); len(sink.samples) != 1 || c["other_traffic"] != 0 {
+		t.Errorf("%d samples, counts %v", len(sink.samples), c)
+	}
+}
+
+func TestCaptureErrors(t *testing.T) {
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "nosuch0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), "nosuch0") {
+		t.Errorf("missing interface: %v", err)
+	}
+	for name, cfg := range map[string]NexmonConfig{
+		"name": {Interface: "lo"}, "nothing": {Name: "c"}, "both": {Name: "c", Interface: "lo", File: "x"},
+		"cores": {Name: "c", Interface: "lo", Cores: 9}, "follow": {Name: "c", Interface: "lo", Follow: true},
+	} {
+		if _, err := NewNexmonSource(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// pcapWriter writes Nexmon datagrams as Ethernet frames into a capture.
+type pcapWriter struct {
+	t testing.TB
+	w *pcapgo.Writer
+}
+
+func newPcapWriter(t testing.TB, w io.Writer) pcapWriter {
+	t.Helper()
+	p := pcapgo.NewWriter(w)
+	if err := p.WriteFileHeader(65536, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	return pcapWriter{t, p}
+}
+
+func (p pcapWriter) write(at time.Time, payload []byte) {
+	p.t.Helper()
+	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: net.IP{10, 10, 10, 10}, DstIP: net.IP{255, 255, 255, 255}}
+	udp := &layers.UDP{SrcPort: NexmonPort, DstPort: NexmonPort}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		p.t.Fatal(err)
+	}
+	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{1, 2, 3, 4, 5, 6}, DstMAC: net.HardwareAddr{255, 255, 255, 255, 255, 255}, EthernetType: layers.EthernetTypeIPv4}
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, udp, gopacket.Payload(payload)); err != nil {
+		p.t.Fatal(err)
+	}
+	b := buf.Bytes()
+	if err := p.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(b), Length: len(b)}, b); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func TestPcapFileIsPaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "csi.pcap")
+	var buf bytes.Buffer
+	p := newPcapWriter(t, &buf)
+	base := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	var values [][]complex64
+	for i := range 10 {
+		h := randomH(uint64(i), 342, 200)
+		values = append(values, h)
+		for j, d := range datagrams(t, h, uint16(i+1)) {
+			p.write(base.Add(time.Duration(i)*10*time.Millisecond+time.Duration(j)*time.Millisecond), d)
+		}
+	}
+	if err := os.WriteFile(path, buf.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	began := time.Now()
+	if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path) {
+		t.Errorf("end: %v", err)
+	}
+	if d := time.Since(began); d < 90*time.Millisecond {
+		t.Errorf("92 ms of capture took %v", d)
+	}
+	if len(sink.samples) != 10 || len(sink.counts) != 0 {
+		t.Fatalf("%d samples, counts %v", len(sink.samples), sink.counts)
+	}
+	for i, s := range sink.samples {
+		if !reflect.DeepEqual(s.CSI.H, values[i]) || s.ReceiveNS-sink.samples[0].ReceiveNS != int64(i)*10e6 {
+			t.Errorf("packet %d at %d", i, s.ReceiveNS)
+		}
+	}
+	// The end of the file cut inside a record.
+	if err := os.WriteFile(path, buf.Bytes()[:buf.Len()-10], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sink = newCollector()
+	if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) || len(sink.samples) != 9 || sink.counts["cut_record"] != 1 {
+		t.Errorf("cut: %v, %d samples, counts %v", err, len(sink.samples), sink.counts)
+	}
+}
+
+func TestRealCaptureThroughTheSource(t *testing.T) {
+	// One core per frame in these captures: as one antenna they do not fit the
+	// model, and say so.
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: capturePath(t, "csi-nexmon", "example_4358.pcap"), Cores: 2, Chip: Chip4358, Resample: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	if c := sink.counters(); c[OutcomeUnsupportedShape] != 1 || c[OutcomeOtherPart] != 2 || len(sink.samples) != 0 {
+		t.Errorf("%d samples, counts %v", len(sink.samples), c)
+	}
+}
+
+func TestPcapFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.pcap")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	p := newPcapWriter(t, f)
+	for _, d := range datagrams(t, randomH(99, 342, 10), 1) {
+		p.write(time.Now().Add(-time.Minute), d) // from before the daemon started
+	}
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path, Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	stop := start(t, src, sink)
+	sink.until(t, "old records", func(_ []*sensors.Sample, c map[string]uint64) bool { return c["old_record"] == 3 })
+	h := randomH(5, 342, 200)
+	for _, d := range datagrams(t, h, 2) {
+		p.write(time.Now(), d)
+	}
+	if s := sink.wait(t, 1); !reflect.DeepEqual(s[0].CSI.H, h) {
+		t.Error("values differ")
+	}
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestFollowedFileReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.pcap")
+	write := func() {
+		var buf bytes.Buffer
+		newPcapWriter(t, &buf)
+		if err := os.WriteFile(path+".new", buf.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path, Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errc := make(chan error, 1)
+	go func() { errc <- src.Run(t.Context(), newCollector()) }()
+	limit := time.After(10 * time.Second)
+	for {
+		select {
+		case err := <-errc:
+			if err == nil || !strings.Contains(err.Error(), "written anew") {
+				t.Errorf("replaced: %v", err)
+			}
+			return
+		case <-limit:
+			t.Fatal("replacement not noticed")
+		case <-time.After(20 * time.Millisecond):
+			write()
+		}
+	}
+}
+
+func TestPcapFileErrors(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.pcap")
+	if err := os.WriteFile(bad, []byte("this is no capture at all, but long enough"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{filepath.Join(dir, "none"): "does not exist", bad: "bad.pcap"} {
+		src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

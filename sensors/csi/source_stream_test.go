@@ -1,0 +1,229 @@
+package csi
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"posefuse/sensors"
+)
+
+// modelStream returns n records of 3 x 114, 10 ms apart, and their values.
+func modelStream(t testing.TB, order binary.AppendByteOrder, n int, tsf uint64) (stream []byte, values [][]complex64) {
+	t.Helper()
+	for i := range n {
+		h := randomH(tsf+uint64(i), 3*114, 512)
+		var err error
+		stream, err = AppendAtheros(stream, order, &AtherosRecord{
+			TSFUS: tsf + uint64(i)*10000, ChannelMHz: 5190, Rate: 0x87, Bandwidth: 1, Tones: 114, NR: 3, NC: 1,
+			RSSI: 55, RSSIChain: [3]uint8{50, 50, 50}, H: h,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, h)
+	}
+	return stream, values
+}
+
+func checkModelSamples(t *testing.T, got []*sensors.Sample, values [][]complex64, tsf uint64) {
+	t.Helper()
+	for i, s := range got {
+		if s.Sensor != "csi" || s.Modality != sensors.WiFi || s.CSI == nil || s.CSI.Antennas != 3 || s.CSI.Subcarriers != 114 ||
+			!reflect.DeepEqual(s.CSI.H, values[i]) || s.CSI.RSSIdBm != -40 {
+			t.Fatalf("sample %d differs", i)
+		}
+		if !s.HasDevice || s.DeviceNS != int64(tsf+uint64(i)*10000)*1000 || s.ReceiveNS <= 0 {
+			t.Fatalf("sample %d: device %d, received %d", i, s.DeviceNS, s.ReceiveNS)
+		}
+	}
+}
+
+func TestAtherosOverTCP(t *testing.T) {
+	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	stop := start(t, src, sink)
+	dial := func() net.Conn {
+		for range 500 {
+			if a := src.Addr(); a != nil {
+				c, err := net.Dial("tcp", a.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatal("source does not listen")
+		return nil
+	}
+	stream, values := modelStream(t, binary.BigEndian, 40, 5_000_000)
+	c := dial()
+	for len(stream) > 0 { // odd pieces
+		n := min(777, len(stream))
+		if _, err := c.Write(stream[:n]); err != nil {
+			t.Fatal(err)
+		}
+		stream = stream[n:]
+	}
+	got := sink.wait(t, 40)
+	checkModelSamples(t, got, values, 5_000_000)
+	_ = c.Close()
+
+	// The router restarts: a new connection, its timer starts over.
+	stream, values = modelStream(t, binary.LittleEndian, 5, 1000)
+	c = dial()
+	defer func() { _ = c.Close() }()
+	if _, err := c.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	got = sink.wait(t, 45)
+	checkModelSamples(t, got[40:], values, 1000)
+	for i, s := range got {
+		if s.Restarted != (i == 40) || s.Seq != uint64(i) {
+			t.Errorf("sample %d: restarted %v, seq %d", i, s.Restarted, s.Seq)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if n := sink.counters(); len(n) != 0 {
+		t.Errorf("counts %v", n)
+	}
+}
+
+func TestAtherosFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "CSI_dev")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	stop := start(t, src, sink)
+	stream, values := modelStream(t, binary.LittleEndian, 20, 7000)
+	for _, part := range [][]byte{stream[:9000], stream[9000:]} { // the writer comes and goes
+		w, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(part); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+	}
+	checkModelSamples(t, sink.wait(t, 20), values, 7000)
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestAtherosFileOutcomes(t *testing.T) {
+	h := randomH(1, 3*114, 100)
+	rec := func(edit func(r *AtherosRecord)) []byte {
+		r := &AtherosRecord{TSFUS: 100, Tones: 114, NR: 3, NC: 1, H: h}
+		edit(r)
+		b, err := AppendAtheros(nil, binary.LittleEndian, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	at := func(us uint64) func(*AtherosRecord) { return func(r *AtherosRecord) { r.TSFUS = us } }
+	stream := bytes.Join([][]byte{
+		rec(at(100)), rec(at(200)), rec(at(300)), rec(at(300)),
+		rec(func(r *AtherosRecord) { r.TSFUS, r.H, r.NC, r.Payload = 400, nil, 0, []byte{1, 2, 3} }),
+		rec(func(r *AtherosRecord) { r.TSFUS, r.PHYError = 500, 5 }),
+		rec(func(r *AtherosRecord) { r.TSFUS, r.Tones, r.H = 600, 56, h[:3*56] }),
+		rec(func(r *AtherosRecord) { r.TSFUS, r.NR, r.H = 700, 2, h[:2*114] }),
+		rec(at(1 << 63)), rec(at(800)),
+	}, nil)
+	path := filepath.Join(t.TempDir(), "log.dat")
+	if err := os.WriteFile(path, stream, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, resample := range []bool{false, true} {
+		src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: path, Resample: resample})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := newCollector()
+		if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path) {
+			t.Errorf("end of the file: %v", err)
+		}
+		want := map[string]uint64{OutcomeDuplicate: 1, "no_csi": 1, "phy_error": 1, OutcomeUnsupportedShape: 2, "bad_timestamp": 1}
+		samples := 4
+		if resample {
+			want[OutcomeUnsupportedShape], samples = 1, 5
+		}
+		if got := sink.counters(); !reflect.DeepEqual(got, want) || len(sink.samples) != samples {
+			t.Errorf("resample %v: %d samples, counts %v, want %d, %v", resample, len(sink.samples), got, samples, want)
+		}
+	}
+}
+
+func TestAtherosSourceErrors(t *testing.T) {
+	for name, cfg := range map[string]AtherosConfig{
+		"name": {Path: "x"}, "nothing": {Name: "c"}, "both": {Name: "c", Path: "x", Listen: "127.0.0.1:1"}, "address": {Name: "c", Listen: "7020"},
+	} {
+		if _, err := NewAtherosSource(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: filepath.Join(t.TempDir(), "none")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ath9k") {
+		t.Errorf("missing device: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	src, err = NewAtherosSource(AtherosConfig{Name: "csi", Listen: l.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is in use") {
+		t.Errorf("port in use: %v", err)
+	}
+}
+
+// TestAtherosResync: junk between records costs no good record after it.
+func TestAtherosResync(t *testing.T) {
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		a, va := modelStream(t, order, 4, 1000)
+		b, vb := modelStream(t, order, 4, 900_000)
+		for _, junk := range [][]byte{{0xFF}, bytes.Repeat([]byte{0xA5}, 333), a[:500], a[400:882]} {
+			r := decodeAtheros(bytes.Join([][]byte{a, junk, b}, nil), func() int { return 100 })
+			// A piece of a record with a whole header swallows what follows it.
+			whole := len(r.Records) - len(vb)
+			if bytes.Equal(junk, a[:500]) {
+				if len(r.Records) < len(va)+len(vb)-1 {
+					t.Errorf("cut record: %d records", len(r.Records))
+				}
+				continue
+			}
+			if whole != len(va) || !reflect.DeepEqual(r.Records[whole].H, vb[0]) || r.Rejects[OutcomeLostSync] != 1 {
+				t.Errorf("%d junk bytes: %d records, rejects %v", len(junk), len(r.Records), r.Rejects)
+			}
+		}
+	}
+}
