@@ -147,30 +147,74 @@ func near(t *testing.T, name string, got, want, tol float64) {
 	}
 }
 
+// The encoders one by one with normalisation applied as in training; W is left
+// to the next test, where it is folded, and the training test.
 func TestFullSizeEncodersEval(t *testing.T) {
-	for m := range NumModalities {
-		t.Run(encoderNames[m], func(t *testing.T) {
-			cfg := Paper()
-			cfg.Modalities = Mask(1 << m).String()
-			for _, folded := range []bool{false, true} {
-				s := nn.NewStore[float32](1)
-				inst, err := newInstance(cfg, s, &nn.Context{Mode: nn.Eval})
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.All = s.All[:len(s.All)-2] // the head's numbers belong to four modalities
-				fillRuleH(t, s)
-				if folded {
-					inst.encoders[m].fold()
-				}
-				if m == W && !folded {
-					continue // the training test runs the unfolded trunk
-				}
-				f := inst.encoders[m].forward(vectorInput[float32](m), vectorBatch)
-				evalWant[m].check(t, fmt.Sprintf("folded %v", folded), f, 1e-4)
-			}
-		})
+	for m := range W {
+		cfg := Paper()
+		cfg.Modalities = Mask(1 << m).String()
+		s := nn.NewStore[float32](1)
+		inst, err := newInstance(cfg, s, &nn.Context{Mode: nn.Eval})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fillRuleH(t, s)
+		f := inst.encoders[m].forward(vectorInput[float32](m), vectorBatch)
+		evalWant[m].check(t, encoderNames[m], f, 1e-4)
 	}
+}
+
+// The whole network as it runs live: normalisation folded into the weights.
+func TestFullSizeInference(t *testing.T) {
+	net, err := New(Paper(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillRuleH(t, net.store)
+	rt, err := NewRuntime(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Batch{Camera: vectorInput[float32](R), LiDAR: vectorInput[float32](L), Radar: vectorInput[float32](M), CSI: vectorInput[float32](W)}
+	pose := make([]float32, vectorBatch*OutputDim)
+	if err := rt.InferBatch(b, vectorBatch, pose); err != nil {
+		t.Fatal(err)
+	}
+	for m, f := range rt.Features() {
+		evalWant[m].check(t, encoderNames[m]+" folded", f, 1e-4)
+	}
+	var sum float64
+	for _, v := range pose {
+		sum += float64(v)
+	}
+	near(t, "sum of the output", sum, -93.539069837, 2e-3)
+	for i, want := range []float64{-2.863936018, 2.577939939, -30.326473079, 3.694802146, 5.234123976, -5.477597541} {
+		near(t, fmt.Sprintf("output %d", i), float64(pose[i]), want, 2e-4)
+	}
+	near(t, "mpjpe", MPJPE(pose, vectorTarget[float32]()), 20.987494517, 2e-4)
+}
+
+func TestConcatHeadVector(t *testing.T) {
+	s := nn.NewStore[float64](1)
+	h := nn.NewConcatHead(s, "head.fc", NumModalities, FeatureDim, OutputDim)
+	fillRuleH(t, s)
+	f := make([][]float64, NumModalities)
+	for m := range f {
+		for i := range vectorBatch * FeatureDim {
+			at := (i/FeatureDim*NumModalities+m)*FeatureDim + i%FeatureDim
+			f[m] = append(f[m], 2*ruleH(6010, uint64(at))-1)
+		}
+	}
+	out := h.Forward(f, vectorBatch)
+	var sum float64
+	for _, v := range out {
+		sum += v
+	}
+	near(t, "sum", sum, 10.469262953, 1e-8)
+	for i, want := range []float64{-.734880289, .267083581, -.544188278, .921880349, -.398140874, -.260036864} {
+		near(t, fmt.Sprintf("output %d", i), out[i], want, 1e-9)
+	}
+	near(t, "mpjpe", MPJPE(out, vectorTarget[float64]()), 1.557833859, 1e-9)
 }
 
 func TestFullSizeTraining(t *testing.T) {
