@@ -248,5 +248,5 @@ func raisedFoot(key []float64, share float64, foot []float64) {
 // smoothStep goes from 0 at x <= 0 to 1 at x >= 1 without a kink.
 func smoothStep(x float64) float64 {
 	x = min(max(x, 0), 1)
-	return float64(x*x) * (3 - 2*x)
+	return float64(float64(x*x) * (3 - 2*x))
 }

@@ -11,14 +11,10 @@ type recordedBody struct {
 	halfShoulder, upperArm, forearm, ankleFloorM float64
 }
 
-// legQuantile of the measured lengths is taken for the bones of the leg: a leg
-// that is too short for a recorded stance would lift the foot.
-const legQuantile = 0.98
-
-// measureBody takes the typical length of every bone over all frames; both
+// measureBody takes the median length of every bone over all frames; both
 // sides count as one.
 func measureBody(takes []*Take) recordedBody {
-	quantile := func(q float64, bones ...[2]int) float64 {
+	typical := func(bones ...[2]int) float64 {
 		var lengths []float64
 		for _, t := range takes {
 			for i := 0; i < t.Len(); i += 5 {
@@ -29,7 +25,7 @@ func measureBody(takes []*Take) recordedBody {
 			}
 		}
 		slices.Sort(lengths)
-		return lengths[int(q*float64(len(lengths)-1))]
+		return lengths[len(lengths)/2]
 	}
 	var tops, ankles []float64
 	for _, t := range takes {
@@ -42,17 +38,17 @@ func measureBody(takes []*Take) recordedBody {
 	return recordedBody{
 		heightM:     tops[len(tops)/2],
 		ankleFloorM: ankles[len(ankles)/2],
-		halfHip:     quantile(0.5, [2]int{1, 4}) / 2,
-		thigh:       quantile(legQuantile, [2]int{1, 2}, [2]int{4, 5}),
-		shank:       quantile(legQuantile, [2]int{2, 3}, [2]int{5, 6}),
-		spine:       quantile(0.5, [2]int{0, 7}),
-		chest:       quantile(0.5, [2]int{7, 8}),
-		neck:        quantile(0.5, [2]int{8, 9}),
-		head:        quantile(0.5, [2]int{9, 10}),
+		halfHip:     typical([2]int{1, 4}) / 2,
+		thigh:       typical([2]int{1, 2}, [2]int{4, 5}),
+		shank:       typical([2]int{2, 3}, [2]int{5, 6}),
+		spine:       typical([2]int{0, 7}),
+		chest:       typical([2]int{7, 8}),
+		neck:        typical([2]int{8, 9}),
+		head:        typical([2]int{9, 10}),
 
-		halfShoulder: quantile(0.5, [2]int{8, 11}, [2]int{8, 14}),
-		upperArm:     quantile(0.5, [2]int{11, 12}, [2]int{14, 15}),
-		forearm:      quantile(0.5, [2]int{12, 13}, [2]int{15, 16}),
+		halfShoulder: typical([2]int{8, 11}, [2]int{8, 14}),
+		upperArm:     typical([2]int{11, 12}, [2]int{14, 15}),
+		forearm:      typical([2]int{12, 13}, [2]int{15, 16}),
 	}
 }
 
@@ -77,8 +73,9 @@ func (b *recordedBody) subject(like Subject) Subject {
 	return like
 }
 
-// kneeForwardM decides which way the knee of a nearly straight leg points,
-// where the recorded direction is mostly noise.
+// A recorded knee of a nearly straight leg may lie behind the line from hip to
+// ankle, where no knee can be: only its part to the front counts, and
+// kneeForwardM more, so that noise does not turn the leg around.
 const kneeForwardM = 0.03
 
 // fit moves the joints of sk so that every bone has its length: from the
@@ -89,7 +86,9 @@ func (b *recordedBody) fit(sk *Skeleton) {
 	forward := facing(sk)
 	for i, side := range [2]float64{-1, 1} {
 		hip, knee, ankle := &sk[1+3*i], &sk[2+3*i], &sk[3+3*i]
-		pole := vecAdd(vecSub(*knee, vecLerp(*hip, *ankle, 0.5)), vecScale(forward, kneeForwardM))
+		front := vecUnit(vecCross(left, vecSub(*ankle, *hip)), forward)
+		pole := vecSub(*knee, vecLerp(*hip, *ankle, 0.5))
+		pole = along(pole, front, max(0, -vecDot(pole, front))+kneeForwardM)
 		*hip = along(sk[0], left, side*b.halfHip)
 		*knee, *ankle = bendLeg(*hip, *ankle, pole, b.thigh, b.shank)
 	}

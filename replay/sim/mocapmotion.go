@@ -12,7 +12,7 @@ const (
 	// next, both at the standing pose. It is longer if a joint would move
 	// faster than mocapBlendMPS on the average.
 	mocapBlendS   = 0.3
-	mocapBlendMPS = 2
+	mocapBlendMPS = 1.2
 	// mocapMaxTempo bounds the factor on the duration of a recording.
 	mocapMaxTempo = 0.2
 	// mocapMinS is the shortest recording that is used, seconds.
@@ -205,7 +205,7 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 		}
 		seg := segment{
 			take: take, mirror: show.mirror != (alternate && n%2 == 1),
-			endS: float64(take.Len()-1) / take.FPS * factor,
+			endS: float64(float64(take.Len()-1) / take.FPS * factor),
 		}
 		seg.anchor = anchorOf(take, seg.mirror)
 		if n > 0 {

@@ -162,7 +162,7 @@ func (s *Stream) Exp() float64 { return -portableLog(s.openFloat64()) }
 
 // LogNorm returns a log-normal number: median * exp(sigma * Norm).
 func (s *Stream) LogNorm(median, sigma float64) float64 {
-	return median * portableExp(sigma*s.Norm())
+	return float64(median * portableExp(sigma*s.Norm()))
 }
 
 // poissonPart bounds the mean of one pass of the counting loop, so that its

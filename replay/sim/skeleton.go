@@ -138,7 +138,7 @@ func (f *figure) skeleton(p *pose) Skeleton {
 // legs sets the pelvis, hips, knees and ankles in the body frame. A foot on
 // the floor stays there: the pelvis comes down as far as a straight leg needs.
 func (f *figure) legs(p *pose, sk *Skeleton) {
-	reach := straightLeg * (f.seg.Thigh + f.seg.Shank)
+	reach := float64(straightLeg * (f.seg.Thigh + f.seg.Shank))
 	half := f.seg.HipSpacing / 2
 	sin, cos := portableSincos(p[trunkYaw] * degree)
 	left := Vec{cos, 0, -sin}
@@ -182,7 +182,7 @@ func bendLeg(hip, ankle, pole Vec, thigh, shank float64) (knee, moved Vec) {
 	axis := vecSub(ankle, hip)
 	d := vecLength(axis)
 	n := vecUnit(axis, Vec{0, -1, 0})
-	reach := straightLeg * (thigh + shank)
+	reach := float64(straightLeg * (thigh + shank))
 	d = max(reach-positivePart(reach-d), bentLeg*(thigh+shank))
 	ankle = along(hip, n, d)
 	q := vecUnit(along(pole, n, -vecDot(pole, n)), Vec{0, 0, 1})
