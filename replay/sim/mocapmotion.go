@@ -286,7 +286,7 @@ func (m *MocapMotion) Repetitions() []float64 { return slices.Clone(m.ends) }
 func (m *MocapMotion) Frames() int { return m.frames }
 
 // DurationS returns the time of the clip's last frame, seconds.
-func (m *MocapMotion) DurationS() float64 { return float64(m.frames-1) * frameS }
+func (m *MocapMotion) DurationS() float64 { return float64(float64(m.frames-1) * frameS) }
 
 // At implements Motion. Beyond its end a clip goes on without a jump, with
 // the same repetitions again; one with a fixed number of repetitions stops.

@@ -210,7 +210,7 @@ func (m *ProceduralMotion) Repetitions() []float64 { return append([]float64(nil
 func (m *ProceduralMotion) Frames() int { return m.frames }
 
 // DurationS returns the time of the clip's last frame, seconds.
-func (m *ProceduralMotion) DurationS() float64 { return float64(m.frames-1) * frameS }
+func (m *ProceduralMotion) DurationS() float64 { return float64(float64(m.frames-1) * frameS) }
 
 // At implements Motion. Beyond its end a clip goes on without a jump, with
 // the same repetitions again; a set or a clip with a fixed number of

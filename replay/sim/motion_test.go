@@ -338,7 +338,7 @@ func quantileOf(x []float64, q float64) float64 {
 func motionHash(m Motion) string {
 	h := sha256.New()
 	for i := range 20 {
-		for _, v := range m.At(-0.2 + 1.37*float64(i)) {
+		for _, v := range m.At(-0.2 + float64(1.37*float64(i))) {
 			for _, x := range v {
 				_ = binary.Write(h, binary.LittleEndian, math.Float64bits(x))
 			}

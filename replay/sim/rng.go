@@ -210,7 +210,7 @@ func (s *Stream) gamma(shape float64) float64 {
 			continue
 		}
 		v = float64(v*v) * v
-		half := float64(0.5*x) * x
+		half := float64(0.5 * x * x)
 		if portableLog(s.openFloat64()) < half+d-float64(d*v)+float64(d*portableLog(v)) {
 			return d * v
 		}
