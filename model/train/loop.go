@@ -11,6 +11,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/replay/mmfi"
 )
 
 // Options is the training recipe. The zero value is not usable; see
@@ -24,6 +25,7 @@ type Options struct {
 	Seed         uint64
 	Replicas     int     // copies that share each batch, see replicas; 1 if 0
 	Dropout      float64 // share of samples in which a random coalition replaces the full one, 0..1
+	MeanStart    bool    // begin with the head's bias at the mean training pose
 	TimeLimit    time.Duration
 	Curve        io.Writer             // JSON lines, one per epoch; may be nil
 	Step         func(StepInfo)        // called after each step; may be nil
@@ -60,6 +62,9 @@ type EpochInfo struct {
 func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error {
 	if opt.Batch < 1 || opt.Batch > len(data.Samples) {
 		return fmt.Errorf("batch %d does not fit %d samples", opt.Batch, len(data.Samples))
+	}
+	if opt.MeanStart {
+		startAtMeanPose(net, data)
 	}
 	reps, err := newReplicas(net, data, max(opt.Replicas, 1), opt.Batch, opt.Seed)
 	if err != nil {
@@ -125,6 +130,17 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 		}
 	}
 	return nil
+}
+
+// startAtMeanPose sets the head's bias to the mean training pose, so that the
+// first epochs need not learn how far away people stand.
+func startAtMeanPose(net *model.Network, data *Data) {
+	mean := meanPoses(data, func(mmfi.ClipKey) int { return 0 })[0]
+	for _, p := range net.Parameters() {
+		if p.Modality < 0 && len(p.Shape) == 1 && len(p.Value) == len(mean) {
+			copy(p.Value, mean)
+		}
+	}
 }
 
 // share returns how much of the whole training is done, 0..1.
