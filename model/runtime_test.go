@@ -74,9 +74,7 @@ func TestInferenceEqualsTrainingGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	// The running statistics converge to the batch's; the running variance
-	// keeps the unbiased estimate, so only a mode that reads the running ones
-	// in the graph too can be compared exactly.
+	// Both sides must read the running statistics: the graph too.
 	tr.inst.ctx.Mode = nn.Eval
 	if _, err := tr.ForwardBackward(b); err != nil {
 		t.Fatal(err)
@@ -231,7 +229,7 @@ func TestTrainingIsDeterministicAndLearns(t *testing.T) {
 			b.Target[i] = rng.Float32()
 		}
 		var first, last float64
-		for i := range 60 {
+		for i := range 30 {
 			l, err := tr.ForwardBackward(b)
 			if err != nil {
 				t.Fatal(err)
@@ -249,7 +247,7 @@ func TestTrainingIsDeterministicAndLearns(t *testing.T) {
 				}
 			}
 		}
-		if !(last < 0.7*first) {
+		if !(last < 0.8*first) {
 			t.Errorf("loss went from %.3f to %.3f m", first, last)
 		}
 		return last

@@ -32,7 +32,8 @@ type ChannelTransformer[T Float] struct {
 	context    []T   // [b, Tokens, C]
 	res1       []T   // x + attention
 	z          []T
-	h, g       []T // [b, Tokens, 4C]
+	h, g       []T // [b, Tokens, MLP]
+	slope      []T // of the GELU
 	res2, out  []T
 	dres2      []T
 	dg, dz     []T
@@ -136,6 +137,7 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	m := t.f1.Out
 	t.f1.Forward(t.z, grow(&t.h, rows*m), rows)
 	grow(&t.g, rows*m)
+	grow(&t.slope, rows*m)
 	split(rows*m, 20, t.geluF)
 	t.drop(t.d1, t.g)
 	res2 := grow(&t.res2, rows*c)
@@ -197,13 +199,7 @@ func (t *ChannelTransformer[T]) softmaxRange(lo, hi int) {
 				row[j] = v
 				top = max(top, v)
 			}
-			var a T
-			for j, v := range row {
-				e := expT(v - top)
-				out[j] = e
-				a += e
-			}
-			f := 1 / a
+			f := 1 / expRow(row, out, top)
 			for j := range out {
 				out[j] *= f
 			}
@@ -244,14 +240,14 @@ func (t *ChannelTransformer[T]) dsoftmaxRange(lo, hi int) {
 }
 
 func (t *ChannelTransformer[T]) geluRange(lo, hi int) {
-	for i, v := range t.h[lo:hi] {
-		t.g[lo+i] = GELU(v)
-	}
+	geluRows(t.h[lo:hi], t.g[lo:hi], t.slope[lo:hi])
 }
 
 func (t *ChannelTransformer[T]) dgeluRange(lo, hi int) {
-	for i, v := range t.h[lo:hi] {
-		t.dg[lo+i] *= geluSlope(v)
+	d, s := t.dg[lo:hi], t.slope[lo:hi]
+	s = s[:len(d)]
+	for i, v := range s {
+		d[i] *= v
 	}
 }
 
@@ -320,5 +316,3 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 	t.ln1.Backward(t.x, dy, d, rows, true)
 	return d
 }
-
-func expT[T Float](x T) T { return T(math.Exp(float64(x))) }

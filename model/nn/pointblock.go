@@ -1,9 +1,6 @@
 package nn
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // sharedPlanes is how many channel groups share one attention weight.
 const sharedPlanes = 8
@@ -158,20 +155,35 @@ func (p *PointBlock[T]) sumRange(lo, hi int) {
 
 // softmaxColumns normalises each of c columns over k rows.
 func softmaxColumns[T Float](x []T, k, c int) {
-	for ch := range c {
-		m := x[ch]
+	var top, sum [128]T // c is at most a few tens; wider rows go in parts
+	for lo := 0; lo < c; lo += len(top) {
+		w := min(len(top), c-lo)
+		m, s := top[:w], sum[:w]
+		copy(m, x[lo:lo+w])
+		clear(s)
 		for n := 1; n < k; n++ {
-			m = max(m, x[n*c+ch])
+			for j, v := range x[n*c+lo : n*c+lo+w] {
+				m[j] = max(m[j], v)
+			}
 		}
-		var sum T
 		for n := range k {
-			e := T(math.Exp(float64(x[n*c+ch] - m)))
-			x[n*c+ch] = e
-			sum += e
+			row := x[n*c+lo : n*c+lo+w]
+			for j := range row {
+				row[j] -= m[j]
+			}
+			expRow(row, row, 0)
+			for j, v := range row {
+				s[j] += v
+			}
 		}
-		inv := 1 / sum
+		for j := range s {
+			s[j] = 1 / s[j]
+		}
 		for n := range k {
-			x[n*c+ch] *= inv
+			row := x[n*c+lo : n*c+lo+w]
+			for j := range row {
+				row[j] *= s[j]
+			}
 		}
 	}
 }
