@@ -1,0 +1,207 @@
+package replay
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+	"posefuse/sensors"
+	"posefuse/sensors/csi"
+)
+
+// checkCSI compares a packet with the integers it was stored from.
+func checkCSI(t *testing.T, c storedClip, i, p int, s *sensors.Sample) {
+	t.Helper()
+	z := c.csiAt(i)
+	if s.CSI.Antennas != 3 || s.CSI.Subcarriers != 114 {
+		t.Fatalf("frame %d packet %d: %d x %d", i, p, s.CSI.Antennas, s.CSI.Subcarriers)
+	}
+	for k, v := range s.CSI.H {
+		if complex128(v) != z[k*10+p] {
+			t.Fatalf("frame %d packet %d cell %d: %v, stored %v", i, p, k, v, z[k*10+p])
+		}
+	}
+}
+
+func atherosSource(t *testing.T, cfg csi.AtherosConfig) (*recorder, *csi.AtherosSource) {
+	t.Helper()
+	cfg.Name = "csi"
+	src, err := csi.NewAtherosSource(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newRecorder()
+	drive(t, src, sink)
+	return sink, src
+}
+
+// listening waits for the driver's address.
+func listening(t *testing.T, src *csi.AtherosSource) string {
+	t.Helper()
+	waitUntil(t, "the csi driver to listen", func() bool { return src.Addr() != nil })
+	return src.Addr().String()
+}
+
+func checkAtheros(t *testing.T, clip storedClip, p *Player, got []*sensors.Sample) {
+	t.Helper()
+	if len(got) != 10*clip.frames {
+		t.Fatalf("%d packets, want %d", len(got), 10*clip.frames)
+	}
+	for n, s := range got {
+		checkCSI(t, clip, n/10, n%10, s)
+		if s.Restarted {
+			t.Errorf("packet %d: restarted", n)
+		}
+		want := int64(n/10)*int64(p.Period()) + int64(n%10)*int64(p.Period())/10
+		if d := s.DeviceNS - got[0].DeviceNS - want; d < -1000 || d > 1000 {
+			t.Errorf("packet %d: device clock is %d ns off", n, d)
+		}
+	}
+}
+
+func TestCSIAtherosOverTCP(t *testing.T) {
+	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	clip := stored(3, 6)
+	p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Addr: listening(t, src)}})
+	got := sink.waitFor(t, 60)
+	wait()
+	checkAtheros(t, clip, p, got)
+}
+
+func TestCSIAtherosThroughPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "csi")
+	sink, _ := atherosSource(t, csi.AtherosConfig{Path: path}) // it retries until the player makes the pipe
+	clip := stored(3, 6)
+	p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Path: path}})
+	got := sink.waitFor(t, 60)
+	wait()
+	checkAtheros(t, clip, p, got)
+}
+
+// The clock of a receiver that was switched off starts over, and the driver
+// says so.
+func TestCSIReconnects(t *testing.T) {
+	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	p, _ := play(t, Config{Data: clipSet{stored(3, 50)}, Loop: true, CSI: &CSIConfig{Addr: listening(t, src)}})
+	sink.waitFor(t, 150) // more than a second: longer than the first clock value
+	p.Stop(sensors.WiFi)
+	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[sensors.WiFi].Off >= 2 })
+	before := len(sink.all())
+	p.Start(sensors.WiFi)
+	restarted := 0
+	for _, s := range sink.waitFor(t, before+20) {
+		if s.Restarted {
+			restarted++
+		}
+	}
+	if restarted != 1 {
+		t.Errorf("%d restarts seen, want 1", restarted)
+	}
+}
+
+func TestCSINexmonThroughPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nexmon.pcap")
+	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", File: path, Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newRecorder()
+	drive(t, src, sink)
+	clip := stored(4, 6)
+	_, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Format: CSINexmon, Path: path}})
+	got := sink.waitFor(t, 60)
+	wait()
+	if len(got) != 60 {
+		t.Fatalf("%d packets, want 60; counts %v", len(got), sink.counts)
+	}
+	for n, s := range got {
+		checkCSI(t, clip, n/10, n%10, s)
+	}
+}
+
+func TestCSINexmonOverLoopback(t *testing.T) {
+	const port = 45500 // not Nexmon's own, which another program may use
+	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", Interface: "lo", Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !mayCapture() {
+		t.Skip("this process may not open a packet socket (CAP_NET_RAW); TestCSINexmonThroughPipe covers the rest")
+	}
+	sink := newRecorder()
+	drive(t, src, sink)
+	clip := stored(4, 6)
+	_, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Format: CSINexmon, Addr: "127.0.0.1:45500"}})
+	got := sink.waitFor(t, 60)
+	wait()
+	if len(got) != 60 {
+		t.Fatalf("%d packets, want 60; counts %v", len(got), sink.counts)
+	}
+	for n, s := range got {
+		checkCSI(t, clip, n/10, n%10, s)
+	}
+}
+
+// Amplitudes that no integers explain are scaled by one factor per clip; the
+// error stays below half a step.
+func TestCSIGain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		scale := rapid.Float64Range(1e-3, 1e4).Draw(t, "scale")
+		c := scaledClip{stored(rapid.IntRange(1, 40).Draw(t, "subject"), 2), scale}
+		gain := csiGain(c)
+		var f mmfi.Frame
+		var got sim.CSIFrame
+		largest := 0.0
+		for i := range 2 {
+			_ = c.Frame(i, &f)
+			csiIntegers(&f, gain, &got)
+			for p := range got {
+				for k, v := range got[p] {
+					want := csiValue(f.CSIAmp[k*10+p], f.CSIPhase[k*10+p]) * complex(gain, 0)
+					d := complex128(v) - want
+					if math.Abs(real(d)) > 0.5001 || math.Abs(imag(d)) > 0.5001 {
+						t.Fatalf("cell %d packet %d: %v, want %v", k, p, v, want)
+					}
+					largest = max(largest, math.Abs(float64(real(v))), math.Abs(float64(imag(v))))
+				}
+			}
+		}
+		if gain != 1 && largest != csiLargest {
+			t.Fatalf("gain %v uses %v of %d", gain, largest, csiLargest)
+		}
+	})
+	if g := csiGain(stored(1, 2)); g != 1 {
+		t.Errorf("integers are scaled by %v", g)
+	}
+	empty := stored(1, 1)
+	empty.empty = 0
+	if g := csiGain(empty); g != 1 {
+		t.Errorf("a clip without CSI is scaled by %v", g)
+	}
+}
+
+// scaledClip multiplies the CSI of a clip.
+type scaledClip struct {
+	storedClip
+	scale float64
+}
+
+func (c scaledClip) Frame(i int, f *mmfi.Frame) error {
+	err := c.storedClip.Frame(i, f)
+	for k := range f.CSIAmp {
+		f.CSIAmp[k] += 20 * math.Log10(c.scale)
+	}
+	return err
+}
+
+func TestCSIMissingValuesBecomeZero(t *testing.T) {
+	for _, v := range [][2]float64{{math.NaN(), 0}, {math.Inf(1), 0}, {math.Inf(-1), 1}, {3, math.NaN()}, {3, math.Inf(1)}} {
+		if got := csiValue(v[0], v[1]); got != 0 {
+			t.Errorf("amplitude %v phase %v: %v", v[0], v[1], got)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+	"posefuse/sensors"
+	"posefuse/sensors/lidar"
+)
+
+// LiDARFormat is the wire format of the fake LiDAR.
+type LiDARFormat string
+
+// The formats of LiDARConfig.
+const (
+	// LiDARLivox sends Livox Cartesian millimetre points: for stored clouds,
+	// which have lost the sensor's grid. Works with every clip.
+	LiDARLivox LiDARFormat = "livox"
+	// LiDAROuster sends Ouster LEGACY packets of 1024x10 and 32 rows: for
+	// simulated scans, which still have the grid.
+	LiDAROuster LiDARFormat = "ouster"
+)
+
+// LiDARConfig is the fake LiDAR on UDP.
+type LiDARConfig struct {
+	Format LiDARFormat // LiDARLivox if empty
+	Addr   string      // host:port of the driver
+	// MetadataPath, if set, is where the metadata file of the Ouster sensor is
+	// written when the sensor is plugged in.
+	MetadataPath string
+}
+
+// scanSource is a clip that hands out sweeps on the sensor's grid.
+type scanSource interface {
+	Scan(i int, dst *sim.Scan) error
+}
+
+// presenceSource is a clip that knows which sensors deliver a frame at all.
+type presenceSource interface {
+	Present(i int) [sensors.NumModalities]bool
+}
+
+// absent reports whether the clip says that a sensor is missing in frame i.
+func absent(c mmfi.Clip, m sensors.Modality, i int) bool {
+	p, ok := c.(presenceSource)
+	return ok && !p.Present(i)[m]
+}
+
+// lidarFake sends sweeps.
+type lidarFake struct {
+	*udpOut
+	cfg   LiDARConfig
+	frame mmfi.Frame
+	scan  sim.Scan
+}
+
+// ousterFormat is the fake Ouster's packet layout.
+var ousterFormat = lidar.Format{Profile: lidar.ProfileLegacy, Rows: sim.ScanRows, ColumnsPerPacket: 16, Columns: sim.ScanColumns}
+
+func newLiDARFake(cfg LiDARConfig) (*lidarFake, error) {
+	if cfg.Format == "" {
+		cfg.Format = LiDARLivox
+	}
+	if cfg.Format != LiDARLivox && cfg.Format != LiDAROuster {
+		return nil, fmt.Errorf("format %q: must be %s or %s", cfg.Format, LiDARLivox, LiDAROuster)
+	}
+	if cfg.MetadataPath != "" && cfg.Format != LiDAROuster {
+		return nil, fmt.Errorf("format %s has no metadata file", cfg.Format)
+	}
+	o, err := newUDPOut(cfg.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return &lidarFake{udpOut: o, cfg: cfg}, nil
+}
+
+func (f *lidarFake) inOrder() bool { return false }
+
+// restart implements fake: both formats number their frames by the time since
+// the sensor was switched on.
+func (f *lidarFake) restart() {}
+
+func (f *lidarFake) begin(p planned) error {
+	if _, ok := p.clip.(scanSource); f.cfg.Format == LiDAROuster && !ok {
+		return fmt.Errorf("a stored cloud has no grid of beams any more: choose format %s", LiDARLivox)
+	}
+	return nil
+}
+
+func (f *lidarFake) open() error {
+	if f.cfg.MetadataPath != "" {
+		meta := sim.NewOusterMetadata()
+		meta.UDPPortLidar = int(f.to.Port())
+		b, err := json.MarshalIndent(meta, "", "  ")
+		if err != nil {
+			return fmt.Errorf("lidar metadata: %w", err)
+		}
+		if err := renameio.WriteFile(f.cfg.MetadataPath, append(b, '\n'), 0o644); err != nil {
+			return fmt.Errorf("lidar metadata: %w", err)
+		}
+	}
+	return f.udpOut.open()
+}
+
+// units implements fake.
+func (f *lidarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
+	if absent(c, sensors.LiDAR, i) {
+		return dst, nil
+	}
+	if f.cfg.Format == LiDAROuster {
+		s, ok := c.(scanSource)
+		if !ok {
+			return dst, nil // begin has said so
+		}
+		if err := s.Scan(i, &f.scan); err != nil {
+			return dst, err
+		}
+		return f.appendOuster(dst, t)
+	}
+	if err := readFrame(c, i, mmfi.ReadLiDAR, &f.frame); err != nil {
+		return dst, err
+	}
+	cloud := livoxPoints(f.frame.LiDAR)
+	if len(cloud) == 0 {
+		return dst, nil
+	}
+	packets, err := lidar.EncodeLivoxCloud(cloud, uint8(t.index), uint64(t.deviceNS(0)))
+	if err != nil {
+		return dst, fmt.Errorf("clip %s frame %d: %w", c.Key(), i+1, err)
+	}
+	for n, b := range packets {
+		dst = append(dst, unit{at: time.Duration(n) * livoxSpacing, data: b})
+	}
+	return dst, nil
+}
+
+// livoxSpacing is the time between the datagrams of a stored cloud: less than
+// half of a real Mid-360's, so that the whole frame arrives at its one time,
+// yet no burst that fills a socket buffer.
+const livoxSpacing = 200 * time.Microsecond
+
+// livoxPoints returns the points that the wire can carry: finite ones, and not
+// at the sensor itself, which means no return.
+func livoxPoints(rows []float64) []float32 {
+	out := make([]float32, 0, len(rows))
+	for ; len(rows) >= mmfi.LiDARColumns; rows = rows[mmfi.LiDARColumns:] {
+		largest := max(math.Abs(rows[0]), math.Abs(rows[1]), math.Abs(rows[2])) // NaN stays NaN
+		if largest >= 0.0006 && largest < 1e6 {
+			out = append(out, float32(rows[0]), float32(rows[1]), float32(rows[2]))
+		}
+	}
+	return out
+}
+
+// appendOuster cuts the scan into packets. The middle column is measured at
+// the capture time; a packet leaves when its last column is measured.
+func (f *lidarFake) appendOuster(dst []unit, t *frameTime) ([]unit, error) {
+	columnTime := func(col int) time.Duration { return t.scaled(int64(col-sim.ScanColumns/2), sim.ScanColumns) }
+	per := ousterFormat.ColumnsPerPacket
+	pixels := make([]lidar.Pixel, per*sim.ScanRows)
+	columns := make([]lidar.EncodeColumn, per)
+	for first := 0; first < sim.ScanColumns; first += per {
+		for k := range columns {
+			col := first + k
+			px := pixels[k*sim.ScanRows : (k+1)*sim.ScanRows]
+			for row := range px {
+				px[row] = lidar.Pixel{RangeMM: f.scan.RangesMM[row][col]}
+			}
+			columns[k] = lidar.EncodeColumn{TimestampNS: uint64(t.deviceNS(columnTime(col))), ID: col, Valid: true, Pixels: px}
+		}
+		b, err := ousterFormat.Encode(make([]byte, 0, ousterFormat.PacketSize()), &lidar.EncodePacket{
+			FrameID: uint32(uint16(t.index)), Columns: columns,
+		})
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, unit{at: columnTime(first + per), data: b})
+	}
+	return dst, nil
+}

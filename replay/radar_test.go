@@ -1,0 +1,239 @@
+package replay
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"posefuse/replay/mmfi"
+	"posefuse/sensors"
+	"posefuse/sensors/radar"
+)
+
+// radarPair returns a fake radar and the driver's source for it.
+func radarPair(t *testing.T) (*RadarConfig, *radar.SerialSource) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "radar-command"), DataPath: filepath.Join(dir, "radar-data")}
+	src, err := radar.NewSerialSource(radar.SerialConfig{
+		Name: "radar", DataPort: cfg.DataPath, CommandPort: cfg.CommandPath,
+		ConfigPath: sharedFile(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, src
+}
+
+// checkRadar compares a sample with the stored frame it was made from.
+func checkRadar(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample) {
+	t.Helper()
+	var f mmfi.Frame
+	if err := c.Frame(i, &f); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Radar.Points) != len(f.MmWave)/5 {
+		t.Errorf("frame %d: %d points, stored %d", i, len(s.Radar.Points), len(f.MmWave)/5)
+		return
+	}
+	for n, p := range s.Radar.Points {
+		row := f.MmWave[5*n:]
+		if float64(p.X) != row[0] || float64(p.Y) != row[1] || float64(p.Z) != row[2] || float64(p.Doppler) != row[3] {
+			t.Errorf("frame %d point %d: %+v, stored %v", i, n, p, row[:5])
+		}
+		if math.Abs(float64(p.SNRdB)-row[4]) > 0.05001 {
+			t.Errorf("frame %d point %d: SNR %v dB, stored %v", i, n, p.SNRdB, row[4])
+		}
+	}
+}
+
+func TestRadarThroughPseudoTerminal(t *testing.T) {
+	cfg, src := radarPair(t)
+	sink := newRecorder()
+	drive(t, src, sink)
+	clip := stored(1, 12)
+	clip.empty = 9 // no points: an empty frame, not a missing one
+	var ev events
+	p, wait := play(t, Config{
+		Data: clipSet{clip}, Lead: 3 * time.Second, // the driver's dialogue comes first
+		Radar: cfg, OnFrame: ev.add,
+	})
+	wait()
+	// The radar streams from the end of the dialogue on, which a busy machine
+	// may delay into the clip.
+	c := p.Counts()[sensors.MmWave]
+	got := sink.waitFor(t, int(c.Frames))
+	first := clip.frames - int(c.Frames)
+	if len(got) != int(c.Frames) || len(got) < 5 || c.Absent != uint64(first) {
+		t.Fatalf("%d samples, counts %+v", len(got), c)
+	}
+	for n, s := range got {
+		i := first + n
+		checkRadar(t, clip, i, s)
+		if s.Seq != uint64(n+1) || s.Restarted {
+			t.Errorf("frame %d: sequence %d restarted %v", i, s.Seq, s.Restarted)
+		}
+		if want := int64(n) * int64(p.Period()); s.DeviceNS-got[0].DeviceNS != want {
+			t.Errorf("frame %d: device clock %d ns after the first, want %d", i, s.DeviceNS-got[0].DeviceNS, want)
+		}
+		// The magic word leaves at the capture time; it never comes earlier.
+		if late := sink.zero.Add(time.Duration(s.ReceiveNS)).Sub(ev.all()[i].Capture); late < 0 {
+			t.Errorf("frame %d arrived %v before it was captured", i, -late)
+		}
+	}
+	if c.Sent != c.Frames {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+func TestRadarUnpluggedAndBack(t *testing.T) {
+	cfg, src := radarPair(t)
+	sink := newRecorder()
+	drive(t, src, sink)
+	clip := stored(1, 100)
+	p, _ := play(t, Config{Data: clipSet{clip}, Loop: true, Pause: -1, Radar: cfg, Speed: 2})
+	before := len(sink.waitFor(t, 5))
+	p.Stop(sensors.MmWave)
+	waitUntil(t, "the ports to disappear", func() bool {
+		_, err := os.Lstat(cfg.DataPath)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[sensors.MmWave].Off >= 2 })
+	p.Start(sensors.MmWave)
+	got := sink.waitFor(t, before+10)
+	// After the replug the counter starts over.
+	restarted := false
+	for i := 1; i < len(got); i++ {
+		restarted = restarted || got[i].Seq == 1
+	}
+	if !restarted {
+		t.Error("no frame number 1 after the radar was plugged in again")
+	}
+}
+
+func waitUntil(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited 10 s for " + what)
+		}
+	}
+}
+
+func TestRadarIsSilentUntilStarted(t *testing.T) {
+	dir := t.TempDir()
+	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "c"), DataPath: filepath.Join(dir, "d")}
+	p, wait := play(t, Config{Data: clipSet{stored(1, 5)}, Radar: cfg, Speed: 10})
+	wait()
+	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Absent != 5 {
+		t.Errorf("counts %+v: a radar that was not started sent frames", c)
+	}
+}
+
+func TestRadarOverrunIsCounted(t *testing.T) {
+	// A radar that streams to a port nobody reads loses bytes and goes on.
+	dir := t.TempDir()
+	port := &ptyPort{link: filepath.Join(dir, "d")}
+	if err := port.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer port.close()
+	line := uartLine{bytesPerSecond: 1e6}
+	if err := line.write(port, make([]byte, ptyUnread/2)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for sent := 0; err == nil; sent += uartChunk {
+		if sent > 1<<20 {
+			t.Fatal("a megabyte went into a port that nobody reads")
+		}
+		err = line.write(port, make([]byte, uartChunk))
+	}
+	if !errors.Is(err, errOverrun) {
+		t.Errorf("error %v, want an overrun", err)
+	}
+}
+
+func TestUARTPacing(t *testing.T) {
+	port := &ptyPort{link: filepath.Join(t.TempDir(), "d")}
+	if err := port.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer port.close()
+	line := uartLine{bytesPerSecond: 92160}
+	start := time.Now()
+	for range 3 {
+		if err := line.write(port, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took, least := time.Since(start), 3000*time.Second/92160; took < least {
+		t.Errorf("3000 bytes in %v, a real line needs %v", took, least)
+	}
+}
+
+func TestPortLink(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&ptyPort{link: file}).open(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file in the way: %v", err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("the file is gone: %q %v", b, err)
+	}
+	// A link left by a killed player is replaced.
+	link := filepath.Join(dir, "sub", "port")
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/pts/99999", link); err != nil {
+		t.Fatal(err)
+	}
+	p := &ptyPort{link: link}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to == "/dev/pts/99999" {
+		t.Errorf("link points to %s, %v", to, err)
+	}
+	p.close()
+	if _, err := os.Lstat(link); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("link is left behind: %v", err)
+	}
+}
+
+func TestRadarCLI(t *testing.T) {
+	c := &radarCLI{configured: map[string]bool{}}
+	steps := []struct{ line, want string }{
+		{"", "\n\rmmwDemo:/>"},
+		{"% a comment", "% a comment\n\rmmwDemo:/>"},
+		{"sensorStop", "sensorStop\nIgnored: Sensor is already stopped\n\rDone\n\rmmwDemo:/>"},
+		{"flushCfg", "flushCfg\n\rDone\n\rmmwDemo:/>"},
+		{"sensorStart", "Error -1"},
+		{"profileCfg 0 60 7", "Done"},
+		{"chirpCfg 0 0 0", "Done"},
+		{"frameCfg 0 1 16 0 100 1 0", "Done"},
+		{"fooBar 1", "'fooBar' is not recognized as a CLI command"},
+		{"sensorStart", "Debug: Init Calibration Status = 0x1ffe\n\rDone"},
+		{"sensorStart", "Ignored: Sensor is already started"},
+		{"sensorStop", "sensorStop\n\rDone"},
+		{"sensorStart 0", "sensorStart 0\n\rDone"},
+		{"flushCfg", "Done"},
+	}
+	for _, s := range steps {
+		if got := c.reply(s.line); !strings.Contains(got, s.want) || !strings.HasSuffix(got, "\r"+radarPrompt) {
+			t.Errorf("%q: answer %q, want %q and the prompt", s.line, got, s.want)
+		}
+	}
+	if c.running() != 2 {
+		t.Errorf("running %d, want the second start", c.running())
+	}
+}
