@@ -46,11 +46,12 @@ type CSIConfig struct {
 
 // Paper is the count-matched network of the paper: 44,084,839 parameters.
 func Paper() Config {
-	planes, neighbours := []int{32, 64, 128, 256, 512}, []int{8, 16, 16, 16, 16}
+	planes := func() []int { return []int{32, 64, 128, 256, 512} }
+	neighbours := func() []int { return []int{8, 16, 16, 16, 16} }
 	return Config{Size: "paper", Modalities: AllModalities.String(), Head: "concat",
 		Camera: CameraConfig{Channels: 1024, Widths: []int{3, 3, 3, 3}, Dropout: 0.25},
-		LiDAR:  PointsConfig{Points: 1024, Planes: planes, Strides: []int{1, 4, 4, 4, 4}, Neighbours: neighbours},
-		Radar:  PointsConfig{Points: 128, Planes: planes, Strides: []int{1, 2, 2, 2, 2}, Neighbours: neighbours},
+		LiDAR:  PointsConfig{Points: 1024, Planes: planes(), Strides: []int{1, 4, 4, 4, 4}, Neighbours: neighbours()},
+		Radar:  PointsConfig{Points: 128, Planes: planes(), Strides: []int{1, 2, 2, 2, 2}, Neighbours: neighbours()},
 		CSI:    CSIConfig{Height: 136, Width: 32, Base: 64, Blocks: []int{3, 4, 6, 3}, Heads: 3, MLP: 4, Dropout: 0.1},
 	}
 }
@@ -58,11 +59,11 @@ func Paper() Config {
 // Edge is the same architecture for a small computer: under two million
 // parameters, and little enough arithmetic that two cores train it in an hour.
 func Edge() Config {
-	eight := []int{8, 8, 8, 8, 8}
+	eight := func() []int { return []int{8, 8, 8, 8, 8} }
 	return Config{Size: "edge", Modalities: AllModalities.String(), Head: "concat",
 		Camera: CameraConfig{Channels: 256, Widths: []int{3, 3, 3, 3}, Dropout: 0.1},
-		LiDAR:  PointsConfig{Points: 384, Planes: []int{16, 32, 64, 128, 256}, Strides: []int{1, 4, 4, 4, 4}, Neighbours: eight},
-		Radar:  PointsConfig{Points: 64, Planes: []int{8, 16, 32, 64, 128}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: eight},
+		LiDAR:  PointsConfig{Points: 384, Planes: []int{16, 32, 64, 128, 256}, Strides: []int{1, 4, 4, 4, 4}, Neighbours: eight()},
+		Radar:  PointsConfig{Points: 64, Planes: []int{8, 16, 32, 64, 128}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: eight()},
 		CSI:    CSIConfig{Height: 48, Width: 16, Base: 8, Blocks: []int{1, 1, 1, 1}, Heads: 3, MLP: 4, Dropout: 0.1},
 	}
 }
