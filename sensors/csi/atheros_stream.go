@@ -63,8 +63,10 @@ func (d *AtherosDecoder) Finish() { d.process(true) }
 func (d *AtherosDecoder) process(end bool) {
 	pos := 0
 	defer func() {
-		n := copy(d.buf, d.buf[pos:])
-		d.buf = d.buf[:n]
+		if pos > 0 {
+			n := copy(d.buf, d.buf[pos:])
+			d.buf = d.buf[:n]
+		}
 	}()
 	for {
 		if !d.locked {

@@ -44,7 +44,7 @@ func openPacketSocket(ifname string, port uint16) (*packetSocket, error) {
 		}
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	if err := setUpPacketSocket(fd, intf.Index, port); err != nil {
+	if err = setUpPacketSocket(fd, intf.Index, port); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("packet socket on %s: %w", ifname, err)
 	}
@@ -104,7 +104,7 @@ func (s *packetSocket) Close() error { return s.f.Close() }
 // Receive waits for a packet until the deadline, and returns its length in b
 // and the kernel's time of arrival.
 func (s *packetSocket) Receive(b []byte, deadline time.Time) (n int, at time.Time, err error) {
-	if err := s.f.SetReadDeadline(deadline); err != nil {
+	if err = s.f.SetReadDeadline(deadline); err != nil {
 		return 0, at, err
 	}
 	var oob [64]byte

@@ -74,10 +74,10 @@ func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
 	} else {
 		err = s.readFile(ctx, m)
 	}
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
 	}
-	return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
+	return nil // asked to stop
 }
 
 func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {

@@ -73,10 +73,10 @@ func (s *AtherosSource) Run(ctx context.Context, sink sensors.Sink) error {
 	} else {
 		err = s.readPath(ctx, sink)
 	}
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
 	}
-	return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
+	return nil // asked to stop
 }
 
 func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {

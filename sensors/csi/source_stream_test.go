@@ -189,7 +189,7 @@ func TestAtherosSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ath9k") {
+	if err = src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ath9k") {
 		t.Errorf("missing device: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -72,9 +72,9 @@ func openRawPort(path string) (port, error) {
 	}
 	var ioErr error
 	err = rc.Control(func(fd uintptr) {
-		t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		if err != nil {
-			ioErr = fmt.Errorf("not a terminal: %w", err)
+		t, getErr := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		if getErr != nil {
+			ioErr = fmt.Errorf("not a terminal: %w", getErr)
 			return
 		}
 		t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF

@@ -47,12 +47,6 @@ func (c *collector) Count(o string, n uint64) {
 
 func (c *collector) NowNS() int64 { return time.Since(c.start).Nanoseconds() }
 
-func (c *collector) count(o string) uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.counts[o]
-}
-
 // wait returns the samples once there are n.
 func (c *collector) wait(t *testing.T, n int) []*sensors.Sample {
 	t.Helper()
