@@ -119,7 +119,7 @@ func (b *Body) Set(s *Subject, sk, vel *Skeleton) {
 		case capFootL, capFootR:
 			c.A = sk[spec.b]
 			c.B = vecAdd(c.A, vecScale(b.Forward, footForwardM*scale))
-			c.B[1] -= footDownM * scale
+			c.B[1] -= float64(footDownM * scale)
 			c.VA, c.VB = vel[spec.b], vel[spec.b]
 			c.JointA = spec.b
 		}
@@ -206,7 +206,7 @@ func (c *Capsule) SurfacePoint(eye Vec, u, beta float64) (p, normal, velocity Ve
 	perp := vecSub(los, vecScale(axis, vecDot(los, axis)))
 	n0 := vecUnit(perp, Vec{0, 0, -1})
 	side := vecCross(axis, n0)
-	s, cs := math.Sincos(beta)
+	s, cs := portableSincos(beta)
 	normal = vecAdd(vecScale(n0, cs), vecScale(side, s))
 	p = vecAdd(on, vecScale(normal, c.RadiusM))
 	return p, normal, vecLerp(c.VA, c.VB, u)

@@ -172,7 +172,7 @@ func (ds degradations) faultyClock(m sensors.Modality, i int) (frame int, shiftS
 			frame = max(0, int(math.Round((tS-in)/framePeriodS)))
 		}
 		shiftS -= bySeverity(d.Severity, 0.020, 0.050, 0.200)
-		shiftS -= since * bySeverity(d.Severity, 50, 200, 1000) * 1e-6
+		shiftS -= float64(since * bySeverity(d.Severity, 50, 200, 1000) * 1e-6)
 	}
 	return frame, shiftS
 }

@@ -25,7 +25,7 @@ type sensorPose struct {
 }
 
 func newSensorPose(at Vec, yawRad float64) sensorPose {
-	s, c := math.Sincos(yawRad)
+	s, c := portableSincos(yawRad)
 	return sensorPose{at: at, sin: s, cos: c}
 }
 

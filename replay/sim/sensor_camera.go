@@ -191,15 +191,15 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	}
 	for j := 1; j < numKeypoints; j += 2 { // pairs (1,2), (3,4), ...
 		a, b := out.xy[j], out.xy[j+1]
-		if s.Float64() < spec.InversionProb && math.Hypot(a[0]-b[0], a[1]-b[1]) < spec.InversionPx {
+		if s.Float64() < spec.InversionProb && length2(a[0]-b[0], a[1]-b[1]) < spec.InversionPx {
 			out.xy[j], out.xy[j+1] = b, a
 		}
 	}
 
 	score := c.stream("camera-score", frame)
 	for j := range out.score {
-		e := math.Hypot(out.xy[j][0]-exact[j][0], out.xy[j][1]-exact[j][1]) / (2 * cocoSigma[j] * rootA)
-		v := math.Exp(-e*e/2) + float64(0.08*score.Norm())
+		e := length2(out.xy[j][0]-exact[j][0], out.xy[j][1]-exact[j][1]) / (2 * cocoSigma[j] * rootA)
+		v := portableExp(-e*e/2) + float64(0.08*score.Norm())
 		out.score[j] = min(max(v, 0.01), 0.99)
 	}
 }

@@ -12,17 +12,17 @@ const (
 	CSITones    = 114
 	CSIPackets  = 10 // per frame, 10 ms apart, the last at the frame instant
 
-	csiPacketS      = framePeriodS / CSIPackets
-	csiCarrierHz    = 5.825e9
-	csiToneHz       = 312.5e3
-	csiHalf         = CSITones / 2 // tones below the carrier
-	csiSpacingM     = 0.0257       // between antennas, along z
-	csiLimit        = 511          // of a 10-bit signed component
-	lightMPS        = 299792458.0
-	csiStaticPaths  = 9
-	csiScatterers   = 17
-	maxBodies       = 2
-	csiEmptyCellsDB = 10 // extra noise of an interference burst
+	csiPacketS     = framePeriodS / CSIPackets
+	csiCarrierHz   = 5.825e9
+	csiToneHz      = 312.5e3
+	csiHalf        = CSITones / 2 // tones below the carrier
+	csiSpacingM    = 0.0257       // between antennas, along z
+	csiLimit       = 511          // of a 10-bit signed component
+	lightMPS       = 299792458.0
+	csiStaticPaths = 9
+	csiScatterers  = 17
+	maxBodies      = 2
+	csiBurstDB     = 10 // extra noise of an interference burst
 )
 
 // csiWeights is the strength of each joint as a scatterer, before
@@ -84,17 +84,17 @@ func newCSIChannel(seed uint64, spec *CSISpec, environment, subject int) csiChan
 	for m := range CSIAntennas {
 		l := vecLength(vecSub(antennaAt(m), transmitterAt))
 		for k := range CSITones {
-			ch.static[m][k] = direct * complex(los/l, 0) * phasor(-l*csiToneFrequency(k)/lightMPS)
+			ch.static[m][k] = mul(scaled(direct, los/l), phasor(-l*csiToneFrequency(k)/lightMPS))
 		}
 	}
 	for n := range csiStaticPaths {
 		p := csiPath{
 			lengthM:    los + float64(4*env.Exp()),
-			amplitude:  0.55 * math.Exp(-float64(n)/4) * 0.8 * math.Sqrt(2*env.Exp()) * spec.StaticScale,
+			amplitude:  0.55 * portableExp(-float64(n)/4) * 0.8 * math.Sqrt(2*env.Exp()) * spec.StaticScale,
 			phase:      env.Float64(),
 			sinArrival: 2*env.Float64() - 1,
 		}
-		gain := signature(&session, spec.SessionQ) * complex(p.amplitude, 0)
+		gain := scaled(signature(&session, spec.SessionQ), p.amplitude)
 		addPath(&ch.static, p, gain)
 	}
 	// A box at the place of occluderBox throws one more path.
@@ -110,7 +110,7 @@ func addPath(h *[CSIAntennas][CSITones]complex128, p csiPath, gain complex128) {
 	for m := range CSIAntennas {
 		l := p.lengthM + float64(float64(m)*csiSpacingM*p.sinArrival)
 		for k := range CSITones {
-			h[m][k] += gain * phasor(p.phase-l*csiToneFrequency(k)/lightMPS)
+			h[m][k] += mul(gain, phasor(p.phase-l*csiToneFrequency(k)/lightMPS))
 		}
 	}
 }
@@ -123,9 +123,12 @@ func signature(s *Stream, q float64) complex128 {
 
 // phasor returns e^(j 2 pi x); whole turns are taken off first to keep digits.
 func phasor(x float64) complex128 {
-	s, c := math.Sincos(2 * math.Pi * (x - math.Floor(x)))
+	s, c := portableSincos(2 * math.Pi * (x - math.Floor(x)))
 	return complex(c, s)
 }
+
+// cosTurns returns cos(2 pi x).
+func cosTurns(x float64) float64 { return real(phasor(x)) }
 
 // setReceiver draws the receiver, the same for the whole data set, and scales
 // so that the mean level of the static channel is MeanDB.
@@ -138,22 +141,22 @@ func (ch *csiChannel) setReceiver(seed uint64, spec *CSISpec) {
 		for k := range CSITones {
 			x := float64(csiToneIndex(k)) / 58
 			edge := float64(x * x * x * x)
-			ripple := (1 - math.Cos(2*math.Pi*(1.5*x+wave))) / 2
+			ripple := (1 - cosTurns(float64(1.5*x)+wave)) / 2
 			db := gainDB - float64(spec.RippleDB*(0.7*edge+0.3*ripple))
-			ch.receiver[m][k] = complex(math.Pow(10, db/20), 0) * phasor(phase+slope*float64(csiToneIndex(k))/(2*math.Pi))
-			sumDB += 20 * math.Log10(cabs(ch.receiver[m][k]*ch.static[m][k]))
+			ch.receiver[m][k] = scaled(phasor(phase+slope*float64(csiToneIndex(k))/(2*math.Pi)), fromDecibels(db))
+			sumDB += 2 * decibelsOfPower(cabs(mul(ch.receiver[m][k], ch.static[m][k])))
 		}
 	}
-	scale := math.Pow(10, (spec.MeanDB-sumDB/(CSIAntennas*CSITones))/20)
+	scale := fromDecibels(spec.MeanDB - sumDB/(CSIAntennas*CSITones))
 	for m := range CSIAntennas {
 		power := 0.0
 		for k := range CSITones {
-			ch.receiver[m][k] *= complex(scale, 0)
-			a := cabs(ch.receiver[m][k] * ch.static[m][k])
+			ch.receiver[m][k] = scaled(ch.receiver[m][k], scale)
+			a := cabs(mul(ch.receiver[m][k], ch.static[m][k]))
 			power += float64(a * a)
 		}
 		if !spec.NoNoise {
-			ch.noise[m] = math.Sqrt(power/CSITones/2) * math.Pow(10, spec.NoiseDB/20)
+			ch.noise[m] = math.Sqrt(power/CSITones/2) * fromDecibels(spec.NoiseDB)
 		}
 	}
 }
@@ -205,7 +208,7 @@ func (c *Clip) csi(i int, sc *scratch, z *CSIFrame) {
 					levelDB -= float64(spec.DropDB * s.Exp())
 				}
 			}
-			level := math.Pow(10, levelDB/20)
+			level := fromDecibels(levelDB)
 			w.sum(m)
 			sigma := c.channel.noise[m]
 			static, receiver := &c.channel.static[m], &c.channel.receiver[m]
@@ -234,14 +237,18 @@ func (c *Clip) csi(i int, sc *scratch, z *CSIFrame) {
 
 // csiInteger rounds a component to what 10 signed bits hold.
 func csiInteger(v float64) float32 {
-	return float32(min(max(math.RoundToEven(v), -csiLimit-1), csiLimit))
+	r := min(max(math.RoundToEven(v), -csiLimit-1), csiLimit)
+	if r == 0 {
+		return 0 // never a negative zero
+	}
+	return float32(r)
 }
 
 // csiScatterers takes the joints of packet p as scatterers.
 func (c *Clip) csiScatterers(p int, sc *scratch) {
 	w := &sc.csi
 	los := lineOfSight()
-	level := math.Pow(10, c.preset.CSI.BodyDB/20) * csiNorm * los * los
+	level := fromDecibels(c.preset.CSI.BodyDB) * csiNorm * los * los
 	w.n = 0
 	for b := range sc.csiBodies {
 		size := sc.subjects[b].HeightM / referenceHeightM * sc.subjects[b].Girth
@@ -300,13 +307,13 @@ func (c *Clip) packetPhase(spec *CSISpec, w *csiBody, s *Stream) {
 		common = s.Float64()
 		slope = float64(spec.SlopeRad*s.Norm()) / (2 * math.Pi)
 	}
-	z, step := phasor(common+slope*float64(csiToneIndex(0))), phasor(slope)
+	z, step := phasor(common+float64(slope*float64(csiToneIndex(0)))), phasor(slope)
 	for k := range CSITones {
 		if k == csiHalf {
-			z *= step * step * step
+			z = mul(z, mul(step, mul(step, step)))
 		}
 		w.phaseRe[k], w.phaseIm[k] = real(z), imag(z)
-		z *= step
+		z = mul(z, step)
 	}
 }
 
@@ -330,7 +337,7 @@ func (c *Clip) degradeCSI(frame int, tS float64, z *CSIFrame) {
 				width := 20 + s.Intn(21)
 				from := s.Intn(CSITones - width)
 				for m := range CSIAntennas {
-					sigma := float64(c.channel.noise[m] * math.Pow(10, csiEmptyCellsDB/20.0))
+					sigma := float64(c.channel.noise[m] * fromDecibels(csiBurstDB))
 					for k := from; k < from+width; k++ {
 						v := &z[p][m*CSITones+k]
 						*v = complex(csiInteger(float64(real(*v))+float64(sigma*s.Norm())),
@@ -338,7 +345,7 @@ func (c *Clip) degradeCSI(frame int, tS float64, z *CSIFrame) {
 					}
 				}
 			default: // the automatic gain jumps
-				g := math.Pow(10, 6.0/20)
+				g := fromDecibels(6)
 				if s.Uint64()&1 == 0 {
 					g = 1 / g
 				}
@@ -372,8 +379,8 @@ func (z *CSIFrame) store(f *mmfi.Frame) {
 			re, im := float64(real(v)), float64(imag(v))
 			at := k*CSIPackets + p
 			power := float64(re*re) + float64(im*im)
-			f.CSIAmp[at] = 10 * math.Log10(power)
-			f.CSIPhase[at] = math.Atan2(im, re)
+			f.CSIAmp[at] = decibelsOfPower(power)
+			f.CSIPhase[at] = portableAtan2(im, re)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func TestCSIDoesNotLeakThePose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i := 0; i < 297; i += 23 {
+			for i := 0; i < 297; i += 33 {
 				if err := c.FrameOf(i, mmfi.ReadCSI, &f); err != nil {
 					t.Fatal(err)
 				}

@@ -36,10 +36,10 @@ var grid = newLidarGrid()
 func newLidarGrid() *lidarGrid {
 	g := &lidarGrid{}
 	for r := range ScanRows {
-		g.sinEl[r], g.cosEl[r] = math.Sincos(2 * math.Pi * beamAltitudeDeg(r) / 360)
+		g.sinEl[r], g.cosEl[r] = portableSincos(2 * math.Pi * beamAltitudeDeg(r) / 360)
 	}
 	for m := range ScanColumns {
-		s, c := math.Sincos(2 * math.Pi * (1 - float64(m)/ScanColumns))
+		s, c := portableSincos(2 * math.Pi * (1 - float64(m)/ScanColumns))
 		g.sinAz[m], g.cosAz[m] = -s, -c // half a turn: lidar_to_sensor
 	}
 	return g
@@ -166,13 +166,13 @@ func (b *depthBuffer) addCapsule(c *Capsule) {
 	azLo, azHi := math.Inf(1), math.Inf(-1)
 	elLo, elHi := math.Inf(1), math.Inf(-1)
 	for _, p := range [2]Vec{c.A, c.B} {
-		flat := math.Hypot(p[0], p[1])
-		dist := math.Hypot(flat, p[2])
+		flat := length2(p[0], p[1])
+		dist := length2(flat, p[2])
 		if flat <= c.RadiusM || p[0] <= 0 {
 			return // around or behind the sensor: nobody stands there
 		}
-		az, el := math.Atan2(p[1], p[0]), math.Atan2(p[2], flat)
-		dAz, dEl := math.Asin(c.RadiusM/flat), math.Asin(c.RadiusM/dist)
+		az, el := portableAtan2(p[1], p[0]), portableAtan2(p[2], flat)
+		dAz, dEl := portableAsin(c.RadiusM/flat), portableAsin(c.RadiusM/dist)
 		azLo, azHi = min(azLo, az-dAz), max(azHi, az+dAz)
 		elLo, elHi = min(elLo, el-dEl), max(elHi, el+dEl)
 	}
@@ -356,7 +356,7 @@ func (c *Clip) lidarBodies(tS float64, pose *sensorPose, sc *scratch) {
 			ea, eb := pose.fromRoom(e.A), pose.fromRoom(e.B)
 			la, lb := pose.fromRoom(l.A), pose.fromRoom(l.B)
 			mid := vecScale(vecAdd(vecAdd(ea, eb), vecAdd(la, lb)), 0.25)
-			u := (azimuthColumn(math.Atan2(mid[1], mid[0])) - col0) / (col1 - col0)
+			u := (azimuthColumn(portableAtan2(mid[1], mid[0])) - col0) / (col1 - col0)
 			moved := Capsule{A: vecLerp(ea, la, u), B: vecLerp(eb, lb, u), RadiusM: e.RadiusM}
 			sc.depth.addCapsule(&moved)
 		}

@@ -132,18 +132,18 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 		if cosInc <= 0 || q[0] <= 0 || fluctuation <= 0 {
 			continue
 		}
-		azDeg := math.Atan2(los[1], los[0]) * 180 / math.Pi
-		elDeg := math.Asin(los[2]) * 180 / math.Pi
+		azDeg := portableAtan2(los[1], los[0]) * 180 / math.Pi
+		elDeg := portableAsin(los[2]) * 180 / math.Pi
 		power := cosInc * math.Sqrt(cosInc) * (cp.RadiusM / 0.08) * fluctuation
 		r3 := r / 3
 		r3 *= r3
-		snr := spec.SNRdB + gainDB + radarPartDB[k] + float64(10*math.Log10(power/(r3*r3))) -
+		snr := spec.SNRdB + gainDB + radarPartDB[k] + decibelsOfPower(power/(r3*r3)) -
 			float64(12*(elDeg/40)*(elDeg/40)) - float64(12*(azDeg/70)*(azDeg/70)) -
-			float64(spec.ClutterDB*math.Exp(-(v/0.06)*(v/0.06)))
+			float64(spec.ClutterDB*portableExp(-(v/0.06)*(v/0.06)))
 		if occluder != nil && occluder.hides(pose.at, p) {
 			snr -= 10
 		}
-		if accept*(1+math.Exp(-(snr-spec.ThresholdDB)/1.5)) >= 1 {
+		if accept*(1+portableExp(-(snr-spec.ThresholdDB)/1.5)) >= 1 {
 			continue
 		}
 
@@ -151,7 +151,7 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 		cell := radarCell(math.Round(r/spec.RangeBinM), math.Round(bins), azDeg)
 		doppler := math.Round(bins + float64(spec.DopplerNoise*s.Norm()))
 		rangeBin := math.Round(r / spec.RangeBinM)
-		root := math.Pow(10, -(snr-spec.ThresholdDB)/40) // 1/sqrt of the amplitude ratio s
+		root := fromDecibels(-(snr - spec.ThresholdDB) / 2) // 1/sqrt of the amplitude ratio s
 		sinAz := los[1] + float64(spec.AzimuthNoise*root*s.Norm())
 		sinEl := los[2] + float64(spec.ElevationNoise*root*s.Norm())
 		out.keepStrongest(radarDetection{

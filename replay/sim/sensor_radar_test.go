@@ -123,7 +123,7 @@ func TestRadarAgainstMARS(t *testing.T) {
 		for a := 1; a <= 27; a++ {
 			m := NewProcedural(1, mmfi.ClipKey{Subject: s, Activity: a}, MotionOptions{})
 			c := newTestClip(t, "mmfi", m, func(_ *Config, p *Preset) { p.Extrinsics, p.Radar.EmptyScale = Offsets{}, 0 })
-			for i := 0; i < 290; i += 20 {
+			for i := 0; i < 290; i += 36 {
 				rows := c.radar(i, sc, nil)
 				before, after := m.At(float64(i)*0.1-0.075), m.At(float64(i)*0.1+0.025)
 				speed := 0.0

@@ -109,21 +109,21 @@ func (d *Dataset) Write(ctx context.Context, root string, opt WriteOptions) erro
 			opt.Progress(progress)
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for _, k := range d.keys {
-		if ctx.Err() != nil {
+		if running.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
+			if err := running.Err(); err != nil {
 				return err
 			}
 			c, err := d.Clip(k)
 			if err != nil {
 				return err
 			}
-			return c.write(ctx, root, report)
+			return c.write(running, root, report)
 		})
 	}
 	if err := g.Wait(); err != nil {
