@@ -65,7 +65,7 @@ func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 	_, _ = rand.Read(id[:]) // never fails, see crypto/rand
 	opts := mqtt.NewClientOptions().AddBroker(o.url).
 		// Two clients with one id throw each other out, so the id is never reused.
-		SetClientID(o.clientPrefix + "-" + hex.EncodeToString(id[:])).
+		SetClientID(o.clientPrefix+"-"+hex.EncodeToString(id[:])).
 		SetUsername(o.user).SetPassword(o.password).
 		SetCleanSession(true).
 		SetAutoReconnect(true).SetConnectRetry(true).

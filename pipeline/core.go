@@ -1,0 +1,283 @@
+// Package pipeline is the live path of the daemon: it supervises the sensors,
+// aligns their samples, infers a pose per tick and publishes it, and tells how
+// everything is doing.
+//
+// One owner, Core, creates and closes every part. Parts start in this order
+// and stop in the reverse one, each completely before the next:
+//
+//	bus        embedded servers or connections; nothing can be published without it
+//	http       page, API, health and metrics
+//	viewers    point clouds for viewers, apart from the tick loop
+//	reporter   status, sensor messages, readiness and watchdog
+//	aligner    ticks: infer and publish one pose each
+//	sensors    one supervisor per sensor, which feeds the aligner
+//
+// No lock is held while another part is called.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/nats-io/nats.go"
+
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+	timesync "posefuse/sync"
+)
+
+// Options are the parts that Core does not make itself.
+type Options struct {
+	Config  Config
+	Version string // of the daemon, semantic
+	Log     *slog.Logger
+
+	// Model makes the poses. Without one the daemon runs and says what is
+	// missing; its messages carry no joints.
+	Model Inferer
+	// Sources replaces the driver of a sensor whose entry is not nil.
+	Sources [sensors.NumModalities]sensors.Source
+	// Page serves everything that the API does not; nil serves the API alone.
+	Page func(nc *nats.Conn, room string) http.Handler
+	// Tap, if set, sees every sample with its capture time, on the driver's
+	// goroutine. It must not block.
+	Tap func(*sensors.Sample)
+	// Notify tells the service manager; nil means sd_notify.
+	Notify func(state string) error
+	// WatchdogInterval is the service manager's limit; 0 reads WATCHDOG_USEC.
+	WatchdogInterval time.Duration
+}
+
+// sensorPart is one configured sensor.
+type sensorPart struct {
+	entry      sensorEntry
+	supervisor *sensors.Supervisor
+	clock      *timesync.ClockModel
+}
+
+// Core is the daemon. Build it with New, run it with Run.
+type Core struct {
+	cfg     Config
+	opt     Options
+	log     *slog.Logger
+	clock   *timesync.RoomClock
+	aligner *timesync.Aligner
+	ticks   *tickLoop
+	points  *pointFeed
+	metrics *metrics
+	sensors [sensors.NumModalities]*sensorPart // nil if off
+	errors  *errorLog
+
+	bus     atomic.Pointer[bus.Bus] // set while running
+	web     atomic.Pointer[string]  // address of the HTTP server
+	ready   chan struct{}
+	changed chan struct{} // capacity 1: a sensor changed its state
+	started atomic.Bool
+}
+
+// New checks the configuration and the model and builds every part. It does no
+// I/O except a trial inference.
+func New(opt Options) (*Core, error) {
+	if err := opt.Config.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	c := &Core{cfg: opt.Config, opt: opt, log: opt.Log, clock: timesync.NewClock(), metrics: newMetrics(),
+		ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.opt.Notify == nil {
+		c.opt.Notify = func(state string) error {
+			_, err := daemon.SdNotify(false, state)
+			return err
+		}
+	}
+	c.errors = &errorLog{log: c.log}
+	sources, err := c.sources()
+	if err != nil {
+		return nil, err
+	}
+	var roomFromCamera *Transform
+	if p := c.cfg.Extrinsics.RoomFromCamera; p != nil {
+		t := p.RoomFromCamera()
+		roomFromCamera = &t
+	}
+	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
+	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
+	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
+	c.ticks.publish = func(buf []byte, p *bus.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
+	if opt.Model != nil {
+		if err := c.SwapModel(opt.Model); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.buildSync(sources); err != nil {
+		return nil, err
+	}
+	if err := c.metrics.registry.Register(c); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return c, nil
+}
+
+// sources returns the given sources, and those of the configuration for the rest.
+func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
+	need := c.cfg.Sensors
+	for _, e := range need.list() {
+		if c.opt.Sources[e.modality] != nil {
+			e.cfg.Enabled = false // need is a copy
+		}
+	}
+	out, err := BuildSources(&need)
+	if err != nil {
+		return out, fmt.Errorf("configuration: %w", err)
+	}
+	for m, s := range c.opt.Sources {
+		if s != nil {
+			out[m] = s
+		}
+	}
+	return out, nil
+}
+
+func (c *Core) buildSync(sources [sensors.NumModalities]sensors.Source) error {
+	cfg := timesync.Config{
+		Clock:       c.clock,
+		Period:      c.cfg.Sync.TickPeriod(),
+		Hold:        millis(float64(c.cfg.Sync.HoldMS)),
+		Stale:       millis(float64(c.cfg.Sync.StaleMS)),
+		MaxGap:      millis(float64(c.cfg.Sync.MaxGapMS)),
+		NoPhaseLock: !c.cfg.Sync.PhaseLock,
+	}
+	for _, e := range c.cfg.Sensors.list() {
+		src := sources[e.modality]
+		if src == nil || !e.cfg.Enabled {
+			continue
+		}
+		cfg.Sensors = append(cfg.Sensors, timesync.SensorConfig{Name: e.name, Modality: e.modality,
+			Period: millis(e.cfg.PeriodMS), Jitter: millis(e.cfg.ToleranceMS), Centre: millis(e.cfg.CentreMS)})
+		part := &sensorPart{entry: e, clock: timesync.NewClockModel(timesync.ModelConfig{FixedLatency: millis(e.cfg.LatencyMS)})}
+		part.supervisor = sensors.NewSupervisor(e.name, e.modality, src, sensors.SupervisorConfig{
+			StaleAfter: millis(float64(e.cfg.StaleMS)),
+			OnChange:   c.onSensorChange,
+		}, c.clock, func(s *sensors.Sample) {
+			part.clock.Stamp(s)
+			if c.opt.Tap != nil {
+				c.opt.Tap(s)
+			}
+			c.aligner.Push(s)
+		})
+		c.sensors[e.modality] = part
+	}
+	a, err := timesync.NewAligner(cfg)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	c.aligner = a
+	return nil
+}
+
+func (c *Core) onSensorChange(s sensors.Snapshot) {
+	switch s.State {
+	case sensors.Down:
+		c.log.Warn("sensor failed, trying again", "sensor", s.Name, "error", s.LastError, "next_step", s.NextStep)
+	case sensors.Stale:
+		c.log.Warn("sensor went silent", "sensor", s.Name)
+	case sensors.Live:
+		c.log.Info("sensor is live", "sensor", s.Name)
+	case sensors.Off, sensors.Starting:
+	}
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// SwapModel replaces the model between two ticks. The new one is built, tried
+// and refused if it cannot run live, before the old one is touched.
+func (c *Core) SwapModel(inf Inferer) error {
+	e, err := newEngine(inf)
+	if err != nil {
+		return err
+	}
+	c.ticks.engine.Store(e)
+	return nil
+}
+
+// Run starts every part and blocks until ctx ends or a part fails; then it
+// stops them all and returns the reason, nil for ctx. It can be called once.
+func (c *Core) Run(ctx context.Context) error {
+	if c.started.Swap(true) {
+		return errors.New("the daemon was run already")
+	}
+	b, err := bus.Open(c.cfg.Bus, bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version,
+		Log: c.log.With("part", "bus")})
+	if err != nil {
+		return err
+	}
+	c.bus.Store(b)
+	err = c.runParts(ctx, b)
+	if cerr := b.Close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	return err
+}
+
+func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
+	if err := c.addControl(b); err != nil {
+		return err
+	}
+	var stages []stage
+	if c.cfg.Web.Enabled {
+		srv, err := c.listen(b)
+		if err != nil {
+			return err
+		}
+		stages = append(stages, stage{"http", srv.run})
+	}
+	rep := newReporter(c, b)
+	stages = append(stages,
+		stage{"viewers", func(ctx context.Context) error {
+			return c.points.run(ctx, func(p *bus.Points) {
+				if err := b.PublishPoints(p); err != nil {
+					c.errors.report(err)
+				}
+			})
+		}},
+		stage{"reporter", rep.run},
+		stage{"aligner", func(ctx context.Context) error { return c.aligner.Run(ctx, c.ticks.tick) }},
+		stage{"sensors", func(ctx context.Context) error {
+			var parts []stage
+			for _, s := range c.sensors {
+				if s != nil {
+					parts = append(parts, stage{"sensor " + s.entry.name, s.supervisor.Run})
+				}
+			}
+			return runStages(ctx, parts)
+		}})
+	close(c.ready)
+	return runStages(ctx, stages)
+}
+
+// Ready is closed when the bus and the HTTP server take connections.
+func (c *Core) Ready() <-chan struct{} { return c.ready }
+
+// Bus returns the bus of a running daemon, nil before Ready.
+func (c *Core) Bus() *bus.Bus { return c.bus.Load() }
+
+// WebURL returns the page's address, "" if it is off or before Ready.
+func (c *Core) WebURL() string {
+	if a := c.web.Load(); a != nil {
+		return "http://" + *a
+	}
+	return ""
+}
+
+// Clock returns the room clock.
+func (c *Core) Clock() timesync.Clock { return c.clock }

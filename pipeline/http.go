@@ -1,0 +1,122 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"posefuse/pipeline/bus"
+)
+
+// httpServer serves page, API, health and metrics.
+type httpServer struct {
+	srv      *http.Server
+	listener net.Listener
+}
+
+// listen opens the port, so that a taken one is an error at start.
+func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
+	l, err := net.Listen("tcp", c.cfg.Web.Listen)
+	if err != nil {
+		return nil, bus.ListenError("web.listen", c.cfg.Web.Listen, err)
+	}
+	addr := l.Addr().String()
+	c.web.Store(&addr)
+	mux := http.NewServeMux()
+	c.routes(mux)
+	if c.opt.Page != nil {
+		mux.Handle("/", c.opt.Page(b.Conn(), c.cfg.Room))
+	}
+	return &httpServer{listener: l, srv: &http.Server{
+		Handler:           localNames(http.NewCrossOriginProtection().Handler(mux)),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+func (c *Core) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if c.stalled() {
+			http.Error(w, "no pose was published for two seconds", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok") // a client that left is no error
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case c.ticks.progress.poses.Load() == 0:
+			http.Error(w, "no pose was published yet", http.StatusServiceUnavailable)
+		case c.ticks.engine.Load() == nil:
+			http.Error(w, "no model is loaded; set model.path", http.StatusServiceUnavailable)
+		case c.stalled():
+			http.Error(w, "no pose was published for two seconds", http.StatusServiceUnavailable)
+		default:
+			_, _ = fmt.Fprintln(w, "ok")
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) {
+		body, err := json.Marshal(struct {
+			bus.Status
+			Sensors []bus.Sensor `json:"sensors"`
+		}{c.Status(), c.sensorMessages()})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(body)
+	})
+}
+
+// localNames refuses requests for other host names than localhost and plain
+// addresses: a page elsewhere could make its own name point here and read the
+// poses (DNS rebinding).
+func localNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if host != "localhost" && net.ParseIP(host) == nil {
+			http.Error(w, "use the address or localhost, not a host name", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// run serves until ctx ends, then gives open requests a moment. Viewers'
+// WebSockets end with their requests' contexts.
+func (s *httpServer) run(ctx context.Context) error {
+	base, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.srv.BaseContext = func(net.Listener) context.Context { return base }
+	failed := make(chan error, 1)
+	go func() { failed <- s.srv.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("web.listen: %w", err)
+	case <-ctx.Done():
+	}
+	cancel()
+	stop, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	if err := s.srv.Shutdown(stop); err != nil {
+		_ = s.srv.Close() // what is still open was told to leave
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

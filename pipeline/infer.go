@@ -1,0 +1,229 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"posefuse/model"
+	"posefuse/sensors"
+	timesync "posefuse/sync"
+)
+
+// ErrCentredWindow is wrapped when a model needs frames of the future.
+var ErrCentredWindow = errors.New("camera window is centred")
+
+// Inferer turns prepared inputs into poses. *model.Runtime does the work;
+// NewInferer joins it to its card. Calls come from one goroutine.
+type Inferer interface {
+	Infer(in *model.Input, out *model.Output) error
+	Card() model.Card
+}
+
+type runtimeInferer struct {
+	*model.Runtime
+	card model.Card
+}
+
+// Card returns what the checkpoint says about itself.
+func (r runtimeInferer) Card() model.Card { return r.card }
+
+// NewInferer prepares a loaded network for the tick loop.
+func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
+	rt, err := model.NewRuntime(n)
+	if err != nil {
+		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
+	}
+	return runtimeInferer{rt, card}, nil
+}
+
+// engine is a model ready to run: the inferer and its buffers. It is built
+// completely, tried once, and then swapped in by one pointer.
+type engine struct {
+	inf   Inferer
+	card  model.Card
+	mask  model.Mask
+	in    model.Input
+	out   model.Output
+	bufs  [model.NumModalities][]float32 // inputs by modality
+	radar []float32                      // rows of the newest radar frame
+	amp   []float64                      // CSI amplitudes, dB
+	csi   [][]complex64                  // packets of the window
+}
+
+// newEngine refuses models that cannot run live and proves that the others
+// give finite poses for zero input of every shape.
+func newEngine(inf Inferer) (*engine, error) {
+	card := inf.Card()
+	fail := func(err error) (*engine, error) {
+		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
+	}
+	if card.Window != model.Causal {
+		return fail(fmt.Errorf("%w (%q): it needs 40 frames of the future; train one with a causal window", ErrCentredWindow, card.Window))
+	}
+	if err := card.Config.Validate(); err != nil {
+		return fail(err)
+	}
+	e := &engine{inf: inf, card: card, mask: card.Config.Mask(),
+		amp: make([]float64, model.CSIValues), csi: make([][]complex64, model.CSIPackets)}
+	sizes := [model.NumModalities]int{
+		model.R: model.KeypointsValues,
+		model.L: card.Config.LiDAR.Points * model.LiDARPointDim,
+		model.M: card.Config.Radar.Points * model.RadarPointDim,
+		model.W: model.CSIValues,
+	}
+	for m, n := range sizes {
+		e.bufs[m] = make([]float32, n)
+	}
+	e.in = model.Input{Present: e.mask, Camera: e.bufs[model.R], LiDAR: e.bufs[model.L], Radar: e.bufs[model.M], CSI: e.bufs[model.W]}
+	if err := inf.Infer(&e.in, &e.out); err != nil {
+		return fail(err)
+	}
+	if !finitePose(&e.out.Pose) {
+		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
+	}
+	return e, nil
+}
+
+func finitePose(p *[model.OutputDim]float32) bool {
+	for _, v := range p {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// prepare fills the network's input from an aligned set. A modality whose
+// data cannot be used is left out and named in unusable.
+func (e *engine) prepare(t *timesync.Tick) (unusable model.Mask) {
+	e.in.Present = 0
+	for m := range model.NumModalities {
+		if e.mask.Has(m) && t.Fused(sensors.Modality(m)) { //nolint:gosec // 0..3
+			if e.prepareModality(m, &t.Slots[m]) {
+				e.in.Present |= 1 << m
+			} else {
+				unusable |= 1 << m
+			}
+		}
+	}
+	return unusable
+}
+
+func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
+	buf := e.bufs[m]
+	switch m {
+	case model.R:
+		if len(s.Window) != model.CameraWindow {
+			return false
+		}
+		const per = model.NumJoints * 2
+		for i, w := range s.Window {
+			k := w.Keypoints
+			if k == nil || k.Width <= 0 || k.Height <= 0 {
+				return false
+			}
+			model.PrepKeypoints(buf[i*per:(i+1)*per], &k.XY, float64(k.Width), float64(k.Height))
+		}
+	case model.L:
+		if s.Sample.Cloud == nil {
+			return false
+		}
+		// An empty cloud is zeros, present, as in training.
+		model.PrepPoints(buf, s.Sample.Cloud.XYZ, model.LiDARPointDim)
+	case model.M:
+		if s.Sample.Radar == nil {
+			return false
+		}
+		e.radar = e.radar[:0]
+		for _, p := range s.Sample.Radar.Points {
+			e.radar = append(e.radar, p.X, p.Y, p.Z, p.Doppler, p.SNRdB)
+		}
+		model.PrepPoints(buf, e.radar, model.RadarPointDim)
+	case model.W:
+		if len(s.Window) != model.CSIPackets {
+			return false
+		}
+		for i, w := range s.Window {
+			if w.CSI == nil {
+				return false
+			}
+			e.csi[i] = w.CSI.H
+		}
+		if model.CSIAmplitude(e.amp, e.csi) != nil {
+			return false // another card: not 3 antennas x 114 tones
+		}
+		model.CleanCSI(buf, e.amp)
+	}
+	return true
+}
+
+// result is what the engine says about one tick.
+type result struct {
+	present model.Mask
+	joints  [model.NumJoints][3]float64 // metres, frame of the message; valid if present is not 0
+	spread  [model.NumJoints]float64    // mm; valid with two modalities or more
+	time    time.Duration
+}
+
+// run infers the prepared input.
+func (e *engine) run(roomFromCamera *Transform, r *result) error {
+	*r = result{}
+	if e.in.Present == 0 {
+		return nil
+	}
+	start := time.Now()
+	if err := e.inf.Infer(&e.in, &e.out); err != nil {
+		return fmt.Errorf("inference: %w", err)
+	}
+	r.time = time.Since(start)
+	if !finitePose(&e.out.Pose) {
+		return errors.New("inference: pose is not finite")
+	}
+	r.present = e.out.Coalition
+	if r.present == 0 {
+		return nil
+	}
+	transformPose(&r.joints, &e.out.Pose, roomFromCamera)
+	leaveOneOutSpread(&e.out, &r.spread)
+	return nil
+}
+
+// leaveOneOutSpread sets dst to the standard deviation, per joint in mm, of
+// the poses with one modality left out: the root of the mean squared distance
+// to their mean. A joint whose spread is not finite becomes 0.
+func leaveOneOutSpread(out *model.Output, dst *[model.NumJoints]float64) {
+	n := 0.0
+	for m := range model.NumModalities {
+		if out.Coalition.Has(m) {
+			n++
+		}
+	}
+	if n < 2 {
+		return
+	}
+	for j := range dst {
+		var square float64
+		for k := range 3 {
+			var sum, sum2 float64
+			first := math.NaN()
+			for m := range model.NumModalities {
+				if !out.Coalition.Has(m) {
+					continue
+				}
+				v := float64(out.LeaveOneOut[m][3*j+k])
+				if math.IsNaN(first) {
+					first = v // differences to one of them keep the digits
+				}
+				sum += v - first
+				sum2 += (v - first) * (v - first)
+			}
+			square += max(0, sum2/n-(sum/n)*(sum/n))
+		}
+		dst[j] = 1000 * math.Sqrt(square)
+		if math.IsNaN(dst[j]) || math.IsInf(dst[j], 0) {
+			dst[j] = 0
+		}
+	}
+}

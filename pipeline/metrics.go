@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	timesync "posefuse/sync"
+)
+
+// metrics are the daemon's Prometheus metrics, posefuse_<part>_<unit>.
+type metrics struct {
+	registry    *prometheus.Registry
+	poses       [model.NumModalities + 1]prometheus.Counter // by number of modalities
+	states      [model.NumModalities]map[timesync.State]prometheus.Counter
+	latency     [3]prometheus.Histogram // align, infer, total
+	inferErrors prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	poses := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_poses_total",
+		Help: "Poses published, by number of modalities that took part."}, []string{"modalities"})
+	for i := range m.poses {
+		m.poses[i] = poses.WithLabelValues(string(rune('0' + i)))
+	}
+	states := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_modality_ticks_total",
+		Help: "Ticks by modality and how it took part."}, []string{"modality", "state"})
+	for i := range m.states {
+		m.states[i] = map[timesync.State]prometheus.Counter{}
+		for _, s := range []timesync.State{timesync.Fused, timesync.Late, timesync.Gap, timesync.Stale, timesync.Off} {
+			m.states[i][s] = states.WithLabelValues("RLMW"[i:i+1], string(s))
+		}
+	}
+	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "posefuse_latency_seconds",
+		Help:    "Time per stage: align is tick to aligned set, infer the network, total the last sensor byte of the tick to publication.",
+		Buckets: []float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .08, .1, .15, .25, .5, 1}}, []string{"stage"})
+	for i, stage := range []string{"align", "infer", "total"} {
+		m.latency[i] = latency.WithLabelValues(stage).(prometheus.Histogram)
+	}
+	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
+		Help: "Ticks whose inference did not give a pose."})
+	m.registry.MustRegister(poses, states, latency, m.inferErrors,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) observe(p *bus.Pose, t *timesync.Tick, totalNS int64) {
+	n := 0
+	for i := range model.NumModalities {
+		v := p.Modalities["RLMW"[i:i+1]]
+		if v.Presence {
+			n++
+		}
+		if c := m.states[i][timesync.State(v.State)]; c != nil {
+			c.Inc()
+		}
+	}
+	m.poses[n].Inc()
+	m.latency[0].Observe(time.Duration(t.ReadyNS - t.TimeNS).Seconds())
+	m.latency[1].Observe(p.LatencyMS.Infer / 1000)
+	m.latency[2].Observe(time.Duration(totalNS).Seconds())
+}
+
+var (
+	descSensorSamples = prometheus.NewDesc("posefuse_sensor_samples_total", "Samples by sensor and outcome.", []string{"sensor", "outcome"}, nil)
+	descSensorLive    = prometheus.NewDesc("posefuse_sensor_live", "1 if the sensor is live.", []string{"sensor"}, nil)
+	descSensorAge     = prometheus.NewDesc("posefuse_sensor_age_seconds", "Now minus the newest capture time.", []string{"sensor"}, nil)
+	descSensorOffset  = prometheus.NewDesc("posefuse_sensor_clock_offset_seconds", "Room clock minus device clock.", []string{"sensor"}, nil)
+	descSensorDrift   = prometheus.NewDesc("posefuse_sensor_clock_drift_ratio", "Room seconds gained per device second.", []string{"sensor"}, nil)
+	descSensorRestart = prometheus.NewDesc("posefuse_sensor_restarts_total", "Times the sensor's source was started again.", []string{"sensor"}, nil)
+	descBusLost       = prometheus.NewDesc("posefuse_bus_events_total", "Messages lost and clients cut, by cause.", []string{"cause"}, nil)
+	descUptime        = prometheus.NewDesc("posefuse_uptime_seconds", "Time since the daemon's start.", nil, nil)
+)
+
+// Describe lists the metrics read at scrape time.
+func (c *Core) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorLive, descSensorAge, descSensorOffset,
+		descSensorDrift, descSensorRestart, descBusLost, descUptime} {
+		ch <- d
+	}
+}
+
+// Collect reads the state of sensors and bus.
+func (c *Core) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	for _, s := range c.sensorMessages() {
+		if s.State == stateOff {
+			continue
+		}
+		live := 0.0
+		if s.State == stateLive {
+			live = 1
+		}
+		gauge(descSensorLive, live, s.Name)
+		for outcome, n := range s.Counters {
+			if outcome != "in" && outcome != "pending" {
+				count(descSensorSamples, n, s.Name, outcome)
+			}
+		}
+		if s.AgeMS != nil {
+			gauge(descSensorAge, *s.AgeMS/1e3, s.Name)
+		}
+		if s.OffsetMS != nil {
+			gauge(descSensorOffset, *s.OffsetMS/1e3, s.Name)
+		}
+		if s.DriftPPM != nil {
+			gauge(descSensorDrift, *s.DriftPPM/1e6, s.Name)
+		}
+		count(descSensorRestart, s.Restarts, s.Name)
+	}
+	if b := c.bus.Load(); b != nil {
+		for cause, n := range b.Counters() {
+			count(descBusLost, n, cause)
+		}
+	}
+	gauge(descUptime, time.Duration(c.clock.NowNS()).Seconds())
+}

@@ -1,0 +1,189 @@
+package pipeline
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+	timesync "posefuse/sync"
+)
+
+// jointOrder is the order of the joints in messages: H36M, 17 joints.
+const jointOrder = "h36m17"
+
+// tickLoop turns aligned sets into published poses. tick is called from one
+// goroutine; the model may be swapped and the counters read from others.
+type tickLoop struct {
+	clock          timesync.Clock
+	roomFromCamera *Transform // nil: poses stay in the camera frame
+	publish        func(buf []byte, p *bus.Pose) ([]byte, error)
+	points         *pointFeed
+	metrics        *metrics
+	onError        func(err error) // rate-limited by its owner
+
+	engine atomic.Pointer[engine]
+
+	// Owned by tick.
+	pose   bus.Pose
+	joints [model.NumJoints][3]float64
+	spread [model.NumJoints]float64
+	ages   [model.NumModalities]float64
+	skews  [model.NumModalities]float64
+	buf    []byte
+	stamp  []byte
+
+	progress progress
+}
+
+// progress counts what the tick loop published.
+type progress struct {
+	poses  atomic.Uint64
+	lastNS atomic.Int64 // room clock of the newest pose's publication
+
+	mu     sync.Mutex
+	recent []int64 // room clock of publications, a ring over at least 5 s
+	next   int
+}
+
+// rateWindow is the span over which the pose rate is measured.
+const rateWindow = 5 * time.Second
+
+func (p *progress) note(ns int64) {
+	p.mu.Lock()
+	p.recent[p.next] = ns
+	p.next = (p.next + 1) % len(p.recent)
+	p.mu.Unlock()
+	p.poses.Add(1)
+	p.lastNS.Store(ns)
+}
+
+// fps returns the poses a second over the last rateWindow, or since the start
+// if that is less.
+func (p *progress) fps(nowNS, startNS int64) float64 {
+	span := min(int64(rateWindow), nowNS-startNS)
+	if span <= 0 {
+		return 0
+	}
+	n := 0
+	p.mu.Lock()
+	for _, ns := range p.recent {
+		if ns != 0 && ns > nowNS-span {
+			n++
+		}
+	}
+	p.mu.Unlock()
+	return float64(n) * float64(time.Second) / float64(span)
+}
+
+func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *Transform) *tickLoop {
+	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera}
+	l.pose = bus.Pose{Schema: bus.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
+		Modalities: make(map[string]bus.PoseModality, model.NumModalities)}
+	l.progress.recent = make([]int64, int(math.Ceil(rateHz*rateWindow.Seconds()))+8)
+	return l
+}
+
+func frameName(roomFromCamera *Transform) string {
+	if roomFromCamera == nil {
+		return "camera"
+	}
+	return "room"
+}
+
+// tick infers and publishes exactly one message for t, whatever happens.
+func (l *tickLoop) tick(t *timesync.Tick) {
+	e := l.engine.Load()
+	var res result
+	var unusable model.Mask
+	if e != nil {
+		unusable = e.prepare(t)
+		if err := e.run(l.roomFromCamera, &res); err != nil {
+			res = result{}
+			l.metrics.inferErrors.Inc()
+			l.onError(err)
+		}
+	}
+	p := &l.pose
+	p.Seq = t.Seq
+	p.CaptureNS = t.TimeNS
+	l.stamp = l.clock.WallAt(t.TimeNS).UTC().AppendFormat(l.stamp[:0], time.RFC3339Nano)
+	p.CaptureTime = string(l.stamp)
+	p.Coalition = res.present.String()
+	p.JointsM, p.SpreadMM = nil, nil
+	if res.present != 0 {
+		for j := range res.joints {
+			for k, v := range res.joints[j] {
+				l.joints[j][k] = roundTo(v, 1e6)
+			}
+			l.spread[j] = roundTo(res.spread[j], 1e2)
+		}
+		p.JointsM = &l.joints
+		if res.present&(res.present-1) != 0 {
+			p.SpreadMM = &l.spread
+		}
+	}
+	p.Model = bus.PoseModel{}
+	if e != nil {
+		p.Model = bus.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
+	}
+	// The clock is read last, so that the numbers leave out only the encoding
+	// and the write to the bus.
+	now := l.clock.NowNS()
+	for m := range model.NumModalities {
+		p.Modalities["RLMW"[m:m+1]] = l.modality(m, t, e, res.present, unusable, now)
+	}
+	last := t.LastByteNS()
+	if last == 0 {
+		last = t.ReadyNS
+	}
+	p.LatencyMS = bus.PoseLatency{
+		Align: milliseconds(t.ReadyNS - t.TimeNS),
+		Infer: milliseconds(int64(res.time)),
+		Total: milliseconds(now - last),
+	}
+	var err error
+	if l.buf, err = l.publish(l.buf, p); err != nil {
+		l.onError(err)
+	}
+	l.metrics.observe(p, t, now-last)
+	l.progress.note(l.clock.NowNS())
+	l.points.offer(pointsOf(t))
+}
+
+// modality describes one slot. A modality that the model does not know is
+// off; one whose data could not be used is a gap.
+func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, present, unusable model.Mask, now int64) bus.PoseModality {
+	slot := &t.Slots[m]
+	out := bus.PoseModality{State: string(slot.State), Presence: present.Has(m)}
+	if slot.State != timesync.Fused {
+		return out
+	}
+	l.ages[m] = milliseconds(now - slot.Sample.CaptureNS)
+	l.skews[m] = milliseconds(slot.SkewNS)
+	out.AgeMS, out.SkewMS = &l.ages[m], &l.skews[m]
+	switch {
+	case e != nil && !e.mask.Has(m):
+		out.State = string(timesync.Off)
+	case unusable.Has(m):
+		out.State = string(timesync.Gap)
+	}
+	return out
+}
+
+// milliseconds converts and rounds to microseconds.
+func milliseconds(ns int64) float64 { return roundTo(float64(ns)/1e6, 1e3) }
+
+func pointsOf(t *timesync.Tick) pointSet {
+	s := pointSet{captureNS: t.TimeNS}
+	if t.Fused(sensors.LiDAR) {
+		s.lidar = t.Slots[sensors.LiDAR].Sample.Cloud
+	}
+	if t.Fused(sensors.MmWave) {
+		s.radar = t.Slots[sensors.MmWave].Sample.Radar
+	}
+	return s
+}
