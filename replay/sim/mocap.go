@@ -61,7 +61,6 @@ func (t *Take) raw(i int) Skeleton {
 
 // MocapLibrary holds recorded human motion. It is safe for concurrent use.
 type MocapLibrary struct {
-	dir    string
 	takes  []*Take
 	bodies map[string]recordedBody // by subject, of all subjects of the folder
 }
@@ -74,7 +73,12 @@ func LoadMocap(dir string) (*MocapLibrary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: motion library %s: %w", dir, err)
 	}
-	l := &MocapLibrary{dir: dir, takes: takes, bodies: map[string]recordedBody{}}
+	return NewMocapLibrary(takes...), nil
+}
+
+// NewMocapLibrary makes a library of recordings, for example of BVH files.
+func NewMocapLibrary(takes ...*Take) *MocapLibrary {
+	l := &MocapLibrary{takes: slices.Clone(takes), bodies: map[string]recordedBody{}}
 	bySubject := map[string][]*Take{}
 	for _, t := range takes {
 		bySubject[t.Subject] = append(bySubject[t.Subject], t)
@@ -82,13 +86,13 @@ func LoadMocap(dir string) (*MocapLibrary, error) {
 	for subject, own := range bySubject {
 		l.bodies[subject] = measureBody(own)
 	}
-	return l, nil
+	return l
 }
 
 // Only returns the part of the library that was recorded of the given
 // subjects, so that training and test data never share a person.
 func (l *MocapLibrary) Only(subjects ...string) *MocapLibrary {
-	part := &MocapLibrary{dir: l.dir, bodies: l.bodies}
+	part := &MocapLibrary{bodies: l.bodies}
 	for _, t := range l.takes {
 		if slices.Contains(subjects, t.Subject) {
 			part.takes = append(part.takes, t)
@@ -224,7 +228,7 @@ func readMocapFile(dir, name string) ([][17][3]float32, error) {
 		for j := range frames[i] {
 			for k := range frames[i][j] {
 				v := values[(i*17+j)*3+k]
-				if !(v > -100 && v < 100) { // also NaN
+				if !plausiblePosition(float64(v)) {
 					return nil, fmt.Errorf("%s: joint %d of frame %d is at %v m", name, j, i, v)
 				}
 				frames[i][j][k] = v
@@ -233,3 +237,7 @@ func readMocapFile(dir, name string) ([][17][3]float32, error) {
 	}
 	return frames, nil
 }
+
+// plausiblePosition reports whether a coordinate, metres, can belong to a
+// person in a room. NaN cannot.
+func plausiblePosition(v float64) bool { return v > -100 && v < 100 }

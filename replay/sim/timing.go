@@ -144,9 +144,9 @@ func (w *sway) addShare(tS, share float64, p *pose) {
 func cubicWeights(u float64) (before, start, end, after float64) {
 	u2 := float64(u * u)
 	u3 := float64(u2 * u)
-	before = -0.5*u3 + u2 - 0.5*u
+	before = float64(-0.5*u3) + u2 - float64(0.5*u)
 	start = float64(1.5*u3) - float64(2.5*u2) + 1
-	end = float64(-1.5*u3) + 2*u2 + 0.5*u
-	after = 0.5*u3 - 0.5*u2
+	end = float64(-1.5*u3) + float64(2*u2) + float64(0.5*u)
+	after = float64(0.5*u3) - float64(0.5*u2)
 	return before, start, end, after
 }
