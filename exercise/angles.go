@@ -328,7 +328,10 @@ func (b body) armExtension(side Side) (float64, bool) {
 	upper, ok1 := b.seg(shoulder, elbow)
 	fore, ok2 := b.seg(elbow, wrist)
 	e, ok3 := b.shoulderElevation(side)
+	if !ok1 || !ok2 || !ok3 {
+		return 0, false
+	}
 	reach := upper.add(fore).norm() / (upper.norm() + fore.norm())
 	sin := math.Sin(e * math.Pi / 180)
-	return max(2*reach-1, 0) * sin * sin, ok1 && ok2 && ok3
+	return max(2*reach-1, 0) * sin * sin, true
 }

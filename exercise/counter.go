@@ -56,11 +56,14 @@ const (
 // repetition is one attempt as the counter saw it.
 type repetition struct {
 	startNS, peakNS, endNS int64
-	leftNS                 int64   // when the signal had clearly left its low
-	peak                   float64 // in s
-	notJudged              bool
-	low                    float64 // in s, where it ended
-	settled                bool
+	leftNS                 int64 // when the signal had clearly left its low
+	// outNS and returnNS are how long the signal took between leaveShare of
+	// the height of the peak and nearly the peak, there and back; 0 if not seen.
+	outNS, returnNS int64
+	peak            float64 // in s
+	notJudged       bool
+	low             float64 // in s, where it ended
+	settled         bool
 }
 
 func newCounter(neutral, target, p10S, p90S float64) *counter {
@@ -157,6 +160,7 @@ func (c *counter) finish(p point, verdict outcome) (outcome, repetition) {
 		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, low: p.s,
 		notJudged: c.gap || float64(c.bad) > maxInvalidShare*float64(c.poses),
 	}
+	rep.outNS, rep.returnNS = c.slopes(p)
 	duration := float64(rep.endNS-rep.startNS) / 1e9
 	switch {
 	case c.peak.s < countShare, c.outFrames < minOutFrames,
@@ -209,6 +213,29 @@ func (c *counter) start() (startNS, leftNS int64) {
 		}
 	}
 	return startNS, max(leftNS, startNS)
+}
+
+// slopes returns how long the way out and the way back took, without the hold
+// in between.
+func (c *counter) slopes(end point) (outNS, returnNS int64) {
+	height := c.peak.s - c.startLow
+	foot, crest := c.startLow+leaveShare*height, c.startLow+0.95*height
+	var low, first, last int64
+	for _, p := range c.trail {
+		switch {
+		case p.s < foot && first == 0:
+			low = p.ns
+		case p.s >= crest && low > 0:
+			if first == 0 {
+				first = p.ns
+			}
+			last = p.ns
+		}
+	}
+	if low == 0 || first == 0 || end.ns <= last {
+		return 0, 0
+	}
+	return first - low, end.ns - last
 }
 
 // remember keeps the signal since the last repetition, as long as one may take.

@@ -35,9 +35,12 @@ type Definition struct {
 	Count Count `yaml:"count"` // what is counted
 	Range Range `yaml:"range"` // what is reported as range of motion
 	// TempoS is how long a repetition usually takes.
-	TempoS Tempo         `yaml:"tempo_s"`
-	Needs  []Requirement `yaml:"requires,omitempty"` // else the movement is another exercise
-	Rules  []Rule        `yaml:"rules,omitempty"`
+	TempoS Tempo `yaml:"tempo_s"`
+	// MinOutReturn is the least ratio of the time out to the time back; below
+	// it the fault is fast_descent. 0 means not judged.
+	MinOutReturn float64       `yaml:"min_out_return,omitempty"`
+	Needs        []Requirement `yaml:"requires,omitempty"` // else the movement is another exercise
+	Rules        []Rule        `yaml:"rules,omitempty"`
 }
 
 // Count is the signal a repetition is counted by.
@@ -167,6 +170,9 @@ func (d *Definition) check() error {
 		return fmt.Errorf("of_side is %q, write left or right or leave it out", d.OfSide)
 	case !(d.TempoS.P10 > 0.2 && d.TempoS.P10 <= d.TempoS.Median && d.TempoS.Median <= d.TempoS.P90 && d.TempoS.P90 < 60):
 		return fmt.Errorf("tempo_s: %v, %v, %v must rise, from 0.2 s to 60 s", d.TempoS.P10, d.TempoS.Median, d.TempoS.P90)
+	}
+	if d.MinOutReturn < 0 || d.MinOutReturn > 5 {
+		return fmt.Errorf("min_out_return is %v, give 0 to 5", d.MinOutReturn)
 	}
 	if err := d.Count.check(d.OfSide); err != nil {
 		return fmt.Errorf("count: %w", err)

@@ -26,6 +26,7 @@ const (
 	weightTempo      = 10
 	tooFastShare     = 0.6
 	tooSlowShare     = 1.8
+	descentMargin    = 0.2 // of the out:return ratio; 10 poses a second see no better
 )
 
 // canJudgeAngles reports whether poses of a coalition support angles: with
@@ -140,15 +141,18 @@ func (r *ruleState) judge(p span, coalition string) (f bus.Fault, found bool) {
 		return f, false
 	}
 	v -= bias(r.rule.Signal, r.rule.Measure, p.cal, p.side)
-	limit, beyond := 0.0, 0.0
 	if r.rule.Above != nil {
-		limit, beyond = *r.rule.Above, v-*r.rule.Above
-	} else {
-		limit, beyond = *r.rule.Below, *r.rule.Below-v
+		return r.note(v, *r.rule.Above, v-*r.rule.Above, margin(r.rule.Signal, coalition))
 	}
+	return r.note(v, *r.rule.Below, *r.rule.Below-v, margin(r.rule.Signal, coalition))
+}
+
+// note adds the verdict on one repetition, whose value v is beyond the limit
+// by so much.
+func (r *ruleState) note(v, limit, beyond, margin float64) (f bus.Fault, found bool) {
 	verdict := ""
 	switch {
-	case beyond > margin(r.rule.Signal, coalition):
+	case beyond > margin:
 		verdict = verdictFault
 	case beyond > 0:
 		verdict = verdictBorderline

@@ -28,6 +28,7 @@ type set struct {
 	notJudged  int
 	wrong      int
 	rules      []*ruleState
+	descent    *ruleState           // nil if not judged
 	faults     map[string]bus.Fault // raised by the rules every exercise has
 	fast, slow int                  // in a row
 }
@@ -64,6 +65,9 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 	}
 	for _, rule := range r.def.Rules {
 		t.set.rules = append(t.set.rules, &ruleState{rule: rule})
+	}
+	if r.def.MinOutReturn > 0 {
+		t.set.descent = &ruleState{rule: Rule{Key: keyFastDescent}}
 	}
 }
 
@@ -148,14 +152,20 @@ func (t *Tracker) found(a attempt) []weighted {
 	if a.side != def.OfSide {
 		raise(bus.Fault{Key: keyWrongSide, Measured: float64(s.wrong)}, 35)
 	}
-	if duration := durationS(a.rep); true {
-		ref := def.TempoS.Median
+	{
+		duration, ref := durationS(a.rep), def.TempoS.Median
 		s.fast, s.slow = inARow(s.fast, duration < tooFastShare*ref), inARow(s.slow, duration > tooSlowShare*ref)
 		if s.fast >= 2 {
 			raise(bus.Fault{Key: keyTooFast, Measured: round(duration), Limit: round(tooFastShare * ref), Unit: "s"}, weightTempo)
 		}
 		if s.slow >= 2 {
 			raise(bus.Fault{Key: keyTooSlow, Measured: round(duration), Limit: round(tooSlowShare * ref), Unit: "s"}, weightTempo)
+		}
+	}
+	if s.descent != nil && a.rep.returnNS > 0 {
+		ratio, limit := float64(a.rep.outNS)/float64(a.rep.returnNS), def.MinOutReturn
+		if f, ok := s.descent.note(ratio, limit, limit-ratio, descentMargin); ok {
+			found = append(found, weighted{f, weightTempo})
 		}
 	}
 	if !d.judged {
@@ -339,7 +349,11 @@ func (s *set) summary(t *Tracker) *bus.ExerciseSummary {
 	for _, f := range s.faults {
 		sum.Faults = append(sum.Faults, f)
 	}
-	for _, r := range s.rules {
+	rules := s.rules
+	if s.descent != nil {
+		rules = append(slices.Clone(rules), s.descent)
+	}
+	for _, r := range rules {
 		if r.ever {
 			sum.Faults = append(sum.Faults, r.worst)
 		}
