@@ -1,0 +1,90 @@
+package camera
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"posefuse/sensors"
+)
+
+// receiver turns lines into samples of one sensor.
+type receiver struct {
+	name string
+	last int64 // capture time of the newest message
+	seen bool
+}
+
+// restartNS is how far a camera's clock must go back to be a restart.
+const restartNS = 1_000_000_000
+
+func (r *receiver) line(sink sensors.Sink, receiveNS int64, line []byte) {
+	m, err := Decode(line)
+	if err != nil {
+		var d *DecodeError
+		if errors.As(err, &d) {
+			sink.Count(string(d.Reason), 1)
+		}
+		return
+	}
+	restarted := r.seen && m.CaptureNS+restartNS < r.last
+	if restarted || m.CaptureNS > r.last {
+		r.last = m.CaptureNS
+	}
+	r.seen = true
+	k := m.Keypoints
+	sink.Emit(&sensors.Sample{
+		Sensor: r.name, Modality: sensors.RGB, Seq: m.Seq,
+		DeviceNS: m.CaptureNS, HasDevice: true, ReceiveNS: receiveNS,
+		Restarted: restarted, Keypoints: &k,
+	})
+}
+
+// ErrNotRunning is returned by Push while the source does not run.
+var ErrNotRunning = errors.New("camera source is not running")
+
+// PushSource is a camera whose keypoint lines the program hands over itself,
+// e.g. from a message bus. It implements sensors.Source.
+type PushSource struct {
+	mu   sync.Mutex
+	recv receiver
+	sink sensors.Sink
+}
+
+// NewPushSource returns a source for the sensor called name.
+func NewPushSource(name string) (*PushSource, error) {
+	if name == "" {
+		return nil, errors.New("camera: name is empty")
+	}
+	return &PushSource{recv: receiver{name: name}}, nil
+}
+
+// Push hands over one keypoint line, which is not kept. It never blocks for
+// long and is safe for concurrent use. A bad line is counted, not returned;
+// the only error is ErrNotRunning.
+func (s *PushSource) Push(line []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sink == nil {
+		return ErrNotRunning
+	}
+	s.recv.line(s.sink, s.sink.NowNS(), line)
+	return nil
+}
+
+// Run accepts lines until ctx ends.
+func (s *PushSource) Run(ctx context.Context, sink sensors.Sink) error {
+	s.mu.Lock()
+	if s.sink != nil {
+		s.mu.Unlock()
+		return fmt.Errorf("camera %s: already running", s.recv.name)
+	}
+	s.sink = sink
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	s.sink = nil
+	s.mu.Unlock()
+	return nil
+}
