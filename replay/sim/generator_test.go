@@ -151,8 +151,8 @@ func TestMirroredMotion(t *testing.T) {
 			t.Errorf("key point %d at %v, mirrored %v", j, a.RGB[j], m)
 		}
 	}
-	// The column that looks forward is its own mirror; time within the sweep
-	// runs the other way, so a moving hand may differ by a millimetre or two.
+	// Time within the sweep runs the other way in the mirror, so a moving hand
+	// may differ by a millimetre or two.
 	cells := map[[2]int]float64{}
 	for k := 0; k < len(a.LiDAR); k += 3 {
 		cells[cellOf(a.LiDAR[k], a.LiDAR[k+1], a.LiDAR[k+2])] = a.LiDAR[k]
@@ -182,10 +182,10 @@ func TestMirroredMotion(t *testing.T) {
 	}
 }
 
-// cellOf returns the column (from forward) and row of a point.
+// cellOf returns the half columns from forward and the row of a point.
 func cellOf(x, y, z float64) [2]int {
 	return [2]int{
-		int(math.Round(azimuthColumn(math.Atan2(y, x)) - lidarForwardCol)),
+		int(math.Round(2*azimuthColumn(math.Atan2(y, x))) - 2*lidarForwardCol + 1),
 		int(math.Round(altitudeRow(math.Atan2(z, math.Hypot(x, y))))),
 	}
 }
@@ -319,7 +319,7 @@ func TestGoldenFrames(t *testing.T) {
 
 const (
 	goldenCamera = "a2badab4d25c9b89b1e17a363df6590f36ab1c4103be44526cc8639239ff0cba"
-	goldenLidar  = "37f4efa647e8cc447b291214a753a05480270b8b5c5995568db13fdcf4098168"
+	goldenLidar  = "ff303f8dce51ce1aec98717e176924d2c27ceaaf4e75c7383ab9c20a50f350d1"
 	goldenRadar  = "26115d73457425311e1674f0d767ff318fd6c339c4ccb88fceb1c3f7cbfaae38"
 	goldenCSI    = "5c841200ef6c38a5ec8b569f38f89a6127767a4d4d0761b24e90a99d58073df5"
 )

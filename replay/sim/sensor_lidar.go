@@ -12,15 +12,16 @@ const (
 
 	lidarTopDeg     = 22.5
 	lidarStepDeg    = 45.0 / (ScanRows - 1)
-	lidarForwardCol = ScanColumns / 2
+	lidarForwardCol = ScanColumns / 2 // its left edge looks forward
+	lidarAzimuthDeg = 0.5 * 360 / ScanColumns
 	lidarMinRangeM  = 0.8
 	lidarMaxSceneM  = 5.0 // the crop of the stored clouds
 	sweepS          = framePeriodS
 )
 
 // Scan is one sweep as the sensor measures it: ranges on the grid of beams and
-// columns. Row 0 is the highest beam; column 512 looks forward, lower columns
-// to the left.
+// columns. Row 0 is the highest beam; columns 511 and 512 meet in the forward
+// direction, lower columns lie to the left.
 type Scan struct {
 	RangesMM [ScanRows][ScanColumns]uint32 // millimetres, 0 = no return
 }
@@ -39,7 +40,7 @@ func newLidarGrid() *lidarGrid {
 		g.sinEl[r], g.cosEl[r] = portableSincos(2 * math.Pi * beamAltitudeDeg(r) / 360)
 	}
 	for m := range ScanColumns {
-		s, c := portableSincos(2 * math.Pi * (1 - float64(m)/ScanColumns))
+		s, c := portableSincos(2 * math.Pi * (1 - (float64(m)+0.5)/ScanColumns))
 		g.sinAz[m], g.cosAz[m] = -s, -c // half a turn: lidar_to_sensor
 	}
 	return g
@@ -76,7 +77,9 @@ func (s *Scan) Points(xyz []float64) []float64 {
 }
 
 // OusterMetadata is the metadata of the simulated LiDAR in Ouster's flat
-// layout (sensors.md 1.6). Half a turn in LidarToSensor puts the sweep's seam
+// layout (sensors.md 1.6). The beam azimuth of half a column says that a column
+// is measured in its middle; all zero would mean a sensor that is not ready.
+// Half a turn in LidarToSensor puts the sweep's seam
 // behind the sensor, as in the real device, so that no person is cut in time.
 type OusterMetadata struct {
 	ProdLine          string           `json:"prod_line"`
@@ -127,6 +130,7 @@ func NewOusterMetadata() OusterMetadata {
 	}
 	for r := range m.BeamAltitudeDeg {
 		m.BeamAltitudeDeg[r] = beamAltitudeDeg(r)
+		m.BeamAzimuthDeg[r] = lidarAzimuthDeg
 	}
 	return m
 }
@@ -208,7 +212,7 @@ func (b *depthBuffer) addCapsule(c *Capsule) {
 // azimuthColumn returns the column, with fraction, that looks at azimuth az,
 // radians, positive left.
 func azimuthColumn(az float64) float64 {
-	return lidarForwardCol - float64(az/(2*math.Pi)*ScanColumns)
+	return lidarForwardCol - 0.5 - float64(az/(2*math.Pi)*ScanColumns)
 }
 
 // altitudeRow returns the row, with fraction, that looks at elevation el, radians.

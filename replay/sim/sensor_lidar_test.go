@@ -22,7 +22,7 @@ func TestLidarSphereSilhouette(t *testing.T) {
 	for m := range ScanColumns {
 		for r := range ScanRows {
 			// Directions from the published geometry, not from our table.
-			az := math.Pi + 2*math.Pi*(1-float64(m)/ScanColumns)
+			az := math.Pi + 2*math.Pi*(1-(float64(m)+0.5)/ScanColumns)
 			el := (22.5 - float64(r)*45/31) * math.Pi / 180
 			d := Vec{math.Cos(az) * math.Cos(el), math.Sin(az) * math.Cos(el), math.Sin(el)}
 			angle := math.Acos(vecDot(d, ball.A) / dist)
@@ -60,6 +60,9 @@ func TestScanDecodesToStoredPoints(t *testing.T) {
 	var meta OusterMetadata
 	if err := json.Unmarshal(text, &meta); err != nil {
 		t.Fatal(err)
+	}
+	if meta.BeamAzimuthDeg[0] == 0 || len(meta.BeamAltitudeDeg) != ScanRows {
+		t.Fatalf("drivers reject beam azimuths %v", meta.BeamAzimuthDeg)
 	}
 	c := newTestClip(t, "mmfi", asymmetric(), nil)
 	var scan Scan
