@@ -60,3 +60,31 @@ func BenchmarkEdgeTraining(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkEdgeInfer(b *testing.B) {
+	cfg := Edge()
+	net, err := New(cfg, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rt, err := NewRuntime(net)
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := sample(cfg, randomBatch(cfg, 1), 0)
+	var out Output
+	if err := rt.Infer(in, &out); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	start := cpuTime()
+	for b.Loop() {
+		if err := rt.Infer(in, &out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpuTime()-start).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
+	for m, d := range out.EncoderTime {
+		b.ReportMetric(float64(d.Microseconds())/1e3, encoderNames[m]+"-ms")
+	}
+}

@@ -86,8 +86,17 @@ func newMLPLinear[T Float](s *Store[T], name string, in, out int) *Linear[T] {
 // OutShape returns tokens x channels.
 func (t *ChannelTransformer[T]) OutShape() []int { return []int{t.Tokens, t.C} }
 
-// Fold implements Block; there is nothing to fold.
-func (t *ChannelTransformer[T]) Fold() {}
+// Fold prepares Eval.
+func (t *ChannelTransformer[T]) Fold() {
+	for h := range t.Heads {
+		t.q[h].fold(nil)
+		t.k[h].fold(nil)
+		t.v[h].fold(nil)
+	}
+	t.o.fold(nil)
+	t.f1.fold(nil)
+	t.f2.fold(nil)
+}
 
 // Forward takes b x Tokens x C values.
 func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {

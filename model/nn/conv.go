@@ -10,7 +10,7 @@ type Conv2d[T Float] struct {
 	Weight                    *Tensor[T]
 
 	packed, packedGrad []T // [Cout, Kernel, Kernel, Cin]
-	foldW, foldB       []T
+	foldW, foldB       []T // [Kernel, Kernel, Cin, Cout], [Cout]
 	cols               []T
 	src, dst           []T
 	beta               T
@@ -43,21 +43,20 @@ func (c *Conv2d[T]) pack() []T {
 
 // Forward convolves n images.
 func (c *Conv2d[T]) Forward(x, y []T, n int) {
-	w, b := c.foldW, c.foldB
-	if w == nil {
-		w = c.pack()
-	}
-	var beta T
-	if b != nil {
-		beta = 1
-		fillRows(y[:c.outRows(n)*c.Cout], b)
-	}
 	k, per := c.depth(), c.Ho*c.Wo
+	w, ldw, folded := c.foldW, c.Cout, c.foldW != nil
+	var beta T
+	if folded {
+		beta = 1
+		fillRows(y[:c.outRows(n)*c.Cout], c.foldB)
+	} else {
+		w, ldw = c.pack(), k
+	}
 	step := c.imagesPerPass()
 	for i := 0; i < n; i += step {
 		m := min(step, n-i)
 		cols := c.columns(x, i, m)
-		kernel.Gemm(false, true, m*per, c.Cout, k, 1, cols, k, w, k, beta, y[i*per*c.Cout:], c.Cout)
+		kernel.Gemm(false, !folded, m*per, c.Cout, k, 1, cols, k, w, ldw, beta, y[i*per*c.Cout:], c.Cout)
 	}
 }
 
@@ -187,14 +186,5 @@ func (c *Conv2d[T]) scatter(lo, hi int) {
 }
 
 func (c *Conv2d[T]) fold(bn *BatchNorm[T]) {
-	src := c.pack()
-	k := c.depth()
-	w, b := grow(&c.foldW, len(src)), grow(&c.foldB, c.Cout)
-	for o := range c.Cout {
-		s, sh := bn.affine(o)
-		b[o] = sh
-		for i := range k {
-			w[o*k+i] = s * src[o*k+i]
-		}
-	}
+	foldInto(&c.foldW, &c.foldB, c.pack(), nil, c.Cout, bn)
 }

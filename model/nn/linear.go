@@ -10,7 +10,7 @@ type Linear[T Float] struct {
 	Weight, Bias  *Tensor[T] // Bias may be nil
 
 	packed, packedGrad []T // [Out, Taps, In]
-	foldW, foldB       []T
+	foldW, foldB       []T // [Taps·In, Out], [Out]
 	sum                colSum[T]
 }
 
@@ -59,19 +59,21 @@ func permuteTaps[T Float](dst, src []T, o, in, taps int) {
 
 // Forward computes rows of y.
 func (l *Linear[T]) Forward(x, y []T, rows int) {
-	w, b := l.foldW, l.foldB
-	if w == nil {
-		w = l.pack()
-		if l.Bias != nil {
-			b = l.Bias.Value
-		}
+	k := l.width()
+	b := l.foldB
+	if l.foldW == nil && l.Bias != nil {
+		b = l.Bias.Value
 	}
 	var beta T
 	if b != nil {
 		beta = 1
 		fillRows(y[:rows*l.Out], b)
 	}
-	kernel.Gemm(false, true, rows, l.Out, l.width(), 1, x, l.width(), w, l.width(), beta, y, l.Out)
+	if l.foldW != nil {
+		kernel.Gemm(false, false, rows, l.Out, k, 1, x, k, l.foldW, l.Out, beta, y, l.Out)
+		return
+	}
+	kernel.Gemm(false, true, rows, l.Out, k, 1, x, k, l.pack(), k, beta, y, l.Out)
 }
 
 func fillRows[T Float](y, row []T) {
@@ -105,27 +107,36 @@ func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 }
 
 // fold sets the weights that Forward uses from now on: scale·W and
-// scale·b + shift per output; without bn just a packed copy.
+// scale·b + shift per output, or a copy without bn.
 func (l *Linear[T]) fold(bn *BatchNorm[T]) {
-	src := l.pack()
-	k := l.width()
-	w := grow(&l.foldW, len(src))
-	copy(w, src)
-	if bn == nil {
-		if l.Bias != nil {
-			copy(grow(&l.foldB, l.Out), l.Bias.Value)
-		}
-		return
+	var bias []T
+	if l.Bias != nil {
+		bias = l.Bias.Value
 	}
-	b := grow(&l.foldB, l.Out)
-	for o := range l.Out {
-		s, sh := bn.affine(o)
-		b[o] = sh
-		if l.Bias != nil {
-			b[o] += s * l.Bias.Value[o]
+	foldInto(&l.foldW, &l.foldB, l.pack(), bias, l.Out, bn)
+}
+
+// foldInto folds bn (if any) into the weight [out, k] and the bias (if any).
+// The result is laid out [k, out], the order in which the kernel reads it.
+func foldInto[T Float](foldW, foldB *[]T, weight, bias []T, out int, bn *BatchNorm[T]) {
+	k := len(weight) / out
+	w := grow(foldW, len(weight))
+	if bn != nil || bias != nil {
+		copy(grow(foldB, out), bias)
+	}
+	for o := range out {
+		scale := T(1)
+		if bn != nil {
+			var shift T
+			scale, shift = bn.affine(o)
+			if bias == nil {
+				(*foldB)[o] = shift
+			} else {
+				(*foldB)[o] = bias[o]*scale + shift
+			}
 		}
-		for i := range k {
-			w[o*k+i] *= s
+		for i, v := range weight[o*k : (o+1)*k] {
+			w[i*out+o] = v * scale
 		}
 	}
 }

@@ -72,6 +72,9 @@ func (p *PointBlock[T]) Fold() {
 	p.p1.Fold()
 	p.w1.Fold()
 	p.l3.Fold()
+	for _, l := range []*Linear[T]{p.q, p.k, p.v, p.p2, p.w2} {
+		l.fold(nil)
+	}
 }
 
 // Forward takes b x points x C values.

@@ -25,8 +25,11 @@ func NewProjection[T Float](s *Store[T], name string, positions, c, out int) *Pr
 // OutShape returns the feature width.
 func (p *Projection[T]) OutShape() []int { return []int{p.Out} }
 
-// Fold implements Block; there is nothing to fold.
-func (p *Projection[T]) Fold() {}
+// Fold prepares Eval.
+func (p *Projection[T]) Fold() {
+	p.a.fold(nil)
+	p.b.fold(nil)
+}
 
 // Forward takes b x Positions x C values.
 func (p *Projection[T]) Forward(x []T, b int) []T {

@@ -59,7 +59,9 @@ func (t *TransitionDown[T]) OutShape() []int { return []int{t.geo.Levels[t.level
 func (t *TransitionDown[T]) Fold() {
 	if t.unit != nil {
 		t.unit.Fold()
+		return
 	}
+	t.lin.fold(nil)
 }
 
 // Forward takes b x points x Cin values.
