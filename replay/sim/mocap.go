@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"posefuse/replay/mmfi"
 )
@@ -69,9 +70,14 @@ type MocapLibrary struct {
 // it names (float, frames x 17 x 3, metres). The error names the file and, for
 // the index, the line.
 func LoadMocap(dir string) (*MocapLibrary, error) {
-	takes, err := readMocapIndex(dir)
+	f, err := os.Open(filepath.Join(dir, mocapIndexName))
 	if err != nil {
-		return nil, fmt.Errorf("sim: motion library %s: %w", dir, err)
+		return nil, fmt.Errorf("sim: motion library %s: %w (a motion library is a folder with an %s)", dir, err, mocapIndexName)
+	}
+	defer f.Close()
+	takes, err := readMocapIndex(f, func(name string) ([][17][3]float32, error) { return readMocapFile(dir, name) })
+	if err != nil {
+		return nil, fmt.Errorf("sim: motion library %s: %s: %w", dir, mocapIndexName, err)
 	}
 	return NewMocapLibrary(takes...), nil
 }
@@ -113,24 +119,29 @@ func (l *MocapLibrary) Subjects() []string {
 	return names
 }
 
+// Body returns the size of a recorded person, for procedural movement of a
+// real body. Sex and girth are not recorded and left at male and 1.
+func (l *MocapLibrary) Body(subject string) (Subject, bool) {
+	b, ok := l.bodies[subject]
+	if !ok || !slices.Contains(l.Subjects(), subject) {
+		return Subject{}, false
+	}
+	return b.subject(Subject{Girth: 1}), true
+}
+
 // Takes lists the recordings in the order of the index.
 func (l *MocapLibrary) Takes() []*Take { return slices.Clone(l.takes) }
 
-// readMocapIndex reads the index and every file it names.
-func readMocapIndex(dir string) ([]*Take, error) {
-	f, err := os.Open(filepath.Join(dir, mocapIndexName))
-	if err != nil {
-		return nil, fmt.Errorf("%w (a motion library is a folder with an %s)", err, mocapIndexName)
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
+// readMocapIndex reads the index; load reads a file it names.
+func readMocapIndex(index io.Reader, load func(name string) ([][17][3]float32, error)) ([]*Take, error) {
+	r := csv.NewReader(index)
 	header, err := r.Read()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", mocapIndexName, err)
+		return nil, fmt.Errorf("header: %w", err)
 	}
 	columns, err := mocapColumns(header)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", mocapIndexName, err)
+		return nil, err
 	}
 	files := map[string][][17][3]float32{}
 	var takes []*Take
@@ -140,23 +151,23 @@ func readMocapIndex(dir string) ([]*Take, error) {
 			return takes, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", mocapIndexName, err)
+			return nil, err // names the line
 		}
 		line, _ := r.FieldPos(0)
 		t, first, count, err := parseMocapRow(record, columns)
 		if err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", mocapIndexName, line, err)
+			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
 		frames, ok := files[t.File]
 		if !ok {
-			if frames, err = readMocapFile(dir, t.File); err != nil {
-				return nil, fmt.Errorf("%s: line %d: %w", mocapIndexName, line, err)
+			if frames, err = load(t.File); err != nil {
+				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
 			files[t.File] = frames
 		}
 		if first < 0 || count < 2 || count > len(frames) || first > len(frames)-count {
-			return nil, fmt.Errorf("%s: line %d: frames %d to %d of %s, which has %d; at least 2 are needed",
-				mocapIndexName, line, first, first+count, t.File, len(frames))
+			return nil, fmt.Errorf("line %d: %d frames from frame %d on of %s, which has %d; at least 2 are needed",
+				line, count, first, t.File, len(frames))
 		}
 		t.frames = frames[first : first+count]
 		takes = append(takes, t)
@@ -199,7 +210,8 @@ func parseMocapRow(record []string, columns map[string]int) (t *Take, first, cou
 		return nil, 0, 0, fmt.Errorf("fps: %q is not a rate of 1 to 1000", field("fps"))
 	}
 	if name := field("mmfi_closest"); name != "" {
-		if _, err := fmt.Sscanf(name, "A%02d", &t.Activity); err != nil || t.Activity < 1 || t.Activity > numActivities {
+		t.Activity, err = strconv.Atoi(strings.TrimPrefix(name, "A"))
+		if err != nil || name != fmt.Sprintf("A%02d", t.Activity) || t.Activity < 1 || t.Activity > numActivities {
 			return nil, 0, 0, fmt.Errorf("mmfi_closest: %q is not A01 to A27", name)
 		}
 	}

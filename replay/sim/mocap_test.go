@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -216,8 +217,8 @@ func TestLoadMocapErrors(t *testing.T) {
 		{"activity", header + "a.npy,x,s,m,correct,1,20,0,5,A28\n", `line 2: mmfi_closest: "A28"`},
 		{"outside", header + "../a.npy,x,s,m,correct,1,20,0,5,A12\n", "outside the library"},
 		{"file", header + "\na.npy,x,s,m,correct,1,20,0,5,A12\n", "line 3: open"},
-		{"range", header + "ok.npy,x,s,m,correct,1,20,1,3,A12\n", "line 2: frames 1 to 4 of ok.npy, which has 3"},
-		{"overflow", header + "ok.npy,x,s,m,correct,1,20,9223372036854775807,9,A12\n", "line 2: frames"},
+		{"range", header + "ok.npy,x,s,m,correct,1,20,1,3,A12\n", "line 2: 3 frames from frame 1 on of ok.npy, which has 3"},
+		{"overflow", header + "ok.npy,x,s,m,correct,1,20,9223372036854775807,2,A12\n", "line 2: 2 frames from"},
 		{"shape", header + "flat.npy,x,s,m,correct,1,20,0,3,A12\n", "line 2: flat.npy: shape [3 17], want"},
 		{"values", header + "nan.npy,x,s,m,correct,1,20,0,3,A12\n", "nan.npy: joint 0 of frame 1 is at NaN m"},
 	}
@@ -253,4 +254,77 @@ func writeNPY(t *testing.T, path string, values []float32, shape ...int) {
 	if err := mmfi.WriteNPY(f, mmfi.NewFloat32Array(values, shape...)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestMocapFidelity compares what is played with what was recorded, where only
+// the bones are made constant.
+func TestMocapFidelity(t *testing.T) {
+	l := loadShared(t)
+	for _, take := range l.Takes() {
+		if take.Label != LabelCorrect || take.Rep != 2 {
+			continue
+		}
+		body := l.bodies[take.Subject]
+		var sum, knee, kneeRaw, n float64
+		for i := range take.Len() {
+			raw := take.raw(i)
+			sk := raw
+			body.fit(&sk)
+			for j := range sk {
+				sum += vecLength(vecSub(sk[j], raw[j])) / 17
+			}
+			knee = max(knee, flexionDeg(sk[4], sk[5], sk[6]))
+			kneeRaw = max(kneeRaw, flexionDeg(raw[4], raw[5], raw[6]))
+			n++
+		}
+		if mean := sum / n; mean > 0.045 {
+			t.Errorf("%s repetition %d: joints are %.3f m from the recording on the average", take.File, take.Rep, mean)
+		}
+		if kneeRaw > 60 && math.Abs(knee-kneeRaw) > 25 {
+			t.Errorf("%s repetition %d: deepest knee at %.0f degrees, recorded %.0f", take.File, take.Rep, knee, kneeRaw)
+		}
+	}
+}
+
+// TestMixedMotion shows procedural movement with a recorded body.
+func TestMixedMotion(t *testing.T) {
+	l := loadShared(t)
+	body, ok := l.Body("s03")
+	if !ok || body.HeightM < 1.5 || body.HeightM > 2 {
+		t.Fatalf("body %+v, %v", body, ok)
+	}
+	m := NewProcedural(1, mmfi.ClipKey{Subject: 9, Activity: 27}, MotionOptions{Body: &body})
+	if got := m.Subject(); got.ID != 9 || got.Segments != body.Segments {
+		t.Errorf("subject %+v, want the body %+v with id 9", got, body)
+	}
+	sk := m.At(3)
+	if d := vecLength(vecSub(sk[1], sk[2])); math.Abs(d-body.Segments.Thigh) > 1e-9 {
+		t.Errorf("thigh of %.4f m, want %.4f", d, body.Segments.Thigh)
+	}
+	if _, ok := l.Only("s01").Body("s03"); ok {
+		t.Error("body of a subject that is held out")
+	}
+}
+
+func FuzzMocapIndex(f *testing.F) {
+	const header = "file,source,subject,movement,label,rep,fps,first,count,mmfi_closest\n"
+	f.Add(header + "a.npy,x,s,deep squat,correct,1,20,0,5,A12\n")
+	f.Add(header + "a.npy,x,s,\"m, n\",,1,20,3,7,\n")
+	f.Add(header + "a.npy,x,s,m,correct,1,1e3,9,2,A27\r\n\n")
+	f.Fuzz(func(t *testing.T, index string) {
+		takes, err := readMocapIndex(strings.NewReader(index), func(name string) ([][17][3]float32, error) {
+			if !filepath.IsLocal(name) {
+				t.Errorf("asked for %q outside the library", name)
+			}
+			return make([][17][3]float32, 10), nil
+		})
+		if err != nil {
+			return
+		}
+		for _, take := range takes {
+			if n := take.Len(); n < 2 || n > 10 || take.FPS < 1 || take.Activity < 0 || take.Activity > 27 {
+				t.Errorf("take %+v", take)
+			}
+		}
+	})
 }
