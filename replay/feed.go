@@ -44,8 +44,12 @@ type deviceClock struct {
 
 func (c deviceClock) ns(t time.Time) int64 { return int64(t.Sub(c.on) + c.stepped) }
 
-// bootTime is what a sensor's clock shows when it sends its first frame.
-const bootTime = time.Second
+// What a sensor's clock shows at the first frame of a play, when it has been on
+// for a while, and after it was switched on during the play.
+const (
+	warmTime = time.Hour
+	bootTime = time.Second
+)
 
 // linger is how long a sensor stays plugged in after the last frame, so that
 // the driver can read what is still in its buffers.
@@ -170,6 +174,7 @@ func (f *feed) want(on bool) {
 func (f *feed) run(ctx context.Context, plan <-chan planned) {
 	defer f.switchOff()
 	f.apply(f.play.start)
+	f.clock.on = f.clock.on.Add(bootTime - warmTime)
 	for {
 		select {
 		case <-ctx.Done():

@@ -128,10 +128,8 @@ func TestScheduleIsAbsolute(t *testing.T) {
 			if frame < 0 {
 				break
 			}
-			// The sensor was switched on at Run, bootTime before its clock
-			// shows that of the first frame.
 			d := at(n) + time.Duration(k-1)*25*time.Millisecond
-			want = append(want, piece{frame, counter, int64(bootTime + d), d})
+			want = append(want, piece{frame, counter, int64(warmTime + d), d})
 			counter++
 		}
 	}
@@ -151,7 +149,7 @@ func TestSpeedScalesTheSchedule(t *testing.T) {
 	pr := &probe{}
 	playProbe(t, pr, Config{Data: clipSet{stored(1, 3)}, Speed: 4}, Faults{}, nil)
 	last := pr.got[len(pr.got)-1]
-	if want := 50*time.Millisecond + 6250*time.Microsecond; last.at != want || last.deviceNS != int64(bootTime+want) {
+	if want := 50*time.Millisecond + 6250*time.Microsecond; last.at != want || last.deviceNS != int64(warmTime+want) {
 		t.Errorf("last piece at %v, device clock %v, want %v", last.at, time.Duration(last.deviceNS), want)
 	}
 }
@@ -209,7 +207,7 @@ func TestJitter(t *testing.T) {
 		}
 		late := 0
 		for _, p := range pr.got {
-			d := p.at - time.Duration(p.deviceNS-int64(bootTime))
+			d := p.at - time.Duration(p.deviceNS-int64(warmTime))
 			if d < 0 || !stream && d > jitter || d > 2*jitter {
 				t.Fatalf("piece %d is late by %v", p.counter, d)
 			}
@@ -240,7 +238,7 @@ func TestCutRestartAndStep(t *testing.T) {
 		if p.at >= time.Second && p.at < 1500*time.Millisecond {
 			t.Errorf("a piece came during the cut, at %v", p.at)
 		}
-		offset, first := bootTime, 0
+		offset, first := warmTime, 0
 		if p.frame >= 20 {
 			offset, first = bootTime-2*time.Second, 20
 		}

@@ -97,6 +97,11 @@ func (f *lidarFake) open() error {
 	if f.cfg.MetadataPath != "" {
 		meta := sim.NewOusterMetadata()
 		meta.UDPPortLidar = int(f.to.Port())
+		// Drivers refuse angles that are all zero, which a sensor reports before
+		// its motor runs. A billionth of a degree moves no point.
+		for row := range meta.BeamAzimuthDeg {
+			meta.BeamAzimuthDeg[row] += 1e-9
+		}
 		b, err := json.MarshalIndent(meta, "", "  ")
 		if err != nil {
 			return fmt.Errorf("lidar metadata: %w", err)
