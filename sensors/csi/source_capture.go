@@ -19,20 +19,21 @@ import (
 // NexmonConfig describes one Nexmon receiver. Exactly one of Interface and
 // File is set.
 type NexmonConfig struct {
-	Name      string // sensor name in samples and errors
-	Interface string // capture live, e.g. wlan0; needs CAP_NET_RAW
-	File      string // pcap file or FIFO
+	Name      string `yaml:"-"`         // sensor name in samples and errors
+	Interface string `yaml:"interface"` // capture live, e.g. wlan0; needs CAP_NET_RAW
+	File      string `yaml:"file"`      // pcap file, or FIFO that a capture is written to
 	// Follow reads File as it grows, from its end, for ever. Otherwise the
 	// file is played once at the pace of its time stamps and Run then ends
-	// with an error that wraps io.EOF.
-	Follow bool
-	Port   uint16 // UDP destination port, NexmonPort if 0
-	Cores  int    // receive cores that make one packet, 3 if 0
-	Chip   Chip   // overrides the chip number in the frames unless ChipAuto
+	// with an error that wraps io.EOF. A FIFO is always read live, until its
+	// writer leaves.
+	Follow bool   `yaml:"follow"`
+	Port   uint16 `yaml:"port"`  // UDP destination port, NexmonPort if 0
+	Cores  int    `yaml:"cores"` // receive cores that make one packet, 3 if 0
+	Chip   Chip   `yaml:"chip"`  // overrides the chip number in the frames unless ChipAuto
 	// MAC keeps only the frames of one sender; all zero keeps all.
-	MAC [6]byte
+	MAC MAC `yaml:"mac"`
 	// Resample maps packets with another number of tones to 114.
-	Resample bool
+	Resample bool `yaml:"resample"`
 }
 
 // NexmonSource captures the datagrams of one Nexmon receiver.
@@ -85,9 +86,7 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sock.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = sock.Close() })
-	defer stop()
+	defer closeOnDone(ctx, sock)()
 	buf := make([]byte, snapLen)
 	checked := time.Now()
 	for {
@@ -129,18 +128,17 @@ func (m *datagramMapper) roomNS(at, now time.Time) int64 {
 }
 
 func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
-	f, err := openStream(s.cfg.File)
+	f, mode, err := openStream(s.cfg.File)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("capture file %s does not exist: %w", s.cfg.File, fs.ErrNotExist)
-		}
-		return err
+		return fmt.Errorf("capture: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = f.Close() })
-	defer stop()
+	defer closeOnDone(ctx, f)()
+	live := s.cfg.Follow
 	var in io.Reader = f
-	if s.cfg.Follow {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		live, in = true, &pipeReader{ctx: ctx, f: f, again: true}
+	case live:
 		in = &followReader{ctx: ctx, f: f}
 	}
 	r, err := pcapgo.NewReader(in)
@@ -161,7 +159,7 @@ func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
 			return fmt.Errorf("capture file %s: %w", s.cfg.File, err)
 		}
 		now := time.Now()
-		if s.cfg.Follow {
+		if live {
 			if now.Round(0).Sub(ci.Timestamp) > maxKernelDelay {
 				m.sink.Count("old_record", 1) // written before we came
 				continue
@@ -224,7 +222,7 @@ func (r *followReader) Read(b []byte) (int, error) {
 		if r.replaced() {
 			return 0, errors.New("the file was written anew")
 		}
-		if err := pauseUntil(r.ctx, time.Now().Add(5*time.Millisecond)); err != nil {
+		if err := pauseUntil(r.ctx, time.Now().Add(pollEvery)); err != nil {
 			return 0, err
 		}
 	}
@@ -268,7 +266,7 @@ func (m *datagramMapper) packet(data []byte, first gopacket.Decoder, nowNS int64
 		m.sink.Count(nexmonOutcome(err), 1)
 		return
 	}
-	if m.cfg.MAC != [6]byte{} && f.MAC != m.cfg.MAC {
+	if m.cfg.MAC != (MAC{}) && f.MAC != m.cfg.MAC {
 		m.sink.Count("other_mac", 1)
 		return
 	}

@@ -349,3 +349,40 @@ func TestPcapFileErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestPcapFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "csi.fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		sink := newCollector()
+		errc := make(chan error, 1)
+		go func() { errc <- src.Run(t.Context(), sink) }()
+		w, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPcapWriter(t, w)
+		h := randomH(uint64(round), 342, 200)
+		for _, d := range datagrams(t, h, 1) {
+			p.write(time.Now(), d)
+		}
+		if s := sink.wait(t, 1); !reflect.DeepEqual(s[0].CSI.H, h) {
+			t.Error("values differ")
+		}
+		_ = w.Close()
+		select {
+		case err := <-errc:
+			if !errors.Is(err, errNextWriter) {
+				t.Errorf("writer left: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("run did not end with its writer")
+		}
+	}
+}

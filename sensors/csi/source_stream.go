@@ -2,6 +2,7 @@ package csi
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -25,11 +26,11 @@ const OutcomeUnsupportedShape = "unsupported_shape"
 // AtherosConfig describes one stream of Atheros CSI records. Exactly one of
 // Path and Listen is set.
 type AtherosConfig struct {
-	Name   string // sensor name in samples and errors
-	Path   string // device, FIFO or file, e.g. /dev/CSI_dev
-	Listen string // TCP address to which a router forwards its log, e.g. 127.0.0.1:7020
+	Name   string `yaml:"-"`      // sensor name in samples and errors
+	Path   string `yaml:"path"`   // device, FIFO or file, e.g. /dev/CSI_dev
+	Listen string `yaml:"listen"` // TCP address to which a router forwards its log, e.g. 127.0.0.1:7020
 	// Resample maps packets with another number of tones to 114.
-	Resample bool
+	Resample bool `yaml:"resample"`
 }
 
 // AtherosSource reads one stream of Atheros CSI records.
@@ -84,18 +85,13 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		if errors.Is(err, unix.EADDRINUSE) {
-			return fmt.Errorf("address %s is in use: stop the other program or change the listen setting: %w", s.cfg.Listen, err)
+			return fmt.Errorf("address %s is %w: set sensors.%s.listen to a free address or stop the other program", s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
 		}
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
 	s.setAddr(l.Addr())
 	defer s.setAddr(nil)
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer func() {
-		if stop() {
-			_ = l.Close()
-		}
-	}()
+	defer closeOnDone(ctx, l)()
 	m := recordMapper{cfg: s.cfg, sink: sink}
 	for {
 		conn, err := l.Accept()
@@ -115,55 +111,108 @@ func (s *AtherosSource) setAddr(a net.Addr) {
 }
 
 func (s *AtherosSource) readPath(ctx context.Context, sink sensors.Sink) error {
-	f, err := openStream(s.cfg.Path)
+	f, mode, err := openStream(s.cfg.Path)
 	if err != nil {
 		return err
 	}
 	m := recordMapper{cfg: s.cfg, sink: sink}
-	if err := s.readAll(ctx, f, &m); err != nil {
+	switch {
+	case mode&fs.ModeCharDevice != 0:
+		err = readDevice(ctx, f, &m)
+	case mode&fs.ModeNamedPipe != 0:
+		err = s.readAll(ctx, &pipeReader{ctx: ctx, f: f, again: true}, &m)
+	default:
+		err = s.readAll(ctx, f, &m)
+	}
+	if err != nil {
 		return fmt.Errorf("read %s: %w", s.cfg.Path, err)
 	}
 	return fmt.Errorf("%s ended: %w", s.cfg.Path, io.EOF)
 }
 
 // openStream opens a device, FIFO or file without waiting for a writer.
-func openStream(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	flags := os.O_RDONLY | unix.O_NONBLOCK
-	if err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
-		// Holding the write end too keeps a FIFO open between writers.
-		flags = os.O_RDWR | unix.O_NONBLOCK
-	}
-	var f *os.File
-	if err == nil {
-		f, err = os.OpenFile(path, flags, 0)
-	}
+func openStream(path string) (*os.File, fs.FileMode, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("record stream %s does not exist: load the patched ath9k driver, or create the FIFO the router's log is written to: %w", path, err)
+		return nil, 0, fmt.Errorf("%s does not exist: load the patched WiFi driver or start what writes the file: %w", path, err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("record stream %s: permission denied: give the daemon's user read access (udev rule or group): %w", path, err)
+		return nil, 0, fmt.Errorf("%s: permission denied: give the daemon's user read access (udev rule or group): %w", path, err)
 	case err != nil:
-		return nil, fmt.Errorf("record stream %s: %w", path, err)
+		return nil, 0, err
 	}
-	return f, nil
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Mode(), nil
+}
+
+// errNextWriter ends the data of one writer of a FIFO; more may come from the
+// next, and begins anew.
+var errNextWriter = errors.New("the writer left")
+
+// pipeReader reads a FIFO across its writers: it waits while there is none and
+// returns errNextWriter once when one has left.
+type pipeReader struct {
+	ctx   context.Context
+	f     *os.File
+	again bool // waiting for a writer
+}
+
+// Read implements io.Reader.
+func (r *pipeReader) Read(b []byte) (int, error) {
+	for {
+		n, err := r.f.Read(b)
+		switch {
+		case n > 0:
+			r.again = false
+			return n, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return 0, err
+		case !r.again:
+			r.again = true
+			return 0, errNextWriter
+		}
+		if err := pauseUntil(r.ctx, time.Now().Add(pollEvery)); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Close implements io.Closer.
+func (r *pipeReader) Close() error { return r.f.Close() }
+
+// pollEvery is how often something that cannot be waited for is looked at.
+const pollEvery = 5 * time.Millisecond
+
+// closeOnDone closes c when ctx ends, or at the latest by the returned function.
+func closeOnDone(ctx context.Context, c io.Closer) (release func()) {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	return func() {
+		if stop() {
+			_ = c.Close()
+		}
+	}
 }
 
 // readAll decodes r until its end and closes it; ctx ends the reading early.
 func (s *AtherosSource) readAll(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
-	var once sync.Once
-	closeOnce := func() { once.Do(func() { _ = r.Close() }) }
-	stop := context.AfterFunc(ctx, closeOnce)
-	defer closeOnce()
-	defer stop()
+	defer closeOnDone(ctx, r)()
 	var junk uint64
-	d := NewAtherosDecoder(m.record, func(o string) { m.sink.Count(o, 1) })
+	newDecoder := func() *AtherosDecoder {
+		junk = 0
+		return NewAtherosDecoder(m.record, func(o string) { m.sink.Count(o, 1) })
+	}
+	d := newDecoder()
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := r.Read(buf)
 		m.nowNS = m.sink.NowNS()
 		d.Feed(buf[:n])
-		if err != nil && errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF) || errors.Is(err, errNextWriter)
+		if ended {
 			d.Finish()
 		}
 		if j := d.JunkBytes(); j != junk {
@@ -172,14 +221,37 @@ func (s *AtherosSource) readAll(ctx context.Context, r io.ReadCloser, m *recordM
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, errNextWriter):
+			m.sink.Count("sender_lost", 1)
+			d = newDecoder() // half a record must not be joined to the next stream
+		case ended:
 			return nil
-		case errors.Is(err, syscall.EAGAIN):
-			// A character device that the runtime cannot poll.
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(2 * time.Millisecond):
+		default:
+			return err
+		}
+	}
+}
+
+// readDevice reads the CSI driver's own device, where each read gives one
+// record without its length, in this machine's byte order.
+func readDevice(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
+	defer closeOnDone(ctx, r)()
+	buf := make([]byte, MaxAtherosRecord)
+	for {
+		n, err := r.Read(buf)
+		m.nowNS = m.sink.NowNS()
+		switch {
+		case n > 0:
+			rec, parseErr := ParseAtheros(buf[:n], binary.NativeEndian)
+			if parseErr != nil {
+				m.sink.Count("bad_record", 1)
+				continue
+			}
+			m.record(rec)
+		case err == nil, errors.Is(err, io.EOF), errors.Is(err, syscall.EAGAIN):
+			// Nothing there, and perhaps no way to wait for it.
+			if err := pauseUntil(ctx, time.Now().Add(pollEvery)); err != nil {
+				return err
 			}
 		default:
 			return err

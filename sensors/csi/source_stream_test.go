@@ -117,7 +117,9 @@ func TestAtherosFIFO(t *testing.T) {
 	sink := newCollector()
 	stop := start(t, src, sink)
 	stream, values := modelStream(t, binary.LittleEndian, 20, 7000)
-	for _, part := range [][]byte{stream[:9000], stream[9000:]} { // the writer comes and goes
+	const record = 882
+	// Writers come and go; the second leaves half a record behind.
+	for i, part := range [][]byte{stream[:8*record], stream[3*record : 3*record+400], stream[8*record:]} {
 		w, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -126,6 +128,7 @@ func TestAtherosFIFO(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = w.Close()
+		sink.until(t, "end of the writer", func(_ []*sensors.Sample, c map[string]uint64) bool { return c["sender_lost"] == uint64(i+1) })
 	}
 	checkModelSamples(t, sink.wait(t, 20), values, 7000)
 	if err := stop(); err != nil {
@@ -189,7 +192,7 @@ func TestAtherosSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err = src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ath9k") {
+	if err = src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "WiFi driver") {
 		t.Errorf("missing device: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -201,7 +204,7 @@ func TestAtherosSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is in use") {
+	if err := src.Run(t.Context(), newCollector()); err == nil || !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("port in use: %v", err)
 	}
 }
@@ -226,4 +229,36 @@ func TestAtherosResync(t *testing.T) {
 			}
 		}
 	}
+}
+
+// deviceReader gives one record per read, as the CSI driver's device does.
+type deviceReader struct {
+	reads [][]byte
+	end   error
+}
+
+func (d *deviceReader) Read(b []byte) (int, error) {
+	if len(d.reads) == 0 {
+		return 0, d.end
+	}
+	n := copy(b, d.reads[0])
+	d.reads = d.reads[1:]
+	return n, nil
+}
+
+func (d *deviceReader) Close() error { return nil }
+
+func TestAtherosDevice(t *testing.T) {
+	const record = 882
+	stream, values := modelStream(t, binary.NativeEndian, 3, 4000)
+	gone := errors.New("gone")
+	d := &deviceReader{end: gone, reads: [][]byte{stream[2:record], nil, stream[record+2 : 2*record], {1, 2, 3}, stream[2*record+2:]}}
+	sink := newCollector()
+	if err := readDevice(t.Context(), d, &recordMapper{cfg: AtherosConfig{Name: "csi"}, sink: sink}); !errors.Is(err, gone) {
+		t.Errorf("end: %v", err)
+	}
+	if len(sink.samples) != 3 || sink.counts["bad_record"] != 1 {
+		t.Fatalf("%d samples, counts %v", len(sink.samples), sink.counts)
+	}
+	checkModelSamples(t, sink.samples, values, 4000)
 }
