@@ -250,7 +250,7 @@ func readDevice(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
 			m.record(rec)
 		case err == nil, errors.Is(err, io.EOF), errors.Is(err, syscall.EAGAIN):
 			// Nothing there, and perhaps no way to wait for it.
-			if err := pauseUntil(ctx, time.Now().Add(pollEvery)); err != nil {
+			if err = pauseUntil(ctx, time.Now().Add(pollEvery)); err != nil {
 				return err
 			}
 		default:
