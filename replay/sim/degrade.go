@@ -120,15 +120,6 @@ func (ds degradations) severity(kind DegradationKind, tS float64) int {
 	return worst
 }
 
-func (ds degradations) has(kind DegradationKind) bool {
-	for i := range ds {
-		if ds[i].Kind == kind {
-			return true
-		}
-	}
-	return false
-}
-
 // missing reports whether the stream of modality m has ended at tS.
 func (ds degradations) missing(m sensors.Modality, tS float64) bool {
 	for i := range ds {

@@ -123,6 +123,7 @@ type scratch struct {
 	depth       depthBuffer
 	background  []backgroundCell // of a degraded frame
 	radar       radarScatterers
+	radarRows   []float64
 	csi         csiBody
 	csiBodies   int
 	csiSkeleton [maxBodies][CSIPackets]Skeleton
@@ -388,7 +389,8 @@ func (c *Clip) Radar(i int, dst *sensors.RadarFrame) error {
 	}
 	sc := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(sc)
-	rows := c.radar(i, sc, nil)
+	sc.radarRows = c.radar(i, sc, sc.radarRows[:0])
+	rows := sc.radarRows
 	dst.Points = dst.Points[:0]
 	for ; len(rows) > 0; rows = rows[5:] {
 		dst.Points = append(dst.Points, sensors.RadarPoint{

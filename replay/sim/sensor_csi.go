@@ -68,7 +68,7 @@ type csiChannel struct {
 	noise    [CSIAntennas]float64              // standard deviation per component, integer units
 }
 
-// path is one static propagation path.
+// csiPath is one static propagation path.
 type csiPath struct {
 	lengthM, amplitude, phase, sinArrival float64
 }
@@ -170,7 +170,8 @@ func cabs(z complex128) float64 {
 // in sensors.CSIPacket.
 type CSIFrame [CSIPackets][CSIAntennas * CSITones]complex64
 
-// scatterersAt lists joint positions and amplitudes of all bodies.
+// csiBody is the working memory of one frame: the joints of all bodies as
+// scatterers, their sum per tone, and the phase of the packet.
 type csiBody struct {
 	n        int
 	re, im   [maxBodies * csiScatterers]float64 // current tone

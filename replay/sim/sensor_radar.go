@@ -27,7 +27,7 @@ type radarDetection struct {
 	dopplerMPS    float64
 }
 
-// radarScatterers is the running state of one frame.
+// radarScatterers collects the detections of one frame.
 type radarScatterers struct {
 	dets []radarDetection
 }

@@ -161,6 +161,7 @@ func TestRadarAgainstMARS(t *testing.T) {
 	}
 	all := float64(len(dist))
 	near := all - far
+	pointsWithSpeed := correlation(counts, speeds) // before counts is sorted
 	wantQuantiles(t, "points per frame", counts, map[float64][2]float64{
 		.05: {12, 20}, .25: {19, 27}, .5: {27, 35}, .75: {36, 46}, .95: {48, 62},
 	})
@@ -177,6 +178,7 @@ func TestRadarAgainstMARS(t *testing.T) {
 			t.Errorf("%s: %.3f, want %g..%g", what, got, lo, hi)
 		}
 	}
+	within("correlation of points and speed", pointsWithSpeed, .55, .85)
 	within("share beyond 0.35 m", far/all, .03, .065)
 	within("share of zero Doppler", zero/near, .15, .25)
 	trunk := share["abdomen"] + share["chest"] + share["shoulders"] + share["pelvis"] + share["neck"]

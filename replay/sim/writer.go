@@ -200,7 +200,7 @@ func (d *Dataset) writeManifest(root string) error {
 	if err != nil {
 		return fmt.Errorf("sim: manifest: %w", err)
 	}
-	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // a data set is meant to be shared
+	if err = os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // a data set is meant to be shared
 		return fmt.Errorf("sim: write data set: %w", err)
 	}
 	path := filepath.Join(root, mmfi.ManifestName)

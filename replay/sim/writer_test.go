@@ -67,13 +67,10 @@ func TestWriteRoundTrip(t *testing.T) {
 			if !sameFrame(mustFrame(t, c, i), mustFrame(t, want, i)) {
 				t.Errorf("%s frame %d: read differs from generated: %v", k, i, changed(mustFrame(t, c, i), mustFrame(t, want, i)))
 			}
-			got, err := c.Truth(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			truth, err := want.Truth(i)
-			if err != nil {
-				t.Fatal(err)
+			got, errGot := c.Truth(i)
+			truth, errWant := want.Truth(i)
+			if errGot != nil || errWant != nil {
+				t.Fatal(errGot, errWant)
 			}
 			for j := range got {
 				for a := range 3 {
@@ -158,14 +155,14 @@ func TestWriteResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A run may also stop between a clip and its clean truth.
-	if err := os.Remove(filepath.Join(parts, "E01", "S02", "A12", CleanTruthName)); err != nil {
+	if err = os.Remove(filepath.Join(parts, "E01", "S02", "A12", CleanTruthName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Write(context.Background(), parts, WriteOptions{}); err != nil {
+	if err = d.Write(context.Background(), parts, WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := os.Stat(first); err != nil || !after.ModTime().Equal(before.ModTime()) {
-		t.Errorf("a finished clip was written again: %v", err)
+	if after, errStat := os.Stat(first); errStat != nil || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("a finished clip was written again: %v", errStat)
 	}
 	files := 0
 	err = filepath.WalkDir(whole, func(path string, e os.DirEntry, err error) error {
