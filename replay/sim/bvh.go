@@ -185,12 +185,12 @@ func (p *bvhParser) hierarchy(b *BVH) error {
 	if err != nil {
 		return err
 	}
-	if err := start(name); err != nil {
+	if err = start(name); err != nil {
 		return err
 	}
 	for len(open) > 0 {
-		w, err := p.next()
-		if err != nil {
+		var w string
+		if w, err = p.next(); err != nil {
 			return fmt.Errorf("in the hierarchy: %w", err)
 		}
 		j := &b.joints[open[len(open)-1]]
@@ -202,21 +202,21 @@ func (p *bvhParser) hierarchy(b *BVH) error {
 				}
 			}
 		case "CHANNELS":
-			if err := p.channels(b, j); err != nil {
+			if err = p.channels(b, j); err != nil {
 				return err
 			}
 		case "JOINT":
 			if name, err = p.name("{"); err != nil {
 				return err
 			}
-			if err := start(name); err != nil {
+			if err = start(name); err != nil {
 				return err
 			}
 		case "END":
-			if err := p.expect("Site"); err != nil {
+			if err = p.expect("Site"); err != nil {
 				return err
 			}
-			if err := start(""); err != nil {
+			if err = start(""); err != nil {
 				return err
 			}
 		case "}":
@@ -277,7 +277,7 @@ func (p *bvhParser) motion(b *BVH) error {
 		return err
 	}
 	for _, w := range []string{"Frame", "Time:"} {
-		if err := p.expect(w); err != nil {
+		if err = p.expect(w); err != nil {
 			return err
 		}
 	}
@@ -288,8 +288,8 @@ func (p *bvhParser) motion(b *BVH) error {
 		return fmt.Errorf("frame time of %v s: must be 0.001 to 1", b.FrameTimeS)
 	}
 	for i := range frames * b.channels {
-		v, err := p.number()
-		if err != nil {
+		var v float64
+		if v, err = p.number(); err != nil {
 			return fmt.Errorf("frame %d of %d: %w", i/b.channels+1, frames, err)
 		}
 		b.values = append(b.values, v)

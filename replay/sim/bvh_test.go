@@ -303,7 +303,7 @@ func TestBVHErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Take(Take{}, 0); err == nil || !strings.Contains(err.Error(), "pelvis, neck, head, right hip") {
+	if _, err = b.Take(Take{}, 0); err == nil || !strings.Contains(err.Error(), "pelvis, neck, head, right hip") {
 		t.Errorf("error %v, want the missing joints", err)
 	}
 	giant := bvhStyles["mixamo"]
@@ -311,7 +311,7 @@ func TestBVHErrors(t *testing.T) {
 	if b, err = LoadBVH(strings.NewReader(bvhFile(giant, 0, []float64{0, 0}))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Take(Take{}, 0); err == nil || !strings.Contains(err.Error(), "state the unit") {
+	if _, err = b.Take(Take{}, 0); err == nil || !strings.Contains(err.Error(), "state the unit") {
 		t.Errorf("error %v, want a request for the unit", err)
 	}
 }

@@ -144,10 +144,10 @@ func (s *Stream) Norm() float64 {
 func (s *Stream) normEdge(i int, x float64) (float64, bool) {
 	if i == 0 {
 		for {
-			x := -portableLog(s.openFloat64()) / zigguratTail
+			beyond := -portableLog(s.openFloat64()) / zigguratTail
 			y := -portableLog(s.openFloat64())
-			if 2*y >= float64(x*x) {
-				return zigguratTail + x, true
+			if 2*y >= float64(beyond*beyond) {
+				return zigguratTail + beyond, true
 			}
 		}
 	}
