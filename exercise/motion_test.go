@@ -136,6 +136,31 @@ func TestRealSquats(t *testing.T) {
 	}
 }
 
+// TestRealFaults: over six people, acted mistakes raise more faults than
+// correct squats do, and the summary's ranges tell them apart.
+func TestRealFaults(t *testing.T) {
+	faults := map[string]map[string]int{}
+	for _, label := range []string{"correct", "incorrect"} {
+		faults[label] = map[string]int{}
+		for _, r := range recordings(t, "m01", label) {
+			got := feed(t, r.poses, 100, "", "A12")
+			n := 0
+			for _, s := range got.summaries {
+				n += s.Repetitions
+				for _, f := range s.Faults {
+					faults[label][f.Key]++
+					faults[label]["all"]++
+				}
+			}
+			t.Logf("%s: %d of %d repetitions", r.file, n, r.reps)
+		}
+		t.Logf("%s squats, faults by rule over six people: %v", label, faults[label])
+	}
+	if faults["incorrect"]["all"] <= faults["correct"]["all"] {
+		t.Errorf("faults %v", faults)
+	}
+}
+
 // TestNoise: the sensitivity of counts and ranges to pose noise. The bound is
 // the accuracy exercises.md 3 asks for on fused estimates: mean absolute count
 // error at most 0.5, within one repetition in 90 % of sets, at 40 mm and less.
