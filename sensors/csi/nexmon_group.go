@@ -8,13 +8,11 @@ import (
 	"posefuse/sensors"
 )
 
-// Grouping of Nexmon datagrams.
-const (
-	// GroupWindow is how far apart the datagrams of one WiFi frame may arrive.
-	GroupWindow = 5 * time.Millisecond
+// DefaultGroupWindow is how far apart the datagrams of one WiFi frame may
+// arrive. Firmware sends them together.
+const DefaultGroupWindow = 5 * time.Millisecond
 
-	groupMaxOpen = 64 // groups under assembly; more means nothing fits together
-)
+const groupMaxOpen = 64 // groups under assembly; more means nothing fits together
 
 // Outcomes of grouping that produced no packet.
 const (
@@ -55,14 +53,15 @@ func (g *NexmonGroup) Packet(chip Chip) (*sensors.CSIPacket, []int, error) {
 }
 
 // NexmonGrouper joins the datagrams of one WiFi frame: same sender and
-// sequence control, cores 0 to n-1 of spatial stream 0, within GroupWindow.
+// sequence control, cores 0 to n-1 of spatial stream 0, within a window.
 // Senders whose frames all carry sequence 0 are told apart by arrival: a core
 // that comes again begins the next group. It is not safe for concurrent use.
 type NexmonGrouper struct {
-	cores int
-	count func(outcome string, n uint64)
-	open  []*openGroup // by arrival
-	done  []doneGroup  // completed within the last window, to know duplicates
+	cores    int
+	windowNS int64
+	count    func(outcome string, n uint64)
+	open     []*openGroup // by arrival
+	done     []doneGroup  // completed within the last window, to know duplicates
 }
 
 type groupKey struct {
@@ -83,12 +82,19 @@ type doneGroup struct {
 }
 
 // NewNexmonGrouper returns a grouper for the given number of cores, 1 to 8.
+// window is DefaultGroupWindow if 0; a longer one tolerates a busy sender.
 // count takes the outcomes that produced no group.
-func NewNexmonGrouper(cores int, count func(outcome string, n uint64)) (*NexmonGrouper, error) {
+func NewNexmonGrouper(cores int, window time.Duration, count func(outcome string, n uint64)) (*NexmonGrouper, error) {
 	if cores < 1 || cores > 8 {
 		return nil, fmt.Errorf("nexmon: %d receive cores, want 1 to 8", cores)
 	}
-	return &NexmonGrouper{cores: cores, count: count}, nil
+	if window < 0 || window > time.Second {
+		return nil, fmt.Errorf("nexmon: group window %v, want at most 1s: sequence numbers come again after 4096 frames", window)
+	}
+	if window == 0 {
+		window = DefaultGroupWindow
+	}
+	return &NexmonGrouper{cores: cores, windowNS: window.Nanoseconds(), count: count}, nil
 }
 
 // Add takes one datagram that arrived at nowNS and returns the group it
@@ -147,11 +153,11 @@ func (g *NexmonGrouper) Add(nowNS int64, f *NexmonFrame) *NexmonGroup {
 // Expire gives up on groups older than the window; each of their datagrams
 // counts as incomplete.
 func (g *NexmonGrouper) Expire(nowNS int64) {
-	for len(g.open) > 0 && nowNS-g.open[0].firstNS > GroupWindow.Nanoseconds() {
+	for len(g.open) > 0 && nowNS-g.open[0].firstNS > g.windowNS {
 		g.count(OutcomeIncomplete, uint64(g.open[0].have))
 		g.remove(0)
 	}
-	for len(g.done) > 0 && nowNS-g.done[0].lastNS > GroupWindow.Nanoseconds() {
+	for len(g.done) > 0 && nowNS-g.done[0].lastNS > g.windowNS {
 		g.done = append(g.done[:0], g.done[1:]...)
 	}
 }

@@ -18,7 +18,7 @@ func (c counter) count(o string, n uint64) { c[o] += n }
 func grouper(t testing.TB, cores int) (*NexmonGrouper, counter) {
 	t.Helper()
 	c := counter{}
-	g, err := NewNexmonGrouper(cores, c.count)
+	g, err := NewNexmonGrouper(cores, 0, c.count)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestNexmonCarriesTheModelsPacket(t *testing.T) {
 			frames = append(frames, &NexmonFrame{SequenceCtl: 16, Core: core, Chanspec: MakeChanspec(38, 40), Chip: Chip43455, Words: words})
 		}
 		c := counter{}
-		g, err := NewNexmonGrouper(3, c.count)
+		g, err := NewNexmonGrouper(3, 0, c.count)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestGrouping(t *testing.T) {
 func TestGroupingLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := counter{}
-		g, err := NewNexmonGrouper(3, c.count)
+		g, err := NewNexmonGrouper(3, 0, c.count)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,9 @@ type NexmonConfig struct {
 	Port   uint16 `yaml:"port"`  // UDP destination port, NexmonPort if 0
 	Cores  int    `yaml:"cores"` // receive cores that make one packet, 3 if 0
 	Chip   Chip   `yaml:"chip"`  // overrides the chip number in the frames unless ChipAuto
+	// Window is how far apart the datagrams of one WiFi frame may arrive,
+	// DefaultGroupWindow if 0, at most 1 s.
+	Window time.Duration `yaml:"window"`
 	// MAC keeps only the frames of one sender; all zero keeps all.
 	MAC MAC `yaml:"mac"`
 	// Resample maps packets with another number of tones to 114.
@@ -54,6 +57,8 @@ func NewNexmonSource(cfg NexmonConfig) (*NexmonSource, error) {
 		return nil, fmt.Errorf("csi %s: set either a network interface or a capture file", cfg.Name)
 	case cfg.Cores < 1 || cfg.Cores > 8:
 		return nil, fmt.Errorf("csi %s: %d receive cores, want 1 to 8", cfg.Name, cfg.Cores)
+	case cfg.Window < 0 || cfg.Window > time.Second:
+		return nil, fmt.Errorf("csi %s: window %v, want 0 to 1s", cfg.Name, cfg.Window)
 	case cfg.Interface != "" && cfg.Follow:
 		return nil, fmt.Errorf("csi %s: only a capture file can be followed", cfg.Name)
 	}
@@ -64,7 +69,7 @@ func NewNexmonSource(cfg NexmonConfig) (*NexmonSource, error) {
 // sensors.Source. Nexmon has no clock of its own: ReceiveNS is the kernel's
 // time of arrival of the first datagram of a packet.
 func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
-	g, err := NewNexmonGrouper(s.cfg.Cores, sink.Count)
+	g, err := NewNexmonGrouper(s.cfg.Cores, s.cfg.Window, sink.Count)
 	if err != nil {
 		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
 	}

@@ -86,7 +86,7 @@ func waitForCapture(t *testing.T, sink *collector, send func([]byte)) {
 func TestCaptureOnLoopback(t *testing.T) {
 	needRaw(t)
 	send, port := loopbackPort(t)
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port})
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestCaptureHearsOnlyItsPort(t *testing.T) {
 	needRaw(t)
 	send, port := loopbackPort(t)
 	other, _ := loopbackPort(t)
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port})
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestCaptureErrors(t *testing.T) {
 	}
 	for name, cfg := range map[string]NexmonConfig{
 		"name": {Interface: "lo"}, "nothing": {Name: "c"}, "both": {Name: "c", Interface: "lo", File: "x"},
-		"cores": {Name: "c", Interface: "lo", Cores: 9}, "follow": {Name: "c", Interface: "lo", Follow: true},
+		"window": {Name: "c", Interface: "lo", Window: time.Minute}, "cores": {Name: "c", Interface: "lo", Cores: 9}, "follow": {Name: "c", Interface: "lo", Follow: true},
 	} {
 		if _, err := NewNexmonSource(cfg); err == nil {
 			t.Errorf("%s: accepted", name)
