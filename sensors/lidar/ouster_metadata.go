@@ -18,7 +18,7 @@ type Metadata struct {
 	InitID       uint32 // 0 if unknown
 	RateHz       float64
 	ColumnWindow [2]int // first and last column measured; may wrap
-	UDPPort      int    // 0 if not said
+	UDPPort      int    // 7502, the sensor's default, if not said
 	// PixelShift destaggers the image view. It is nil if unknown: then
 	// destaggering is off. Point clouds do not need it.
 	PixelShift []int
@@ -138,6 +138,9 @@ func (f *metaFlat) metadata() (*Metadata, error) {
 	}
 	if m.UDPPort < 0 || m.UDPPort > 65535 {
 		return nil, fmt.Errorf("udp_port_lidar %d is not a port", m.UDPPort)
+	}
+	if m.UDPPort == 0 {
+		m.UDPPort = 7502
 	}
 	modeColumns, modeHz, err := parseMode(f.LidarMode)
 	if err != nil {

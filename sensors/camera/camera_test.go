@@ -1,0 +1,280 @@
+package camera
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"posefuse/sensors"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type testSink struct {
+	mu      sync.Mutex
+	samples chan *sensors.Sample
+	counts  map[string]uint64
+}
+
+func newTestSink() *testSink {
+	return &testSink{samples: make(chan *sensors.Sample, 64), counts: map[string]uint64{}}
+}
+func (s *testSink) Emit(x *sensors.Sample) { s.samples <- x }
+func (s *testSink) NowNS() int64           { return 42 }
+func (s *testSink) Count(o string, n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[o] += n
+}
+
+func (s *testSink) await(t *testing.T, outcome string, n uint64) {
+	t.Helper()
+	for range 500 {
+		s.mu.Lock()
+		got := s.counts[outcome]
+		s.mu.Unlock()
+		if got == n {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s is not %d: %v", outcome, n, s.counts)
+}
+
+func (s *testSink) sample(t *testing.T) *sensors.Sample {
+	t.Helper()
+	select {
+	case x := <-s.samples:
+		return x
+	case <-time.After(10 * time.Second):
+		t.Fatal("no sample")
+		return nil
+	}
+}
+
+func message(seq uint64) *Message {
+	m := &Message{CaptureNS: 1_700_000_000_000_000_000 + int64(seq)*1e8, Seq: seq}
+	m.Keypoints.Width, m.Keypoints.Height = 640, 480
+	for i := range 17 {
+		m.Keypoints.XY[i] = [2]float64{float64(i) * 10.25, 100}
+		m.Keypoints.Score[i] = 0.5
+	}
+	return m
+}
+
+func encode(t testing.TB, m *Message) []byte {
+	t.Helper()
+	b, err := Encode(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := Message{CaptureNS: rapid.Int64Min(0).Draw(t, "ns"), Seq: rapid.Uint64().Draw(t, "seq")}
+		k := &in.Keypoints
+		k.Width, k.Height = rapid.IntRange(1, MaxImageSide).Draw(t, "w"), rapid.IntRange(1, MaxImageSide).Draw(t, "h")
+		for i := range 17 {
+			k.XY[i][0] = rapid.Float64Range(-float64(k.Width), 2*float64(k.Width)).Draw(t, "x")
+			k.XY[i][1] = rapid.Float64Range(-float64(k.Height), 2*float64(k.Height)).Draw(t, "y")
+			k.Score[i] = rapid.Float64Range(0, 1).Draw(t, "s")
+		}
+		b, err := Encode(nil, &in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := Decode(b)
+		if err != nil || out != in {
+			t.Fatalf("%v\n%+v\n%+v", err, out, in)
+		}
+	})
+}
+
+func TestDecode(t *testing.T) {
+	points := strings.TrimSuffix(strings.Repeat("[1,2,0.5],", 17), ",")
+	line := func(head, kp string) string {
+		return fmt.Sprintf(`{%s"seq":1,"width":640,"height":480,"keypoints":[%s]}`, head, kp)
+	}
+	m, err := Decode([]byte(line(`"capture_time":"2026-11-23T20:15:00.123456789+01:00","new":1,`, points)))
+	want := time.Date(2026, 11, 23, 19, 15, 0, 123456789, time.UTC).UnixNano()
+	if err != nil || m.CaptureNS != want {
+		t.Fatalf("%v %d, want %d", err, m.CaptureNS, want)
+	}
+	ns := `"capture_ns":5,`
+	swap := func(s string) string { return strings.Replace(points, "[1,2,0.5]", s, 1) }
+	for name, c := range map[string]struct {
+		line string
+		want Reason
+	}{
+		"empty":       {"", BadJSON},
+		"cut":         {line(ns, points)[:50], BadJSON},
+		"array":       {"[]", BadJSON},
+		"two":         {line(ns, points) + "{}", BadJSON},
+		"nan":         {line(ns, swap("[NaN,1,1]")), BadJSON},
+		"text":        {line(ns, swap(`["1",1,1]`)), BadJSON},
+		"overflow":    {line(ns, swap("[1e999,1,1]")), BadJSON},
+		"huge":        {line(ns, swap("[1e300,1,1]")), BadValue},
+		"outside":     {line(ns, swap("[1,961,1]")), BadValue},
+		"score":       {line(ns, swap("[1,2,1.01]")), BadValue},
+		"minus score": {line(ns, swap("[1,2,-0.01]")), BadValue},
+		"null":        {line(ns, swap("null")), BadCount},
+		"null number": {line(ns, swap("[1,null,1]")), BadCount},
+		"pair":        {line(ns, swap("[1,2]")), BadCount},
+		"16":          {line(ns, points[10:]), BadCount},
+		"18":          {line(ns, points+",[1,1,1]"), BadCount},
+		"no time":     {line("", points), BadTime},
+		"both times":  {line(ns+`"capture_time":"2026-11-23T20:15:00Z",`, points), BadTime},
+		"bad time":    {line(`"capture_time":"today",`, points), BadTime},
+		"far time":    {line(`"capture_time":"9999-11-23T20:15:00Z",`, points), BadTime},
+		"minus time":  {line(`"capture_ns":-5,`, points), BadTime},
+		"size":        {strings.Replace(line(ns, points), "640", "0", 1), BadSize},
+		"long":        {strings.Repeat(" ", MaxLineBytes+1), LineLimit},
+	} {
+		_, err := Decode([]byte(c.line))
+		var d *DecodeError
+		if !errors.As(err, &d) || d.Reason != c.want || d.Detail == "" {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(encode(f, message(1)))
+	f.Add([]byte(`{"capture_time":"2026-11-23T20:15:00Z","keypoints":[null]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Decode(b)
+		if err != nil {
+			return
+		}
+		if _, err := Encode(nil, &m); err != nil {
+			t.Fatalf("decoded what cannot be encoded: %v", err)
+		}
+	})
+}
+
+func TestTCPSource(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	src, err := NewTCPSource(TCPConfig{Name: "camera", Listen: addr, Idle: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newTestSink()
+	if err := src.Run(t.Context(), sink); !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "sensors.camera.listen") {
+		t.Fatalf("port in use: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- src.serve(ctx, ln, sink) }()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := dial()
+	if _, err := first.Write(append(append([]byte("{}\n\n"), encode(t, message(1))...), strings.Repeat("x", 3*MaxLineBytes)+"\n"...)); err != nil {
+		t.Fatal(err)
+	}
+	x := sink.sample(t)
+	if x.Seq != 1 || x.DeviceNS != message(1).CaptureNS || !x.HasDevice || x.ReceiveNS != 42 || *x.Keypoints != message(1).Keypoints || x.Modality != sensors.RGB {
+		t.Errorf("%+v", x)
+	}
+	sink.await(t, string(BadTime), 1)
+	sink.await(t, string(LineLimit), 1)
+	second := dial()
+	sink.await(t, "second_writer", 1)
+	_ = second.Close()
+	// After the long line, the writer goes on; it reconnects in mid-line.
+	_, _ = first.Write(append(encode(t, message(2)), "{\"cap"...))
+	if x := sink.sample(t); x.Seq != 2 || x.Restarted {
+		t.Errorf("%+v", x)
+	}
+	_ = first.Close()
+	sink.await(t, "cut_line", 1)
+	var third net.Conn
+	for range 100 { // the first writer's reader may still be closing
+		third = dial()
+		m := message(3)
+		m.CaptureNS = 7
+		_, _ = third.Write(encode(t, m))
+		select {
+		case x := <-sink.samples:
+			if x.Seq != 3 || !x.Restarted {
+				t.Errorf("%+v", x)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			_ = third.Close()
+			return
+		case <-time.After(100 * time.Millisecond):
+			_ = third.Close()
+		}
+	}
+	t.Fatal("the writer could not come back")
+}
+
+func TestIdleWriterGivesWay(t *testing.T) {
+	r := &tcpRun{idle: time.Minute, sink: newTestSink()}
+	a, b := net.Pipe()
+	defer func() { _ = b.Close() }()
+	if !r.take(a) || r.take(b) {
+		t.Fatal("two writers at once")
+	}
+	r.last = r.last.Add(-time.Hour)
+	if !r.take(b) {
+		t.Fatal("an idle writer kept the port")
+	}
+	if _, err := a.Write([]byte("x")); err == nil {
+		t.Error("the idle writer is still connected")
+	}
+	if r.line(a, encode(t, message(1))) {
+		t.Error("a line of the replaced writer was taken")
+	}
+}
+
+func TestPushSource(t *testing.T) {
+	s, err := NewPushSource("camera")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Push(nil); !errors.Is(err, ErrNotRunning) {
+		t.Error(err)
+	}
+	sink := newTestSink()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, sink) }()
+	for s.Push(encode(t, message(9))) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	if x := sink.sample(t); x.Seq != 9 || x.Sensor != "camera" {
+		t.Errorf("%+v", x)
+	}
+	if err := s.Push([]byte("x")); err != nil || sink.counts[string(BadJSON)] != 1 {
+		t.Error(err, sink.counts)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := s.Push(nil); !errors.Is(err, ErrNotRunning) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,268 @@
+package lidar
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"posefuse/sensors"
+)
+
+func TestLivoxRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		typ := LivoxType(rapid.IntRange(1, 2).Draw(t, "type"))
+		in := LivoxPacket{
+			Type: typ, IntervalNS: int64(rapid.Uint16().Draw(t, "interval")) * 100,
+			UDPCounter: rapid.Uint16().Draw(t, "counter"), Frame: rapid.Uint8().Draw(t, "frame"),
+			TimeType: 1, TimestampNS: rapid.Uint64().Draw(t, "ts"),
+		}
+		for range rapid.IntRange(0, 200).Draw(t, "n") {
+			v := func(n string) int32 {
+				if typ == LivoxCartesianCM {
+					return int32(rapid.Int16().Draw(t, n)) * 10
+				}
+				return rapid.Int32().Draw(t, n)
+			}
+			in.Points = append(in.Points, LivoxPoint{v("x"), v("y"), v("z"), rapid.Uint8().Draw(t, "r"), rapid.Uint8().Draw(t, "tag")})
+		}
+		b, err := EncodeLivox(nil, &in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out LivoxPacket
+		if err := DecodeLivox(b, &out); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(out.Points, in.Points) {
+			t.Fatal("points differ")
+		}
+		out.Points, in.Points = nil, nil
+		if out.UDPCounter != in.UDPCounter || out.Frame != in.Frame || out.TimestampNS != in.TimestampNS || out.IntervalNS != in.IntervalNS || out.Type != in.Type {
+			t.Fatalf("%+v, want %+v", out, in)
+		}
+		cut := rapid.IntRange(0, len(b)-1).Draw(t, "cut")
+		if err := DecodeLivox(b[:cut], &out); err == nil {
+			t.Fatalf("accepted %d of %d bytes", cut, len(b))
+		}
+	})
+}
+
+func cloudOf(n, seed int) []float32 {
+	xyz := make([]float32, 3*n)
+	for i := range xyz {
+		xyz[i] = float32((i*7919+seed*31)%4000+1) / 1000
+	}
+	return xyz
+}
+
+func encodeCloud(t testing.TB, xyz []float32, frame uint8, ts uint64) [][]byte {
+	t.Helper()
+	b, err := EncodeLivoxCloud(xyz, frame, ts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func sweeps(packets [][]byte, o outcomes) []*Sweep {
+	var out []*Sweep
+	a := NewSweepAssembler(DefaultSweep, &Box{}, func(s *Sweep) { out = append(out, s) }, o.count)
+	for i, b := range packets {
+		a.Add(int64(i), b)
+	}
+	a.Flush()
+	return out
+}
+
+func TestLivoxSweeps(t *testing.T) {
+	var packets [][]byte
+	var clouds [][]float32
+	for k := range 300 { // the frame counter wraps
+		clouds = append(clouds, cloudOf(k%5*100, k))
+		packets = append(packets, encodeCloud(t, clouds[k], uint8(k), uint64(1e9+k*1e8))...)
+	}
+	check := func(name string, got []*Sweep) {
+		t.Helper()
+		if len(got) != len(clouds) {
+			t.Fatalf("%s: %d sweeps, want %d", name, len(got), len(clouds))
+		}
+		for k, s := range got {
+			if s.TimeNS != uint64(1e9+k*1e8) || s.Complete != 1 || len(s.XYZ) != len(clouds[k]) {
+				t.Fatalf("%s: sweep %d: time %d, complete %g, %d numbers of %d", name, k, s.TimeNS, s.Complete, len(s.XYZ), len(clouds[k]))
+			}
+			for i, v := range s.XYZ {
+				if math.Abs(float64(v-clouds[k][i])) > 1e-6 {
+					t.Fatalf("%s: sweep %d: number %d is %g, not %g", name, k, i, v, clouds[k][i])
+				}
+			}
+		}
+	}
+	check("in order", sweeps(packets, outcomes{}))
+
+	swapped := slices.Clone(packets)
+	for i := 0; i+1 < len(swapped); i++ {
+		if swapped[i][9] == swapped[i+1][9] { // within a frame
+			swapped[i], swapped[i+1] = swapped[i+1], swapped[i]
+			i++
+		}
+	}
+	check("swapped", sweeps(swapped, outcomes{}))
+
+	var twice [][]byte
+	for _, b := range packets {
+		twice = append(twice, b, b)
+	}
+	o := outcomes{}
+	check("doubled", sweeps(twice, o))
+	if o["duplicate"]+o["late"] != uint64(len(packets)) {
+		t.Errorf("doubled: %v", o)
+	}
+
+	// Restart: the lidar's clock begins again.
+	got := sweeps(append(slices.Clone(packets), encodeCloud(t, cloudOf(50, 1), 0, 5)...), outcomes{})
+	if last := got[len(got)-1]; len(got) != 301 || !last.Restarted || last.TimeNS != 5 {
+		t.Errorf("restart: %d sweeps, %+v", len(got), got[len(got)-1])
+	}
+
+	// A lidar without frames: one frame number, a sweep each 100 ms.
+	var stream [][]byte
+	for k := range 40 {
+		b, err := EncodeLivox(nil, &LivoxPacket{Type: LivoxCartesianMM, UDPCounter: uint16(k), TimestampNS: uint64(k) * 10e6, Points: []LivoxPoint{{X: int32(k + 1)}, {}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream = append(stream, b)
+	}
+	if got := sweeps(stream, outcomes{}); len(got) != 4 || len(got[1].XYZ) != 30 || got[1].XYZ[0] != 0.011 || got[1].Complete != 1 {
+		t.Errorf("stream: %d sweeps, %+v", len(got), got[1])
+	}
+}
+
+func TestEncodeLivoxCloudRefuses(t *testing.T) {
+	for name, xyz := range map[string][]float32{
+		"nan": {float32(math.NaN()), 0, 0}, "far": {1e9, 0, 0}, "part": {1, 2}, "origin": {0, 0, 0},
+	} {
+		if _, err := EncodeLivoxCloud(xyz, 0, 0); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func FuzzLivox(f *testing.F) {
+	f.Add(encodeCloud(f, cloudOf(3, 1), 1, 2)[0])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p LivoxPacket
+		if DecodeLivox(b, &p) == nil && 8*len(p.Points) > len(b) {
+			t.Errorf("%d points from %d bytes", len(p.Points), len(b))
+		}
+		sweeps([][]byte{b, b}, outcomes{})
+	})
+}
+
+// startSource runs a source on a free port and returns a connection to it.
+func startSource(t *testing.T, cfg UDPConfig) (*testSink, net.Conn) {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Name, cfg.Listen = "lidar", pc.LocalAddr().String()
+	src, err := NewUDPSource(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newTestSink()
+	err = src.Run(t.Context(), sink)
+	if !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), cfg.Listen) || !strings.Contains(err.Error(), "sensors.lidar.listen") {
+		t.Fatalf("port in use: %v", err)
+	}
+	_ = pc.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- src.Run(ctx, sink) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := net.Dial("udp", cfg.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return sink, conn
+}
+
+// await sends packets until a sample comes: the first ones may be too early
+// for the listener.
+func await(t *testing.T, sink *testSink, conn net.Conn, packets func() [][]byte) *sensors.Sample {
+	t.Helper()
+	for range 50 {
+		for _, b := range packets() {
+			_, _ = conn.Write(b)
+		}
+		select {
+		case s := <-sink.samples:
+			return s
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	t.Fatal("no sample")
+	return nil
+}
+
+func TestUDPSourceLivox(t *testing.T) {
+	sink, conn := startSource(t, UDPConfig{Format: FormatLivox})
+	k := uint64(0)
+	s := await(t, sink, conn, func() [][]byte {
+		k++
+		return encodeCloud(t, cloudOf(500, 1), uint8(k), k*1e8)
+	})
+	if len(s.Cloud.XYZ) != 1500 || !s.HasDevice || s.DeviceNS != int64(k*1e8) || s.ReceiveNS <= 0 || s.Modality != sensors.LiDAR || s.Sensor != "lidar" {
+		t.Errorf("%+v with %d numbers", s, len(s.Cloud.XYZ))
+	}
+}
+
+func TestUDPSourceOuster(t *testing.T) {
+	const name = "OS-1-32-G_v2.1.1_1024x10"
+	sink, conn := startSource(t, UDPConfig{Format: FormatOuster, Metadata: capturePath(t, name+".json"), From: "127.0.0.1"})
+	packets := datagrams(t, name+".pcap", 7502)
+	// Sending starts after the listener most probably runs, so that the first
+	// frame is whole.
+	s := await(t, sink, conn, func() [][]byte { time.Sleep(50 * time.Millisecond); return packets })
+	if s.Cloud.Complete != 1 || len(s.Cloud.XYZ) != 3*27310 || s.Seq != 638 {
+		t.Errorf("complete %g, %d points, seq %d", s.Cloud.Complete, len(s.Cloud.XYZ)/3, s.Seq)
+	}
+}
+
+func TestUDPSourceRefuses(t *testing.T) {
+	for want, cfg := range map[string]UDPConfig{
+		"name":     {},
+		"format":   {Name: "l", Format: "velodyne"},
+		"metadata": {Name: "l", Format: FormatOuster},
+		"listen":   {Name: "l", Format: FormatLivox, Listen: "nowhere"},
+		"from":     {Name: "l", Format: FormatLivox, From: "x"},
+		"crop":     {Name: "l", Format: FormatLivox, Crop: Box{Max: [3]float64{1, 1, 0}}},
+		"negative": {Name: "l", Format: FormatLivox, Quiet: -1},
+	} {
+		if _, err := NewUDPSource(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	s, err := NewUDPSource(UDPConfig{Name: "l", Format: FormatOuster, Metadata: "/nowhere.json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context(), newTestSink()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere.json") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,240 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type fakeClock struct{ start time.Time }
+
+func (c fakeClock) NowNS() int64 { return int64(time.Since(c.start)) }
+
+type sourceFunc func(ctx context.Context, sink Sink) error
+
+func (f sourceFunc) Run(ctx context.Context, sink Sink) error { return f(ctx, sink) }
+
+func cloud() *Sample { return &Sample{Modality: LiDAR, Cloud: &PointCloud{}} }
+
+func checkLaw(t *testing.T, s Snapshot) {
+	t.Helper()
+	var sum uint64
+	for _, n := range s.Outcomes {
+		sum += n
+	}
+	if sum != s.In {
+		t.Errorf("in is %d, the outcomes sum to %d: %v", s.In, sum, s.Outcomes)
+	}
+}
+
+// ticks emits at 10 Hz for d, then waits for ctx if then is nil, else fails.
+func ticks(ctx context.Context, sink Sink, d time.Duration, then error) error {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		sink.Emit(cloud())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if then == nil {
+		<-ctx.Done()
+	}
+	return then
+}
+
+func TestSupervisorStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := 0
+		src := sourceFunc(func(ctx context.Context, sink Sink) error {
+			run++
+			switch run {
+			case 1: // live, then silent, then broken
+				if err := ticks(ctx, sink, 2*time.Second, errors.New("x")); err == nil {
+					return nil
+				}
+				time.Sleep(2 * time.Second)
+				return fmt.Errorf("cable: %w", fs.ErrNotExist)
+			case 2:
+				var m map[string]int
+				m["x"] = 1
+			case 3:
+				return nil
+			}
+			return ticks(ctx, sink, time.Hour, nil)
+		})
+		type change struct {
+			at    time.Duration
+			state State
+		}
+		start := time.Now()
+		var changes []change
+		n := 0
+		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{OnChange: func(x Snapshot) {
+			changes = append(changes, change{time.Since(start), x.State})
+		}}, fakeClock{start}, func(*Sample) { n++ })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+
+		time.Sleep(1950 * time.Millisecond)
+		if x := s.Snapshot(); x.State != Live || x.RateHz < 9.9 || x.RateHz > 10.1 || !x.HasSample {
+			t.Errorf("after 2 s: %+v", x)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if x := s.Snapshot(); x.State != Stale || x.RateHz > 7 {
+			t.Errorf("silent: %+v", x)
+		}
+		time.Sleep(600 * time.Millisecond) // failed at 4 s
+		x := s.Snapshot()
+		if x.State != Down || !strings.Contains(x.LastError, "cable") || !strings.Contains(x.NextStep, "plugged in") {
+			t.Errorf("failed: %+v", x)
+		}
+		time.Sleep(100 * time.Millisecond) // panicked at 4.1 s
+		x = s.Snapshot()
+		if x.State != Down || !strings.Contains(x.LastError, "panicked") || !strings.Contains(x.LastError, "supervisor_test.go") {
+			t.Errorf("panicked: %+v", x)
+		}
+		time.Sleep(2 * time.Second)
+		x = s.Snapshot()
+		if x.State != Live || x.Restarts != 3 || x.LastError == "" {
+			t.Errorf("recovered: %+v", x)
+		}
+		checkLaw(t, x)
+		if err := s.Run(ctx); err == nil {
+			t.Error("a second Run was accepted")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		x = s.Snapshot()
+		if x.State != Off || x.Outcomes[OutcomeSample] != uint64(n) || n == 0 {
+			t.Errorf("ended: %+v, %d samples", x, n)
+		}
+		// 4 s failure + 100 ms (panic) + 200 ms (stopped) + 400 ms
+		want := []change{
+			{0, Live}, {2400 * time.Millisecond, Stale}, {4 * time.Second, Down},
+			{4700 * time.Millisecond, Live}, {6150 * time.Millisecond, Off},
+		}
+		if len(changes) > 0 && changes[0].state == Starting {
+			changes = changes[1:]
+		}
+		if !slices.Equal(changes, want) {
+			t.Errorf("changes %v, want %v", changes, want)
+		}
+	})
+}
+
+func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := true
+		src := sourceFunc(func(ctx context.Context, _ Sink) error {
+			if fail {
+				return fmt.Errorf("udp 127.0.0.1:7502 is %w", ErrInUse)
+			}
+			<-ctx.Done()
+			return nil
+		})
+		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = s.Run(ctx) }()
+		time.Sleep(20*time.Second + time.Millisecond)
+		x := s.Snapshot()
+		// 100+200+400+800 ms, then one each second
+		if x.State != Down || x.Restarts < 20 || x.Restarts > 23 || x.NextStep == "" {
+			t.Errorf("port in use: %+v", x)
+		}
+		fail = false
+		time.Sleep(2 * time.Second)
+		if x := s.Snapshot(); x.State != Stale {
+			t.Errorf("listening without data after a failure: %v", x.State)
+		}
+		cancel()
+		synctest.Wait()
+
+		ctx, cancel2 := context.WithCancel(t.Context())
+		defer cancel2()
+		s = NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
+		go func() { _ = s.Run(ctx) }()
+		time.Sleep(2900 * time.Millisecond)
+		if x := s.Snapshot(); x.State != Starting {
+			t.Errorf("within the grace: %v", x.State)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if x := s.Snapshot(); x.State != Stale {
+			t.Errorf("after the grace: %v", x.State)
+		}
+	})
+}
+
+func TestSupervisorCountsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept Sink
+		src := sourceFunc(func(ctx context.Context, sink Sink) error {
+			kept = sink
+			sink.Emit(nil)
+			sink.Emit(&Sample{Modality: WiFi, CSI: &CSIPacket{}})
+			sink.Emit(&Sample{Modality: LiDAR})
+			sink.Emit(&Sample{Modality: LiDAR, Cloud: &PointCloud{}, CSI: &CSIPacket{}})
+			sink.Emit(cloud())
+			for i := range 200 {
+				sink.Count(fmt.Sprint("bad_", i), 2)
+			}
+			<-ctx.Done()
+			return nil
+		})
+		got := 0
+		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) { got++ })
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = s.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		kept.Emit(cloud())
+		x := s.Snapshot()
+		checkLaw(t, x)
+		if got != 1 || x.Outcomes[OutcomeSample] != 1 || x.Outcomes[OutcomeInvalid] != 4 || x.In != 406 || len(x.Outcomes) > maxOutcomes+1 || x.State != Off {
+			t.Errorf("%d samples, %+v", got, x)
+		}
+	})
+}
+
+func TestRegistry(t *testing.T) {
+	ok := Driver{Name: "a", Modality: LiDAR, Summary: "s", New: func(string, func(any) error) (Source, error) { return nil, nil }}
+	r := NewRegistry(ok)
+	if _, err := r.Lookup("a"); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Lookup("b"); err == nil || !strings.Contains(err.Error(), `"b"`) {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*Driver){
+		"duplicate":  func(*Driver) {},
+		"no name":    func(d *Driver) { d.Name = "" },
+		"no summary": func(d *Driver) { d.Name, d.Summary = "c", "" },
+		"no new":     func(d *Driver) { d.Name, d.New = "d", nil },
+		"modality":   func(d *Driver) { d.Name, d.Modality = "e", 9 },
+	} {
+		d := ok
+		spoil(&d)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s was accepted", name)
+				}
+			}()
+			r.Register(d)
+		}()
+	}
+	if !slices.Equal(r.Names(), []string{"a"}) {
+		t.Error(r.Names())
+	}
+}
