@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,9 +135,9 @@ func TestSupervisorStates(t *testing.T) {
 
 func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fail := true
+		var healthy atomic.Bool
 		src := sourceFunc(func(ctx context.Context, _ Sink) error {
-			if fail {
+			if !healthy.Load() {
 				return fmt.Errorf("udp 127.0.0.1:7502 is %w", ErrInUse)
 			}
 			<-ctx.Done()
@@ -152,7 +153,7 @@ func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
 		if x.State != Down || x.Restarts < 20 || x.Restarts > 23 || x.NextStep == "" {
 			t.Errorf("port in use: %+v", x)
 		}
-		fail = false
+		healthy.Store(true)
 		time.Sleep(2 * time.Second)
 		if x := s.Snapshot(); x.State != Stale {
 			t.Errorf("listening without data after a failure: %v", x.State)

@@ -155,7 +155,7 @@ func (f *metaFlat) metadata() (*Metadata, error) {
 	} else if d := f.Format; d != nil && d.FPS > 0 {
 		m.RateHz = d.FPS
 	}
-	if m.RateHz > 100 {
+	if m.RateHz < 1 || m.RateHz > 100 {
 		return nil, fmt.Errorf("frame rate of %g Hz is not possible", m.RateHz)
 	}
 	if err := f.beams(m); err != nil {
