@@ -75,11 +75,13 @@ type LiDARConfig struct {
 type OusterConfig struct {
 	Listen       string `yaml:"listen"`        // UDP address of the LiDAR packets
 	MetadataFile string `yaml:"metadata_file"` // the sensor's metadata JSON
+	From         string `yaml:"from"`          // accept datagrams of this IP address only
 }
 
 // LivoxConfig is a Livox sensor that sends UDP packets.
 type LivoxConfig struct {
 	Listen string `yaml:"listen"` // UDP address of the point packets
+	From   string `yaml:"from"`   // accept datagrams of this IP address only
 }
 
 // RadarConfig is modality M.

@@ -3,11 +3,14 @@ package pipeline
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
 	"posefuse/sensors"
+	"posefuse/sensors/camera"
 	"posefuse/sensors/csi"
+	"posefuse/sensors/lidar"
 	"posefuse/sensors/radar"
 )
 
@@ -41,22 +44,27 @@ func drivers() []driver {
 		{sensors.RGB, "keypoints_tcp",
 			func(c *SensorsConfig, add add) { address(add, "listen", c.Camera.KeypointsTCP.Listen) },
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return nil, fmt.Errorf("%s: not in this build", name)
+				return camera.NewTCPSource(camera.TCPConfig{Name: name, Listen: c.Camera.KeypointsTCP.Listen})
 			}},
 		{sensors.LiDAR, "ouster",
 			func(c *SensorsConfig, add add) {
 				address(add, "listen", c.LiDAR.Ouster.Listen)
+				checkFrom(add, c.LiDAR.Ouster.From)
 				if c.LiDAR.Ouster.MetadataFile == "" {
 					add("metadata_file", "empty; name the sensor's metadata JSON (http://SENSOR/api/v1/sensor/metadata)")
 				}
 			},
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return nil, fmt.Errorf("%s: not in this build", name)
+				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatOuster, Listen: c.LiDAR.Ouster.Listen,
+					Metadata: c.LiDAR.Ouster.MetadataFile, From: c.LiDAR.Ouster.From})
 			}},
 		{sensors.LiDAR, "livox",
-			func(c *SensorsConfig, add add) { address(add, "listen", c.LiDAR.Livox.Listen) },
+			func(c *SensorsConfig, add add) {
+				address(add, "listen", c.LiDAR.Livox.Listen)
+				checkFrom(add, c.LiDAR.Livox.From)
+			},
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return nil, fmt.Errorf("%s: not in this build", name)
+				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatLivox, Listen: c.LiDAR.Livox.Listen, From: c.LiDAR.Livox.From})
 			}},
 		{sensors.MmWave, "ti_serial",
 			func(c *SensorsConfig, add add) {
@@ -113,6 +121,12 @@ func drivers() []driver {
 				return csi.NewNexmonSource(csi.NexmonConfig{Name: name, Interface: n.Interface, Port: uint16(n.Port), //nolint:gosec // checked
 					File: n.PcapFile, Follow: n.Follow, Chip: nexmonChips[n.Chip], Resample: n.Resample})
 			}},
+	}
+}
+
+func checkFrom(add func(setting, format string, args ...any), from string) {
+	if from != "" && net.ParseIP(from) == nil {
+		add("from", "%q is no IP address; leave it empty to accept any sender", from)
 	}
 }
 

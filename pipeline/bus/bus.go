@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +29,10 @@ const (
 // reconnectBuffer holds what is published while an external NATS server is
 // away: about three minutes of poses.
 const reconnectBuffer = 8 << 20
+
+// lastWord is the time the embedded server gets to hand the stopped status to
+// its subscribers; its acknowledgement only says that it is stored.
+const lastWord = 100 * time.Millisecond
 
 // Options are what Open needs beside the configuration.
 type Options struct {
@@ -397,11 +400,13 @@ func (b *Bus) Close() error {
 	}
 	if b.retained == nil || b.external {
 		if err := b.nc.Publish(b.subject+"status", last); err != nil {
-			errs = append(errs, err)
+			b.log.Warn("the last status was not sent", "error", err)
 		}
 	}
 	if b.retained != nil {
-		errs = append(errs, b.retained.close(b.topic+"status", last))
+		if err := b.retained.close(b.topic+"status", last); err != nil {
+			b.log.Warn("the last status was not sent", "error", err)
+		}
 	}
 	b.mu.Lock()
 	if b.service != nil {
@@ -410,14 +415,20 @@ func (b *Bus) Close() error {
 	}
 	b.mu.Unlock()
 	if b.nc.IsConnected() {
-		errs = append(errs, b.nc.FlushTimeout(2*time.Second))
+		// An external server may go away just now; that is no fault of closing.
+		if err := b.nc.FlushTimeout(2 * time.Second); err != nil {
+			b.log.Warn("the last messages may be lost", "error", err)
+		}
 	}
 	b.nc.Close()
 	<-b.closed
 	if b.server != nil {
+		if b.retained != nil {
+			time.Sleep(lastWord)
+		}
 		b.server.stop()
 	}
-	if err := errors.Join(errs...); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close bus: %w", err)
 	}
 	return nil

@@ -48,12 +48,15 @@ func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, err
 		return nil, fmt.Errorf("state_dir: %w; create it for this user or set another", err)
 	}
 	o := &server.Options{
-		ServerName:          "posefuse",
-		NoSigs:              true,
-		NoSystemAccount:     true,
-		MaxPending:          int64(cfg.MaxPendingKiB) << 10,
-		WriteDeadline:       time.Duration(cfg.WriteLimitMS) * time.Millisecond,
-		NoFastProducerStall: true, // a slow reader must never hold up the daemon's publishing
+		ServerName:      "posefuse",
+		NoSigs:          true,
+		NoSystemAccount: true,
+		MaxPending:      int64(cfg.MaxPendingKiB) << 10,
+		WriteDeadline:   time.Duration(cfg.WriteLimitMS) * time.Millisecond,
+		// A slow reader must never hold up the daemon's publishing. At three
+		// quarters of MaxPending it gets nothing more, and if it still does not
+		// read, the write deadline cuts it.
+		NoFastProducerStall: true,
 		JetStream:           true, // the MQTT listener keeps sessions and retained messages in it
 		StoreDir:            dir,
 		SyncAlways:          true,

@@ -1,0 +1,435 @@
+package bus
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const mosquittoPath = "/usr/sbin/mosquitto"
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// broker is a mosquitto process.
+type broker struct {
+	t    *testing.T
+	port int
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func startMosquitto(t *testing.T) *broker {
+	t.Helper()
+	if _, err := os.Stat(mosquittoPath); err != nil {
+		t.Fatalf("%v: install it with: apt-get install mosquitto", err)
+	}
+	b := &broker{t: t, port: freePort(t), dir: t.TempDir()}
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest none\n", b.port)
+	if err := os.WriteFile(filepath.Join(b.dir, "m.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+func (b *broker) url() string { return fmt.Sprintf("tcp://127.0.0.1:%d", b.port) }
+
+func (b *broker) start() {
+	b.t.Helper()
+	b.cmd = exec.Command(mosquittoPath, "-c", filepath.Join(b.dir, "m.conf"))
+	if err := b.cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", b.port)); err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatal("mosquitto does not answer")
+		}
+	}
+}
+
+func (b *broker) stop() {
+	if b.cmd == nil {
+		return
+	}
+	_ = b.cmd.Process.Kill()
+	_ = b.cmd.Wait()
+	b.cmd = nil
+}
+
+func mosquittoConfig(b *broker) Config {
+	cfg := testConfig()
+	cfg.MQTT.URL = b.url()
+	return cfg
+}
+
+func waitFor(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+func TestMosquittoGetsMessages(t *testing.T) {
+	m := startMosquitto(t)
+	b := open(t, mosquittoConfig(m))
+	c := mqttClient(t, m.url())
+	poses, statuses := collect(t, c, "posefuse/room1/pose"), collect(t, c, "posefuse/room1/status")
+	sensors := collect(t, c, "posefuse/room1/sensor/+")
+	if err := b.PublishStatus(onlineStatus()); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, statuses, Online)
+	for seq := range uint64(50) {
+		if _, err := b.PublishPose(nil, &Pose{Schema: PoseSchema, Seq: seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seq := range uint64(50) {
+		var p Pose
+		if err := json.Unmarshal(receive(t, poses, "pose").Payload(), &p); err != nil || p.Seq != seq {
+			t.Fatalf("pose %d came as %d, %v", seq, p.Seq, err)
+		}
+	}
+	if err := b.PublishSensor(&Sensor{Schema: SensorSchema, Name: "radar"}); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, sensors, "sensor"); m.Topic() != "posefuse/room1/sensor/radar" {
+		t.Errorf("topic %s", m.Topic())
+	}
+	// A new subscriber gets the retained status; a clean stop is no accident.
+	late := collect(t, mqttClient(t, m.url()), "posefuse/room1/status")
+	if m := waitState(t, late, Online); !m.Retained() {
+		t.Error("status is not retained")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, late, Stopped)
+}
+
+// proxy forwards one connection after another and can be cut, as a cable can.
+type proxy struct {
+	l      net.Listener
+	target string
+	conns  chan net.Conn
+}
+
+func startProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{l: l, target: target, conns: make(chan net.Conn, 16)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			p.conns <- c
+			go func() { defer closeBoth(c, up); _, _ = copyTo(up, c) }()
+			go func() { defer closeBoth(c, up); _, _ = copyTo(c, up) }()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	return p
+}
+
+func closeBoth(a, b net.Conn) { _ = a.Close(); _ = b.Close() }
+
+func copyTo(dst, src net.Conn) (int64, error) {
+	buf := make([]byte, 4096)
+	var n int64
+	for {
+		k, err := src.Read(buf)
+		if k > 0 {
+			if _, werr := dst.Write(buf[:k]); werr != nil {
+				return n, werr
+			}
+			n += int64(k)
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+func TestLastWillAndReturn(t *testing.T) {
+	m := startMosquitto(t)
+	p := startProxy(t, fmt.Sprintf("127.0.0.1:%d", m.port))
+	cfg := testConfig()
+	cfg.MQTT.URL = "tcp://" + p.l.Addr().String()
+	b := open(t, cfg)
+	statuses := collect(t, mqttClient(t, m.url()), "posefuse/room1/status")
+	if err := b.PublishStatus(onlineStatus()); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, statuses, Online)
+	_ = receive(t, p.conns, "connection").Close() // without DISCONNECT
+	if s := waitState(t, statuses, Offline); len(s.Payload()) == 0 {
+		t.Error("empty will")
+	}
+	waitState(t, statuses, Online) // by itself, after the reconnect
+}
+
+func TestMosquittoAwayAndBack(t *testing.T) {
+	m := startMosquitto(t)
+	b := open(t, mosquittoConfig(m))
+	waitFor(t, "connected", func() bool { ok, _, _ := b.retained.state(); return ok })
+	m.stop()
+	waitFor(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
+	const sent = 40
+	for seq := range uint64(sent) {
+		if _, err := b.PublishPose(nil, &Pose{Schema: PoseSchema, Seq: seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	health := b.Health()
+	if h := health[len(health)-1]; h.Part != "bus.mqtt" || h.Severity != "error" || !strings.Contains(h.Text, m.url()) {
+		t.Errorf("health while away: %+v", h)
+	}
+	m.start()
+	got := map[uint64]int{}
+	// The subscriber must be there before the daemon, which tries every second
+	// or two: keep trying until everything has come.
+	ch := collect(t, mqttClient(t, m.url()), "posefuse/room1/pose")
+	for len(got) < sent {
+		var p Pose
+		if err := json.Unmarshal(receive(t, ch, "pose from the time the broker was away").Payload(), &p); err != nil {
+			t.Fatal(err)
+		}
+		got[p.Seq]++
+	}
+	for seq, n := range got {
+		if n != 1 {
+			t.Errorf("pose %d came %d times", seq, n)
+		}
+	}
+}
+
+func TestMQTTQueueIsBounded(t *testing.T) {
+	cfg := testConfig()
+	cfg.MQTT.URL = fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t)) // nobody there
+	b := open(t, cfg)
+	for range mqttQueue + 10 {
+		if err := b.Publish("pose", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.Counters()["dropped_mqtt"]; n != 10 {
+		t.Errorf("%d dropped, want 10", n)
+	}
+}
+
+func TestExternalNATS(t *testing.T) {
+	port := freePort(t)
+	run := func() *server.Server {
+		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		if !s.ReadyForConnections(5 * time.Second) {
+			t.Fatal("server is not ready")
+		}
+		return s
+	}
+	cfg := DefaultConfig()
+	cfg.NATS.URL = fmt.Sprintf("nats://127.0.0.1:%d", port)
+	b := open(t, cfg) // before the server runs
+	if h := b.Health(); len(h) != 1 || h[0].Severity != "error" {
+		t.Errorf("health without server: %+v", h)
+	}
+	if _, err := b.PublishPose(nil, &Pose{Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := run()
+	defer func() { s.Shutdown(); s.WaitForShutdown() }()
+	nc := natsClient(t, cfg.NATS.URL)
+	ch := make(chan *nats.Msg, 10)
+	if _, err := nc.ChanSubscribe("posefuse.room1.>", ch); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "connected", b.nc.IsConnected)
+	if err := b.PublishStatus(onlineStatus()); err != nil {
+		t.Fatal(err)
+	}
+	for m := range ch {
+		if m.Subject == "posefuse.room1.status" {
+			break
+		}
+	}
+}
+
+// writeCertificate makes a self-signed certificate for 127.0.0.1.
+func writeCertificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "posefuse"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+func TestNetworkListenersNeedTLSAndUsers(t *testing.T) {
+	cfg := testConfig()
+	cfg.NATS.Listen, cfg.MQTT.Listen = "0.0.0.0:0", ":0"
+	_, err := Open(cfg, Options{Room: "room1", StateDir: t.TempDir(), Version: "0.1.0", Log: slog.New(slog.DiscardHandler)})
+	for _, want := range []string{"nats.listen", "mqtt.listen", "bus.tls.cert_file", "bus.users"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+}
+
+func TestTLSUsersAndRoles(t *testing.T) {
+	cfg := testConfig()
+	cfg.NATS.Listen, cfg.MQTT.Listen = "0.0.0.0:0", "0.0.0.0:0"
+	cfg.TLS.CertFile, cfg.TLS.KeyFile = writeCertificate(t)
+	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}}
+	b := open(t, cfg)
+	natsURL, mqttURL, _ := b.Addresses()
+	natsURL, mqttURL = strings.ReplaceAll(natsURL, "0.0.0.0", "127.0.0.1"), strings.ReplaceAll(mqttURL, "0.0.0.0", "127.0.0.1")
+	pool := x509.NewCertPool()
+	pemBytes, err := os.ReadFile(cfg.TLS.CertFile)
+	if err != nil || !pool.AppendCertsFromPEM(pemBytes) {
+		t.Fatal("certificate", err)
+	}
+	trust := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	if nc, err := nats.Connect(natsURL, nats.Secure(trust)); err == nil {
+		nc.Close()
+		t.Error("a client without user was let in")
+	}
+	denied := make(chan error, 10)
+	viewer := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("screen", "s3cret"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
+	ch := make(chan *nats.Msg, 10)
+	if _, err := viewer.ChanSubscribe("posefuse.room1.>", ch); err != nil {
+		t.Fatal(err)
+	}
+	if err := viewer.Publish("posefuse.room1.pose", []byte("forged")); err != nil {
+		t.Fatal(err)
+	}
+	if err := viewer.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+		t.Errorf("publishing as viewer: %v", err)
+	}
+	auth := func(user string) func(*mqtt.ClientOptions) {
+		return func(o *mqtt.ClientOptions) { o.SetTLSConfig(trust).SetUsername(user).SetPassword("s3cret") }
+	}
+	overMQTT := collect(t, mqttClient(t, mqttURL, auth("screen")), "posefuse/room1/#")
+	coach := mqttClient(t, mqttURL, auth("coach"))
+	if tok := coach.Publish("posefuse/room1/exercise/event", 1, false, `{"from":"coach"}`); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+		t.Fatal("exercise event: ", tok.Error())
+	}
+	if got := receive(t, overMQTT, "exercise event"); string(got.Payload()) != `{"from":"coach"}` {
+		t.Errorf("got %s", got.Payload())
+	}
+	receive(t, ch, "exercise event on NATS")
+	// The daemon itself logs in over TLS for the retained status.
+	if err := b.PublishStatus(onlineStatus()); err != nil {
+		t.Fatal(err)
+	}
+	for m := range overMQTT {
+		if m.Topic() == "posefuse/room1/status" {
+			break
+		}
+	}
+}
+
+func TestValidateNamesTheKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"address":  {func(c *Config) { c.NATS.Listen = "4222" }, `nats.listen: "4222" is no address; write host:port, for example 127.0.0.1:4222`},
+		"port":     {func(c *Config) { c.MQTT.Listen = "127.0.0.1:99999" }, `mqtt.listen: "127.0.0.1:99999": port "99999" is not a number from 0 to 65535`},
+		"url":      {func(c *Config) { c.NATS.URL = "localhost:4222" }, `nats.url: "localhost:4222" is no URL; write for example nats://host:port`},
+		"scheme":   {func(c *Config) { c.MQTT.URL = "http://h:1" }, `mqtt.url: scheme "http" is unknown: use one of tcp, mqtt, ssl, mqtts, tls, ws, wss`},
+		"half tls": {func(c *Config) { c.TLS.CertFile = "a" }, `tls.cert_file: a certificate needs its key and a key its certificate; set both cert_file and key_file`},
+		"origin":   {func(c *Config) { c.WebSocket.AllowedOrigins = []string{"x"} }, `websocket.allowed_origins[0]: "x" is no origin; write for example http://127.0.0.1:8080`},
+		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise or control`},
+		"twice":    {func(c *Config) { c.Users = []User{{"a", "b", Viewer}, {"a", "b", Viewer}} }, `users[1].name: "a" appears twice`},
+		"password": {func(c *Config) { c.Users = []User{{"a", "", Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
+		"pending":  {func(c *Config) { c.MaxPendingKiB = 1 }, `max_pending_kib: 1 is out of range, want 1024 to 65536`},
+		"write":    {func(c *Config) { c.WriteLimitMS = 1 }, `write_limit_ms: 1 is out of range, want 100 to 10000`},
+		"store":    {func(c *Config) { c.MaxStoreMiB = 1 }, `max_store_mib: 1 is too small, want at least 16`},
+		"room":     {func(c *Config) { c.NATS.Listen = "0.0.0.0:4222" }, `nats.listen: 0.0.0.0:4222 can be reached from the network, and poses are health data: set bus.tls.cert_file and bus.tls.key_file and bus.users, or listen on 127.0.0.1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := DefaultConfig()
+			c.change(&cfg)
+			if err := cfg.Validate(); err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+	cfg := DefaultConfig()
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+}
