@@ -71,6 +71,7 @@ func (k *keypointPort) messages(t *testing.T) []camera.Message {
 }
 
 func TestCameraOverTCP(t *testing.T) {
+	t.Parallel()
 	port := listenKeypoints(t)
 	clip := stored(6, 6)
 	clip.empty = 3 // nobody was found: no line, but the number counts
@@ -102,6 +103,7 @@ func TestCameraOverTCP(t *testing.T) {
 }
 
 func TestCameraSendsScoresOfTheSimulator(t *testing.T) {
+	t.Parallel()
 	port := listenKeypoints(t)
 	clip := simulated(t, 5)
 	_, wait := play(t, Config{Data: clipSet{clip}, Speed: 5, Camera: &CameraConfig{Addr: port.listener.Addr().String()}})
@@ -121,6 +123,7 @@ func TestCameraSendsScoresOfTheSimulator(t *testing.T) {
 
 // A driver that goes away and comes back is found again.
 func TestCameraReconnects(t *testing.T) {
+	t.Parallel()
 	port := listenKeypoints(t)
 	addr := port.listener.Addr().String()
 	p, _ := play(t, Config{Data: clipSet{stored(6, 20)}, Loop: true, Speed: 4, Camera: &CameraConfig{Addr: addr}})

@@ -64,6 +64,7 @@ func checkAtheros(t *testing.T, clip storedClip, p *Player, got []*sensors.Sampl
 }
 
 func TestCSIAtherosOverTCP(t *testing.T) {
+	t.Parallel()
 	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
 	clip := stored(3, 6)
 	p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Addr: listening(t, src)}})
@@ -73,6 +74,7 @@ func TestCSIAtherosOverTCP(t *testing.T) {
 }
 
 func TestCSIAtherosThroughPipe(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "csi")
 	sink, _ := atherosSource(t, csi.AtherosConfig{Path: path}) // it retries until the player makes the pipe
 	clip := stored(3, 6)
@@ -85,6 +87,7 @@ func TestCSIAtherosThroughPipe(t *testing.T) {
 // The clock of a receiver that was switched off starts over, and the driver
 // says so.
 func TestCSIReconnects(t *testing.T) {
+	t.Parallel()
 	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
 	p, _ := play(t, Config{Data: clipSet{stored(3, 50)}, Loop: true, CSI: &CSIConfig{Addr: listening(t, src)}})
 	sink.waitFor(t, 150) // more than a second: longer than the first clock value
@@ -104,6 +107,7 @@ func TestCSIReconnects(t *testing.T) {
 }
 
 func TestCSINexmonThroughPipe(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "nexmon.pcap")
 	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", File: path, Follow: true})
 	if err != nil {
@@ -124,6 +128,7 @@ func TestCSINexmonThroughPipe(t *testing.T) {
 }
 
 func TestCSINexmonOverLoopback(t *testing.T) {
+	t.Parallel()
 	const port = 45500 // not Nexmon's own, which another program may use
 	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", Interface: "lo", Port: port})
 	if err != nil {

@@ -46,7 +46,7 @@ func ParseFaults(s string) (sensors.Modality, Faults, error) {
 	name, list, ok := strings.Cut(s, ":")
 	m, known := modalityByName(name)
 	if !ok || !known {
-		return 0, f, fmt.Errorf("fault %q: must start with camera:, lidar:, radar: or csi:", s)
+		return 0, f, fmt.Errorf("fault %q: must start with camera, lidar, radar or csi and a colon", s)
 	}
 	for item := range strings.SplitSeq(list, ",") {
 		key, value, _ := strings.Cut(item, "=")

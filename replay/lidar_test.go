@@ -60,6 +60,7 @@ func (d *datagrams) all() ([][]byte, []time.Time) {
 }
 
 func TestLiDARLivoxOverUDP(t *testing.T) {
+	t.Parallel()
 	in := listenUDP(t)
 	clip := stored(5, 6)
 	clip.empty = 2
@@ -125,6 +126,7 @@ func simulated(t *testing.T, frames int) *sim.Clip {
 }
 
 func TestLiDAROusterOverUDP(t *testing.T) {
+	t.Parallel()
 	in := listenUDP(t)
 	clip := simulated(t, 4)
 	meta := filepath.Join(t.TempDir(), "metadata.json")
@@ -214,6 +216,7 @@ func checkCloud(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample, limit float
 }
 
 func TestLiDARDrivers(t *testing.T) {
+	t.Parallel()
 	meta := filepath.Join(t.TempDir(), "metadata.json")
 	for name, tt := range map[string]struct {
 		clip   mmfi.Clip
@@ -250,6 +253,7 @@ func TestLiDARDrivers(t *testing.T) {
 }
 
 func TestOusterNeedsTheGrid(t *testing.T) {
+	t.Parallel()
 	in := listenUDP(t)
 	p, wait := play(t, Config{Data: clipSet{stored(1, 2)}, Speed: 10, LiDAR: &LiDARConfig{Format: LiDAROuster, Addr: in.addr()}})
 	wait()

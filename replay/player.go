@@ -59,9 +59,6 @@ type FrameEvent struct {
 type Player struct {
 	cfg   Config
 	feeds []*feed
-
-	mu     sync.Mutex
-	opened int // clips
 }
 
 // schedule is the absolute time of every frame: pauses are whole periods.
@@ -116,39 +113,32 @@ func NewPlayer(cfg Config) (*Player, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Player{cfg: cfg}
-	add := func(m sensors.Modality, f fake, err error) error {
+	builders := map[sensors.Modality]func() (fake, error){}
+	if cfg.Camera != nil {
+		builders[sensors.RGB] = func() (fake, error) { return newCameraFake(*cfg.Camera) }
+	}
+	if cfg.LiDAR != nil {
+		builders[sensors.LiDAR] = func() (fake, error) { return newLiDARFake(*cfg.LiDAR) }
+	}
+	if cfg.Radar != nil {
+		builders[sensors.MmWave] = func() (fake, error) { return newRadarFake(*cfg.Radar) }
+	}
+	if cfg.CSI != nil {
+		builders[sensors.WiFi] = func() (fake, error) { return newCSIFake(*cfg.CSI) }
+	}
+	for m := range sensors.Modality(sensors.NumModalities) {
+		build := builders[m]
+		if build == nil {
+			continue
+		}
+		f, err := build()
 		if err != nil {
-			return fmt.Errorf("replay: %s: %w", m, err)
+			return nil, fmt.Errorf("replay: %s: %w", m, err)
 		}
 		p.feeds = append(p.feeds, &feed{
 			modality: m, fake: f, faults: cfg.Faults[m], log: cfg.Log, wanted: true,
 			wake: make(chan struct{}, 1), passed: -1,
 		})
-		return nil
-	}
-	if cfg.Camera != nil {
-		f, err := newCameraFake(*cfg.Camera)
-		if err := add(sensors.RGB, f, err); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.LiDAR != nil {
-		f, err := newLiDARFake(*cfg.LiDAR)
-		if err := add(sensors.LiDAR, f, err); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.Radar != nil {
-		f, err := newRadarFake(*cfg.Radar)
-		if err := add(sensors.MmWave, f, err); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.CSI != nil {
-		f, err := newCSIFake(*cfg.CSI)
-		if err := add(sensors.WiFi, f, err); err != nil {
-			return nil, err
-		}
 	}
 	if len(p.feeds) == 0 {
 		return nil, errors.New("replay: no fake sensor to play on")

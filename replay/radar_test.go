@@ -43,7 +43,7 @@ func checkRadar(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample) {
 	}
 	for n, p := range s.Radar.Points {
 		row := f.MmWave[5*n:]
-		if float64(p.X) != row[0] || float64(p.Y) != row[1] || float64(p.Z) != row[2] || float64(p.Doppler) != row[3] {
+		if p.X != float32(row[0]) || p.Y != float32(row[1]) || p.Z != float32(row[2]) || p.Doppler != float32(row[3]) {
 			t.Errorf("frame %d point %d: %+v, stored %v", i, n, p, row[:5])
 		}
 		if math.Abs(float64(p.SNRdB)-row[4]) > 0.05001 {
@@ -53,6 +53,7 @@ func checkRadar(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample) {
 }
 
 func TestRadarThroughPseudoTerminal(t *testing.T) {
+	t.Parallel()
 	cfg, src := radarPair(t)
 	sink := newRecorder()
 	drive(t, src, sink)
@@ -92,6 +93,7 @@ func TestRadarThroughPseudoTerminal(t *testing.T) {
 }
 
 func TestRadarUnpluggedAndBack(t *testing.T) {
+	t.Parallel()
 	cfg, src := radarPair(t)
 	sink := newRecorder()
 	drive(t, src, sink)
@@ -126,6 +128,7 @@ func waitUntil(t *testing.T, what string, ok func() bool) {
 }
 
 func TestRadarIsSilentUntilStarted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "c"), DataPath: filepath.Join(dir, "d")}
 	p, wait := play(t, Config{Data: clipSet{stored(1, 5)}, Radar: cfg, Speed: 10})

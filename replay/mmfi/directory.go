@@ -81,12 +81,12 @@ func Open(root string) (*Directory, error) {
 	}
 	for subject := 1; subject <= NumSubjects; subject++ {
 		folder := filepath.Dir(d.path(ClipKey{Subject: subject, Activity: 1}))
-		entries, err := os.ReadDir(folder)
-		if errors.Is(err, fs.ErrNotExist) {
+		entries, readErr := os.ReadDir(folder)
+		if errors.Is(readErr, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("mmfi: open data set: %w", err)
+		if readErr != nil {
+			return nil, fmt.Errorf("mmfi: open data set: %w", readErr)
 		}
 		for _, e := range entries {
 			if a, ok := activityOf(e.Name()); ok {

@@ -196,8 +196,8 @@ func TestDirectoryErrorsNameTheFile(t *testing.T) {
 					t.Fatal(err)
 				}
 				var f Frame
-				if err := c.Frame(1, &f); err != nil {
-					t.Errorf("the other frame: %v", err)
+				if other := c.Frame(1, &f); other != nil {
+					t.Errorf("the other frame: %v", other)
 				}
 				err = c.Frame(0, &f)
 			}
@@ -262,13 +262,13 @@ func TestOpen(t *testing.T) {
 	if got := d.Describe(); got != "MM-Fi at "+root {
 		t.Errorf("described as %q", got)
 	}
-	if err := os.WriteFile(filepath.Join(root, ManifestName), []byte("{}"), 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(root, ManifestName), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if d, err = Open(root); err != nil || !strings.HasPrefix(d.Describe(), "simulated") {
 		t.Errorf("with a manifest: %v, %v", d, err)
 	}
-	if _, err := d.Open(ClipKey{Subject: 9, Activity: 9}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join("E01", "S09", "A09")) {
+	if _, err = d.Open(ClipKey{Subject: 9, Activity: 9}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join("E01", "S09", "A09")) {
 		t.Errorf("missing clip: %v", err)
 	}
 	c, err := d.Open(ClipKey{2, 1})
@@ -291,7 +291,7 @@ func TestWriteClipLooksUnfinishedUntilComplete(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "frame 4") {
 		t.Fatalf("error %v, want frame 4 named", err)
 	}
-	if _, err := Open(root); err == nil {
+	if _, err = Open(root); err == nil {
 		t.Fatal("an unfinished clip counts as one")
 	}
 	// A second run replaces what was left, frames of the failed run included.

@@ -226,7 +226,7 @@ func FuzzReadNPY(f *testing.F) {
 			t.Fatalf("%d values of %s from %d bytes", a.Len(), a.Type, len(file))
 		}
 		var out bytes.Buffer
-		if err := WriteNPY(&out, a); err != nil {
+		if err = WriteNPY(&out, a); err != nil {
 			t.Fatal(err)
 		}
 		again, err := ReadNPY(&out)

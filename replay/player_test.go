@@ -1,0 +1,180 @@
+package replay
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+	"posefuse/sensors"
+	"posefuse/sensors/camera"
+	"posefuse/sensors/csi"
+	"posefuse/sensors/lidar"
+)
+
+// rig is all four drivers and the fakes for them.
+type rig struct {
+	cfg   Config
+	sinks [sensors.NumModalities]*recorder
+}
+
+// newRig starts the four drivers.
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{cfg: Config{Lead: 3 * time.Second, Faults: map[sensors.Modality]Faults{}}}
+
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	_ = free.Close()
+	cam, err := camera.NewTCPSource(camera.TCPConfig{Name: "camera", Listen: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sinks[sensors.RGB] = newRecorder()
+	drive(t, cam, r.sinks[sensors.RGB])
+	r.cfg.Camera = &CameraConfig{Addr: addr}
+
+	meta := filepath.Join(t.TempDir(), "metadata.json")
+	sink, addr := udpSource(t, lidar.UDPConfig{Format: lidar.FormatOuster, Metadata: meta})
+	r.sinks[sensors.LiDAR] = sink
+	r.cfg.LiDAR = &LiDARConfig{Format: LiDAROuster, Addr: addr, MetadataPath: meta}
+
+	fake, src := radarPair(t)
+	r.sinks[sensors.MmWave] = newRecorder()
+	drive(t, src, r.sinks[sensors.MmWave])
+	r.cfg.Radar = fake
+
+	sink, atheros := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	r.sinks[sensors.WiFi] = sink
+	r.cfg.CSI = &CSIConfig{Addr: listening(t, atheros)}
+	return r
+}
+
+// TestAllSensors plays a simulated clip on four fakes through four drivers and
+// finds every frame of every sensor where the schedule puts it.
+func TestAllSensors(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	clip := simulated(t, 12)
+	r.cfg.Data = clipSet{clip}
+	var ev events
+	r.cfg.OnFrame = ev.add
+	p, wait := play(t, r.cfg)
+	wait()
+	counts := p.Counts()
+	for m, sink := range r.sinks {
+		c := counts[sensors.Modality(m)]
+		got := sink.all()
+		perFrame := 1
+		if sensors.Modality(m) == sensors.WiFi {
+			perFrame = mmfi.CSIPackets
+		}
+		if len(got) != perFrame*int(c.Frames) || c.Sent != c.Offered {
+			t.Errorf("%v: %d samples, counts %+v", sensors.Modality(m), len(got), c)
+		}
+		if c.Frames+c.Absent != 12 || c.Frames < 6 {
+			t.Errorf("%v: counts %+v", sensors.Modality(m), c)
+		}
+	}
+	first := ev.all()[0].Capture
+	frameOf := func(ns, zero int64) int { return int((ns - zero + int64(p.Period())/2) / int64(p.Period())) }
+	for _, s := range r.sinks[sensors.RGB].all() {
+		i := frameOf(s.DeviceNS, first.UnixNano())
+		var want sensors.Keypoints
+		if found, err := clip.Keypoints(i, &want); err != nil || !found || *s.Keypoints != want {
+			t.Errorf("camera frame %d: %+v, want %+v", i, *s.Keypoints, want)
+		}
+	}
+	for _, s := range r.sinks[sensors.LiDAR].all() {
+		checkCloud(t, clip, frameOf(s.DeviceNS, int64(warmTime)), s, 1e-6)
+	}
+	radar := r.sinks[sensors.MmWave].all()
+	for n, s := range radar {
+		checkRadar(t, clip, 12-len(radar)+n, s)
+	}
+	for n, s := range r.sinks[sensors.WiFi].all() {
+		i := frameOf(s.DeviceNS, int64(warmTime))
+		var want sim.CSIFrame
+		got := [342]complex64(s.CSI.H)
+		if err := clip.CSIComplex(i, &want); err != nil || i != n/10 || got != want[n%10] {
+			t.Errorf("csi packet %d: frame %d differs, %v", n, i, err)
+		}
+	}
+}
+
+// TestSensorsFailInTurn takes each sensor away and brings it back while the
+// others go on.
+func TestSensorsFailInTurn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Data, r.cfg.Loop, r.cfg.Pause = clipSet{simulated(t, 50)}, true, -1
+	p, _ := play(t, r.cfg)
+	for _, sink := range r.sinks {
+		sink.waitFor(t, 1)
+	}
+	for m := range sensors.Modality(sensors.NumModalities) {
+		p.Stop(m)
+		off := p.Counts()[m].Off
+		var others [sensors.NumModalities]int
+		for o, sink := range r.sinks {
+			others[o] = len(sink.all())
+		}
+		waitUntil(t, m.String()+" to be off", func() bool { return p.Counts()[m].Off >= off+5 })
+		silent := len(r.sinks[m].all())
+		for o, sink := range r.sinks {
+			if sensors.Modality(o) != m {
+				sink.waitFor(t, others[o]+3)
+			}
+		}
+		// What was in the buffers may still have come; nothing else has.
+		if more := len(r.sinks[m].all()) - silent; more > 0 {
+			t.Errorf("%v: %d samples while it was unplugged", m, more)
+		}
+		p.Start(m)
+		r.sinks[m].waitFor(t, silent+3)
+	}
+}
+
+// TestFaultsReachTheDrivers plays with every fault on every sensor: nothing
+// but whole, correct samples come out, and everything is counted.
+func TestFaultsReachTheDrivers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Data, r.cfg.Pause = clipSet{simulated(t, 40)}, -1
+	for m := range sensors.Modality(sensors.NumModalities) {
+		f := Faults{
+			Seed: uint64(m) + 1, Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Jitter: 10 * time.Millisecond,
+			Cuts: []Cut{{time.Second, 300 * time.Millisecond}}, Restarts: []time.Duration{2 * time.Second},
+		}
+		if m == sensors.RGB { // its clock is the host's, which nobody restarts
+			f.Restarts, f.Steps = nil, []ClockStep{{2 * time.Second, -time.Hour}}
+		}
+		r.cfg.Faults[m] = f
+	}
+	p, wait := play(t, r.cfg)
+	wait()
+	for m, sink := range r.sinks {
+		m := sensors.Modality(m)
+		c := p.Counts()[m]
+		if c.Cut == 0 || c.Restarts+c.Steps != 1 || c.Sent == 0 {
+			t.Errorf("%v: counts %+v", m, c)
+		}
+		if m == sensors.LiDAR && (c.Lost == 0 || c.Duplicated == 0 || c.Reordered == 0) {
+			t.Errorf("%v: counts %+v", m, c)
+		}
+		restarted := 0
+		for _, s := range sink.all() {
+			if s.Restarted {
+				restarted++
+			}
+		}
+		if restarted == 0 {
+			t.Errorf("%v: no driver noticed that the clock started over", m)
+		}
+	}
+}
