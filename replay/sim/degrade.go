@@ -146,6 +146,9 @@ const (
 	framePeriodS      = 0.1
 )
 
+// frameTime returns the instant of frame i, seconds since the first.
+func frameTime(i int) float64 { return float64(float64(i) * framePeriodS) }
+
 // faultyClock returns which frame the sensor of m really delivers for frame i
 // and by how many seconds its content is off: a late clock shows the past.
 func (ds degradations) faultyClock(m sensors.Modality, i int) (frame int, shiftS float64) {

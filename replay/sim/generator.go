@@ -172,7 +172,7 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 	}
 	if preset.DegradedShare > 0 {
 		s := c.stream("degradation", 0)
-		if d, ok := drawDegradation(&s, preset.DegradedShare, float64(c.frames)*framePeriodS); ok {
+		if d, ok := drawDegradation(&s, preset.DegradedShare, frameTime(c.frames)); ok {
 			c.degraded = append(c.degraded, d)
 		}
 	}
@@ -345,7 +345,7 @@ func (c *Clip) FrameOf(i int, which mmfi.Modalities, f *mmfi.Frame) error {
 
 // detect runs the camera and reports whether somebody was found.
 func (c *Clip) detect(i int, sc *scratch) bool {
-	if c.degraded.missing(camera, float64(i)*framePeriodS) {
+	if c.degraded.missing(camera, frameTime(i)) {
 		return false
 	}
 	c.camera(i, sc, &sc.detection)
@@ -416,7 +416,7 @@ func (c *Clip) CSIComplex(i int, dst *CSIFrame) error {
 func (c *Clip) Present(i int) [sensors.NumModalities]bool {
 	var p [sensors.NumModalities]bool
 	for m := range sensors.Modality(sensors.NumModalities) {
-		p[m] = !c.degraded.missing(m, float64(i)*framePeriodS)
+		p[m] = !c.degraded.missing(m, frameTime(i))
 	}
 	return p
 }

@@ -331,3 +331,29 @@ func hashFloats(h hash.Hash, v []float64) {
 		h.Write(b[:])
 	}
 }
+
+// With a library of recorded movement the clips of its activities are recorded
+// ones, the others procedural, and all of them give frames.
+func TestDatasetWithMocap(t *testing.T) {
+	d, err := NewDataset(Config{Seed: 1, Mocap: loadShared(t), Subjects: []int{4}, Activities: []int{12, 20}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(d.Describe(), "motion-capture") {
+		t.Errorf("description %q does not say that movement is recorded", d.Describe())
+	}
+	for activity, source := range map[int]string{12: "mocap", 20: "procedural"} {
+		c, err := d.Clip(mmfi.ClipKey{Subject: 4, Activity: activity})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Motion().Source(); !strings.HasPrefix(got, source) {
+			t.Errorf("A%02d moves by %q, want %s", activity, got, source)
+		}
+		for _, i := range []int{0, 296, 900} {
+			if f := mustFrame(t, c, i); len(f.LiDAR) < 3*500 || math.IsNaN(f.RGB[0][0]) {
+				t.Errorf("A%02d frame %d: %d lidar values", activity, i, len(f.LiDAR))
+			}
+		}
+	}
+}

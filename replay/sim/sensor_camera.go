@@ -131,7 +131,7 @@ func (c *Clip) coreNoise(i int, n *[numKeypoints][2]float64) {
 // camera detects the key points of frame i.
 func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	frame, shiftS := c.degraded.faultyClock(camera, i)
-	tS := float64(frame)*framePeriodS + shiftS
+	tS := frameTime(frame) + shiftS
 	spec := &c.preset.Camera
 	n := c.placeBodies(tS, sc)
 	bodies := sc.bodies[:n]

@@ -53,7 +53,7 @@ func csiToneFrequency(k int) float64 {
 // antennaAt returns the place of receive antenna m.
 func antennaAt(m int) Vec {
 	p := receiverAt
-	p[2] += float64(m) * csiSpacingM
+	p[2] += float64(float64(m) * csiSpacingM)
 	return p
 }
 
@@ -142,8 +142,8 @@ func (ch *csiChannel) setReceiver(seed uint64, spec *CSISpec) {
 			x := float64(csiToneIndex(k)) / 58
 			edge := float64(x * x * x * x)
 			ripple := (1 - cosTurns(float64(1.5*x)+wave)) / 2
-			db := gainDB - float64(spec.RippleDB*(0.7*edge+0.3*ripple))
-			ch.receiver[m][k] = scaled(phasor(phase+slope*float64(csiToneIndex(k))/(2*math.Pi)), fromDecibels(db))
+			db := gainDB - float64(spec.RippleDB*(float64(0.7*edge)+float64(0.3*ripple)))
+			ch.receiver[m][k] = scaled(phasor(phase+float64(slope*float64(csiToneIndex(k))/(2*math.Pi))), fromDecibels(db))
 			sumDB += 2 * decibelsOfPower(cabs(mul(ch.receiver[m][k], ch.static[m][k])))
 		}
 	}
@@ -187,13 +187,13 @@ type csiBody struct {
 // csi fills z with frame i.
 func (c *Clip) csi(i int, sc *scratch, z *CSIFrame) {
 	frame, shiftS := c.degraded.faultyClock(wifi, i)
-	if c.degraded.missing(wifi, float64(i)*framePeriodS) {
+	if c.degraded.missing(wifi, frameTime(i)) {
 		*z = CSIFrame{}
 		return
 	}
 	spec := &c.preset.CSI
 	s := c.stream("csi", frame)
-	frameS := float64(frame)*framePeriodS + shiftS
+	frameS := frameTime(frame) + shiftS
 	c.csiSkeletons(frameS, sc)
 	w := &sc.csi
 	for p := range CSIPackets {

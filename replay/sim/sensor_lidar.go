@@ -230,8 +230,8 @@ func (c *Clip) lidar(i int, sc *scratch) {
 	buf := &sc.depth
 	buf.reset()
 	frame, shiftS := c.degraded.faultyClock(lidar, i)
-	tS := float64(frame)*framePeriodS + c.extrinsics.LiDARTimeS + shiftS
-	if c.degraded.missing(lidar, float64(i)*framePeriodS) {
+	tS := frameTime(frame) + c.extrinsics.LiDARTimeS + shiftS
+	if c.degraded.missing(lidar, frameTime(i)) {
 		return
 	}
 	pose := newSensorPose(vecAdd(lidarAt, c.extrinsics.LiDARShiftM), c.extrinsics.LiDARYawRad+c.degraded.shockRad(lidar, tS))

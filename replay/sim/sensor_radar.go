@@ -36,7 +36,7 @@ type radarScatterers struct {
 // sensor frame: x forward, y left, z up), Doppler (m/s, positive away), SNR
 // (dB). Values fit the sensor's wire format: 32-bit floats, SNR in 0.1 dB.
 func (c *Clip) radar(i int, sc *scratch, out []float64) []float64 {
-	if c.degraded.missing(radar, float64(i)*framePeriodS) {
+	if c.degraded.missing(radar, frameTime(i)) {
 		return out
 	}
 	frame, shiftS := c.degraded.faultyClock(radar, i)
@@ -44,7 +44,7 @@ func (c *Clip) radar(i int, sc *scratch, out []float64) []float64 {
 		return out
 	}
 	spec := &c.preset.Radar
-	tS := float64(frame)*framePeriodS + radarCentreS + shiftS
+	tS := frameTime(frame) + radarCentreS + shiftS
 	s := c.stream("radar", frame)
 	pose := newSensorPose(vecAdd(radarAt, c.extrinsics.RadarShiftM), c.degraded.shockRad(radar, tS))
 	gainDB := float64(spec.FrameGainDB * s.Norm())
