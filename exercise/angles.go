@@ -161,7 +161,7 @@ func (b body) seg(from, to int) (vec, bool) {
 	return v, true
 }
 
-// limb returns hip, knee, ankle of a side.
+// leg returns hip, knee, ankle of a side.
 func leg(side Side) (hip, knee, ankle int) {
 	if side == Left {
 		return jLHip, jLKnee, jLAnkle
