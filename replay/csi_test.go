@@ -210,3 +210,31 @@ func TestCSIMissingValuesBecomeZero(t *testing.T) {
 		}
 	}
 }
+
+// A simulated clip that went through files gives the same integers on the wire
+// as the simulator itself.
+func TestCSIOfWrittenClip(t *testing.T) {
+	t.Parallel()
+	clip := simulated(t, 5)
+	root := t.TempDir()
+	if err := mmfi.WriteClip(root, clip, nil); err != nil {
+		t.Fatal(err)
+	}
+	data, err := mmfi.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	_, wait := play(t, Config{Data: data, CSI: &CSIConfig{Addr: listening(t, src)}})
+	got := sink.waitFor(t, 50)
+	wait()
+	for n, s := range got {
+		var want sim.CSIFrame
+		if err := clip.CSIComplex(n/10, &want); err != nil {
+			t.Fatal(err)
+		}
+		if [342]complex64(s.CSI.H) != want[n%10] {
+			t.Errorf("frame %d packet %d differs from the simulator's", n/10, n%10)
+		}
+	}
+}

@@ -23,7 +23,9 @@ const (
 	// which have lost the sensor's grid. Works with every clip.
 	LiDARLivox LiDARFormat = "livox"
 	// LiDAROuster sends Ouster LEGACY packets of 1024x10 and 32 rows: for
-	// simulated scans, which still have the grid.
+	// simulated scans, which still have the grid. As in the real sensor a sweep
+	// takes a whole period around the capture time of its middle column, so its
+	// last packet comes half a period late.
 	LiDAROuster LiDARFormat = "ouster"
 )
 
@@ -139,16 +141,13 @@ func (f *lidarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit,
 	if err != nil {
 		return dst, fmt.Errorf("clip %s frame %d: %w", c.Key(), i+1, err)
 	}
-	for n, b := range packets {
-		dst = append(dst, unit{at: time.Duration(n) * livoxSpacing, data: b})
+	// A stored cloud has one time, so all of it leaves at once; its 16 to 30 kB
+	// fit any socket buffer, and no pause looks like the end of the sweep.
+	for _, b := range packets {
+		dst = append(dst, unit{data: b})
 	}
 	return dst, nil
 }
-
-// livoxSpacing is the time between the datagrams of a stored cloud: less than
-// half of a real Mid-360's, so that the whole frame arrives at its one time,
-// yet no burst that fills a socket buffer.
-const livoxSpacing = 200 * time.Microsecond
 
 // livoxPoints returns the points that the wire can carry: finite ones, and not
 // at the sensor itself, which means no return.
