@@ -1,0 +1,23 @@
+package main
+
+import (
+	"strings"
+
+	"posefuse/replay/mmfi"
+)
+
+// clipMatches reports whether the clip's path, e.g. E01/S05/A12, holds each
+// slash-separated part of pattern.
+func clipMatches(k mmfi.ClipKey, pattern string) bool {
+	have := strings.Split(k.String(), "/")
+	for part := range strings.SplitSeq(pattern, "/") {
+		found := false
+		for _, h := range have {
+			found = found || strings.EqualFold(h, part)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}

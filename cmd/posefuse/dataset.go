@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+)
+
+// dataFlags choose the recordings a command works on.
+type dataFlags struct {
+	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it the simulator is used."`
+	Preset   string   `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
+	SimSeed  uint64   `default:"1" help:"Simulator seed."`
+	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) that drives the simulator where an activity has it."`
+	HeldOut  []string `placeholder:"PERSON" default:"s06,13" help:"Recorded people of --mocap who move only held-out subjects."`
+	Protocol int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
+	Split    string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`
+}
+
+// open returns the training and validation data sets of the flags; for MM-Fi
+// they are one folder.
+func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
+	if f.MMFi != "" {
+		dir, err := mmfi.Open(f.MMFi)
+		if err != nil {
+			return nil, nil, err
+		}
+		return dir, dir, nil
+	}
+	var trainMotion, valMotion *sim.MocapLibrary
+	if f.Mocap != "" {
+		lib, err := sim.LoadMocap(f.Mocap)
+		if err != nil {
+			return nil, nil, err
+		}
+		held := map[string]bool{}
+		for _, s := range f.HeldOut {
+			held[s] = true
+		}
+		var rest []string
+		for _, s := range lib.Subjects() {
+			if !held[s] {
+				rest = append(rest, s)
+			}
+		}
+		if len(rest) == 0 {
+			return nil, nil, errors.New("--held-out names everybody in --mocap: nobody is left to train on")
+		}
+		trainMotion, valMotion = lib.Only(rest...), lib.Only(f.HeldOut...)
+	}
+	if train, err = sim.NewDataset(sim.Config{Seed: f.SimSeed, Preset: f.Preset, Mocap: trainMotion}); err != nil {
+		return nil, nil, err
+	}
+	val, err = sim.NewDataset(sim.Config{Seed: f.SimSeed, Preset: f.Preset, Mocap: valMotion})
+	return train, val, err
+}
+
+// keys returns the clips of the flags' split that each data set holds.
+func (f dataFlags) keys(train, val mmfi.Dataset) (trainKeys, valKeys []mmfi.ClipKey, err error) {
+	t, v, err := mmfi.Split(f.Protocol, strings.ToUpper(f.Split))
+	if err != nil {
+		return nil, nil, err
+	}
+	trainKeys, valKeys = present(train, t), present(val, v)
+	if missing := len(t) + len(v) - len(trainKeys) - len(valKeys); missing > 0 {
+		fmt.Fprintf(os.Stderr, "posefuse: %d of %d clips of protocol %d, split %s are not in %s\n", missing, len(t)+len(v), f.Protocol, f.Split, train.Describe())
+	}
+	if len(valKeys) == 0 {
+		return nil, nil, fmt.Errorf("%s holds no validation clip of protocol %d, split %s", val.Describe(), f.Protocol, f.Split)
+	}
+	return trainKeys, valKeys, nil
+}
+
+func present(ds mmfi.Dataset, want []mmfi.ClipKey) []mmfi.ClipKey {
+	have := map[mmfi.ClipKey]bool{}
+	for _, k := range ds.Keys() {
+		have[k] = true
+	}
+	var out []mmfi.ClipKey
+	for _, k := range want {
+		if have[k] {
+			out = append(out, k)
+		}
+	}
+	return out
+}

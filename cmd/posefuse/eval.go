@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"posefuse/model"
+	"posefuse/model/train"
+	"posefuse/replay/mmfi"
+)
+
+type evalCmd struct {
+	dataFlags
+	Model  string `placeholder:"DIR" help:"Folder with model.safetensors and model.json; the shipped edge model if empty."`
+	Stride int    `default:"1" help:"Evaluate every n-th frame."`
+	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or S05."`
+	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
+	JSON   bool   `name:"json" help:"Print the report as JSON."`
+}
+
+// Help shows the command's example.
+func (evalCmd) Help() string {
+	return "Example:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper"
+}
+
+// Run evaluates a model on the validation part of the chosen data.
+func (c evalCmd) Run(ctx context.Context) error {
+	net, card, err := loadModel(c.Model)
+	if err != nil {
+		return err
+	}
+	_, valSet, err := c.open()
+	if err != nil {
+		return err
+	}
+	var keys []mmfi.ClipKey
+	if c.Clips != "" {
+		if keys, err = matchClips(valSet, c.Clips); err != nil {
+			return err
+		}
+	} else if _, keys, err = c.keys(valSet, valSet); err != nil {
+		return err
+	}
+	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, card.Window, c.Stride)
+	if err != nil {
+		return err
+	}
+	var visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)
+	if c.Poses != "" {
+		f, err := os.Create(c.Poses)
+		if err != nil {
+			return fmt.Errorf("create poses file: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		enc := json.NewEncoder(f)
+		visit = func(k mmfi.ClipKey, frame int, pose *[model.OutputDim]float32) {
+			if e := enc.Encode(map[string]any{"clip": k.String(), "frame": frame + 1, "joints_m": jointsOf(pose)}); e != nil && err == nil {
+				err = fmt.Errorf("write %s: %w", c.Poses, e)
+			}
+		}
+	}
+	rep, evalErr := train.Evaluate(ctx, net, data, nil, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
+	if evalErr != nil {
+		return evalErr
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(rep)
+	}
+	fmt.Printf("model %s %s (%s window)\n", card.Name, card.Version, card.Window)
+	printReport(rep)
+	return nil
+}
+
+func jointsOf(pose *[model.OutputDim]float32) (joints [model.NumJoints][3]float32) {
+	for i, v := range pose {
+		joints[i/3][i%3] = v
+	}
+	return joints
+}
+
+func printReport(rep *train.Report) {
+	fmt.Printf("data: %s\n", rep.Data)
+	table := func(title string, rows map[string]train.Score, less func(a, b string) int) {
+		fmt.Printf("\n%-34s %9s %9s %8s\n", title, "MPJPE mm", "PA mm", "frames")
+		for _, name := range slices.SortedFunc(maps.Keys(rows), less) {
+			s := rows[name]
+			fmt.Printf("%-34s %9.1f %9.1f %8d\n", name, s.MPJPEMM, s.PAMPJPEMM, s.Frames)
+		}
+	}
+	byError := func(rows map[string]train.Score) func(a, b string) int {
+		return func(a, b string) int {
+			switch x, y := rows[a].MPJPEMM, rows[b].MPJPEMM; {
+			case x < y:
+				return -1
+			case x > y:
+				return 1
+			}
+			return 0
+		}
+	}
+	byName := func(a, b string) int {
+		if a < b {
+			return -1
+		}
+		return 1
+	}
+	table("coalition", rep.Coalitions, byError(rep.Coalitions))
+	table("no sensor at all", rep.Baselines, byError(rep.Baselines))
+	table("activity, all sensors", rep.Activities, byName)
+	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d\n", rep.EmptyRadar, rep.EmptyLiDAR)
+}
+
+// matchClips returns the clips of ds whose path (E01/S05/A12) contains each
+// part of pattern.
+func matchClips(ds mmfi.Dataset, pattern string) ([]mmfi.ClipKey, error) {
+	var keys []mmfi.ClipKey
+	for _, k := range ds.Keys() {
+		if clipMatches(k, pattern) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("no clip of %s matches %q; a pattern is a part of the path, e.g. S05/A12", ds.Describe(), pattern)
+	}
+	return keys, nil
+}

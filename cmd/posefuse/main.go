@@ -1,0 +1,81 @@
+// Command posefuse is the daemon and its tools; see posefuse --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Run      runCmd      `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
+	Replay   replayCmd   `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
+	Simulate simulateCmd `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
+	Train    trainCmd    `cmd:"" help:"Train a fused pose model."`
+	Eval     evalCmd     `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
+	Exercise exerciseCmd `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
+	Bench    benchCmd    `cmd:"" help:"Measure the network on this machine."`
+	Check    checkCmd    `cmd:"" help:"Check a configuration file and say what is wrong with it."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+const description = `Fuses a camera, a LiDAR, a mmWave radar and WiFi CSI into live 3D poses.
+
+With no arguments beyond "run" it starts on simulated sensors, so that a fresh
+machine shows the whole product:
+
+  posefuse run`
+
+func main() {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("posefuse"), kong.Description(description), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	if err != nil {
+		panic(err) // a mistake in the tags above
+	}
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	k.BindTo(ctx, (*context.Context)(nil))
+	err = k.Run()
+	interrupted := ctx.Err() != nil
+	stop()
+	if err != nil && !(interrupted && errors.Is(err, context.Canceled)) {
+		fmt.Fprintln(os.Stderr, "posefuse:", err)
+		os.Exit(1)
+	}
+	if err != nil {
+		os.Exit(130)
+	}
+}
+
+type versionCmd struct{}
+
+// Help shows the command's example.
+func (versionCmd) Help() string { return "Example:\n\n  posefuse version" }
+
+// Run prints the version, the commit it was built from and the Go release.
+func (versionCmd) Run() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("this binary carries no build information")
+	}
+	revision := "unknown commit"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	fmt.Println("posefuse", info.Main.Version, revision, info.GoVersion)
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"posefuse/replay"
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+	"posefuse/sensors"
+)
+
+type replayCmd struct {
+	MMFi    string        `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder to play. Without it the simulator plays."`
+	Preset  string        `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
+	Seed    uint64        `default:"1" help:"Simulator seed."`
+	Clips   []string      `placeholder:"PATTERN" help:"Clips to play, in this order, e.g. S05/A12 or A13; all if empty."`
+	Loop    bool          `help:"Start over after the last clip."`
+	Speed   float64       `default:"1" help:"2 plays twice as fast."`
+	Pause   time.Duration `default:"1.5s" help:"Between clips, so that temporal windows start over; negative for none."`
+	Without []string      `placeholder:"SENSOR" help:"Sensors not to play: camera, lidar, radar, csi."`
+	Fault   []string      `placeholder:"SENSOR:FAULTS" sep:"none" help:"Faults, e.g. radar:loss=0.05,jitter=20ms,cut=10s+5s,restart=20s,step=30s-2s,seed=7; may be given several times."`
+	Log     string        `placeholder:"FILE" help:"Write each frame's capture time as JSON lines, to match published poses to frames."`
+
+	Camera   string `default:"127.0.0.1:7010" help:"Keypoint port of the daemon."`
+	LiDAR    string `name:"lidar" help:"UDP address of the daemon's LiDAR driver; 127.0.0.1:7502 for ouster, 127.0.0.1:56301 for livox."`
+	LiDARAs  string `name:"lidar-as" default:"auto" enum:"auto,ouster,livox" help:"LiDAR to play: ouster needs simulated scans, livox takes any cloud; auto is livox for --mmfi."`
+	Metadata string `default:"posefuse-state/ouster.json" help:"Where to write the Ouster metadata that the daemon reads."`
+	RadarCmd string `name:"radar-command" default:"posefuse-state/radar-command" help:"Link to the radar's command terminal."`
+	RadarDat string `name:"radar-data" default:"posefuse-state/radar-data" help:"Link to the radar's data terminal."`
+	CSI      string `name:"csi" help:"Address for CSI: the daemon's TCP port for atheros (127.0.0.1:7020), the UDP address to send nexmon datagrams to (127.0.0.1:5500)."`
+	CSIAs    string `name:"csi-as" default:"atheros" enum:"atheros,nexmon" help:"WiFi card to play: ${enum}."`
+}
+
+// Help shows the command's example.
+func (replayCmd) Help() string {
+	return "Example: recordings into a daemon started with configs/replay.yaml\n\n" +
+		"  posefuse run --config configs/replay.yaml\n" +
+		"  posefuse replay --mmfi data/sim --clips S05/A12 --fault lidar:loss=0.01"
+}
+
+// Run plays the chosen clips on fake sensors until they end.
+func (c replayCmd) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	var logErr error
+	if c.Log != "" {
+		f, err := os.Create(c.Log)
+		if err != nil {
+			return fmt.Errorf("create frame log: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		enc := json.NewEncoder(f)
+		cfg.OnFrame = func(e replay.FrameEvent) {
+			if err := enc.Encode(map[string]any{"clip": e.Clip.String(), "pass": e.Pass, "frame": e.Frame + 1, "capture_time": e.Capture.UTC().Format(time.RFC3339Nano)}); err != nil && logErr == nil {
+				logErr = fmt.Errorf("write %s: %w", c.Log, err)
+			}
+		}
+	}
+	p, err := replay.NewPlayer(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "playing %d clips of %s\n", len(cfg.Clips), cfg.Data.Describe())
+	if err := p.Run(ctx); err != nil {
+		return err
+	}
+	for m, n := range p.Counts() {
+		fmt.Fprintf(os.Stderr, "%-7s %+v\n", m, n)
+	}
+	return logErr
+}
+
+func (c replayCmd) config() (replay.Config, error) {
+	cfg := replay.Config{Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[sensors.Modality]replay.Faults{},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	if c.MMFi != "" {
+		dir, err := mmfi.Open(c.MMFi)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Data = dir
+	} else {
+		ds, err := sim.NewDataset(sim.Config{Seed: c.Seed, Preset: c.Preset})
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Data = ds
+	}
+	if len(c.Clips) == 0 {
+		cfg.Clips = cfg.Data.Keys()
+	}
+	for _, pattern := range c.Clips {
+		keys, err := matchClips(cfg.Data, pattern)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Clips = append(cfg.Clips, keys...)
+	}
+	for _, text := range c.Fault {
+		m, f, err := replay.ParseFaults(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Faults[m] = f
+	}
+	return cfg, c.sensors(&cfg)
+}
+
+// sensors adds the fake sensors that --without does not name.
+func (c replayCmd) sensors(cfg *replay.Config) error {
+	off := map[string]bool{"camera": false, "lidar": false, "radar": false, "csi": false}
+	for _, name := range c.Without {
+		if _, known := off[name]; !known {
+			return fmt.Errorf("--without %s: use camera, lidar, radar or csi", name)
+		}
+		off[name] = true
+	}
+	if !off["camera"] {
+		cfg.Camera = &replay.CameraConfig{Addr: c.Camera}
+	}
+	if !off["lidar"] {
+		as := replay.LiDARFormat(c.LiDARAs)
+		if c.LiDARAs == "auto" {
+			as = replay.LiDAROuster
+			if c.MMFi != "" {
+				as = replay.LiDARLivox
+			}
+		}
+		lidar := replay.LiDARConfig{Format: as, Addr: orDefault(c.LiDAR, "127.0.0.1:56301")}
+		if as == replay.LiDAROuster {
+			lidar.Addr, lidar.MetadataPath = orDefault(c.LiDAR, "127.0.0.1:7502"), c.Metadata
+		}
+		cfg.LiDAR = &lidar
+	}
+	if !off["radar"] {
+		cfg.Radar = &replay.RadarConfig{CommandPath: c.RadarCmd, DataPath: c.RadarDat}
+	}
+	if !off["csi"] {
+		addr := orDefault(c.CSI, "127.0.0.1:7020")
+		if c.CSIAs == "nexmon" {
+			addr = orDefault(c.CSI, "127.0.0.1:5500")
+		}
+		cfg.CSI = &replay.CSIConfig{Format: replay.CSIFormat(c.CSIAs), Addr: addr}
+	}
+	for _, path := range []string{c.Metadata, c.RadarCmd, c.RadarDat} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("create folder for %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"posefuse/exercise"
+	"posefuse/model/nn/kernel"
+	"posefuse/pipeline"
+	"posefuse/pipeline/web"
+)
+
+type runCmd struct {
+	Config string `short:"c" placeholder:"FILE" help:"Configuration. Without it: the defaults and simulated sensors."`
+	Room   string `help:"Room name, over the configuration."`
+	State  string `placeholder:"DIR" help:"Folder for state, over the configuration."`
+}
+
+// Help shows the command's example.
+func (runCmd) Help() string {
+	return "Examples:\n\n  posefuse run                                # simulated sensors, nothing to set up\n" +
+		"  posefuse run --config /etc/posefuse/posefuse.yaml"
+}
+
+// Run starts the daemon and, without a configuration, fake sensors for it.
+func (c runCmd) Run(ctx context.Context) error {
+	demo := c.Config == ""
+	cfg, err := c.load(demo)
+	if err != nil {
+		return err
+	}
+	log := newLog(cfg.Log)
+	net, card, err := loadModel(cfg.Model.Path)
+	if err != nil {
+		return fmt.Errorf("model.path: %w", err)
+	}
+	inferer, err := pipeline.NewInferer(net, card)
+	if err != nil {
+		return err
+	}
+	if cfg.Model.Cores > 0 {
+		kernel.SetThreads(cfg.Model.Cores)
+	}
+	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer,
+		Page: func(nc *nats.Conn, room string) http.Handler { return web.Handler(nc, room) }})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var side sync.WaitGroup
+	defer side.Wait()
+	defer stop()
+	side.Go(func() {
+		select {
+		case <-core.Ready():
+			c.afterStart(ctx, core, cfg, log, &side)
+		case <-ctx.Done():
+		}
+	})
+	if demo {
+		player, err := demoPlayer(cfg, log)
+		if err != nil {
+			return err
+		}
+		side.Go(func() {
+			if err := player.Run(ctx); err != nil {
+				log.Error("simulated sensors stopped", "err", err)
+			}
+		})
+	}
+	return core.Run(ctx)
+}
+
+// load reads the configuration; the demo's is made up around the defaults.
+func (c runCmd) load(demo bool) (pipeline.Config, error) {
+	cfg := pipeline.DefaultConfig()
+	if !demo {
+		var err error
+		if cfg, err = pipeline.LoadConfig(c.Config, os.Environ()); err != nil {
+			return cfg, err
+		}
+	}
+	if c.Room != "" {
+		cfg.Room = c.Room
+	}
+	if c.State != "" {
+		cfg.StateDir = c.State
+	}
+	if demo {
+		return cfg, prepareDemo(&cfg)
+	}
+	return cfg, nil
+}
+
+// afterStart prints where everything is and starts the exercise subscriber.
+func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipeline.Config, log *slog.Logger, side *sync.WaitGroup) {
+	natsURL, mqttURL, _ := core.Bus().Addresses()
+	fmt.Printf("\nposefuse is running in room %q", cfg.Room)
+	if c.Config == "" {
+		fmt.Print(" on simulated sensors (a configuration switches to real ones: posefuse run --config FILE)")
+	}
+	fmt.Printf("\n\n  page  %s\n  NATS  %s   nats sub posefuse.%s.pose\n  MQTT  %s   mosquitto_sub -t posefuse/%s/pose\n\nCtrl-C stops it.\n\n",
+		core.WebURL(), natsURL, cfg.Room, mqttURL, cfg.Room)
+	if !cfg.Exercise.Enabled {
+		return
+	}
+	sub, err := exercise.NewSubscriber(subscriberConfig(cfg, mqttURL, log))
+	if err != nil {
+		log.Error("exercise subscriber does not start", "err", err)
+		return
+	}
+	side.Go(func() {
+		if err := sub.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			log.Error("exercise subscriber stopped", "err", err)
+		}
+	})
+}
+
+func subscriberConfig(cfg pipeline.Config, mqttURL string, log *slog.Logger) exercise.SubscriberConfig {
+	tracker := exercise.Config{Room: cfg.Room}
+	if cfg.Exercise.Exercise != "auto" && cfg.Exercise.Exercise != "" {
+		tracker.Exercises = []string{cfg.Exercise.Exercise}
+	}
+	return exercise.SubscriberConfig{Broker: mqttURL, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}
+}
+
+func newLog(cfg pipeline.LogConfig) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // checked with the configuration
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}
+
+// version returns the module's version, "0.0.0" for a build from a checkout.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version[1:]
+	}
+	return "0.0.0"
+}

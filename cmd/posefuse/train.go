@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"posefuse/model"
+	"posefuse/model/nn/kernel"
+	"posefuse/model/train"
+	"posefuse/replay/mmfi"
+)
+
+type trainCmd struct {
+	dataFlags
+	Size        string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
+	Window      string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
+	Modalities  string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
+	Epochs      int           `default:"50" help:"Epochs."`
+	Batch       int           `default:"192" help:"Samples per step."`
+	LR          float64       `name:"lr" default:"0.001" help:"Learning rate at the start."`
+	DecayEvery  int           `default:"30" help:"Epochs after which the learning rate falls to a tenth; 0 for a cosine over the whole training."`
+	WeightDecay float64       `default:"0.0001" help:"Coupled weight decay."`
+	DropModal   float64       `name:"modality-dropout" default:"0" help:"Share of samples trained on a random coalition, so that one model serves any set of sensors."`
+	MeanStart   bool          `default:"true" negatable:"" help:"Start with the output at the mean training pose."`
+	Stride      int           `default:"1" help:"Train on every n-th frame."`
+	ValStride   int           `default:"4" help:"Evaluate on every n-th frame."`
+	TimeLimit   time.Duration `help:"Stop after this time; with --decay-every 0 the cosine is stretched over it."`
+	Seed        uint64        `default:"1" help:"Seed of initial weights and sample order."`
+	Replicas    int           `default:"2" help:"Copies of the network that share each batch; each gets its share of the cores."`
+	Out         string        `required:"" placeholder:"DIR" help:"Folder for the weights, card.json and curve.jsonl."`
+	Name        string        `default:"" help:"Model name for the card; the size if empty."`
+}
+
+// Help shows the command's example.
+func (trainCmd) Help() string {
+	return "Example: a small causal model on simulated sensors in half an hour\n\n" +
+		"  posefuse train --size edge --stride 6 --modality-dropout 0.5 --decay-every 0 --time-limit 30m --out models/edge"
+}
+
+// Run trains, checkpoints every epoch and evaluates at the end.
+func (c trainCmd) Run(ctx context.Context) error {
+	mask, err := model.ParseMask(c.Modalities)
+	if err != nil {
+		return err
+	}
+	cfg, err := model.NamedConfig(c.Size)
+	if err != nil {
+		return err
+	}
+	cfg.Modalities = mask.String()
+	kernel.SetThreads(max(runtime.NumCPU()/c.Replicas, 1))
+	trainSet, valSet, err := c.open()
+	if err != nil {
+		return err
+	}
+	trainKeys, valKeys, err := c.keys(trainSet, valSet)
+	if err != nil {
+		return err
+	}
+	trainData, err := loadWithProgress(ctx, "loading training clips  ", trainSet, trainKeys, cfg, model.Window(c.Window), c.Stride)
+	if err != nil {
+		return err
+	}
+	valData, err := loadWithProgress(ctx, "loading validation clips", valSet, valKeys, cfg, model.Window(c.Window), c.ValStride)
+	if err != nil {
+		return err
+	}
+	net, err := model.New(cfg, c.Seed)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return fmt.Errorf("create output folder: %w", err)
+	}
+	curve, err := os.Create(filepath.Join(c.Out, "curve.jsonl"))
+	if err != nil {
+		return fmt.Errorf("create training curve: %w", err)
+	}
+	defer func() { _ = curve.Close() }() // every line was checked when written
+	card := c.card(trainSet, len(trainData.Samples))
+	fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", c.Size, net.NumParameters(), len(trainData.Samples), trainSet.Describe())
+	bar := newProgress("training")
+	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
+		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit, Curve: curve}
+	if c.DecayEvery == 0 {
+		opt.ScheduleTime = c.TimeLimit
+	}
+	opt.Step = func(s train.StepInfo) {
+		bar.show(s.Share, fmt.Sprintf(" · epoch %d · %.1f mm", s.Epoch, s.LossMM))
+	}
+	opt.AfterEpoch = func(e train.EpochInfo) error {
+		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, %.0f samples/s, %.0f s\n", e.Epoch, e.LossMM, e.SamplesPS, e.ElapsedS)
+		card.Metrics = map[string]float64{"train_mpjpe_mm": e.LossMM}
+		_, err := model.SaveCheckpoint(c.Out, net, card)
+		return err
+	}
+	if err := train.Run(ctx, net, trainData, opt); err != nil {
+		return err
+	}
+	bar.done()
+	rep, err := train.Evaluate(ctx, net, valData, trainData, allCoalitions(mask), valSet.Describe(), nil)
+	if err != nil {
+		return err
+	}
+	full := rep.Coalitions[mask.String()]
+	prefix := "val_"
+	if c.MMFi == "" {
+		prefix = "sim_val_"
+	}
+	for name, s := range rep.Coalitions {
+		card.Metrics[prefix+name+"_mpjpe_mm"] = s.MPJPEMM
+	}
+	card.Metrics[prefix+"pa_mpjpe_mm"] = full.PAMPJPEMM
+	card.Metrics[prefix+"mean_pose_mpjpe_mm"] = rep.Baselines[train.MeanPose].MPJPEMM
+	if _, err := model.SaveCheckpoint(c.Out, net, card); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(c.Out, "evaluation.json"), rep); err != nil {
+		return err
+	}
+	printReport(rep)
+	return nil
+}
+
+func (c trainCmd) card(ds mmfi.Dataset, frames int) model.Card {
+	name := c.Name
+	if name == "" {
+		name = c.Size
+	}
+	return model.Card{
+		Name: name, Version: time.Now().UTC().Format("20060102T150405Z"),
+		Window: model.Window(c.Window), Created: time.Now().UTC().Format(time.RFC3339),
+		Data:    fmt.Sprintf("%s; %d training frames", ds.Describe(), frames),
+		Split:   fmt.Sprintf("protocol %d, split %s", c.Protocol, c.Split),
+		Command: "posefuse " + strings.Join(os.Args[1:], " "),
+	}
+}
+
+func loadWithProgress(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, window model.Window, stride int) (*train.Data, error) {
+	bar := newProgress(label)
+	defer bar.done()
+	return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window, Stride: stride, Progress: func(done, total int) {
+		bar.show(float64(done)/float64(total), "")
+	}})
+}
+
+// allCoalitions lists the non-empty subsets of mask, the full one first.
+func allCoalitions(mask model.Mask) []model.Mask {
+	var out []model.Mask
+	for m := mask; m != 0; m = (m - 1) & mask {
+		out = append(out, m)
+	}
+	return out
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
