@@ -308,3 +308,27 @@ func TestWriteClipLooksUnfinishedUntilComplete(t *testing.T) {
 		t.Errorf("writing over a clip: %v", err)
 	}
 }
+
+func BenchmarkDirectoryFrame(b *testing.B) {
+	root := b.TempDir()
+	k := ClipKey{Subject: 1, Activity: 1}
+	if err := WriteClip(root, testClip{key: k, frames: 20}, nil); err != nil {
+		b.Fatal(err)
+	}
+	d, err := Open(root)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := d.Open(k)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var f Frame
+	i := 0
+	for b.Loop() {
+		if err := c.Frame(i%20, &f); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
