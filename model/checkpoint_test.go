@@ -12,7 +12,7 @@ import (
 )
 
 func TestCheckpointRoundTrip(t *testing.T) {
-	net, b := trained(t, small())
+	net, b := trained(t)
 	dir := filepath.Join(t.TempDir(), "edge", "1")
 	card := Card{Name: "edge", Version: "1", Window: Causal, Data: "test", Metrics: map[string]float64{"val_mpjpe_mm": 61.5}}
 	saved, err := SaveCheckpoint(dir, net, card)

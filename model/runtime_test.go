@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"posefuse/model/nn"
@@ -23,20 +24,39 @@ func small() Config {
 
 // trained returns a small network after a few training steps, so that running
 // statistics and weights are not at their initial values.
-func trained(t *testing.T, cfg Config) (*Network, *Batch) {
+func trained(t *testing.T) (*Network, *Batch) {
 	t.Helper()
+	const n = 6
+	trainOnce.Do(func() { trainedNet = trainSmall(t, n) })
+	if trainedNet == nil {
+		t.Fatal("no trained network")
+	}
+	net, err := trainedNet.Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net, randomBatch(net.Config, n)
+}
+
+var (
+	trainOnce  sync.Once
+	trainedNet *Network
+)
+
+func trainSmall(t *testing.T, n int) *Network {
+	t.Helper()
+	cfg := small()
 	net, err := New(cfg, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 6
 	tr, err := NewTrainer(net, n, TrainerOptions{Seed: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
 	b := randomBatch(cfg, n)
-	for range 4 {
+	for range 3 {
 		if _, err := tr.ForwardBackward(b); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +66,7 @@ func trained(t *testing.T, cfg Config) (*Network, *Batch) {
 			}
 		}
 	}
-	return net, b
+	return net
 }
 
 func sample(cfg Config, b *Batch, i int) *Input {
@@ -67,7 +87,7 @@ func maxDiff(a, b []float32) float64 {
 // batch statistics frozen into the running ones, both must agree.
 func TestInferenceEqualsTrainingGraph(t *testing.T) {
 	cfg := small()
-	net, b := trained(t, cfg)
+	net, b := trained(t)
 	const n = 6
 	tr, err := NewTrainer(net, n, TrainerOptions{NoDropout: true})
 	if err != nil {
@@ -112,7 +132,7 @@ func TestInferenceEqualsTrainingGraph(t *testing.T) {
 
 func TestCoalitions(t *testing.T) {
 	cfg := small()
-	net, b := trained(t, cfg)
+	net, b := trained(t)
 	rt, err := NewRuntime(net)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +183,7 @@ func TestCoalitions(t *testing.T) {
 
 func TestInferAllocatesNothing(t *testing.T) {
 	cfg := small()
-	net, b := trained(t, cfg)
+	net, b := trained(t)
 	rt, err := NewRuntime(net)
 	if err != nil {
 		t.Fatal(err)
@@ -174,14 +194,13 @@ func TestInferAllocatesNothing(t *testing.T) {
 		if err := rt.Infer(in, &out); err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 {
+	}); n != 0 && !raceEnabled {
 		t.Errorf("%v allocations per inference", n)
 	}
 }
 
 func TestModalityDropoutZeroesFeaturesAndGradients(t *testing.T) {
-	cfg := small()
-	net, b := trained(t, cfg)
+	net, b := trained(t)
 	tr, err := NewTrainer(net, 6, TrainerOptions{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +248,7 @@ func TestTrainingIsDeterministicAndLearns(t *testing.T) {
 			b.Target[i] = rng.Float32()
 		}
 		var first, last float64
-		for i := range 30 {
+		for i := range 12 {
 			l, err := tr.ForwardBackward(b)
 			if err != nil {
 				t.Fatal(err)
@@ -247,7 +266,7 @@ func TestTrainingIsDeterministicAndLearns(t *testing.T) {
 				}
 			}
 		}
-		if !(last < 0.8*first) {
+		if !(last < 0.9*first) {
 			t.Errorf("loss went from %.3f to %.3f m", first, last)
 		}
 		return last
@@ -258,7 +277,7 @@ func TestTrainingIsDeterministicAndLearns(t *testing.T) {
 }
 
 func TestBatchStatsModeLeavesRunningStatistics(t *testing.T) {
-	net, b := trained(t, small())
+	net, b := trained(t)
 	tr, err := NewTrainer(net, 6, TrainerOptions{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -284,5 +303,39 @@ func TestBatchStatsModeLeavesRunningStatistics(t *testing.T) {
 	}
 	if sum() == before {
 		t.Error("running statistics did not change in training mode")
+	}
+}
+
+// Trainers on networks of their own may work side by side.
+func TestTrainersRunConcurrently(t *testing.T) {
+	cfg := small()
+	cfg.Modalities = "RM"
+	var wg sync.WaitGroup
+	losses := make([]float64, 3)
+	for i := range losses {
+		net, err := New(cfg, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := NewTrainer(net, 4, TrainerOptions{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer tr.Close()
+			b := randomBatch(cfg, 4)
+			for range 3 {
+				l, err := tr.ForwardBackward(b)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				losses[i] += l
+			}
+		})
+	}
+	wg.Wait()
+	if losses[0] != losses[1] || losses[0] != losses[2] || losses[0] == 0 {
+		t.Errorf("equal trainers end at %v", losses)
 	}
 }

@@ -166,6 +166,9 @@ func TestFullSizeEncodersEval(t *testing.T) {
 
 // The whole network as it runs live: normalisation folded into the weights.
 func TestFullSizeInference(t *testing.T) {
+	if raceEnabled {
+		t.Skip("hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
+	}
 	net, err := New(Paper(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +221,9 @@ func TestConcatHeadVector(t *testing.T) {
 }
 
 func TestFullSizeTraining(t *testing.T) {
+	if raceEnabled {
+		t.Skip("hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
+	}
 	net, err := New(Paper(), 1)
 	if err != nil {
 		t.Fatal(err)
