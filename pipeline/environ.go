@@ -68,7 +68,11 @@ func applyEnviron(cfg *Config, environ []string) error {
 			return
 		}
 		fresh := reflect.New(v.Type())
-		if err := yaml.Unmarshal([]byte(value), fresh.Interface()); err != nil {
+		err := checkNode([]byte(value), v.Type(), "")
+		if err == nil {
+			err = yaml.Unmarshal([]byte(value), fresh.Interface())
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s (environment %s): %q does not fit: %w", path, name, value, yamlError(err)))
 			return
 		}
@@ -82,7 +86,9 @@ func applyEnviron(cfg *Config, environ []string) error {
 
 // checkKeys reports keys that do not exist, with their full path and line;
 // the decoder's own message has no path.
-func checkKeys(doc []byte) error {
+func checkKeys(doc []byte) error { return checkNode(doc, reflect.TypeFor[Config](), "") }
+
+func checkNode(doc []byte, t reflect.Type, path string) error {
 	var root yaml.Node
 	if err := yaml.Unmarshal(doc, &root); err != nil {
 		return yamlError(err)
@@ -91,7 +97,7 @@ func checkKeys(doc []byte) error {
 		return nil
 	}
 	var errs []error
-	unknownKeys(root.Content[0], reflect.TypeFor[Config](), "", &errs)
+	unknownKeys(root.Content[0], t, path, &errs)
 	return errors.Join(errs...)
 }
 
@@ -119,6 +125,9 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string, errs *[]error) {
 			}
 			unknownKeys(n.Content[i+1], ft, sub, errs)
 		}
+	case t.Kind() == reflect.Int && n.ShortTag() == "!!float":
+		// The library would drop the fraction without a word.
+		*errs = append(*errs, fmt.Errorf("line %d: %s: %s is no whole number", n.Line, path, n.Value))
 	case t.Kind() == reflect.Struct && n.Tag != "!!null":
 		*errs = append(*errs, fmt.Errorf("line %d: %s: want keys below it, such as %s", n.Line, path, firstField(t)))
 	}

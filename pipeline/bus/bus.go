@@ -38,7 +38,7 @@ const lastWord = 100 * time.Millisecond
 type Options struct {
 	Room     string // part of every subject
 	StateDir string // the embedded server keeps its files in its folder "nats"
-	Version  string // of the daemon, semantic, for the NATS micro service
+	Version  string // of the daemon, semantic, for the NATS micro service; 0.0.0 if empty
 	Log      *slog.Logger
 }
 
@@ -77,6 +77,9 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 	}
 	b := &Bus{cfg: cfg, room: opt.Room, version: opt.Version, log: opt.Log, closed: make(chan struct{}),
 		subject: "posefuse." + opt.Room + ".", topic: "posefuse/" + opt.Room + "/"}
+	if b.version == "" {
+		b.version = "0.0.0"
+	}
 	external, err := clientTLS(&cfg.TLS)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+func TestShippedExampleEqualsDefaults(t *testing.T) {
+	got, err := LoadConfig("../configs/posefuse.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(DefaultConfig(), got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestShippedExampleHasEveryKey: equality with the defaults alone would also
+// hold for an empty file.
+func TestShippedExampleHasEveryKey(t *testing.T) {
+	doc, err := os.ReadFile("../configs/posefuse.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root map[string]any
+	if err := yaml.Unmarshal(doc, &root); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range Keys() {
+		var at any = root
+		for part := range strings.SplitSeq(key, ".") {
+			m, ok := at.(map[string]any)
+			if at, ok = m[part]; !ok {
+				t.Errorf("%s is missing", key)
+				break
+			}
+		}
+	}
+}
+
+func TestEveryConfigurationLoads(t *testing.T) {
+	files, err := filepath.Glob("../configs/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		cfg, err := LoadConfig(f, nil)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if _, err := BuildSources(&cfg.Sensors); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+func TestBadConfigurations(t *testing.T) {
+	for name, c := range map[string]struct{ doc, want string }{
+		"unknown key":      {"bus:\n  nats:\n    lisen: x", "line 3: bus.nats.lisen: no such key; did you mean listen?"},
+		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: bus, exercise, extrinsics, log, model, room, sensors, state_dir, sync, web"},
+		"unknown user key": {"bus:\n  users: [{name: a, pass: b}]", "line 2: bus.users[0].pass: no such key; known here: name, password, role"},
+		"scalar section":   {"sync: 10", "line 1: sync: want keys below it, such as hold_ms"},
+		"wrong type":       {"sync:\n  rate_hz: ten", "line 2: cannot unmarshal !!str `ten` into float64"},
+		"fraction":         {"sync: {hold_ms: 1.5}", "line 1: sync.hold_ms: 1.5 is no whole number"},
+		"not yaml":         {"a: [", "line 1: did not find expected node content"},
+		"two documents":    {"room: a\n---\nroom: b", "more than one YAML document; keep the first"},
+		"room":             {"room: a.b", `room: "a.b" cannot be part of a subject; use 1 to 64 letters, digits, - and _`},
+		"rate":             {"sync: {rate_hz: .nan}", "sync.rate_hz: NaN is out of range, want 1 to 60"},
+		"mode":             {"sync: {mode: exact}", `sync.mode: "exact" is unknown: use reference_clock`},
+		"driver":           {"sensors: {lidar: {driver: velodyne}}", `sensors.lidar.driver: "velodyne" is unknown: use ouster or livox`},
+		"driver setting":   {"sensors: {csi: {atheros: {path: /dev/CSI_dev}}}", "sensors.csi.atheros.path: set exactly one of path (a device or file) and listen (a TCP address)"},
+		"address":          {"sensors: {camera: {keypoints_tcp: {listen: '7010'}}}", `sensors.camera.keypoints_tcp.listen: "7010" is no address; write host:port, for example 127.0.0.1:4222`},
+		"from":             {"sensors: {lidar: {ouster: {from: os1.local}}}", `sensors.lidar.ouster.from: "os1.local" is no IP address; leave it empty to accept any sender`},
+		"radar ports":      {"sensors: {radar: {ti_serial: {command_port: /dev/ttyUSB0}}}", "sensors.radar.ti_serial.config_file: empty, but command_port is set; name the TI .cfg file to send"},
+		"nexmon chip":      {"sensors: {csi: {driver: nexmon, nexmon: {chip: x}}}", `sensors.csi.nexmon.chip: "x" is unknown: use 4339 or 43455c0 or 4358 or 4366c0 or auto`},
+		"no sensor":        {"sensors: {camera: {enabled: false}, lidar: {enabled: false}, radar: {enabled: false}, csi: {enabled: false}}", "sensors: every sensor is off; enable at least one"},
+		"latency":          {"sensors: {radar: {latency_ms: -5}}", "sensors.radar.latency_ms: -5 is out of range, want 0 to 1000"},
+		"model":            {"model: {path: a, name: b}", "model.name: set with model.path; keep one of the two"},
+		"web":              {"web: {listen: ':8080'}", "web.listen: :8080 can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front"},
+		"bus":              {"bus: {nats: {listen: x}}", `bus.nats.listen: "x" is no address; write host:port, for example 127.0.0.1:4222`},
+		"exercise":         {"exercise: {exercise: squat}", `exercise.exercise: "squat" is unknown: use auto or an activity such as A12`},
+		"exercise bus":     {"exercise: {enabled: true}\nbus: {mqtt: {listen: ''}}", "exercise.enabled: the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url"},
+		"log":              {"log: {level: loud}", `log.level: "loud" is unknown: use debug or info or warn or error`},
+		"far camera":       {"extrinsics: {room_from_camera: {position_m: [0, 0, 1200]}}", "extrinsics.room_from_camera.position_m: 1200 is further than 100 m from the room's origin; the unit is metres"},
+		"lidar alone":      {"extrinsics: {room_from_lidar: {}}", "extrinsics.room_from_lidar: needs extrinsics.room_from_camera: poses stay in the camera frame without it, and points follow the poses"},
+		"transposed":       {"extrinsics: {room_from_camera: {matrix: [[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,2,1]]}}", "extrinsics.room_from_camera.matrix: last row [0 0 2 1], want 0 0 0 1; is the matrix transposed?"},
+		"mirrored":         {"extrinsics: {room_from_camera: {matrix: [[-1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]}}", "extrinsics.room_from_camera.matrix: its 3 x 3 part is no rotation (rows of length 1, at right angles, right-handed)"},
+		"short matrix":     {"extrinsics: {room_from_camera: {matrix: [[1,0,0,0]]}}", "extrinsics.room_from_camera.matrix: 1 rows, want 4"},
+		"two at once":      {"sync: {rate_hz: 0, hold_ms: -1}", "sync.rate_hz: 0 is out of range, want 1 to 60\nsync.hold_ms: -1 is out of range, want 0 to 1000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := ParseConfig([]byte(c.doc), nil); err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	cfg, err := ParseConfig([]byte("room: file"), []string{"HOME=/x", "POSEFUSE_ROOM=env", "POSEFUSE_SYNC_RATE_HZ=20",
+		"POSEFUSE_SENSORS_CAMERA_ENABLED=false", "POSEFUSE_SENSORS_LIDAR_OUSTER_METADATA_FILE=5",
+		"POSEFUSE_BUS_USERS=[{name: a, password: b, role: viewer}]", "POSEFUSE_EXTRINSICS_ROOM_FROM_CAMERA={position_m: [0, 0, 1]}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Room != "env" || cfg.Sync.RateHz != 20 || cfg.Sensors.Camera.Enabled || cfg.Sensors.LiDAR.Ouster.MetadataFile != "5" ||
+		len(cfg.Bus.Users) != 1 || cfg.Extrinsics.RoomFromCamera.PositionM[2] != 1 {
+		t.Errorf("%+v", cfg)
+	}
+	for env, want := range map[string]string{
+		"POSEFUSE_RUM=x":              "environment POSEFUSE_RUM: no such key; the variable of bus.nats.listen is POSEFUSE_BUS_NATS_LISTEN",
+		"POSEFUSE_SYNC_HOLD_MS=a bit": "sync.hold_ms (environment POSEFUSE_SYNC_HOLD_MS): \"a bit\" does not fit: line 1: cannot unmarshal !!str `a bit` into int",
+	} {
+		if _, err := ParseConfig(nil, []string{env}); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+func TestEnvironmentNamesAreUnique(t *testing.T) {
+	seen := map[string]string{}
+	for _, k := range Keys() {
+		if other, ok := seen[EnvName(k)]; ok {
+			t.Errorf("%s and %s share %s", k, other, EnvName(k))
+		}
+		seen[EnvName(k)] = k
+	}
+	if len(seen) < 60 {
+		t.Errorf("only %d keys found", len(seen))
+	}
+}
+
+func TestDefaultsDoNotShareMemory(t *testing.T) {
+	a, b := DefaultConfig(), DefaultConfig()
+	a.Bus.WebSocket.AllowedOrigins[0] = "changed"
+	if reflect.DeepEqual(a, b) {
+		t.Error("two defaults share a list")
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, name := range []string{"posefuse", "clinic", "replay"} {
+		doc, err := os.ReadFile("../configs/" + name + ".yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(doc)
+	}
+	f.Add([]byte("extrinsics: {room_from_camera: {matrix: [[1]]}}"))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		cfg, err := ParseConfig(doc, nil)
+		if err != nil {
+			return
+		}
+		if _, err := BuildSources(&cfg.Sensors); err != nil {
+			t.Errorf("checked, but: %v", err)
+		}
+	})
+}

@@ -1,0 +1,553 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+)
+
+// fakeModel answers with a pose that tells which modalities it saw: joint 0 is
+// (number of modalities, 2, 3), all others are (0, 1, 2).
+type fakeModel struct {
+	card model.Card
+	err  error
+	nan  bool
+	seen atomic.Int64
+}
+
+func newFakeModel(name string) *fakeModel {
+	return &fakeModel{card: model.Card{Name: name, Version: "1", SHA256: strings.Repeat("0", 64), Config: model.Edge(), Window: model.Causal}}
+}
+
+func (f *fakeModel) Card() model.Card { return f.card }
+
+func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
+	f.seen.Add(1)
+	if f.err != nil {
+		return f.err
+	}
+	out.Coalition = in.Present
+	n := float32(0)
+	for m := range model.NumModalities {
+		if in.Present.Has(m) {
+			n++
+			for j := range model.NumJoints {
+				// Two poses d apart have a standard deviation of d/2.
+				out.LeaveOneOut[m][3*j] = float32(m) * 0.01
+			}
+		}
+	}
+	for j := range model.NumJoints {
+		out.Pose[3*j], out.Pose[3*j+1], out.Pose[3*j+2] = 0, 1, 2
+	}
+	out.Pose[0], out.Pose[1], out.Pose[2] = n, 2, 3
+	if f.nan {
+		out.Pose[7] = float32(math.NaN())
+	}
+	return nil
+}
+
+// fakeSource emits samples at a fixed period until it is told to fail.
+type fakeSource struct {
+	modality sensors.Modality
+	period   time.Duration
+	broken   atomic.Bool
+	silent   atomic.Bool
+}
+
+func (f *fakeSource) Run(ctx context.Context, sink sensors.Sink) error {
+	if f.broken.Load() {
+		return errors.New("unplugged")
+	}
+	t := time.NewTicker(f.period)
+	defer t.Stop()
+	for seq := uint64(1); ; seq++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if f.broken.Load() {
+			return errors.New("unplugged")
+		}
+		if f.silent.Load() {
+			continue
+		}
+		s := &sensors.Sample{Sensor: f.modality.String(), Modality: f.modality, Seq: seq, ReceiveNS: sink.NowNS()}
+		switch f.modality {
+		case sensors.RGB:
+			s.Keypoints = &sensors.Keypoints{Width: 640, Height: 480}
+		case sensors.LiDAR:
+			s.Cloud = &sensors.PointCloud{XYZ: make([]float32, 3*4000), Complete: 1}
+		case sensors.MmWave:
+			s.Radar = &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 3, Y: 1, Z: 2, Doppler: 0.5}}}
+		case sensors.WiFi:
+			s.CSI = &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: make([]complex64, 342)}
+		}
+		sink.Emit(s)
+	}
+}
+
+type daemonUnderTest struct {
+	*Core
+	sources [sensors.NumModalities]*fakeSource
+	notes   *notes
+	stop    func() error
+}
+
+// notes collects what the service manager was told.
+type notes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notes) add(state string) error {
+	n.mu.Lock()
+	n.list = append(n.list, state)
+	n.mu.Unlock()
+	return nil
+}
+
+func (n *notes) count(state string) (c int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.list {
+		if s == state {
+			c++
+		}
+	}
+	return c
+}
+
+func testConfig(t *testing.T) Config {
+	cfg := DefaultConfig()
+	cfg.StateDir = t.TempDir()
+	cfg.Sync.RateHz = 20
+	cfg.Bus.NATS.Listen, cfg.Bus.MQTT.Listen, cfg.Bus.WebSocket.Listen = "127.0.0.1:0", "", ""
+	cfg.Web.Listen = "127.0.0.1:0"
+	return cfg
+}
+
+func startDaemon(t *testing.T, cfg Config, inf Inferer) *daemonUnderTest {
+	t.Helper()
+	d := &daemonUnderTest{notes: &notes{}}
+	opt := Options{Config: cfg, Version: "0.1.0", Model: inf, Notify: d.notes.add, WatchdogInterval: 400 * time.Millisecond}
+	for m := range sensors.NumModalities {
+		period := cfg.Sync.TickPeriod()
+		if m == int(sensors.WiFi) {
+			period /= 10
+		}
+		d.sources[m] = &fakeSource{modality: sensors.Modality(m), period: period}
+		opt.Sources[m] = d.sources[m]
+	}
+	core, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Core = core
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- core.Run(ctx) }()
+	var once sync.Once
+	var result error
+	d.stop = func() error {
+		once.Do(func() {
+			cancel()
+			select {
+			case result = <-done:
+			case <-time.After(10 * time.Second):
+				result = errors.New("the daemon does not stop")
+			}
+		})
+		return result
+	}
+	t.Cleanup(func() {
+		if err := d.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-core.Ready():
+	case err := <-done:
+		done <- err
+		t.Fatal(err)
+	}
+	return d
+}
+
+// subscribe returns the messages on posefuse.room1.<what>.
+func (d *daemonUnderTest) subscribe(t *testing.T, what string) <-chan *nats.Msg {
+	t.Helper()
+	url, _, _ := d.Bus().Addresses()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	ch := make(chan *nats.Msg, 10_000)
+	if _, err := nc.ChanSubscribe("posefuse.room1."+what, ch); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+func next[T any](t *testing.T, ch <-chan *nats.Msg, cond func(*T) bool) *T {
+	t.Helper()
+	limit := time.After(15 * time.Second)
+	for {
+		select {
+		case m := <-ch:
+			v := new(T)
+			if err := json.Unmarshal(m.Data, v); err != nil {
+				t.Fatalf("%s: %v", m.Data, err)
+			}
+			if cond(v) {
+				return v
+			}
+		case <-limit:
+			t.Fatal("no such message within 15 s")
+		}
+	}
+}
+
+func TestPosesFlow(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	all := d.subscribe(t, ">")
+	names := map[string]*jsonschema.Schema{}
+	var lastSeq uint64
+	var fused *bus.Pose
+	for deadline := time.Now().Add(15 * time.Second); (fused == nil || len(names) < 4) && time.Now().Before(deadline); {
+		m := <-all
+		var head struct{ Schema string }
+		if err := json.Unmarshal(m.Data, &head); err != nil {
+			t.Fatal(err)
+		}
+		if names[head.Schema] == nil {
+			s, err := jsonschema.NewCompiler().Compile(filepath.Join("../docs/schema", head.Schema+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			names[head.Schema] = s
+		}
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := names[head.Schema].Validate(v); err != nil {
+			t.Fatalf("%s: %v", m.Subject, err)
+		}
+		if head.Schema != bus.PoseSchema {
+			continue
+		}
+		var p bus.Pose
+		if err := json.Unmarshal(m.Data, &p); err != nil {
+			t.Fatal(err)
+		}
+		if lastSeq != 0 && p.Seq != lastSeq+1 {
+			t.Fatalf("seq %d after %d", p.Seq, lastSeq)
+		}
+		lastSeq = p.Seq
+		if p.Coalition == "RLMW" {
+			fused = &p
+		}
+	}
+	for _, want := range []string{bus.PoseSchema, bus.StatusSchema, bus.SensorSchema, bus.PointsSchema} {
+		if names[want] == nil {
+			t.Errorf("no message %s", want)
+		}
+	}
+	if fused == nil {
+		t.Fatal("no pose of all four modalities")
+	}
+	if fused.Frame != "camera" || fused.JointsM[0] != [3]float64{4, 2, 3} || fused.Model.Name != "fake" || fused.SpreadMM == nil {
+		t.Errorf("pose %+v", fused)
+	}
+	if fused.LatencyMS.Total < 0 || fused.LatencyMS.Total > 5000 || fused.LatencyMS.Align < 0 {
+		t.Errorf("latency %+v", fused.LatencyMS)
+	}
+}
+
+func TestSensorsComeAndGo(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	poses, statuses := d.subscribe(t, "pose"), d.subscribe(t, "status")
+	next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	d.sources[sensors.MmWave].broken.Store(true)
+	p := next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLW" })
+	if p.Modalities["M"].Presence || p.JointsM[0][0] != 3 {
+		t.Errorf("pose without radar: %+v", p)
+	}
+	s := next(t, statuses, func(s *bus.Status) bool { return code(s, "sensor.radar") == "down" })
+	for _, h := range s.Parts {
+		if h.Part == "sensor.radar" && (h.Severity != "error" || !strings.Contains(h.Text, "unplugged")) {
+			t.Errorf("health %+v", h)
+		}
+	}
+	for _, m := range []sensors.Modality{sensors.RGB, sensors.LiDAR, sensors.WiFi} {
+		d.sources[m].silent.Store(true)
+	}
+	p = next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "-" && p.Modalities["W"].State == "stale" })
+	if p.JointsM != nil || p.SpreadMM != nil {
+		t.Errorf("pose without any modality: %+v", p)
+	}
+	next(t, statuses, func(s *bus.Status) bool {
+		return code(s, "pipeline") == "no_sensor" && code(s, "sensor.csi") == "stale"
+	})
+	d.sources[sensors.MmWave].broken.Store(false)
+	for _, f := range d.sources {
+		f.silent.Store(false)
+	}
+	next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+}
+
+func code(s *bus.Status, part string) string {
+	for _, h := range s.Parts {
+		if h.Part == part {
+			return h.Code
+		}
+	}
+	return ""
+}
+
+func TestCountersAddUp(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	states := d.subscribe(t, "sensor.*")
+	for range 8 {
+		s := next(t, states, func(s *bus.Sensor) bool { return true })
+		var sum uint64
+		for outcome, n := range s.Counters {
+			if outcome != "in" {
+				sum += n
+			}
+		}
+		if sum != s.Counters["in"] {
+			t.Errorf("%s: in %d, sum of outcomes %d: %v", s.Name, s.Counters["in"], sum, s.Counters)
+		}
+	}
+}
+
+func TestSwapKeepsEveryTick(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("old"))
+	poses := d.subscribe(t, "pose")
+	first := next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == "old" && p.JointsM != nil })
+	if err := d.SwapModel(newFakeModel("new")); err != nil {
+		t.Fatal(err)
+	}
+	seq, swapped := first.Seq, false
+	for range 20 {
+		p := next(t, poses, func(*bus.Pose) bool { return true })
+		if p.Seq != seq+1 {
+			t.Fatalf("seq %d after %d", p.Seq, seq)
+		}
+		seq = p.Seq
+		if swapped && p.Model.Name == "old" {
+			t.Error("the old model came back")
+		}
+		swapped = swapped || p.Model.Name == "new"
+	}
+	if !swapped {
+		t.Error("the new model made no pose")
+	}
+}
+
+func TestModelsThatCannotRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*fakeModel)
+		want   string
+	}{
+		"centred":  {func(f *fakeModel) { f.card.Window = model.Centred }, "camera window is centred"},
+		"config":   {func(f *fakeModel) { f.card.Config.LiDAR.Points = -1 }, "points"},
+		"error":    {func(f *fakeModel) { f.err = errors.New("no kernel") }, "no kernel"},
+		"not real": {func(f *fakeModel) { f.nan = true }, "not finite"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeModel("bad")
+			c.change(f)
+			_, err := New(Options{Config: testConfig(t), Model: f})
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "bad 1") {
+				t.Errorf("error %v, want %q and the model's name", err, c.want)
+			}
+		})
+	}
+}
+
+func TestInferenceErrorsDoNotStopPoses(t *testing.T) {
+	f := newFakeModel("fake")
+	d := startDaemon(t, testConfig(t), f)
+	poses := d.subscribe(t, "pose")
+	next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil })
+	broken := newFakeModel("broken")
+	e, err := newEngine(broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken.nan = true
+	d.ticks.engine.Store(e)
+	p := next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == "broken" })
+	q := next(t, poses, func(*bus.Pose) bool { return true })
+	if p.JointsM != nil || q.JointsM != nil || q.Seq != p.Seq+1 {
+		t.Errorf("poses %+v, %+v", p, q)
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	next(t, d.subscribe(t, "pose"), func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	get := func(path, host string) (int, string) {
+		req, err := http.NewRequest(http.MethodGet, d.WebURL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": "ok", "/api/status": `"sensors":[{"schema":"posefuse.sensor.v1"`,
+		"/metrics": `posefuse_latency_seconds_bucket{stage="total",le="0.03"}`,
+	} {
+		if status, body := get(path, "localhost"); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, want %q in %.200s", path, status, want, body)
+		}
+	}
+	if _, body := get("/metrics", "localhost"); !strings.Contains(body, `posefuse_sensor_samples_total{outcome="fused",sensor="radar"}`) ||
+		!strings.Contains(body, `posefuse_modality_ticks_total{modality="W",state="fused"}`) {
+		t.Error("metrics of sensors are missing")
+	}
+	if status, _ := get("/api/status", "evil.example"); status != http.StatusMisdirectedRequest {
+		t.Errorf("a foreign host name was answered with %d", status)
+	}
+}
+
+func TestServiceManagerHearsProgress(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	poses := d.subscribe(t, "pose")
+	for d.notes.count("WATCHDOG=1") < 3 {
+		next(t, poses, func(*bus.Pose) bool { return true })
+	}
+	if d.notes.count("READY=1") != 1 {
+		t.Errorf("ready was told %d times", d.notes.count("READY=1"))
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if d.notes.count("STOPPING=1") != 1 {
+		t.Error("stopping was not told")
+	}
+}
+
+// TestWatchdogStarvesWithoutPoses calls the reporter while no pose comes.
+func TestWatchdogStarvesWithoutPoses(t *testing.T) {
+	var n notes
+	c, err := New(Options{Config: testConfig(t), Model: newFakeModel("fake"), Notify: n.add, WatchdogInterval: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReporter(c, nil)
+	r.progress(1)
+	if len(n.list) != 0 {
+		t.Fatalf("told %v before the first pose", n.list)
+	}
+	c.ticks.progress.note(1)
+	r.progress(2)
+	r.progress(3)
+	r.progress(4)
+	if n.count("WATCHDOG=1") != 1 || n.count("READY=1") != 1 {
+		t.Errorf("one pose fed the watchdog %v", n.list)
+	}
+}
+
+func TestControlStatus(t *testing.T) {
+	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
+	m, err := d.Bus().Conn().Request("posefuse.room1.ctl.status", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s bus.Status
+	if err := json.Unmarshal(m.Data, &s); err != nil || s.State != bus.Online || code(&s, "model") != "ok" {
+		t.Errorf("%s, %v", m.Data, err)
+	}
+}
+
+func TestWebPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	cfg := testConfig(t)
+	cfg.Web.Listen = l.Addr().String()
+	c, err := New(Options{Config: cfg, Model: newFakeModel("fake")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(t.Context()); !errors.Is(err, bus.ErrPortInUse) || !strings.Contains(err.Error(), "web.listen") {
+		t.Errorf("error %v", err)
+	}
+	if err := c.Run(t.Context()); err == nil {
+		t.Error("run twice")
+	}
+}
+
+func TestStagesStopInReverse(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	mk := func(name string, fail error) stage {
+		return stage{name, func(ctx context.Context) error {
+			if fail != nil {
+				return fail
+			}
+			<-ctx.Done()
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, name)
+			return nil
+		}}
+	}
+	boom := errors.New("boom")
+	err := runStages(t.Context(), []stage{mk("a", nil), mk("b", nil), mk("c", boom), mk("d", nil)})
+	if !errors.Is(err, boom) || err.Error() != "c: boom" {
+		t.Errorf("error %v", err)
+	}
+	if got := fmt.Sprint(order); got != "[d b a]" {
+		t.Errorf("stopped in order %s", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := runStages(ctx, []stage{mk("a", nil)}); err != nil {
+		t.Errorf("stopped from outside: %v", err)
+	}
+	if err := runStages(t.Context(), []stage{{"x", func(context.Context) error { return nil }}}); err == nil || err.Error() != "x ended by itself" {
+		t.Errorf("stage that ends: %v", err)
+	}
+}

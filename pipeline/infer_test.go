@@ -1,0 +1,262 @@
+package pipeline
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+	timesync "posefuse/sync"
+)
+
+func near(a, b [3]float64) bool {
+	for k := range 3 {
+		if math.Abs(a[k]-b[k]) > 1e-9 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestDirections states what the angles mean, in points a person can check.
+func TestDirections(t *testing.T) {
+	for name, c := range map[string]struct {
+		pose     CameraPose
+		in, want [3]float64 // camera frame, room frame
+	}{
+		"level: 3 m ahead":                  {CameraPose{PositionM: [3]float64{0, 0, 1.2}}, [3]float64{0, 0, 3}, [3]float64{0, 3, 1.2}},
+		"level: 1 m right":                  {CameraPose{}, [3]float64{1, 0, 0}, [3]float64{1, 0, 0}},
+		"level: 1 m down":                   {CameraPose{PositionM: [3]float64{0, 0, 1.2}}, [3]float64{0, 1, 0}, [3]float64{0, 0, 0.2}},
+		"panned left: ahead is left":        {CameraPose{PanDeg: 90}, [3]float64{0, 0, 1}, [3]float64{-1, 0, 0}},
+		"tilted up: ahead is up":            {CameraPose{TiltDeg: 90}, [3]float64{0, 0, 1}, [3]float64{0, 0, 1}},
+		"rolled clockwise: up is right":     {CameraPose{RollDeg: 90}, [3]float64{0, -1, 0}, [3]float64{1, 0, 0}},
+		"matrix":                            {CameraPose{Matrix: [][]float64{{1, 0, 0, 5}, {0, 0, 1, 6}, {0, -1, 0, 7}, {0, 0, 0, 1}}}, [3]float64{0, 0, 1}, [3]float64{5, 7, 7}},
+		"panned and tilted: turns with pan": {CameraPose{PanDeg: 90, TiltDeg: 90}, [3]float64{1, 0, 0}, [3]float64{0, 1, 0}},
+	} {
+		if tr := c.pose.RoomFromCamera(); !near(tr.Apply(c.in), c.want) {
+			t.Errorf("%s: %v, want %v", name, tr.Apply(c.in), c.want)
+		}
+	}
+	lidar := (&SensorPose{PositionM: [3]float64{0, 0, 1}}).RoomFromSensor()
+	if got := lidar.Apply([3]float64{3, 1, 0.5}); !near(got, [3]float64{-1, 3, 1.5}) { // ahead, left, up
+		t.Errorf("lidar: %v", got)
+	}
+}
+
+func TestTransformsAreRigid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		angle := rapid.Float64Range(-360, 360)
+		c := CameraPose{PanDeg: angle.Draw(t, "pan"), TiltDeg: angle.Draw(t, "tilt"), RollDeg: angle.Draw(t, "roll")}
+		s := SensorPose{PanDeg: angle.Draw(t, "pan"), TiltDeg: angle.Draw(t, "tilt"), PositionM: [3]float64{1, 2, 3}}
+		a, b := c.RoomFromCamera(), s.RoomFromSensor()
+		if !isRotation(a.R) || !isRotation(b.R) {
+			t.Fatal("no rotation")
+		}
+		v := rapid.Float64Range(-10, 10)
+		p := [3]float64{v.Draw(t, "x"), v.Draw(t, "y"), v.Draw(t, "z")}
+		ab := a.After(&b)
+		if !near(ab.Apply(p), a.Apply(b.Apply(p))) {
+			t.Fatal("composition differs")
+		}
+	})
+}
+
+func TestSpread(t *testing.T) {
+	out := model.Output{Coalition: 0b0011}
+	out.LeaveOneOut[0][3], out.LeaveOneOut[1][3] = 2.00, 2.10 // joint 1: 100 mm apart along x, so 50 mm
+	out.LeaveOneOut[2][0] = 9                                 // not in the coalition
+	var got [model.NumJoints]float64
+	leaveOneOutSpread(&out, &got)
+	if math.Abs(got[1]-50) > 1e-3 || got[0] != 0 {
+		t.Errorf("spread %v", got)
+	}
+	got = [model.NumJoints]float64{}
+	out.Coalition = 0b0001
+	if leaveOneOutSpread(&out, &got); got[1] != 0 {
+		t.Errorf("spread of one modality %v", got)
+	}
+}
+
+func slot(m sensors.Modality, s *sensors.Sample, window int) timesync.Slot {
+	s.Modality = m
+	sl := timesync.Slot{State: timesync.Fused, Sample: s}
+	for range window {
+		sl.Window = append(sl.Window, s)
+	}
+	return sl
+}
+
+func fullTick() *timesync.Tick {
+	t := &timesync.Tick{Seq: 1}
+	k := &sensors.Keypoints{Width: 640, Height: 480}
+	k.XY[0] = [2]float64{640, 240}
+	t.Slots[sensors.RGB] = slot(sensors.RGB, &sensors.Sample{Keypoints: k}, model.CameraWindow)
+	t.Slots[sensors.LiDAR] = slot(sensors.LiDAR, &sensors.Sample{Cloud: &sensors.PointCloud{XYZ: []float32{1, 2, 3}}}, 0)
+	t.Slots[sensors.MmWave] = slot(sensors.MmWave, &sensors.Sample{Radar: &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 1, Y: 2, Z: 3, Doppler: 4, SNRdB: 5}}}}, 0)
+	h := make([]complex64, 342)
+	for i := range h {
+		h[i] = 1
+	}
+	h[341] = 10 // 20 dB above the rest
+	t.Slots[sensors.WiFi] = slot(sensors.WiFi, &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: h}}, model.CSIPackets)
+	return t
+}
+
+func TestPrepareFillsTheInputs(t *testing.T) {
+	e, err := newEngine(newFakeModel("fake"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bad := e.prepare(fullTick()); bad != 0 || e.in.Present != model.AllModalities {
+		t.Fatalf("present %v, unusable %v", e.in.Present, bad)
+	}
+	const newest = (model.CameraWindow - 1) * 34
+	if e.in.Camera[newest] != 1 || e.in.Camera[newest+1] != 0 {
+		t.Errorf("camera %v: the image's right edge at half height is (1, 0)", e.in.Camera[newest:newest+2])
+	}
+	// One point repeats until the input is full, as offline.
+	last := len(e.in.LiDAR) - 3
+	if e.in.LiDAR[last] != 1 || e.in.LiDAR[last+2] != 3 {
+		t.Errorf("lidar %v", e.in.LiDAR[last:])
+	}
+	if e.in.Radar[3] != 4 || e.in.Radar[4] != 5 {
+		t.Errorf("radar %v: columns are x, y, z, Doppler, SNR", e.in.Radar[:5])
+	}
+	if n := len(e.in.CSI); e.in.CSI[0] != 0 || e.in.CSI[n-1] != 1 {
+		t.Errorf("csi %v..%v, want 0..1", e.in.CSI[0], e.in.CSI[n-1])
+	}
+	if n := testing.AllocsPerRun(20, func() { e.prepare(fullTickOnce) }); n != 0 {
+		t.Errorf("preparing allocates %v times", n)
+	}
+}
+
+var fullTickOnce = fullTick()
+
+func TestPrepareLeavesOutWhatItCannotUse(t *testing.T) {
+	e, err := newEngine(newFakeModel("fake"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change    func(*timesync.Tick)
+		bad, have model.Mask
+	}{
+		"two antennas": {func(t *timesync.Tick) {
+			t.Slots[sensors.WiFi].Window[3] = &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 2, Subcarriers: 114, H: make([]complex64, 228)}}
+		}, 0b1000, 0b0111},
+		"image without size": {func(t *timesync.Tick) {
+			t.Slots[sensors.RGB].Window[0] = &sensors.Sample{Keypoints: &sensors.Keypoints{}}
+		}, 0b0001, 0b1110},
+		"wrong payload": {func(t *timesync.Tick) { t.Slots[sensors.LiDAR].Sample = &sensors.Sample{} }, 0b0010, 0b1101},
+		"radar late":    {func(t *timesync.Tick) { t.Slots[sensors.MmWave] = timesync.Slot{State: timesync.Late} }, 0, 0b1011},
+		"nobody there":  {func(t *timesync.Tick) { t.Slots[sensors.MmWave].Sample = &sensors.Sample{Radar: &sensors.RadarFrame{}} }, 0, 0b1111},
+	} {
+		tick := fullTick()
+		c.change(tick)
+		if bad := e.prepare(tick); bad != c.bad || e.in.Present != c.have {
+			t.Errorf("%s: unusable %v, present %v", name, bad, e.in.Present)
+		}
+	}
+}
+
+func TestEngineIgnoresModalitiesTheModelLacks(t *testing.T) {
+	f := newFakeModel("no csi")
+	f.card.Config.Modalities = "RLM"
+	e, err := newEngine(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.prepare(fullTick()); e.in.Present != 0b0111 {
+		t.Errorf("present %v", e.in.Present)
+	}
+}
+
+func TestViewerPoints(t *testing.T) {
+	f := newPointFeed("room1", "camera", &ExtrinsicsConfig{})
+	cloud := &sensors.PointCloud{XYZ: make([]float32, 3*10_000)}
+	for i := range 10_000 {
+		cloud.XYZ[3*i] = 1.23456
+	}
+	cloud.XYZ[0] = float32(math.NaN())
+	m := f.message(pointSet{captureNS: 5, lidar: cloud, radar: &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 3, Y: 1, Z: 0.5, Doppler: -1}}}})
+	if len(m.LiDAR) < 1000 || len(m.LiDAR) > maxViewerPoints || m.LiDAR[0] != [3]float32{0, 0, 1.235} {
+		t.Errorf("%d points, first %v", len(m.LiDAR), m.LiDAR[0])
+	}
+	if m.Radar[0] != [4]float32{-1, -0.5, 3, -1} { // left, up, ahead in the camera frame
+		t.Errorf("radar %v", m.Radar)
+	}
+	f.offer(pointSet{captureNS: 1e9})
+	f.offer(pointSet{captureNS: 1e9 + 50e6}) // too soon
+	f.offer(pointSet{captureNS: 1e9 + 100e6})
+	if s := <-f.pending; s.captureNS != 1e9+100e6 {
+		t.Errorf("kept %d", s.captureNS)
+	}
+}
+
+// TestEveryTickPublishesOneMessage drives the loop by hand with random ticks.
+func TestEveryTickPublishesOneMessage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := c.ticks
+		n := 0
+		l.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+			n++
+			for m := range model.NumModalities {
+				letter := "RLMW"[m : m+1]
+				v := p.Modalities[letter]
+				if v.Presence != (v.State == string(timesync.Fused)) || (v.AgeMS != nil) != v.Presence {
+					t.Fatalf("%s: %+v", letter, v)
+				}
+			}
+			if (p.JointsM == nil) != (p.Coalition == "-") || (p.SpreadMM != nil) != (len(p.Coalition) > 1) {
+				t.Fatalf("coalition %s, joints %v, spread %v", p.Coalition, p.JointsM, p.SpreadMM)
+			}
+			return buf, nil
+		}
+		ticks := rapid.IntRange(1, 20).Draw(t, "ticks")
+		for i := range ticks {
+			tick := fullTick()
+			tick.Seq = uint64(i + 1)
+			for m := range tick.Slots {
+				if s := rapid.SampledFrom([]timesync.State{timesync.Fused, timesync.Late, timesync.Gap, timesync.Stale, timesync.Off}).Draw(t, "state"); s != timesync.Fused {
+					tick.Slots[m] = timesync.Slot{State: s}
+				}
+			}
+			l.tick(tick)
+		}
+		if n != ticks || l.progress.poses.Load() != uint64(ticks) {
+			t.Fatalf("%d messages for %d ticks", n, ticks)
+		}
+	})
+}
+
+func TestFPS(t *testing.T) {
+	p := progress{recent: make([]int64, 60)}
+	for i := range 100 {
+		p.note(int64(i+1) * 100e6) // 10 Hz for 10 s
+	}
+	if got := p.fps(10e9, 0); got != 10 {
+		t.Errorf("%v fps, want 10", got)
+	}
+	if got := p.fps(13e9, 0); got != 4 { // silent for 3 s of the 5
+		t.Errorf("%v fps, want 4", got)
+	}
+}
+
+func BenchmarkTick(b *testing.B) {
+	c, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.ticks.publish = func(buf []byte, _ *bus.Pose) ([]byte, error) { return buf, nil }
+	b.ReportAllocs()
+	for b.Loop() {
+		c.ticks.tick(fullTickOnce)
+	}
+}
