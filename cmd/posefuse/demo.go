@@ -55,6 +55,7 @@ func prepareDemo(cfg *pipeline.Config) error {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	cfg.Sensors.LiDAR.Driver, cfg.Sensors.LiDAR.Ouster.MetadataFile = "ouster", filepath.Join(cfg.StateDir, "ouster.json")
+	cfg.Sensors.LiDAR.LatencyMS = 50 // half a turn: the sweep is stamped in its middle and received at its end
 	cfg.Sensors.Radar.TISerial.CommandPort = filepath.Join(cfg.StateDir, "radar-command")
 	cfg.Sensors.Radar.TISerial.DataPort = filepath.Join(cfg.StateDir, "radar-data")
 	cfg.Sensors.Radar.TISerial.ConfigFile = filepath.Join(cfg.StateDir, "iwr6843.cfg")

@@ -23,6 +23,7 @@ type replayCmd struct {
 	Loop    bool          `help:"Start over after the last clip."`
 	Speed   float64       `default:"1" help:"2 plays twice as fast."`
 	Pause   time.Duration `default:"1.5s" help:"Between clips, so that temporal windows start over; negative for none."`
+	Lead    time.Duration `default:"4s" help:"Before the first frame, so that the daemon can connect and start the radar."`
 	Without []string      `placeholder:"SENSOR" help:"Sensors not to play: camera, lidar, radar, csi."`
 	Fault   []string      `placeholder:"SENSOR:FAULTS" sep:"none" help:"Faults, e.g. radar:loss=0.05,jitter=20ms,cut=10s+5s,restart=20s,step=30s-2s,seed=7; may be given several times."`
 	Log     string        `placeholder:"FILE" help:"Write each frame's capture time as JSON lines, to match published poses to frames."`
@@ -79,7 +80,7 @@ func (c replayCmd) Run(ctx context.Context) error {
 }
 
 func (c replayCmd) config() (replay.Config, error) {
-	cfg := replay.Config{Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[sensors.Modality]replay.Faults{},
+	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[sensors.Modality]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if c.MMFi != "" {
 		dir, err := mmfi.Open(c.MMFi)
