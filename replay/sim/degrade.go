@@ -155,7 +155,7 @@ func (ds degradations) faultyClock(m sensors.Modality, i int) (frame int, shiftS
 	frame = i
 	for k := range ds {
 		d := &ds[k]
-		tS := float64(i) * framePeriodS
+		tS := frameTime(i)
 		if d.Kind != ClockFault || d.Modality != m.String() || !d.ActiveAt(tS) {
 			continue
 		}

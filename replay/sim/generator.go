@@ -162,7 +162,7 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 		c.extrinsics.LiDARShiftM[a] = float64(off.LiDARShiftM * s.Norm())
 	}
 	c.extrinsics.LiDARYawRad = float64(off.LiDARYawDeg*s.Norm()) * math.Pi / 180
-	c.extrinsics.LiDARTimeS = float64(off.LiDARTimeOffsetS * (2*s.Float64() - 1))
+	c.extrinsics.LiDARTimeS = float64(off.LiDARTimeOffsetS * (float64(2*s.Float64()) - 1))
 	for a := range 3 {
 		c.extrinsics.RadarShiftM[a] = float64(off.RadarShiftM * s.Norm())
 	}

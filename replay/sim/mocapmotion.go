@@ -211,7 +211,7 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 		if n > 0 {
 			m.join(&m.segments[n-1], &seg)
 			if n%perRepetition == 0 {
-				ends = append(ends, seg.startS+seg.blendS/2)
+				ends = append(ends, seg.startS+float64(seg.blendS/2))
 			}
 		}
 		m.segments = append(m.segments, seg)

@@ -71,7 +71,7 @@ func asymmetric() testMotion {
 	m.at = func(tS float64) Skeleton {
 		sk := uprightPerson()
 		sk[12] = Vec{.5, 1.5, 3.0}
-		sk[13] = Vec{.55 + 0.1*tS, 1.75, 2.9}
+		sk[13] = Vec{.55 + float64(0.1*tS), 1.75, 2.9}
 		sk[5][0] += .15
 		sk[6][0] += .3
 		return sk

@@ -72,10 +72,10 @@ func (s *Stream) Uint64() uint64 {
 }
 
 // Float64 returns a uniform number in [0, 1).
-func (s *Stream) Float64() float64 { return float64(s.Uint64()>>11) * 0x1p-53 }
+func (s *Stream) Float64() float64 { return float64(float64(s.Uint64()>>11) * 0x1p-53) }
 
 // openFloat64 returns a uniform number in (0, 1], whose logarithm is finite.
-func (s *Stream) openFloat64() float64 { return float64(s.Uint64()>>11+1) * 0x1p-53 }
+func (s *Stream) openFloat64() float64 { return float64(float64(s.Uint64()>>11+1) * 0x1p-53) }
 
 // Uniform returns a uniform number in [lo, hi).
 func (s *Stream) Uniform(lo, hi float64) float64 { return lo + float64((hi-lo)*s.Float64()) }

@@ -100,15 +100,15 @@ func newScene(seed uint64, environment int) scene {
 	s := NewStream(seed, "scene", environment)
 	var sc scene
 	for i := range sc.boxes {
-		w := 0.15 + float64(0.30*s.Float64())
+		halfW := float64((0.15 + float64(0.30*s.Float64())) / 2)
 		h := 0.15 + float64(0.30*s.Float64())
-		d := 0.15 + float64(0.30*s.Float64())
+		halfD := float64((0.15 + float64(0.30*s.Float64())) / 2)
 		x := 0.9 + float64(0.9*s.Float64())
 		if s.Uint64()&1 == 0 {
 			x = -x
 		}
 		z := 2.2 + float64(2.1*s.Float64())
-		sc.boxes[i] = box{lo: Vec{x - w/2, 0, z - d/2}, hi: Vec{x + w/2, h, z + d/2}}
+		sc.boxes[i] = box{lo: Vec{x - halfW, 0, z - halfD}, hi: Vec{x + halfW, h, z + halfD}}
 	}
 	return sc
 }
@@ -185,7 +185,7 @@ func pingPong(tS, widthM, speedMPS float64) float64 {
 		d += 2 * widthM
 	}
 	if d > widthM {
-		d = 2*widthM - d
+		d = float64(2*widthM) - d
 	}
-	return d - widthM/2
+	return d - float64(widthM/2)
 }

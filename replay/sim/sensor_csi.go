@@ -92,7 +92,7 @@ func newCSIChannel(seed uint64, spec *CSISpec, environment, subject int) csiChan
 			lengthM:    los + float64(4*env.Exp()),
 			amplitude:  0.55 * portableExp(-float64(n)/4) * 0.8 * math.Sqrt(2*env.Exp()) * spec.StaticScale,
 			phase:      env.Float64(),
-			sinArrival: 2*env.Float64() - 1,
+			sinArrival: float64(2*env.Float64()) - 1,
 		}
 		gain := scaled(signature(&session, spec.SessionQ), p.amplitude)
 		addPath(&ch.static, p, gain)

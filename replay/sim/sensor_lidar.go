@@ -40,7 +40,7 @@ func newLidarGrid() *lidarGrid {
 		g.sinEl[r], g.cosEl[r] = portableSincos(2 * math.Pi * beamAltitudeDeg(r) / 360)
 	}
 	for m := range ScanColumns {
-		s, c := portableSincos(2 * math.Pi * (1 - (float64(m)+0.5)/ScanColumns))
+		s, c := portableSincos(2 * math.Pi * (1 - float64((float64(m)+0.5)/ScanColumns)))
 		g.sinAz[m], g.cosAz[m] = -s, -c // half a turn: lidar_to_sensor
 	}
 	return g

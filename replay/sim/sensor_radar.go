@@ -119,7 +119,7 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 		}
 		cp := &body.Capsules[k]
 		u := s.Float64()
-		beta := float64(radarMaxNormalRad * (2*s.Float64() - 1))
+		beta := float64(radarMaxNormalRad * (float64(2*s.Float64()) - 1))
 		fluctuation := s.Exp()
 		accept := s.Float64()
 		p, normal, velocity := cp.SurfacePoint(pose.at, u, beta)

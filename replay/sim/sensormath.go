@@ -32,7 +32,7 @@ func portableAtan2(y, x float64) float64 {
 	}
 	q := ay / ax // 0..1
 	i := int(float64(q*16) + 0.5)
-	c := float64(i) / 16
+	c := float64(float64(i) / 16)
 	t := (q - c) / (1 + float64(q*c)) // within 1/32
 	t2 := float64(t * t)
 	s := -1.0 / 11

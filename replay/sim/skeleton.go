@@ -172,7 +172,7 @@ func (f *figure) legs(p *pose, sk *Skeleton) {
 
 // positivePart is max(0, x) with its corner rounded over softReachM.
 func positivePart(x float64) float64 {
-	return (x + sqrt(float64(x*x)+softReachM*softReachM)) / 2
+	return float64((x + sqrt(float64(x*x)+softReachM*softReachM)) / 2)
 }
 
 // bendLeg places the knee of a leg between hip and ankle so that both bones
