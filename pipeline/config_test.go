@@ -67,7 +67,7 @@ func TestBadConfigurations(t *testing.T) {
 		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: bus, exercise, extrinsics, log, model, room, sensors, state_dir, sync, web"},
 		"unknown user key": {"bus:\n  users: [{name: a, pass: b}]", "line 2: bus.users[0].pass: no such key; known here: name, password, role"},
 		"scalar section":   {"sync: 10", "line 1: sync: want keys below it, such as hold_ms"},
-		"wrong type":       {"sync:\n  rate_hz: ten", "line 2: cannot unmarshal !!str `ten` into float64"},
+		"wrong type":       {"sync:\n  rate_hz: ten", "line 2: sync.rate_hz: \"ten\" is no number"},
 		"fraction":         {"sync: {hold_ms: 1.5}", "line 1: sync.hold_ms: 1.5 is no whole number"},
 		"not yaml":         {"a: [", "line 1: did not find expected node content"},
 		"two documents":    {"room: a\n---\nroom: b", "more than one YAML document; keep the first"},
@@ -116,7 +116,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	for env, want := range map[string]string{
 		"POSEFUSE_RUM=x":              "environment POSEFUSE_RUM: no such key; the variable of bus.nats.listen is POSEFUSE_BUS_NATS_LISTEN",
-		"POSEFUSE_SYNC_HOLD_MS=a bit": "sync.hold_ms (environment POSEFUSE_SYNC_HOLD_MS): \"a bit\" does not fit: line 1: cannot unmarshal !!str `a bit` into int",
+		"POSEFUSE_SYNC_HOLD_MS=a bit": "sync.hold_ms (environment POSEFUSE_SYNC_HOLD_MS): \"a bit\" does not fit: line 1: \"a bit\" is no whole number",
 	} {
 		if _, err := ParseConfig(nil, []string{env}); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)

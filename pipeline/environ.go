@@ -128,10 +128,15 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string, errs *[]error) {
 	case t.Kind() == reflect.Int && n.ShortTag() == "!!float":
 		// The library would drop the fraction without a word.
 		*errs = append(*errs, fmt.Errorf("line %d: %s: %s is no whole number", n.Line, path, n.Value))
+	case n.Kind == yaml.ScalarNode && scalarNames[t.Kind()] != "" && n.Decode(reflect.New(t).Interface()) != nil:
+		*errs = append(*errs, fmt.Errorf("%s: %q is no %s", strings.TrimSuffix(fmt.Sprintf("line %d: %s", n.Line, path), ": "), n.Value, scalarNames[t.Kind()]))
 	case t.Kind() == reflect.Struct && n.Tag != "!!null":
 		*errs = append(*errs, fmt.Errorf("line %d: %s: want keys below it, such as %s", n.Line, path, firstField(t)))
 	}
 }
+
+// scalarNames says what a value of each kind is, for people.
+var scalarNames = map[reflect.Kind]string{reflect.Int: "whole number", reflect.Float64: "number", reflect.Bool: "true or false", reflect.String: "text"}
 
 func yamlFields(t reflect.Type, fields map[string]reflect.Type) {
 	for i := range t.NumField() {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"posefuse/model"
+	"posefuse/model/shipped"
+)
+
+// validate checks a message against its schema and decodes it.
+func validate(t *testing.T, schema string, data []byte, into any) {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile("../../docs/schema/" + schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err == nil {
+		err = s.Validate(doc)
+	}
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", schema, err, data)
+	}
+}
+
+// saveShipped writes the shipped model to a folder, changed by edit.
+func saveShipped(t *testing.T, edit func(c *model.Card)) string {
+	t.Helper()
+	net, card, err := shipped.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(&card)
+	dir := t.TempDir()
+	if _, err := model.SaveCheckpoint(dir, net, card); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func weightsFile(t *testing.T, dir string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("weights in %s: %v %v", dir, found, err)
+	}
+	return found[0]
+}
+
+// TestBadInputNamesWhatIsWrong runs the binary on what users get wrong. Every
+// case must fail with one error that names the file, key or offset.
+func TestBadInputNamesWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		writeFile(t, path, []byte(content))
+		return path
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	free := freePorts(t, 4)
+	ports := fmt.Sprintf("bus: {nats: {listen: %q}, mqtt: {listen: %q}, websocket: {listen: %q}}\nweb: {listen: %q}\nstate_dir: %s\n", free[0], free[1], free[2], free[3], filepath.Join(dir, "state"))
+
+	centred := saveShipped(t, func(c *model.Card) { c.Window = model.Centred })
+	flipped := saveShipped(t, func(*model.Card) {})
+	w := weightsFile(t, flipped)
+	b, err := os.ReadFile(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-9] ^= 1
+	if err := os.WriteFile(w, b, 0o600); err != nil { //nolint:gosec // a test's own file
+		t.Fatal(err)
+	}
+	short := saveShipped(t, func(*model.Card) {})
+	if err := os.Truncate(weightsFile(t, short), 1000); err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(dir, "mmfi")
+	posefuse(t, "simulate", "--out", broken, "--subjects", "1", "--activities", "12", "--frames", "3")
+	lidar := filepath.Join(broken, "E01/S01/A12/lidar/frame002.bin")
+	if err := os.Truncate(lidar, 1001); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string // all must be in the error
+	}{
+		{"unknown key", []string{"check", at("key.yaml", "room: a\nsensor: {}\n")}, []string{"key.yaml", "sensor"}},
+		{"wrong type", []string{"check", at("type.yaml", "sync: {rate_hz: fast}\n")}, []string{"type.yaml", "rate_hz"}},
+		{"missing file", []string{"run", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml", "no such file"}},
+		{"listener open to the world", []string{"check", at("open.yaml", "bus: {nats: {listen: \"0.0.0.0:4222\"}}\n")}, []string{"bus.nats.listen", "users"}},
+		{"NATS port in use", []string{"run", "--config", at("nats.yaml", strings.Replace(ports, free[0], taken.Addr().String(), 1))}, []string{"bus.nats.listen", taken.Addr().String(), "in use"}},
+		{"page port in use", []string{"run", "--config", at("web.yaml", strings.Replace(ports, free[3], taken.Addr().String(), 1))}, []string{"web.listen", taken.Addr().String(), "in use"}},
+		{"centred model", []string{"run", "--config", at("centred.yaml", ports+"model: {path: "+centred+"}\n")}, []string{"centred", "causal"}},
+		{"changed weights", []string{"run", "--config", at("flip.yaml", ports+"model: {path: "+flipped+"}\n")}, []string{"sha256"}},
+		{"truncated weights", []string{"check", at("short.yaml", ports+"model: {path: "+short+"}\n")}, []string{"model.path", filepath.Base(weightsFile(t, short))}},
+		{"no model", []string{"eval", "--model", filepath.Join(dir, "nothing")}, []string{"nothing", "no such file"}},
+		{"no data set", []string{"eval", "--mmfi", filepath.Join(dir, "nodata")}, []string{"nodata"}},
+		{"truncated LiDAR file", []string{"eval", "--mmfi", broken, "--clips", "S01/A12"}, []string{"frame002.bin", "1001"}},
+		{"no such clip", []string{"replay", "--mmfi", broken, "--clips", "S09"}, []string{"S09"}},
+		{"unknown fault", []string{"replay", "--mmfi", broken, "--fault", "radar:smoke=1"}, []string{"radar:smoke=1", "loss"}},
+		{"unknown exercise", []string{"exercise", "--exercise", "A99"}, []string{"A99", "--list"}},
+		{"unknown degradation", []string{"simulate", "--out", dir, "--degrade", "fog:1"}, []string{"fog:1", "dark-room"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), binary, c.args...)
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("posefuse %v succeeded:\n%s", c.args, out)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(string(out), part) {
+					t.Errorf("the error does not name %q:\n%s", part, out)
+				}
+			}
+			if strings.Contains(string(out), "goroutine ") {
+				t.Errorf("the error is a stack trace:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	for _, name := range []string{"run", "replay", "simulate", "train", "eval", "exercise", "bench", "check", "version"} {
+		out := posefuse(t, name, "--help")
+		if !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse "+name) {
+			t.Errorf("posefuse %s --help has no example:\n%s", name, out)
+		}
+	}
+}

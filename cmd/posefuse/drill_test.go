@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"posefuse/pipeline/bus"
+	"posefuse/replay"
+	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
+	"posefuse/sensors"
+)
+
+// TestSensorsComeAndGo unplugs each fake sensor in turn, then two at once:
+// poses go on with the coalition named, and a sensor that is back is fused
+// within three seconds.
+func TestSensorsComeAndGo(t *testing.T) {
+	r := startDaemon(t, "ouster")
+	p := r.subscribeNATS(t)
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{5}, Activities: []int{12}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.fakes()
+	cfg.Data = ds
+	player, err := replay.NewPlayer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- player.Run(ctx) }()
+	defer func() { stop(); <-done }()
+
+	eventually(t, 15*time.Second, "all four sensors are fused", func() bool { return p.latest().Coalition == "RLMW" })
+	drills := [][]sensors.Modality{{sensors.RGB}, {sensors.LiDAR}, {sensors.MmWave}, {sensors.WiFi}, {sensors.RGB, sensors.MmWave}, {sensors.LiDAR, sensors.WiFi}}
+	for _, gone := range drills {
+		left := "RLMW"
+		for _, m := range gone {
+			left = strings.Replace(left, m.Letter(), "", 1)
+			player.Stop(m)
+		}
+		start := time.Now()
+		eventually(t, 2*time.Second, "coalition "+left, func() bool { return p.latest().Coalition == left })
+		t.Logf("without %v: coalition %s after %.2f s", gone, left, time.Since(start).Seconds())
+		before := len(p.snapshot())
+		time.Sleep(2 * time.Second)
+		got := p.snapshot()[before:]
+		if len(got) < 17 || len(got) > 23 {
+			t.Errorf("without %v: %d poses in 2 s, want about 20", gone, len(got))
+		}
+		for _, pose := range got {
+			if pose.JointsM == nil {
+				t.Fatalf("without %v: a pose without joints, coalition %s", gone, pose.Coalition)
+			}
+		}
+		for _, m := range gone {
+			player.Start(m)
+		}
+		start = time.Now()
+		eventually(t, 8*time.Second, "everything fused again", func() bool { return p.latest().Coalition == "RLMW" })
+		back := time.Since(start)
+		t.Logf("with %v back: fused after %.2f s", gone, back.Seconds())
+		if back > 3*time.Second {
+			t.Errorf("%v fused only %.1f s after its return, want 3", gone, back.Seconds())
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	p.check(t, "NATS")
+}
+
+// TestLiveExerciseOverMQTT plays a set of squats into the daemon and reads
+// the count that its exercise subscriber publishes.
+func TestLiveExerciseOverMQTT(t *testing.T) {
+	const reps = 5
+	r := startDaemon(t, "ouster")
+	results := make(chan []byte, 64)
+	r.subscribeMQTT(t, "posefuse/room1/exercise/summary", func(b []byte) { results <- b })
+	set := programme{subject: 5, seed: 1, sets: []struct{ activity, reps int }{{12, reps}}}
+	cfg := r.fakes()
+	cfg.Data = set
+	player, err := replay.NewPlayer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := player.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var summary bus.ExerciseSummary
+	select {
+	case b := <-results:
+		validate(t, "posefuse.exercise.summary.v1.json", b, &summary)
+	case <-time.After(15 * time.Second):
+		t.Fatal("no exercise summary within 15 s of the set's end")
+	}
+	t.Logf("simulated sensors: %s, %d repetitions of %d", summary.Exercise, summary.Repetitions, reps)
+	if summary.Exercise != "A12" || summary.Repetitions < reps-1 || summary.Repetitions > reps+1 {
+		t.Errorf("summary says %d of %s, want %d (within one) of A12", summary.Repetitions, summary.Exercise, reps)
+	}
+}
+
+func TestDaemonWithoutSensorsStillPublishes(t *testing.T) {
+	r := startDaemon(t, "livox")
+	p := r.subscribeNATS(t)
+	eventually(t, 5*time.Second, "ten poses", func() bool { return len(p.snapshot()) >= 10 })
+	if m := p.latest(); m.JointsM != nil || m.Coalition != "-" {
+		t.Errorf("without sensors the pose says coalition %q, joints %v", m.Coalition, m.JointsM)
+	}
+	p.check(t, "NATS")
+	for path, want := range map[string]string{"/api/status": `"room":"room1"`, "/metrics": "posefuse_"} {
+		resp, err := http.Get("http://" + r.web + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || !strings.Contains(strings.ReplaceAll(string(body), `": "`, `":"`), want) {
+			t.Errorf("%s: %v, body lacks %q", path, err, want)
+		}
+	}
+}
+
+var _ mmfi.Dataset = programme{}
