@@ -43,15 +43,18 @@ build: need-go web ## build bin/posefuse
 run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web page
 	$(BIN) run
 
-test: need-test web ## all tests: race detector, browser, short fuzzing
+test: need-test web ## all tests: race detector, browser, full-size vectors, short fuzzing
 	$(GO) vet ./...
-	$(GO) test -race -timeout 18m ./...
-	$(MAKE) --no-print-directory fuzz-short
+	$(GO) test -race -timeout 18m $$($(GO) list ./... | grep -v /cmd/)
+	$(GO) test -timeout 10m ./model/... ./replay/sim
+	$(GO) test -race -timeout 10m ./cmd/...
+	@$(MAKE) --no-print-directory fuzz-short
 
+# Minimising the large seeds would eat the whole time, so it is off.
 fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
-	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-	  for f in $$(grep -rhoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' $$pkg --exclude-dir='*' | awk '{print $$2}' | sort -u); do \
-	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) $$pkg | tail -n 1; done; done
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(cat $$dir/*_test.go | grep -oE '^func Fuzz[A-Za-z0-9_]+' | cut -c6- | sort -u); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1x $$dir | tail -n 1 | sed "s|^|$$f |"; done; done
 
 lint: need-go ## golangci-lint v2; warnings fail
 	$(GO) run $(LINT) run ./...

@@ -3,6 +3,7 @@ package exercise
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,7 @@ type SubscriberConfig struct {
 	ClientID string // unique per broker; default "posefuse-exercise-<room>-<random>"
 	Username string
 	Password string
+	TLS      *tls.Config // for ssl:// brokers; nil trusts the system's authorities
 	// Timeout bounds every wait for the broker, default 5 s.
 	Timeout time.Duration
 	// Retry keeps trying to reach the broker at start; without it Run returns
@@ -165,7 +167,11 @@ func (s *Subscriber) Run(ctx context.Context) error {
 
 func (s *Subscriber) options() *mqtt.ClientOptions {
 	will := s.statusResult("offline")
-	return mqtt.NewClientOptions().
+	opts := mqtt.NewClientOptions()
+	if s.cfg.TLS != nil {
+		opts.SetTLSConfig(s.cfg.TLS)
+	}
+	return opts.
 		AddBroker(s.cfg.Broker).
 		SetClientID(s.cfg.ClientID).
 		SetUsername(s.cfg.Username).SetPassword(s.cfg.Password).

@@ -233,7 +233,7 @@ func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]bus.
 // summaries keeps the repetitions of every exercise.
 type summaries map[string]int
 
-func (s summaries) Event(*bus.ExerciseEvent)          {}
+func (s summaries) Event(*bus.ExerciseEvent)         {}
 func (s summaries) Summary(sum *bus.ExerciseSummary) { s[sum.Exercise] += sum.Repetitions }
 
 // countRepetitions feeds poses to an exercise tracker that looks for the

@@ -15,6 +15,7 @@ import (
 	"posefuse/exercise"
 	"posefuse/model/nn/kernel"
 	"posefuse/pipeline"
+	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
 )
 
@@ -112,7 +113,12 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipelin
 	if !cfg.Exercise.Enabled {
 		return
 	}
-	sub, err := exercise.NewSubscriber(subscriberConfig(cfg, mqttURL, log))
+	access, ok := core.Bus().MQTTAccess()
+	if !ok {
+		log.Error("exercise subscriber does not start: it reads MQTT, and bus.mqtt has neither listen nor url")
+		return
+	}
+	sub, err := exercise.NewSubscriber(subscriberConfig(cfg, access, log))
 	if err != nil {
 		log.Error("exercise subscriber does not start", "err", err)
 		return
@@ -124,12 +130,12 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipelin
 	})
 }
 
-func subscriberConfig(cfg pipeline.Config, mqttURL string, log *slog.Logger) exercise.SubscriberConfig {
+func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logger) exercise.SubscriberConfig {
 	tracker := exercise.Config{Room: cfg.Room}
 	if cfg.Exercise.Exercise != "auto" && cfg.Exercise.Exercise != "" {
 		tracker.Exercises = []string{cfg.Exercise.Exercise}
 	}
-	return exercise.SubscriberConfig{Broker: mqttURL, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}
+	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}
 }
 
 func newLog(cfg pipeline.LogConfig) *slog.Logger {

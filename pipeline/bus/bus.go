@@ -54,6 +54,7 @@ type Bus struct {
 	server   *embedded
 	nc       *nats.Conn
 	retained *mqttPublisher // carries the retained status; nil without MQTT
+	access   MQTTAccess     // how the daemon itself reaches the MQTT side
 	external bool           // retained is an external broker and gets every message
 	closed   chan struct{}  // by the NATS client after Close
 
@@ -117,10 +118,21 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 	}
 	if o, ok := b.mqttOptions(external); ok {
 		b.external = cfg.MQTT.URL != ""
+		b.access = MQTTAccess{URL: o.url, User: o.user, Password: o.password, TLS: o.tls}
 		b.retained = newMQTTPublisher(o)
 	}
 	return b, nil
 }
+
+// MQTTAccess is what an MQTT client in the daemon's own process needs.
+type MQTTAccess struct {
+	URL, User, Password string
+	TLS                 *tls.Config // nil without TLS
+}
+
+// MQTTAccess returns how to reach the MQTT broker that carries the poses, with
+// the daemon's own credentials; ok is false if there is none.
+func (b *Bus) MQTTAccess() (a MQTTAccess, ok bool) { return b.access, b.access.URL != "" }
 
 // mqttOptions says how the daemon reaches the MQTT side: the external broker,
 // or its own listener, because only an MQTT client can publish retained.
