@@ -1,7 +1,7 @@
 // Command gen writes the amd64 matrix-multiply micro-kernels of package
 // kernel. Run it with go generate in model/nn/kernel.
 //
-//go:build ignore
+//go:build avo
 
 package main
 
