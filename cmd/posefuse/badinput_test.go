@@ -143,7 +143,7 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, name := range []string{"run", "replay", "simulate", "train", "eval", "exercise", "bench", "check", "version"} {
+	for _, name := range []string{"run", "replay", "simulate", "train", "eval", "exercise", "bench", "measure", "check", "version"} {
 		out := posefuse(t, name, "--help")
 		if !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse "+name) {
 			t.Errorf("posefuse %s --help has no example:\n%s", name, out)

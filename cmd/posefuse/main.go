@@ -21,6 +21,7 @@ type cli struct {
 	Eval     evalCmd     `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
 	Exercise exerciseCmd `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
 	Bench    benchCmd    `cmd:"" help:"Measure the network on this machine."`
+	Measure  measureCmd  `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
 	Check    checkCmd    `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
