@@ -25,17 +25,17 @@ type dataFlags struct {
 // they are one folder.
 func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
 	if f.MMFi != "" {
-		dir, err := mmfi.Open(f.MMFi)
-		if err != nil {
-			return nil, nil, err
+		dir, openErr := mmfi.Open(f.MMFi)
+		if openErr != nil {
+			return nil, nil, openErr
 		}
 		return dir, dir, nil
 	}
 	var trainMotion, valMotion *sim.MocapLibrary
 	if f.Mocap != "" {
-		lib, err := sim.LoadMocap(f.Mocap)
-		if err != nil {
-			return nil, nil, err
+		lib, loadErr := sim.LoadMocap(f.Mocap)
+		if loadErr != nil {
+			return nil, nil, loadErr
 		}
 		held := map[string]bool{}
 		for _, s := range f.HeldOut {

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"posefuse/pipeline/bus"
+	"posefuse/pipeline/web/browser"
 	"posefuse/replay"
 	"posefuse/replay/mmfi"
 	"posefuse/replay/sim"
@@ -73,6 +76,52 @@ func TestSensorsComeAndGo(t *testing.T) {
 	p.check(t, "NATS")
 }
 
+// TestLivePage opens the daemon's page in a real browser: the skeleton moves,
+// and a sensor taken away shows as lost within a second.
+func TestLivePage(t *testing.T) {
+	if _, err := os.Stat("../../pipeline/web/dist/index.html"); err != nil {
+		t.Fatal("the page is not built: run make web")
+	}
+	r := startDaemon(t, "ouster")
+	ds, err := sim.NewDataset(sim.Config{Seed: 2, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{10}, Activities: []int{13}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.fakes()
+	cfg.Data = ds
+	player, err := replay.NewPlayer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- player.Run(ctx) }()
+	defer func() { stop(); <-done }()
+
+	page := browser.Open(t, "http://"+r.web)
+	page.Wait("the page goes live", `document.getElementById("link").textContent === "live"`)
+	page.Wait("four sensors are fused", `document.getElementById("coalition").textContent === "RLMW"`)
+	before := page.Read(`document.getElementById("view").dataset.wrist`)
+	page.Wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
+	page.Wait("points are drawn", `Number(document.getElementById("view").dataset.lidar) > 100`)
+	rates := `[...document.querySelectorAll("#sensors tbody tr td:nth-child(3)")].map((c) => c.textContent).join(" ")`
+	seen := page.Read(rates)
+	page.Wait("the numbers change", fmt.Sprintf(`%s !== %q`, rates, seen))
+	page.Wait("the exercise shows", `Number(document.getElementById("reps").textContent) >= 1`)
+	page.Screenshot("live.png")
+	for name, m := range map[string]sensors.Modality{"L": sensors.LiDAR, "W": sensors.WiFi} {
+		player.Stop(m)
+		took := page.Wait("sensor "+name+" shows as lost", fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent === "lost"`, name))
+		t.Logf("%s shows as lost after %.2f s", m, took.Seconds())
+		if took > time.Second {
+			t.Errorf("%s shows as lost only after %.2f s, want 1", m, took.Seconds())
+		}
+		player.Start(m)
+		page.Wait("sensor "+name+" is back", fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent === "live"`, name))
+	}
+	page.CheckConsole()
+}
+
 // TestLiveExerciseOverMQTT plays a set of squats into the daemon and reads
 // the count that its exercise subscriber publishes.
 func TestLiveExerciseOverMQTT(t *testing.T) {
@@ -80,6 +129,8 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	r := startDaemon(t, "ouster")
 	results := make(chan []byte, 64)
 	r.subscribeMQTT(t, "posefuse/room1/exercise/summary", func(b []byte) { results <- b })
+	events := make(chan []byte, 1024)
+	r.subscribeMQTT(t, "posefuse/room1/exercise/event", func(b []byte) { events <- b })
 	set := programme{subject: 5, seed: 1, sets: []struct{ activity, reps int }{{12, reps}}}
 	cfg := r.fakes()
 	cfg.Data = set
@@ -96,6 +147,21 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 		validate(t, "posefuse.exercise.summary.v1.json", b, &summary)
 	case <-time.After(15 * time.Second):
 		t.Fatal("no exercise summary within 15 s of the set's end")
+	}
+	types := map[string]int{}
+	for types["end"] == 0 {
+		select {
+		case b := <-events:
+			var e bus.ExerciseEvent
+			validate(t, "posefuse.exercise.event.v1.json", b, &e)
+			types[e.Type]++
+			continue
+		case <-time.After(5 * time.Second):
+			t.Fatalf("no end of the set among the events: %v", types)
+		}
+	}
+	if types["new"] == 0 || types["update"] == 0 || types["end"] == 0 {
+		t.Errorf("events by type: %v, want some new, update and end", types)
 	}
 	t.Logf("simulated sensors: %s, %d repetitions of %d", summary.Exercise, summary.Repetitions, reps)
 	if summary.Exercise != "A12" || summary.Repetitions < reps-1 || summary.Repetitions > reps+1 {

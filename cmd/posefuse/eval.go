@@ -49,25 +49,22 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var poses *lineFile
 	var visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)
 	if c.Poses != "" {
-		f, err := os.Create(c.Poses)
-		if err != nil {
-			return fmt.Errorf("create poses file: %w", err)
+		if poses, err = createLines(c.Poses); err != nil {
+			return err
 		}
-		defer func() { _ = f.Close() }()
-		enc := json.NewEncoder(f)
+		defer func() { _ = poses.close() }() // after an error; else closed below
 		visit = func(k mmfi.ClipKey, frame int, pose *[model.OutputDim]float32) {
-			if e := enc.Encode(map[string]any{"clip": k.String(), "frame": frame + 1, "joints_m": jointsOf(pose)}); e != nil && err == nil {
-				err = fmt.Errorf("write %s: %w", c.Poses, e)
-			}
+			poses.write(map[string]any{"clip": k.String(), "frame": frame + 1, "joints_m": jointsOf(pose)})
 		}
 	}
-	rep, evalErr := train.Evaluate(ctx, net, data, nil, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
-	if evalErr != nil {
-		return evalErr
-	}
+	rep, err := train.Evaluate(ctx, net, data, nil, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
 	if err != nil {
+		return err
+	}
+	if err := poses.close(); err != nil {
 		return err
 	}
 	if c.JSON {

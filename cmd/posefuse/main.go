@@ -51,7 +51,7 @@ func main() {
 	err = k.Run()
 	interrupted := ctx.Err() != nil
 	stop()
-	if err != nil && !(interrupted && errors.Is(err, context.Canceled)) {
+	if err != nil && (!interrupted || !errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(os.Stderr, "posefuse:", err)
 		os.Exit(1)
 	}

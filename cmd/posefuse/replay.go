@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -51,18 +50,14 @@ func (c replayCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var logErr error
+	var frames *lineFile
 	if c.Log != "" {
-		f, err := os.Create(c.Log)
-		if err != nil {
-			return fmt.Errorf("create frame log: %w", err)
+		if frames, err = createLines(c.Log); err != nil {
+			return err
 		}
-		defer func() { _ = f.Close() }()
-		enc := json.NewEncoder(f)
+		defer func() { _ = frames.close() }() // after an error; else closed below
 		cfg.OnFrame = func(e replay.FrameEvent) {
-			if err := enc.Encode(map[string]any{"clip": e.Clip.String(), "pass": e.Pass, "frame": e.Frame + 1, "capture_time": e.Capture.UTC().Format(time.RFC3339Nano)}); err != nil && logErr == nil {
-				logErr = fmt.Errorf("write %s: %w", c.Log, err)
-			}
+			frames.write(map[string]any{"clip": e.Clip.String(), "pass": e.Pass, "frame": e.Frame + 1, "capture_time": e.Capture.UTC().Format(time.RFC3339Nano)})
 		}
 	}
 	p, err := replay.NewPlayer(cfg)
@@ -73,10 +68,13 @@ func (c replayCmd) Run(ctx context.Context) error {
 	if err := p.Run(ctx); err != nil {
 		return err
 	}
-	for m, n := range p.Counts() {
-		fmt.Fprintf(os.Stderr, "%-7s %+v\n", m, n)
+	counts := p.Counts()
+	for m := range sensors.Modality(sensors.NumModalities) {
+		if n, played := counts[m]; played {
+			fmt.Fprintf(os.Stderr, "%-7s %+v\n", m, n)
+		}
 	}
-	return logErr
+	return frames.close()
 }
 
 func (c replayCmd) config() (replay.Config, error) {

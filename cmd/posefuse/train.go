@@ -75,7 +75,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+	if err = os.MkdirAll(c.Out, 0o755); err != nil {
 		return fmt.Errorf("create output folder: %w", err)
 	}
 	curve, err := os.Create(filepath.Join(c.Out, "curve.jsonl"))
@@ -97,10 +97,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	opt.AfterEpoch = func(e train.EpochInfo) error {
 		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, %.0f samples/s, %.0f s\n", e.Epoch, e.LossMM, e.SamplesPS, e.ElapsedS)
 		card.Metrics = map[string]float64{"train_mpjpe_mm": e.LossMM}
-		_, err := model.SaveCheckpoint(c.Out, net, card)
-		return err
+		_, saveErr := model.SaveCheckpoint(c.Out, net, card)
+		return saveErr
 	}
-	if err := train.Run(ctx, net, trainData, opt); err != nil {
+	if err = train.Run(ctx, net, trainData, opt); err != nil {
 		return err
 	}
 	bar.done()

@@ -8,18 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"posefuse/pipeline/web/browser"
 )
 
 // startBus runs a real broker on a free loopback port.
@@ -114,10 +112,6 @@ func TestPageInBrowser(t *testing.T) {
 	if _, err := os.Stat("dist/index.html"); err != nil {
 		t.Fatal("the page is not built: run make web")
 	}
-	browser := "/usr/bin/chromium"
-	if _, err := os.Stat(browser); err != nil {
-		t.Fatal("chromium is missing: apt-get install chromium (make test does it)")
-	}
 	nc := startBus(t)
 	srv := httptest.NewServer(Handler(nc, "room1"))
 	defer srv.Close()
@@ -131,54 +125,8 @@ func TestPageInBrowser(t *testing.T) {
 	defer stopFeed()
 	feeding.Go(func() { feedRoom(t, stop, nc, &lost, &mu) })
 
-	alloc, done := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
-		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.WindowSize(1440, 960))...)
-	defer done()
-	page, closePage := chromedp.NewContext(alloc)
-	defer closePage()
-	var problems []string
-	if err := chromedp.Listen(page, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch e := ev.(type) {
-		case *runtime.EventExceptionThrown:
-			problems = append(problems, "exception: "+e.ExceptionDetails.Text)
-		case *runtime.EventConsoleAPICalled:
-			if string(e.Type) == "error" {
-				problems = append(problems, fmt.Sprintf("console.error: %v", e.Args))
-			}
-		case *log.EventEntryAdded:
-			if string(e.Entry.Level) == "error" {
-				problems = append(problems, "log: "+e.Entry.Text)
-			}
-		}
-	}); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	read := func(js string) string {
-		t.Helper()
-		s, err := chromedp.Run(page, chromedp.Evaluate[string](js))
-		if err != nil {
-			t.Fatalf("%s: %v", js, err)
-		}
-		return s
-	}
-	wait := func(what, js string) {
-		t.Helper()
-		for until := time.Now().Add(20 * time.Second); ; time.Sleep(40 * time.Millisecond) {
-			ok, err := chromedp.Run(page, chromedp.Evaluate[bool](js))
-			if err == nil && ok {
-				return
-			}
-			if time.Now().After(until) || ctx.Err() != nil {
-				t.Fatalf("%s: not seen within 20 s (last error %v)", what, err)
-			}
-		}
-	}
-	if err := chromedp.Do(page, chromedp.Navigate(srv.URL)); err != nil {
-		t.Fatal(err)
-	}
+	page := browser.Open(t, srv.URL)
+	wait, read := page.Wait, page.Read
 	wait("the page goes live", `document.getElementById("link").textContent === "live"`)
 	before := read(`document.getElementById("view").dataset.wrist`)
 	wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
@@ -186,16 +134,7 @@ func TestPageInBrowser(t *testing.T) {
 	wait("four sensors are live", `document.querySelectorAll("#sensors .state.live").length === 4`)
 	wait("poses arrive at 10 Hz", `Math.abs(parseFloat(document.getElementById("fps").textContent) - 10) < 1`)
 	wait("the exercise counts", `parseInt(document.getElementById("reps").textContent) >= 1 && document.getElementById("exercise").textContent === "squat"`)
-	shot, err := chromedp.Run(page, chromedp.CaptureScreenshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	save := filepath.Join(t.ArtifactDir(), "page.png")
-	if err := os.WriteFile(save, shot, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("screenshot: %s", save)
-
+	page.Screenshot("page.png")
 	mu.Lock()
 	lost = "M"
 	mu.Unlock()
@@ -207,11 +146,7 @@ func TestPageInBrowser(t *testing.T) {
 	stopFeed()
 	feeding.Wait()
 	wait("a silent daemon shows", `document.getElementById("link").textContent === "no poses"`)
-	mu.Lock()
-	defer mu.Unlock()
-	if len(problems) > 0 {
-		t.Fatalf("the console shows %d errors:\n%s", len(problems), strings.Join(problems, "\n"))
-	}
+	page.CheckConsole()
 }
 
 func TestPageLoadsNothingFromElsewhere(t *testing.T) {
