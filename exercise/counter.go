@@ -36,6 +36,8 @@ type counter struct {
 
 	trail []point // since the last repetition, for its start
 	last  *repetition
+
+	swing // for estimated poses only
 }
 
 // point is a value of s at a time.
@@ -61,6 +63,7 @@ type repetition struct {
 	// the height of the peak and nearly the peak, there and back; 0 if not seen.
 	outNS, returnNS int64
 	peak            float64 // in s
+	height          float64 // in s, of what was counted: peak, or on estimates the swing's rise
 	notJudged       bool
 	low             float64 // in s, where it ended
 	settled         bool
@@ -157,7 +160,7 @@ func (c *counter) feedOut(p point) (outcome, repetition) {
 func (c *counter) finish(p point, verdict outcome) (outcome, repetition) {
 	startNS, leftNS := c.start()
 	rep := repetition{
-		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, low: p.s,
+		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, height: c.peak.s, low: p.s,
 		notJudged: c.gap || float64(c.bad) > maxInvalidShare*float64(c.poses),
 	}
 	rep.outNS, rep.returnNS = c.slopes(p)

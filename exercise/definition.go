@@ -33,7 +33,10 @@ type Definition struct {
 	OfSide Side `yaml:"of_side,omitempty"`
 
 	Count Count `yaml:"count"` // what is counted
-	Range Range `yaml:"range"` // what is reported as range of motion
+	// Estimate is what is counted on estimated poses, see Count; empty: Count.
+	// Several signals are averaged, each as a share of its neutral..target.
+	Estimate []Count `yaml:"estimate,omitempty"`
+	Range    Range   `yaml:"range"` // what is reported as range of motion
 	// TempoS is how long a repetition usually takes.
 	TempoS Tempo `yaml:"tempo_s"`
 	// MinOutReturn is the least ratio of the time out to the time back; below
@@ -43,7 +46,10 @@ type Definition struct {
 	Rules        []Rule        `yaml:"rules,omitempty"`
 }
 
-// Count is the signal a repetition is counted by.
+// Count is the signal a repetition is counted by. A pose that the network
+// estimates (it has a coalition) shows less of a movement than a measured one,
+// and not the same share of every signal: how far apart the feet of a lunge
+// are is lost when how deep it is is not. Hence Definition.Estimate, and swing.go.
 type Count struct {
 	Signal  `yaml:",inline"`
 	Neutral float64 `yaml:"neutral"` // value at rest before calibration
@@ -179,6 +185,14 @@ func (d *Definition) check() error {
 	}
 	if diff := d.Count.Target - d.Count.Neutral; !(diff*diff > 1e-4 && diff*diff < 1e6) {
 		return fmt.Errorf("count: target %v is too near to neutral %v", d.Count.Target, d.Count.Neutral)
+	}
+	for i, c := range d.Estimate {
+		if err := c.check(d.OfSide); err != nil {
+			return fmt.Errorf("estimate[%d]: %w", i, err)
+		}
+		if diff := c.Target - c.Neutral; !(diff*diff > 1e-4 && diff*diff < 1e6) {
+			return fmt.Errorf("estimate[%d]: target %v is too near to neutral %v", i, c.Target, c.Neutral)
+		}
 	}
 	if err := d.Range.check(d.OfSide); err != nil {
 		return fmt.Errorf("range: %w", err)

@@ -103,14 +103,14 @@ func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
 }
 
 // meets reports whether the repetition fulfils a requirement, with the benefit
-// of half the error of estimated poses. What cannot be measured is not held
+// of the error of estimated poses. What cannot be measured is not held
 // against the person.
 func (p span) meets(r Requirement, coalition string) bool {
 	v, ok := p.measure(r.Signal, r.Measure)
 	if !ok {
 		return true
 	}
-	m := margin(r.Signal, coalition) / 2
+	m := margin(r.Signal, coalition)
 	if r.Above != nil {
 		return v > *r.Above-m
 	}

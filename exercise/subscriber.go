@@ -95,7 +95,7 @@ type StatusMessage struct {
 func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	room := cfg.Tracker.Room
 	if room == "" || strings.ContainsAny(room, "/+#. \t") {
-		return nil, fmt.Errorf("exercise subscriber: room is %q, give a name without spaces and / + # .", room)
+		return nil, fmt.Errorf("exercise subscriber: room is %q, give a name without spaces, dots and any of / + #", room)
 	}
 	if cfg.Broker == "" {
 		cfg.Broker = "tcp://127.0.0.1:1883"
@@ -143,10 +143,10 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	client := mqtt.NewClient(s.options())
 	if err := s.connect(ctx, client); err != nil {
 		client.Disconnect(0)
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			return err
 		}
-		return err
+		return nil //nolint:nilerr // stopped while connecting: what was asked
 	}
 	var sending sync.WaitGroup
 	sending.Go(func() { s.send(client) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -162,7 +161,7 @@ func (a *app) publishSet(t *testing.T, s stream, fromNS int64) (untilNS int64) {
 	return untilNS
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // startSubscriber runs a subscriber until the returned function is called.
 func startSubscriber(t *testing.T, b *broker) (s *exercise.Subscriber, stop func() error) {

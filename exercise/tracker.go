@@ -56,6 +56,7 @@ type Tracker struct {
 	track     []track // smoothed poses, oldest first
 	calibNS   int64   // when calibration was last tried
 	busyNS    int64   // when a counter was last out
+	estimated bool    // the poses are estimates
 	lastPose  *bus.Pose
 	nowNS     int64
 	wallOfNS  time.Time // wall time at nowNS
@@ -129,10 +130,8 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 			}
 			target = v
 		}
-		r := &run{def: d, target: target, own: newCounter(d.Count.Neutral, target, d.TempoS.P10, d.TempoS.P90)}
-		if d.OfSide != "" {
-			r.other = newCounter(d.Count.Neutral, target, d.TempoS.P10, d.TempoS.P90)
-		}
+		r := &run{def: d, target: target}
+		r.reset(false)
 		t.runs = append(t.runs, r)
 	}
 	return t, nil
@@ -151,6 +150,10 @@ func (t *Tracker) Pose(p *bus.Pose) {
 		t.wallOfNS = w
 	} else {
 		t.wallOfNS = time.Unix(0, p.CaptureNS)
+	}
+	if estimated := p.Coalition != ""; estimated != t.estimated {
+		t.restart()
+		t.estimated, t.nowNS = estimated, p.CaptureNS
 	}
 	t.lastPose, t.coalition = p, p.Coalition
 	if s, ok := FromPose(p, t.cfg.CameraTiltDeg); ok {
@@ -182,10 +185,21 @@ func (t *Tracker) restart() {
 	t.raw, t.track, t.rivals, t.nowNS = nil, nil, nil, 0
 	t.calibNS, t.busyNS = 0, 0
 	for _, r := range t.runs {
-		r.own = newCounter(r.own.neutral, r.target, r.def.TempoS.P10, r.def.TempoS.P90)
-		if r.other != nil {
-			r.other = newCounter(r.other.neutral, r.target, r.def.TempoS.P10, r.def.TempoS.P90)
+		r.reset(t.estimated)
+	}
+}
+
+// reset gives a run new counters, for estimated or for measured poses.
+func (r *run) reset(estimated bool) {
+	fresh := func() *counter {
+		if estimated {
+			return newSwingCounter(r.def.TempoS.P10, r.def.TempoS.P90)
 		}
+		return newCounter(r.def.Count.Neutral, r.target, r.def.TempoS.P10, r.def.TempoS.P90)
+	}
+	r.own = fresh()
+	if r.def.OfSide != "" {
+		r.other = fresh()
 	}
 }
 
@@ -223,6 +237,10 @@ func (t *Tracker) smooth(fr frame) {
 
 // feed gives one smoothed pose to one counter of a run.
 func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
+	if t.estimated {
+		t.feedEstimate(r, c, b, ns, side)
+		return
+	}
 	v, ok := r.def.Count.value(b, side)
 	if !ok {
 		c.invalid()
@@ -235,7 +253,13 @@ func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
 	if verdict == nothing {
 		return
 	}
-	p := t.spanOf(&rep, side)
+	t.attempt(r, side, verdict, &rep, c.last)
+}
+
+// attempt takes what a counter of a run saw; kept is the repetition whose end
+// may still move.
+func (t *Tracker) attempt(r *run, side Side, verdict outcome, rep, kept *repetition) {
+	p := t.spanOf(rep, side)
 	if len(p.frames) == 0 {
 		return
 	}
@@ -251,7 +275,7 @@ func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
 		t.incomplete(r, side)
 		return
 	}
-	a := attempt{run: r, rep: c.last, wall: t.wallAt(rep.endNS), side: side}
+	a := attempt{run: r, rep: kept, wall: t.wallAt(rep.endNS), side: side}
 	if t.set != nil && t.set.run == r {
 		t.rivals = t.rivals[:0]
 		t.count(a)
@@ -315,7 +339,7 @@ func (t *Tracker) choose(now bool) {
 	}
 	best := t.rivals[0]
 	for _, a := range t.rivals[1:] {
-		if a.rep.peak > best.rep.peak {
+		if a.rep.height > best.rep.height {
 			best = a
 		}
 	}
@@ -335,6 +359,9 @@ func (t *Tracker) calibrate() {
 		return
 	}
 	for _, r := range t.runs {
+		if t.estimated {
+			continue // a swing has no neutral value
+		}
 		r.own.setNeutral(t.neutral(r, r.def.OfSide))
 		if r.other != nil {
 			r.other.setNeutral(t.neutral(r, r.def.OfSide.Other()))

@@ -72,14 +72,14 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
 	card.SHA256 = hex.EncodeToString(sum[:])
 	card.Weights = "weights-" + card.SHA256[:12] + ".safetensors"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
 	}
 	var before Card
 	if old, rerr := os.ReadFile(filepath.Join(dir, CardFile)); rerr == nil {
 		_ = json.Unmarshal(old, &before) // a broken old card only keeps its weights from being removed
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, card.Weights), b, 0o644); err != nil {
+	if err = renameio.WriteFile(filepath.Join(dir, card.Weights), b, 0o644); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
 	}
 	j, err := json.MarshalIndent(card, "", "  ")

@@ -32,11 +32,11 @@ func TestCheckpointRoundTrip(t *testing.T) {
 		n *Network
 		o *Output
 	}{{net, &x}, {back, &y}} {
-		rt, err := NewRuntime(r.n)
-		if err != nil {
-			t.Fatal(err)
+		rt, rerr := NewRuntime(r.n)
+		if rerr != nil {
+			t.Fatal(rerr)
 		}
-		if err := rt.Infer(in, r.o); err != nil {
+		if err = rt.Infer(in, r.o); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,7 +45,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 	// A second save replaces the first and leaves nothing behind.
 	net.Parameters()[0].Value[0]++
-	if _, err := SaveCheckpoint(dir, net, card); err != nil {
+	if _, err = SaveCheckpoint(dir, net, card); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(dir)
@@ -83,7 +83,7 @@ func TestCheckpointRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			var k Card
-			if err := json.Unmarshal(c, &k); err != nil {
+			if err = json.Unmarshal(c, &k); err != nil {
 				t.Fatal(err)
 			}
 			ts := net.tensors()

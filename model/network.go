@@ -296,12 +296,6 @@ func (e *encoder[T]) forward(x []T, b int) []T {
 	return x
 }
 
-func (e *encoder[T]) backward(dy []T) {
-	for i := len(e.steps) - 1; i >= 0; i-- {
-		dy = e.steps[i].block.Backward(dy)
-	}
-}
-
 func (e *encoder[T]) fold() {
 	for i := range e.steps {
 		e.steps[i].block.Fold()

@@ -96,7 +96,7 @@ func TestInferenceEqualsTrainingGraph(t *testing.T) {
 	defer tr.Close()
 	// Both sides must read the running statistics: the graph too.
 	tr.inst.ctx.Mode = nn.Eval
-	if _, err := tr.ForwardBackward(b); err != nil {
+	if _, err = tr.ForwardBackward(b); err != nil {
 		t.Fatal(err)
 	}
 	rt, err := NewRuntime(net)

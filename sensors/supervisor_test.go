@@ -63,8 +63,8 @@ func TestSupervisorStates(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				return fmt.Errorf("cable: %w", fs.ErrNotExist)
 			case 2:
-				var m map[string]int
-				m["x"] = 1
+				var none []int
+				none[run]++
 			case 3:
 				return nil
 			}

@@ -73,7 +73,7 @@ func (c measureCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
+	if err = sub.SetPendingLimits(-1, -1); err != nil {
 		return err
 	}
 	m, err := c.listen(ctx, sub)

@@ -36,7 +36,9 @@ func FarthestPoints[T Float](sel []int32, p []T, n int, dist []T) {
 
 // squared keeps the compiler from fusing multiply and add, so that every
 // platform picks the same neighbours.
-func squared[T Float](x, y, z T) T { return T(T(x*x)+T(y*y)) + T(z*z) }
+//
+//nolint:unconvert // the conversions round
+func squared[T Float](x, y, z T) T { return T(x*x) + T(y*y) + T(z*z) }
 
 // KNN writes for each of the m points q the indices of its k nearest of the n
 // points p, nearest first, ties by lower index.
@@ -50,14 +52,14 @@ func KNN[T Float](idx []int32, q []T, m int, p []T, n, k int) {
 		for j := range n {
 			r := p[3*j : 3*j+3]
 			d := squared(r[0]-x, r[1]-y, r[2]-z)
-			if filled == k && !(d < worst) {
-				continue
-			}
 			at := filled
-			if filled == k {
-				at = k - 1
-			} else {
+			switch {
+			case filled < k:
 				filled++
+			case d < worst:
+				at = k - 1
+			default:
+				continue
 			}
 			for at > 0 && d < bd[at-1] {
 				bd[at], best[at] = bd[at-1], best[at-1]

@@ -9,7 +9,6 @@ type TemporalStem[T Float] struct {
 	unit *Unit[T]
 	taps int
 	cout int
-	out  []T
 }
 
 // NewTemporalStem builds the stem for frames input positions of cin values.

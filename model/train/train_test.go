@@ -42,7 +42,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 	}
 	var last EpochInfo
 	opt := Options{Epochs: 40, Batch: 20, LR: 8e-3, Seed: 1, AfterEpoch: func(e EpochInfo) error { last = e; return nil }}
-	if err := Run(t.Context(), net, data, opt); err != nil {
+	if err = Run(t.Context(), net, data, opt); err != nil {
 		t.Fatal(err)
 	}
 	rep, err := Evaluate(t.Context(), net, data, nil, []model.Mask{model.AllModalities, 1 << model.R}, "test", nil)

@@ -229,10 +229,10 @@ func TestSilentClientIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = raw.Close() }() // held to the end: a finalizer would close it
-	if err := raw.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	if err = raw.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprint(raw, "CONNECT {\"verbose\":false}\r\nSUB posefuse.room1.pose 1\r\nPING\r\n"); err != nil {
+	if _, err = fmt.Fprint(raw, "CONNECT {\"verbose\":false}\r\nSUB posefuse.room1.pose 1\r\nPING\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(raw)
@@ -242,7 +242,7 @@ func TestSilentClientIsCut(t *testing.T) {
 		}
 	}
 	good := natsClient(t, natsURL)
-	if err := good.Flush(); err != nil {
+	if err = good.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	var got []uint64

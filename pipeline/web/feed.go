@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 			case m = <-control:
 			case m = <-data:
 			case <-ctx.Done():
-				if context.Cause(ctx) == errSlowViewer {
+				if errors.Is(context.Cause(ctx), errSlowViewer) {
 					return errSlowViewer
 				}
 				return nil
@@ -111,8 +112,4 @@ func pushOldestOut(q chan *nats.Msg, m *nats.Msg) {
 	}
 }
 
-type slowViewer struct{}
-
-func (slowViewer) Error() string { return "viewer cannot keep up with control messages" }
-
-var errSlowViewer error = slowViewer{}
+var errSlowViewer = errors.New("viewer cannot keep up with control messages")

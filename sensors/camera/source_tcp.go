@@ -87,7 +87,7 @@ func (s *TCPSource) Run(ctx context.Context, sink sensors.Sink) error {
 	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // stopped before it could listen
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("camera %s: tcp %s is %w: set sensors.%s.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)

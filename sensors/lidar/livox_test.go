@@ -190,8 +190,8 @@ func startSource(t *testing.T, cfg UDPConfig) (*testSink, net.Conn) {
 	go func() { done <- src.Run(ctx, sink) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		if runErr := <-done; runErr != nil {
+			t.Error(runErr)
 		}
 	})
 	conn, err := net.Dial("udp", cfg.Listen)

@@ -146,7 +146,7 @@ func (f *metaFlat) metadata() (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.layout(m, modeColumns); err != nil {
+	if err = f.layout(m, modeColumns); err != nil {
 		return nil, err
 	}
 	m.RateHz = 10
@@ -158,7 +158,7 @@ func (f *metaFlat) metadata() (*Metadata, error) {
 	if m.RateHz < 1 || m.RateHz > 100 {
 		return nil, fmt.Errorf("frame rate of %g Hz is not possible", m.RateHz)
 	}
-	if err := f.beams(m); err != nil {
+	if err = f.beams(m); err != nil {
 		return nil, err
 	}
 	m.LidarToSensor = [16]float64{-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 36.18, 0, 0, 0, 1}
