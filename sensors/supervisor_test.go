@@ -207,35 +207,3 @@ func TestSupervisorCountsEverything(t *testing.T) {
 		}
 	})
 }
-
-func TestRegistry(t *testing.T) {
-	ok := Driver{Name: "a", Modality: LiDAR, Summary: "s", New: func(string, func(any) error) (Source, error) { return nil, nil }}
-	r := NewRegistry(ok)
-	if _, err := r.Lookup("a"); err != nil {
-		t.Error(err)
-	}
-	if _, err := r.Lookup("b"); err == nil || !strings.Contains(err.Error(), `"b"`) {
-		t.Error(err)
-	}
-	for name, spoil := range map[string]func(*Driver){
-		"duplicate":  func(*Driver) {},
-		"no name":    func(d *Driver) { d.Name = "" },
-		"no summary": func(d *Driver) { d.Name, d.Summary = "c", "" },
-		"no new":     func(d *Driver) { d.Name, d.New = "d", nil },
-		"modality":   func(d *Driver) { d.Name, d.Modality = "e", 9 },
-	} {
-		d := ok
-		spoil(&d)
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s was accepted", name)
-				}
-			}()
-			r.Register(d)
-		}()
-	}
-	if !slices.Equal(r.Names(), []string{"a"}) {
-		t.Error(r.Names())
-	}
-}

@@ -22,9 +22,9 @@ const DefaultIdle = 2 * time.Second
 
 // TCPConfig describes a keypoint port.
 type TCPConfig struct {
-	Name   string        `yaml:"-"`      // sensor name in samples and errors
-	Listen string        `yaml:"listen"` // host:port; DefaultListen if empty
-	Idle   time.Duration `yaml:"idle"`   // DefaultIdle if 0
+	Name   string        // sensor name in samples and errors
+	Listen string        // host:port; DefaultListen if empty
+	Idle   time.Duration // DefaultIdle if 0
 }
 
 // TCPSource listens on the keypoint port. One writer is served at a time; a
@@ -51,22 +51,6 @@ func NewTCPSource(cfg TCPConfig) (*TCPSource, error) {
 		cfg.Idle = DefaultIdle
 	}
 	return &TCPSource{cfg: cfg}, nil
-}
-
-// TCPDriver is the driver "camera-tcp".
-func TCPDriver() sensors.Driver {
-	return sensors.Driver{
-		Name: "camera-tcp", Modality: sensors.RGB,
-		Summary: "2D keypoints as JSON lines on a TCP port",
-		New: func(sensor string, decode func(any) error) (sensors.Source, error) {
-			var cfg TCPConfig
-			if err := decode(&cfg); err != nil {
-				return nil, err
-			}
-			cfg.Name = sensor
-			return NewTCPSource(cfg)
-		},
-	}
 }
 
 // tcpRun is one run of the source: its receiver and its active writer.

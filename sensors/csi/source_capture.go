@@ -19,24 +19,24 @@ import (
 // NexmonConfig describes one Nexmon receiver. Exactly one of Interface and
 // File is set.
 type NexmonConfig struct {
-	Name      string `yaml:"-"`         // sensor name in samples and errors
-	Interface string `yaml:"interface"` // capture live, e.g. wlan0; needs CAP_NET_RAW
-	File      string `yaml:"file"`      // pcap file, or FIFO that a capture is written to
+	Name      string // sensor name in samples and errors
+	Interface string // capture live, e.g. wlan0; needs CAP_NET_RAW
+	File      string // pcap file, or FIFO that a capture is written to
 	// Follow reads File as it grows, from its end, for ever. Otherwise the
 	// file is played once at the pace of its time stamps and Run then ends
 	// with an error that wraps io.EOF. A FIFO is always read live, until its
 	// writer leaves.
-	Follow bool   `yaml:"follow"`
-	Port   uint16 `yaml:"port"`  // UDP destination port, NexmonPort if 0
-	Cores  int    `yaml:"cores"` // receive cores that make one packet, 3 if 0
-	Chip   Chip   `yaml:"chip"`  // overrides the chip number in the frames unless ChipAuto
+	Follow bool
+	Port   uint16 // UDP destination port, NexmonPort if 0
+	Cores  int    // receive cores that make one packet, 3 if 0
+	Chip   Chip   // overrides the chip number in the frames unless ChipAuto
 	// Window is how far apart the datagrams of one WiFi frame may arrive,
 	// DefaultGroupWindow if 0, at most 1 s.
-	Window time.Duration `yaml:"window"`
+	Window time.Duration
 	// MAC keeps only the frames of one sender; all zero keeps all.
-	MAC MAC `yaml:"mac"`
+	MAC [6]byte
 	// Resample maps packets with another number of tones to 114.
-	Resample bool `yaml:"resample"`
+	Resample bool
 }
 
 // NexmonSource captures the datagrams of one Nexmon receiver.
@@ -271,7 +271,7 @@ func (m *datagramMapper) packet(data []byte, first gopacket.Decoder, nowNS int64
 		m.sink.Count(nexmonOutcome(err), 1)
 		return
 	}
-	if m.cfg.MAC != (MAC{}) && f.MAC != m.cfg.MAC {
+	if m.cfg.MAC != [6]byte{} && f.MAC != m.cfg.MAC {
 		m.sink.Count("other_mac", 1)
 		return
 	}

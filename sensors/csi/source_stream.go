@@ -26,11 +26,11 @@ const OutcomeUnsupportedShape = "unsupported_shape"
 // AtherosConfig describes one stream of Atheros CSI records. Exactly one of
 // Path and Listen is set.
 type AtherosConfig struct {
-	Name   string `yaml:"-"`      // sensor name in samples and errors
-	Path   string `yaml:"path"`   // device, FIFO or file, e.g. /dev/CSI_dev
-	Listen string `yaml:"listen"` // TCP address to which a router forwards its log, e.g. 127.0.0.1:7020
+	Name   string // sensor name in samples and errors
+	Path   string // device, FIFO or file, e.g. /dev/CSI_dev
+	Listen string // TCP address to which a router forwards its log, e.g. 127.0.0.1:7020
 	// Resample maps packets with another number of tones to 114.
-	Resample bool `yaml:"resample"`
+	Resample bool
 }
 
 // AtherosSource reads one stream of Atheros CSI records.

@@ -59,8 +59,8 @@ func (t *XYZTable) Point(row, column int, rangeMM uint32) (p [3]float64, ok bool
 // Box is an axis-aligned box in the sensor frame, metres. The zero box has no
 // limits.
 type Box struct {
-	Min [3]float64 `yaml:"min"`
-	Max [3]float64 `yaml:"max"`
+	Min [3]float64
+	Max [3]float64
 }
 
 // Contains reports whether p lies in the box.

@@ -33,17 +33,17 @@ const (
 
 // UDPConfig describes one lidar that sends to a UDP port.
 type UDPConfig struct {
-	Name     string `yaml:"-"`        // sensor name in samples and errors
-	Format   string `yaml:"format"`   // FormatOuster or FormatLivox
-	Listen   string `yaml:"listen"`   // host:port; the format's default if empty
-	Metadata string `yaml:"metadata"` // Ouster: path of the sensor's metadata JSON
+	Name     string // sensor name in samples and errors
+	Format   string // FormatOuster or FormatLivox
+	Listen   string // host:port; the format's default if empty
+	Metadata string // Ouster: path of the sensor's metadata JSON
 	// From accepts datagrams of this IP address only; empty accepts all.
-	From string `yaml:"from"`
-	Crop Box    `yaml:"crop"` // points outside are left out; zero keeps all
+	From string
+	Crop Box // points outside are left out; zero keeps all
 	// Quiet ends a Livox sweep when nothing has come for so long.
-	Quiet      time.Duration `yaml:"quiet"`
-	Sweep      time.Duration `yaml:"sweep"`       // Livox: longest sweep
-	ReadBuffer int           `yaml:"read_buffer"` // of the socket, bytes
+	Quiet      time.Duration
+	Sweep      time.Duration // Livox: longest sweep
+	ReadBuffer int           // of the socket, bytes
 }
 
 // UDPSource reads one lidar. It implements sensors.Source.
@@ -106,22 +106,6 @@ func NewUDPSource(cfg UDPConfig) (*UDPSource, error) {
 	}
 	s.cfg = cfg
 	return s, nil
-}
-
-// UDPDriver is the driver "lidar-udp".
-func UDPDriver() sensors.Driver {
-	return sensors.Driver{
-		Name: "lidar-udp", Modality: sensors.LiDAR,
-		Summary: "Ouster or Livox lidar over UDP",
-		New: func(sensor string, decode func(any) error) (sensors.Source, error) {
-			var cfg UDPConfig
-			if err := decode(&cfg); err != nil {
-				return nil, err
-			}
-			cfg.Name = sensor
-			return NewUDPSource(cfg)
-		},
-	}
 }
 
 // assembler is what both formats have in common.

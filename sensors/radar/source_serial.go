@@ -20,19 +20,19 @@ const (
 
 // SerialConfig describes one radar on two serial ports.
 type SerialConfig struct {
-	Name        string `yaml:"-"`            // sensor name in samples and errors
-	DataPort    string `yaml:"data_port"`    // e.g. /dev/serial/by-id/...-if03
-	DataBaud    int    `yaml:"data_baud"`    // DefaultDataBaud if 0
-	CommandPort string `yaml:"command_port"` // empty: the radar runs already, nothing is sent
-	CommandBaud int    `yaml:"command_baud"` // DefaultCommandBaud if 0
-	ConfigPath  string `yaml:"config_file"`  // TI configuration file to send; needs CommandPort
-	Layout      Layout `yaml:"layout"`       // of the frames; LayoutAuto probes
+	Name        string // sensor name in samples and errors
+	DataPort    string // e.g. /dev/serial/by-id/...-if03
+	DataBaud    int    // DefaultDataBaud if 0
+	CommandPort string // empty: the radar runs already, nothing is sent
+	CommandBaud int    // DefaultCommandBaud if 0
+	ConfigPath  string // TI configuration file to send; needs CommandPort
+	Layout      Layout // of the frames; LayoutAuto probes
 
 	// CPUHz is the rate of the cycle counter, DefaultCPUHz if 0.
-	CPUHz float64 `yaml:"cpu_hz"`
+	CPUHz float64
 	// FramePeriod gives frames without cycle counter a device time. 0 takes
 	// it from the configuration file, if there is one.
-	FramePeriod time.Duration `yaml:"frame_period"`
+	FramePeriod time.Duration
 }
 
 // SerialSource reads one radar over two serial ports.
