@@ -20,7 +20,7 @@ func NextStep(err error) string {
 	case errors.Is(err, ErrInUse) || errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EBUSY):
 		return "stop the other program that uses it, or change the setting"
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EPERM):
-		return "give the daemon's user access: run posefuse doctor"
+		return "give the daemon's user access: devices need the group dialout or video, packet capture needs CAP_NET_RAW (docs/guide.md)"
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO):
 		return "check that the device is plugged in and the path is right"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

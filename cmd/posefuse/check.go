@@ -20,8 +20,16 @@ func (c checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := loadModel(cfg.Model.Path); err != nil {
+	net, card, err := loadModel(cfg.Model.Path)
+	if err != nil {
 		return fmt.Errorf("model.path: %w", err)
+	}
+	inferer, err := pipeline.NewInferer(net, card)
+	if err != nil {
+		return err
+	}
+	if _, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Model: inferer}); err != nil {
+		return err
 	}
 	fmt.Printf("%s: ok (room %s)\n", c.Config, cfg.Room)
 	return nil

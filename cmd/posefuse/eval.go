@@ -15,7 +15,7 @@ import (
 
 type evalCmd struct {
 	dataFlags
-	Model  string `placeholder:"DIR" help:"Folder with model.safetensors and model.json; the shipped edge model if empty."`
+	Model  string `placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
 	Stride int    `default:"1" help:"Evaluate every n-th frame."`
 	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or S05."`
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`

@@ -13,7 +13,7 @@ type exerciseCmd struct {
 	Room     string   `default:"room1" help:"Room to follow."`
 	Broker   string   `default:"tcp://127.0.0.1:1883" help:"MQTT broker."`
 	Username string   `help:"MQTT user."`
-	Password string   `env:"POSEFUSE_MQTT_PASSWORD" help:"MQTT password; better in the environment."`
+	Password string   `env:"MQTT_PASSWORD" help:"MQTT password; better in the environment."`
 	Exercise []string `placeholder:"ACTIVITY" help:"Activities to look for, e.g. A12; all known ones if empty."`
 	List     bool     `help:"List the known exercises and stop."`
 }

@@ -14,6 +14,7 @@ import (
 	"posefuse/model/nn/kernel"
 	"posefuse/model/train"
 	"posefuse/replay/mmfi"
+	"posefuse/replay/sim"
 )
 
 type trainCmd struct {
@@ -110,7 +111,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	}
 	full := rep.Coalitions[mask.String()]
 	prefix := "val_"
-	if c.MMFi == "" {
+	if strings.Contains(valSet.Describe(), sim.Statement) { // also a folder that the simulator wrote
 		prefix = "sim_val_"
 	}
 	for name, s := range rep.Coalitions {

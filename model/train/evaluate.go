@@ -111,11 +111,19 @@ func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalit
 		train = data
 	}
 	rep.Baselines = baselines(data, train)
+	if train == data {
+		rep.Baselines[OwnMeanPose] = rep.Baselines[MeanPose]
+		delete(rep.Baselines, MeanPose)
+	}
 	return rep, nil
 }
 
 // MeanPose is the report's name of the baseline that uses no sensor and no label.
 const MeanPose = "mean training pose"
+
+// OwnMeanPose stands in its place when no training data was given: the mean
+// pose of the evaluated frames themselves, which knows a little too much.
+const OwnMeanPose = "mean pose of these frames"
 
 // baselines scores the poses that need no sensor: the mean pose of the
 // training data, and the oracles' mean pose per activity and per subject.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -228,8 +229,13 @@ func (l *serverLog) Debugf(string, ...any) {}
 // Tracef drops protocol traces: they would hold payloads.
 func (l *serverLog) Tracef(string, ...any) {}
 
-// Warnf logs a warning.
-func (l *serverLog) Warnf(format string, v ...any) { l.log.Warn(fmt.Sprintf(format, v...)) }
+// Warnf logs a warning, but for the one on a WebSocket listener without TLS:
+// Config.Validate allows that on loopback only.
+func (l *serverLog) Warnf(format string, v ...any) {
+	if !strings.HasPrefix(format, "Websocket not configured with TLS") {
+		l.log.Warn(fmt.Sprintf(format, v...))
+	}
+}
 
 // Errorf logs an error.
 func (l *serverLog) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
