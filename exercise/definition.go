@@ -88,7 +88,21 @@ type Requirement struct {
 	Measure Measure  `yaml:"measure"`
 	Above   *float64 `yaml:"above,omitempty"`
 	Below   *float64 `yaml:"below,omitempty"`
+	// When restricts the requirement, empty: always.
+	When Occasion `yaml:"when,omitempty"`
 }
+
+// Occasion says when a requirement applies.
+type Occasion string
+
+// The occasions. Estimated poses show details too weakly to ask for them of
+// somebody whose exercise is known (WhenMeasured). Where it is not known,
+// exercises are told apart by what estimates show of them (WhenRecognising),
+// which is less than the movement itself.
+const (
+	WhenMeasured    Occasion = "measured"    // not of estimated poses
+	WhenRecognising Occasion = "recognising" // of estimated poses, among several exercises; without margin
+)
 
 // Rule raises a fault when its measure is beyond the threshold by the margin
 // of the sensors in two of the last three repetitions.
@@ -200,6 +214,9 @@ func (d *Definition) check() error {
 	for i, r := range d.Needs {
 		if err := checkMeasure(r.Signal, r.Measure, r.Above, r.Below, d.OfSide); err != nil {
 			return fmt.Errorf("requires[%d]: %w", i, err)
+		}
+		if r.When != "" && r.When != WhenMeasured && r.When != WhenRecognising {
+			return fmt.Errorf("requires[%d]: when is %q, write measured or recognising or leave it out", i, r.When)
 		}
 	}
 	for i, r := range d.Rules {

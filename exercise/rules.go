@@ -103,14 +103,25 @@ func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
 }
 
 // meets reports whether the repetition fulfils a requirement, with the benefit
-// of the error of estimated poses. What cannot be measured is not held
-// against the person.
-func (p span) meets(r Requirement, coalition string) bool {
+// of the error of estimated poses. What cannot be measured is not held against
+// the person. Several says that more than one exercise is looked for.
+func (p span) meets(r Requirement, coalition string, several bool) bool {
+	m := margin(r.Signal, coalition)
+	switch r.When {
+	case WhenMeasured:
+		if coalition != "" {
+			return true
+		}
+	case WhenRecognising:
+		if coalition == "" || !several {
+			return true
+		}
+		m = 0
+	}
 	v, ok := p.measure(r.Signal, r.Measure)
 	if !ok {
 		return true
 	}
-	m := margin(r.Signal, coalition)
 	if r.Above != nil {
 		return v > *r.Above-m
 	}

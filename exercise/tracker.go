@@ -264,7 +264,7 @@ func (t *Tracker) attempt(r *run, side Side, verdict outcome, rep, kept *repetit
 		return
 	}
 	for _, need := range r.def.Needs {
-		if !p.meets(need, t.coalition) {
+		if !p.meets(need, t.coalition, len(t.runs) > 1) {
 			if verdict == complete {
 				t.wrongExercise(r)
 			}
