@@ -40,6 +40,24 @@ func PaperRecipe() Options {
 	return Options{Epochs: 50, Batch: 192, LR: 1e-3, DecayEvery: 30, WeightDecay: 1e-4}
 }
 
+// Check reports a recipe that cannot work, whatever the data.
+func (o Options) Check() error {
+	n := max(o.Replicas, 1)
+	switch {
+	case o.Epochs < 1:
+		return fmt.Errorf("%d epochs: train for at least 1", o.Epochs)
+	case !(o.LR > 0) || math.IsInf(o.LR, 0):
+		return fmt.Errorf("learning rate %g: use a positive number such as 0.001", o.LR)
+	case !(o.Dropout >= 0 && o.Dropout <= 1):
+		return fmt.Errorf("modality dropout %g: use a share from 0 to 1", o.Dropout)
+	case !(o.WeightDecay >= 0):
+		return fmt.Errorf("weight decay %g: use 0 or more", o.WeightDecay)
+	case o.Batch%n != 0 || o.Batch/n < 2:
+		return fmt.Errorf("%d replicas cannot share a batch of %d: each needs the same number of samples, at least 2", n, o.Batch)
+	}
+	return nil
+}
+
 // StepInfo tells about one optimiser step.
 type StepInfo struct {
 	Epoch, Step, StepsPerEpoch int
@@ -60,8 +78,11 @@ type EpochInfo struct {
 // Run trains net on data. It ends after the last epoch, when the time limit is
 // reached (at an epoch's end or within it) or when ctx ends.
 func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error {
-	if opt.Batch < 1 || opt.Batch > len(data.Samples) {
-		return fmt.Errorf("batch %d does not fit %d samples", opt.Batch, len(data.Samples))
+	if err := opt.Check(); err != nil {
+		return err
+	}
+	if opt.Batch > len(data.Samples) {
+		return fmt.Errorf("a batch of %d is more than the %d frames there are: use a smaller batch, more clips or a smaller stride", opt.Batch, len(data.Samples))
 	}
 	if opt.MeanStart {
 		startAtMeanPose(net, data)

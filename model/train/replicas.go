@@ -1,7 +1,6 @@
 package train
 
 import (
-	"fmt"
 	"sync"
 
 	"posefuse/model"
@@ -20,10 +19,8 @@ type replicas struct {
 	buffers  [][]*model.Buffer
 }
 
+// newReplicas makes n replicas for batches of a size that Options.Check passed.
 func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64) (*replicas, error) {
-	if n < 1 || batch%n != 0 || batch/n < 2 {
-		return nil, fmt.Errorf("%d replicas cannot share a batch of %d: each needs the same number of samples, at least 2", n, batch)
-	}
 	r := &replicas{losses: make([]float64, n), errs: make([]error, n)}
 	for i := range n {
 		own := net
