@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"posefuse/replay/mmfi"
@@ -16,7 +17,7 @@ type dataFlags struct {
 	Preset   string   `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
 	SimSeed  uint64   `default:"1" help:"Simulator seed."`
 	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) that drives the simulator where an activity has it."`
-	HeldOut  []string `placeholder:"PERSON" default:"s06,13" help:"Recorded people of --mocap who move only held-out subjects."`
+	HeldOut  []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`
 	Protocol int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
 	Split    string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`
 }
@@ -37,16 +38,13 @@ func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
 		if loadErr != nil {
 			return nil, nil, loadErr
 		}
-		held := map[string]bool{}
+		people := lib.Subjects()
 		for _, s := range f.HeldOut {
-			held[s] = true
-		}
-		var rest []string
-		for _, s := range lib.Subjects() {
-			if !held[s] {
-				rest = append(rest, s)
+			if !slices.Contains(people, s) {
+				return nil, nil, fmt.Errorf("--held-out %s: nobody of that name in %s; there are %s", s, f.Mocap, strings.Join(people, ", "))
 			}
 		}
+		rest := slices.DeleteFunc(people, func(s string) bool { return slices.Contains(f.HeldOut, s) })
 		if len(rest) == 0 {
 			return nil, nil, errors.New("--held-out names everybody in --mocap: nobody is left to train on")
 		}

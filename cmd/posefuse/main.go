@@ -47,6 +47,7 @@ func main() {
 	k, err := parser.Parse(args)
 	parser.FatalIfErrorf(err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run()
 	interrupted := ctx.Err() != nil

@@ -107,8 +107,10 @@ func (c measureCmd) listen(ctx context.Context, sub *nats.Subscription) (measure
 	var seq uint64
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
+		if ctx.Err() != nil {
 			break
+		} else if err != nil {
+			return m, fmt.Errorf("pose %d: %w", m.Poses+1, err)
 		}
 		now := time.Now()
 		var p bus.Pose

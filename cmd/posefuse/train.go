@@ -55,7 +55,12 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	cfg.Modalities = mask.String()
-	kernel.SetThreads(max(runtime.NumCPU()/c.Replicas, 1))
+	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
+		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
+	if err = opt.Check(); err != nil {
+		return err // before minutes of loading
+	}
+	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	trainSet, valSet, err := c.open()
 	if err != nil {
 		return err
@@ -87,8 +92,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	card := c.card(trainSet, len(trainData.Samples))
 	fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", c.Size, net.NumParameters(), len(trainData.Samples), trainSet.Describe())
 	bar := newProgress("training")
-	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
-		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit, Curve: curve}
+	opt.Curve = curve
 	if c.DecayEvery == 0 {
 		opt.ScheduleTime = c.TimeLimit
 	}
@@ -101,10 +105,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 		_, saveErr := model.SaveCheckpoint(c.Out, net, card)
 		return saveErr
 	}
-	if err = train.Run(ctx, net, trainData, opt); err != nil {
+	err = train.Run(ctx, net, trainData, opt)
+	bar.done()
+	if err != nil {
 		return err
 	}
-	bar.done()
 	rep, err := train.Evaluate(ctx, net, valData, trainData, allCoalitions(mask), valSet.Describe(), nil)
 	if err != nil {
 		return err
@@ -140,6 +145,7 @@ func (c trainCmd) card(ds mmfi.Dataset, frames int) model.Card {
 		Data:    fmt.Sprintf("%s; %d training frames", ds.Describe(), frames),
 		Split:   fmt.Sprintf("protocol %d, split %s", c.Protocol, c.Split),
 		Command: "posefuse " + strings.Join(os.Args[1:], " "),
+		Metrics: map[string]float64{},
 	}
 }
 
