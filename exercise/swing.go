@@ -13,10 +13,12 @@ import "math"
 
 const (
 	swingFloor       = 0.12 // least rise, share of neutral..target
-	swingMaxFloor    = 0.40 // where pose noise stops raising it
+	swingMaxFloor    = 0.60 // where pose noise stops raising it
+	swingQuietFew    = 20.0 // poses of quiet standing that show half of the variance
 	swingNoise       = 6.0  // standard deviations of the smoothed signal that are a rise
 	swingShare       = 0.4  // of the usual rise is a rise
 	swingFall        = 0.45 // of the own rise is the return
+	swingTurn        = 0.25 // of the first rise, down and up again, is a return too
 	swingSure        = 0.35 // a smaller first rise is believed when a second one follows
 	swingAlike       = 0.5  // least ratio of those two
 	swingFollow      = 2.0  // of the table's 90 % duration: latest start of the second
@@ -35,6 +37,9 @@ type swing struct {
 	doubtful  *repetition // a small first one, not reported yet
 	variance  float64     // of the signal around its smoothed self
 	seen      int
+
+	quietNS                         int64 // newest pose of quiet standing
+	quietN, quietMean, quietSquares float64
 }
 
 // newSwingCounter returns a counter for shares of estimated poses.
@@ -50,10 +55,28 @@ func (w *swing) noisy(residual float64) {
 	w.variance += max(swingNoisePass, 1/float64(w.seen)) * (residual*residual - w.variance)
 }
 
-// floor is the least rise that is movement. The residual of a mean of three is
-// white noise of twice the mean's own variance.
+// quiet takes the shares of somebody who stands quietly.
+func (w *swing) quiet(ns int64, share float64) {
+	if ns <= w.quietNS {
+		return
+	}
+	w.quietNS = ns
+	w.quietN++
+	d := share - w.quietMean
+	w.quietMean += d / w.quietN
+	w.quietSquares += d * (share - w.quietMean)
+}
+
+// floor is the least rise that is movement: above the noise between poses and
+// the slower one that quiet standing shows. The residual of a mean of three is
+// white noise of twice the mean's own variance. Neighbouring poses of slow
+// noise are alike, so few of them show too little of it.
 func (w *swing) floor() float64 {
-	return min(max(swingFloor, swingNoise*math.Sqrt(w.variance/2)), swingMaxFloor)
+	variance := w.variance / 2
+	if w.quietN >= 2 {
+		variance = max(variance, w.quietSquares/(w.quietN-1)*(1+swingQuietFew/w.quietN))
+	}
+	return min(max(swingFloor, swingNoise*math.Sqrt(variance)), swingMaxFloor)
 }
 
 // feedSwing takes a share of an estimated pose and returns the repetitions
@@ -78,30 +101,57 @@ func (c *counter) feedSwing(ns int64, s float64) []*repetition {
 			c.low = p
 		}
 		if s > c.low.s+rise {
-			c.measureFall()
-			c.out, c.peak, c.outFrames, c.startLow = true, p, 1, c.low.s
+			c.rising(p, c.low.s)
 		}
 		return nil
 	}
 	c.outFrames++
 	if s > c.peak.s {
-		c.peak = p
+		c.peak, c.trough = p, p
 	}
-	height := c.peak.s - c.startLow
-	if c.peak.s-s < max(rise, swingFall*height) {
+	if s < c.trough.s {
+		c.trough = p
+	}
+	height, fall := c.peak.s-c.startLow, c.peak.s-c.trough.s
+	full := height // what a return is measured by
+	if c.usual > 0 {
+		full = min(full, c.usual)
+	}
+	end := p
+	if fall < max(rise, swingFall*full) {
+		// The first rise of a set may come from farther below than the others,
+		// whose lows then are no return. A clear fall and as clear a new rise is.
+		if c.usual > 0 || fall < max(rise, swingTurn*height) || s-c.trough.s < max(rise, swingTurn*height) {
+			return nil
+		}
+		end = c.trough
+	}
+	reps := c.believe(c.finishSwing(end, height))
+	if s > end.s+rise { // on its way out again
+		c.trail = append(c.trail, p)
+		c.rising(p, end.s)
+	}
+	return reps
+}
+
+// rising notes that the signal has clearly left its low.
+func (c *counter) rising(p point, low float64) {
+	c.measureFall(low)
+	c.out, c.peak, c.trough, c.outFrames, c.startLow = true, p, p, 1, low
+}
+
+// believe takes a finished swing and returns what is reported now.
+func (c *counter) believe(rep *repetition) []*repetition {
+	if rep == nil {
 		return nil
 	}
-	verdict, rep := c.finishSwing(p, height)
-	if verdict != complete {
-		return nil
-	}
-	first := c.doubtful
-	c.doubtful, c.usualNS, c.newest, c.before = nil, ns, rep, c.usual
+	first, height := c.doubtful, rep.height
+	c.doubtful, c.usualNS, c.newest, c.before = nil, rep.endNS, rep, c.usual
 	switch {
 	case first != nil && min(height, first.height) >= swingAlike*max(height, first.height):
 		c.follow(height)
 		return []*repetition{first, rep}
-	case c.usual > 0 && first == nil:
+	case first == nil && c.usual > 0:
 		c.follow(height)
 		return []*repetition{rep}
 	case height >= swingSure:
@@ -124,37 +174,37 @@ func (c *counter) follow(height float64) {
 // measureFall corrects the height of the last repetition when the signal rises
 // again: the first one of a set may come from farther below, from standing
 // instead of the exercise's own start, than the others.
-func (c *counter) measureFall() {
+func (c *counter) measureFall(low float64) {
 	r := c.newest
 	if r == nil || c.usual == 0 {
 		return
 	}
-	if fall := r.peak - c.low.s; fall < r.height {
+	if fall := r.peak - low; fall < r.height {
 		r.height = fall
 		c.follow(fall)
 	}
 	c.newest = nil
 }
 
-// finishSwing ends the swing at p.
-func (c *counter) finishSwing(p point, height float64) (outcome, *repetition) {
+// finishSwing ends the swing at p; nil if it is too short or long for a
+// repetition.
+func (c *counter) finishSwing(p point, height float64) *repetition {
 	startNS, leftNS := c.start()
 	rep := &repetition{
 		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, height: height, low: p.s,
 		notJudged: c.gap || float64(c.bad) > maxInvalidShare*float64(c.poses),
 	}
 	rep.outNS, rep.returnNS = c.slopes(p)
-	verdict := complete
 	duration := durationS(rep)
 	if c.outFrames < minOutFrames || duration < 0.6*minDurationRel*c.p10S || duration > maxDurationRel*c.p90S {
-		verdict = incomplete
+		rep = nil
 	} else {
 		c.last = rep
 	}
 	c.out, c.gap, c.poses, c.bad = false, false, 0, 0
 	c.low, c.high = p, p
 	c.trail = append(c.trail[:0], p)
-	return verdict, rep
+	return rep
 }
 
 // estimate is the mean share of the signals that estimated poses are counted
@@ -198,5 +248,24 @@ func (t *Tracker) feedEstimate(r *run, c *counter, b body, ns int64, side Side) 
 	}
 	for _, rep := range reps {
 		t.attempt(r, side, complete, rep, rep)
+	}
+}
+
+// learnQuiet shows the counters of a run the poses of quiet standing.
+func (t *Tracker) learnQuiet(r *run) {
+	since := t.nowNS - int64(calibrationS*1e9)
+	for i := range t.track {
+		if t.track[i].ns < since {
+			continue
+		}
+		b := body{&t.track[i].smooth, &t.filter.cal}
+		if v, ok := r.def.estimate(b, r.def.OfSide); ok {
+			r.own.quiet(t.track[i].ns, v)
+		}
+		if r.other != nil {
+			if v, ok := r.def.estimate(b, r.def.OfSide.Other()); ok {
+				r.other.quiet(t.track[i].ns, v)
+			}
+		}
 	}
 }

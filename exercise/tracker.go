@@ -360,7 +360,8 @@ func (t *Tracker) calibrate() {
 	}
 	for _, r := range t.runs {
 		if t.estimated {
-			continue // a swing has no neutral value
+			t.learnQuiet(r) // a swing has no neutral value, only noise
+			continue
 		}
 		r.own.setNeutral(t.neutral(r, r.def.OfSide))
 		if r.other != nil {
