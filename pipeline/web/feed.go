@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -48,11 +49,13 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 	prefix := "posefuse." + f.room + "."
 	sub, err := f.nc.Subscribe(prefix+">", func(m *nats.Msg) {
 		what := strings.TrimPrefix(m.Subject, prefix)
-		if what == "pose" || what == "points" {
-			pushOldestOut(data, m)
+		switch {
+		case strings.HasPrefix(what, "ctl."):
 			return
-		}
-		if strings.HasPrefix(what, "ctl.") {
+		case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
+			return // somebody else's: it would break the frame
+		case what == "pose" || what == "points":
+			pushOldestOut(data, m)
 			return
 		}
 		select {

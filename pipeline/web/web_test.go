@@ -195,3 +195,34 @@ func TestPageOfAnotherOriginGetsNoFeed(t *testing.T) {
 		t.Fatalf("got %v, %v; want 403", resp, err)
 	}
 }
+
+// Other programs may publish below the room's subjects; what would break a
+// frame stays out of the feed.
+func TestFeedIsJSON(t *testing.T) {
+	nc := startBus(t)
+	srv := httptest.NewServer(Handler(nc, "room1"))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	viewer, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = viewer.CloseNow() }()
+	for nc.NumSubscriptions() == 0 && ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}"} {
+		if err := nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, nc, "status", map[string]string{"state": "online"})
+	_, frame, err := viewer.Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(frame), `{"s":"status","m":{"state":"online"}}`; got != want {
+		t.Errorf("first frame %s, want %s", got, want)
+	}
+}
