@@ -42,7 +42,11 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last EpochInfo
-	opt := Options{Epochs: 25, Batch: 20, LR: 6e-3, MeanStart: true, Seed: 1, AfterEpoch: func(e EpochInfo) error { last = e; return nil }}
+	epochs := 25
+	if raceEnabled { // too slow to learn anything; the numbers are checked without it
+		epochs = 2
+	}
+	opt := Options{Epochs: epochs, Batch: 20, LR: 6e-3, MeanStart: true, Seed: 1, AfterEpoch: func(e EpochInfo) error { last = e; return nil }}
 	if err = Run(t.Context(), net, data, opt); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +55,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("clean simulated sensors: train %.1f mm, all sensors %.1f mm, mean pose %.1f mm", last.LossMM, rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM)
-	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > 0.4*mean {
+	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > 0.4*mean && !raceEnabled {
 		t.Errorf("all sensors: %.1f mm, want under 40 %% of the mean pose's %.1f", got, mean)
 	}
 	if rep.Coalitions["RLMW"].Frames != 180 || rep.Activities["A12"].Frames != 60 {
