@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"posefuse/pipeline/bus"
 )
 
 // TestReplayEqualsEvaluation plays stored clips over the wire into a separate
@@ -67,6 +69,7 @@ func TestReplayEqualsEvaluation(t *testing.T) {
 		}
 		if p := published[best]; p.Coalition != "RLMW" || p.JointsM == nil {
 			notFull[p.Coalition]++
+			t.Logf("%s frame %d: coalition %s, %s", f.Clip, f.Frame, p.Coalition, states(p))
 			continue
 		} else {
 			errorsMM = append(errorsMM, meanDistanceMM(*p.JointsM, want[fmt.Sprint(f.Clip, f.Frame)]))
@@ -93,6 +96,17 @@ func TestReplayEqualsEvaluation(t *testing.T) {
 	if n, m := len(natsPoses.snapshot()), len(mqttPoses.snapshot()); m < n-2 || m > n+2 {
 		t.Errorf("NATS saw %d poses, MQTT %d", n, m)
 	}
+}
+
+// states lists how each modality took part, e.g. "R late".
+func states(p bus.Pose) string {
+	out := ""
+	for _, m := range "RLMW" {
+		if v := p.Modalities[string(m)]; !v.Presence {
+			out += string(m) + " " + v.State + " "
+		}
+	}
+	return out
 }
 
 func meanDistanceMM(a, b [17][3]float64) float64 {
