@@ -65,8 +65,8 @@ func (s *AtherosSource) Addr() net.Addr {
 }
 
 // Run reads records until ctx ends or the stream fails or ends. It implements
-// sensors.Source. A TCP source serves one sender at a time and waits for the
-// next when one leaves.
+// sensors.Source. A TCP source serves one sender at a time; the next one is
+// served when that leaves, or has been silent while the next one waits.
 func (s *AtherosSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var err error
 	if s.cfg.Listen != "" {
@@ -85,7 +85,7 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		if errors.Is(err, unix.EADDRINUSE) {
-			return fmt.Errorf("address %s is %w: set sensors.%s.listen to a free address or stop the other program", s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
+			return fmt.Errorf("address %s is %w: set sensors.%s.atheros.listen to a free address or stop the other program", s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
 		}
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
@@ -93,13 +93,20 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 	defer s.setAddr(nil)
 	defer closeOnDone(ctx, l)()
 	m := recordMapper{cfg: s.cfg, sink: sink}
+	sender := &senderConn{ln: l.(*net.TCPListener)}
 	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return fmt.Errorf("accept on %s: %w", s.cfg.Listen, err)
+		conn := sender.next
+		if conn == nil {
+			if conn, err = l.Accept(); err != nil {
+				return fmt.Errorf("accept on %s: %w", s.cfg.Listen, err)
+			}
 		}
-		if err := s.readAll(ctx, conn, &m); err != nil && ctx.Err() == nil {
+		sender = &senderConn{Conn: conn, ln: sender.ln}
+		if err := s.readAll(ctx, sender, &m); err != nil && ctx.Err() == nil {
 			sink.Count("sender_lost", 1)
+		}
+		if ctx.Err() != nil && sender.next != nil {
+			_ = sender.next.Close() // came while the source was stopped
 		}
 	}
 }

@@ -56,20 +56,7 @@ func TestAtherosOverTCP(t *testing.T) {
 	}
 	sink := newCollector()
 	stop := start(t, src, sink)
-	dial := func() net.Conn {
-		for range 500 {
-			if a := src.Addr(); a != nil {
-				c, err := net.Dial("tcp", a.String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				return c
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		t.Fatal("source does not listen")
-		return nil
-	}
+	dial := func() net.Conn { return dialSource(t, src) }
 	stream, values := modelStream(t, binary.BigEndian, 40, 5_000_000)
 	c := dial()
 	for len(stream) > 0 { // odd pieces
@@ -102,6 +89,50 @@ func TestAtherosOverTCP(t *testing.T) {
 	}
 	if n := sink.counters(); len(n) != 0 {
 		t.Errorf("counts %v", n)
+	}
+}
+
+func dialSource(t *testing.T, src *AtherosSource) net.Conn {
+	t.Helper()
+	for range 500 {
+		if a := src.Addr(); a != nil {
+			c, err := net.Dial("tcp", a.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("source does not listen")
+	return nil
+}
+
+// TestAtherosSenderThatVanished: a router without power keeps its connection
+// open for ever; it must not lock out the router that comes back.
+func TestAtherosSenderThatVanished(t *testing.T) {
+	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := newCollector()
+	stop := start(t, src, sink)
+	stream, values := modelStream(t, binary.BigEndian, 11, 5_000_000)
+	if _, err := dialSource(t, src).Write(stream[:len(stream)-100]); err != nil {
+		t.Fatal(err)
+	}
+	checkModelSamples(t, sink.wait(t, 10), values, 5_000_000)
+	stream, values = modelStream(t, binary.BigEndian, 10, 1000)
+	if _, err := dialSource(t, src).Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	checkModelSamples(t, sink.wait(t, 20)[10:], values, 1000)
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if n := sink.counters(); n["sender_lost"] != 1 {
+		t.Errorf("counts %v, want one sender lost", n)
 	}
 }
 
