@@ -173,7 +173,7 @@ func TestTCPSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	sink := newTestSink()
-	if err := src.Run(t.Context(), sink); !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "sensors.camera.listen") {
+	if err := src.Run(t.Context(), sink); !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "sensors.camera.keypoints_tcp.listen") {
 		t.Fatalf("port in use: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

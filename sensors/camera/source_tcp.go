@@ -74,7 +74,7 @@ func (s *TCPSource) Run(ctx context.Context, sink sensors.Sink) error {
 			return nil //nolint:nilerr // stopped before it could listen
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("camera %s: tcp %s is %w: set sensors.%s.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
+			return fmt.Errorf("camera %s: tcp %s is %w: set sensors.%s.keypoints_tcp.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
 		}
 		return fmt.Errorf("camera %s: listen %s: %w", s.cfg.Name, s.cfg.Listen, err)
 	}

@@ -181,7 +181,7 @@ func startSource(t *testing.T, cfg UDPConfig) (*testSink, net.Conn) {
 	}
 	sink := newTestSink()
 	err = src.Run(t.Context(), sink)
-	if !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), cfg.Listen) || !strings.Contains(err.Error(), "sensors.lidar.listen") {
+	if !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), cfg.Listen) || !strings.Contains(err.Error(), "sensors.lidar."+src.cfg.Format+".listen") {
 		t.Fatalf("port in use: %v", err)
 	}
 	_ = pc.Close()

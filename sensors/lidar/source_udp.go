@@ -129,7 +129,7 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 			return nil
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("lidar %s: udp %s is %w: set sensors.%s.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
+			return fmt.Errorf("lidar %s: udp %s is %w: set sensors.%s.%s.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name, s.cfg.Format)
 		}
 		return fmt.Errorf("lidar %s: listen %s: %w", s.cfg.Name, s.cfg.Listen, err)
 	}
