@@ -56,8 +56,11 @@ fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
 	  for f in $$(cat $$dir/*_test.go | grep -oE '^func Fuzz[A-Za-z0-9_]+' | cut -c6- | sort -u); do \
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1x $$dir | tail -n 1 | sed "s|^|$$f |"; done; done
 
+# Fused products would give simulated data other bits on other processors.
 lint: need-go ## golangci-lint v2; warnings fail
 	$(GO) run $(LINT) run ./...
+	@echo "looking for fused products in the simulator"; \
+	! GOARCH=arm64 $(GO) build -gcflags=-S ./replay/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
 
 bench: build ## Go benchmarks, then the daemon's own bench
 	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...
