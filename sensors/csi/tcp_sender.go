@@ -33,7 +33,7 @@ func (c *senderConn) Read(b []byte) (int, error) {
 			return n, err
 		}
 		// A moment, not the past: a deadline that is over would hide a waiting sender.
-		if err := c.ln.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		if err = c.ln.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
 			return 0, err
 		}
 		next, err := c.ln.Accept()
