@@ -213,7 +213,7 @@ func TestFeedIsJSON(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}"} {
-		if err := nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
+		if err = nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
