@@ -12,31 +12,31 @@ import "math"
 // measures what a rise is.
 
 const (
-	swingFloor       = 0.12 // least rise, share of neutral..target
-	swingMaxFloor    = 0.60 // where pose noise stops raising it
-	swingQuietFew    = 20.0 // poses of quiet standing that show half of the variance
-	swingNoise       = 6.0  // standard deviations of the smoothed signal that are a rise
-	swingShare       = 0.4  // of the usual rise is a rise
-	swingFall        = 0.45 // of the own rise is the return
-	swingTurn        = 0.25 // of the first rise, down and up again, is a return too
-	swingSure        = 0.35 // a smaller first rise is believed when a second one follows
-	swingAlike       = 0.5  // least ratio of those two
-	swingFollow      = 2.0  // of the table's 90 % duration: latest start of the second
-	swingForgetNS    = int64(4e9)
+	swingFloor       = 0.11  // least rise, share of neutral..target
+	swingMaxFloor    = 0.60  // where pose noise stops raising it
+	swingQuietFew    = 20.0  // poses of quiet standing that show half of the variance
+	swingQuietMost   = 200.0 // poses of it used
+	swingNoise       = 6.0   // standard deviations of the smoothed signal that are a rise
+	swingShare       = 0.4   // of the usual rise is a rise
+	swingFall        = 0.45  // of the own rise is the return
+	swingTurn        = 0.25  // of the first rise, down and up again, is a return too
+	swingSure        = 0.35  // a smaller first rise is believed when a second one follows
+	swingAlike       = 0.5   // least ratio of those two
+	swingFollow      = 2.0   // of the table's 90 % duration: latest start of the second
+	swingForgetNS    = int64(setRestS * 1e9)
 	swingNoisePass   = 0.05 // weight of the newest pose in the noise
 	swingFollowShare = 0.4  // weight of the newest repetition in the usual rise
 )
 
 // swing is the part of a counter for estimated poses.
 type swing struct {
-	estimated bool
-	usual     float64     // rise of the set's repetitions, 0 if not known
-	usualNS   int64       // when it was last confirmed
-	before    float64     // usual, before the newest repetition
-	newest    *repetition // whose fall is not measured yet
-	doubtful  *repetition // a small first one, not reported yet
-	variance  float64     // of the signal around its smoothed self
-	seen      int
+	usual    float64     // rise of the set's repetitions, 0 if not known
+	usualNS  int64       // when it was last confirmed
+	before   float64     // usual, before the newest repetition
+	newest   *repetition // whose fall is not measured yet
+	doubtful *repetition // a small first one, not reported yet
+	variance float64     // of the signal around its smoothed self
+	seen     int
 
 	quietNS                         int64 // newest pose of quiet standing
 	quietN, quietMean, quietSquares float64
@@ -44,9 +44,7 @@ type swing struct {
 
 // newSwingCounter returns a counter for shares of estimated poses.
 func newSwingCounter(p10S, p90S float64) *counter {
-	c := newCounter(0, 1, p10S, p90S)
-	c.estimated = true
-	return c
+	return newCounter(0, 1, p10S, p90S)
 }
 
 // noisy takes how far the newest pose's share is from the smoothed one.
@@ -57,10 +55,13 @@ func (w *swing) noisy(residual float64) {
 
 // quiet takes the shares of somebody who stands quietly.
 func (w *swing) quiet(ns int64, share float64) {
-	if ns <= w.quietNS {
+	if ns <= w.quietNS || w.quietN >= swingQuietMost {
 		return
 	}
 	w.quietNS = ns
+	if w.quietN >= swingQuietFew && math.Abs(share-w.quietMean) > w.floor() {
+		return // a slow exercise looks like standing to the calibration
+	}
 	w.quietN++
 	d := share - w.quietMean
 	w.quietMean += d / w.quietN
@@ -251,21 +252,50 @@ func (t *Tracker) feedEstimate(r *run, c *counter, b body, ns int64, side Side) 
 	}
 }
 
-// learnQuiet shows the counters of a run the poses of quiet standing.
-func (t *Tracker) learnQuiet(r *run) {
+// recalibrated takes poses of quiet standing after the calibration that was
+// made from them replaced old. Signals that are measured from standing have
+// jumped by what the newest pose has; that is no movement.
+func (t *Tracker) recalibrated(old *calibration) {
 	since := t.nowNS - int64(calibrationS*1e9)
-	for i := range t.track {
-		if t.track[i].ns < since {
-			continue
-		}
-		b := body{&t.track[i].smooth, &t.filter.cal}
-		if v, ok := r.def.estimate(b, r.def.OfSide); ok {
-			r.own.quiet(t.track[i].ns, v)
-		}
-		if r.other != nil {
-			if v, ok := r.def.estimate(b, r.def.OfSide.Other()); ok {
-				r.other.quiet(t.track[i].ns, v)
+	for _, r := range t.runs {
+		for c, side := range r.counters() {
+			if n := len(t.track); n > 0 {
+				newest := &t.track[n-1].smooth
+				before, ok1 := r.def.estimate(body{newest, old}, side)
+				after, ok2 := r.def.estimate(body{newest, &t.filter.cal}, side)
+				if ok1 && ok2 {
+					c.shift(after - before)
+				}
+			}
+			for i := range t.track {
+				if t.track[i].ns < since {
+					continue
+				}
+				if v, ok := r.def.estimate(body{&t.track[i].smooth, &t.filter.cal}, side); ok {
+					c.quiet(t.track[i].ns, v)
+				}
 			}
 		}
+	}
+}
+
+// counters returns the counters of a run with the sides they are for.
+func (r *run) counters() map[*counter]Side {
+	m := map[*counter]Side{r.own: r.def.OfSide}
+	if r.other != nil {
+		m[r.other] = r.def.OfSide.Other()
+	}
+	return m
+}
+
+// shift moves what is remembered of the signal by d.
+func (c *counter) shift(d float64) {
+	for _, p := range []*point{&c.low, &c.high, &c.peak, &c.trough} {
+		p.s += d
+	}
+	c.startLow += d
+	c.quietMean += d
+	for i := range c.trail {
+		c.trail[i].s += d
 	}
 }

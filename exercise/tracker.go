@@ -355,14 +355,15 @@ func (t *Tracker) take(r *run) []attempt {
 
 // calibrate takes the neutral values from quiet standing between sets.
 func (t *Tracker) calibrate() {
+	old := t.filter.cal
 	if float64(t.nowNS-t.busyNS) < calibrationS*1e9 && t.busyNS > 0 || !t.filter.calibrate() {
 		return
 	}
+	if t.estimated { // a swing has no neutral value
+		t.recalibrated(&old)
+		return
+	}
 	for _, r := range t.runs {
-		if t.estimated {
-			t.learnQuiet(r) // a swing has no neutral value, only noise
-			continue
-		}
 		r.own.setNeutral(t.neutral(r, r.def.OfSide))
 		if r.other != nil {
 			r.other.setNeutral(t.neutral(r, r.def.OfSide.Other()))

@@ -54,9 +54,10 @@ func TestExerciseOnFusedPoses(t *testing.T) {
 		t.Fatalf("model %s %s: window %q, modalities %s; the test needs a live model of all sensors",
 			card.Name, card.Version, card.Window, card.Config.Mask())
 	}
-	demanded, others := 12, 8
-	if fusedRace { // fewer sets where everything is ten times slower; fewer than 10 would mean 100 %
-		demanded, others = 3, 0
+	demanded, others := 10, 4
+	if fusedRace {
+		demanded, others = 2, 0
+		t.Log("with the race detector, which makes this ten times slower: 2 sets of each exercise instead of 10")
 	}
 	var sets []fusedSet
 	add := func(n int, activities ...int) {
@@ -110,8 +111,9 @@ func TestExerciseOnFusedPoses(t *testing.T) {
 		t.Logf("A%02d       %s", a, &tally)
 	}
 	t.Logf("demanded  %s", &total)
-	if share := float64(total.told.within) / float64(total.n); share < 0.9 {
-		t.Errorf("within one repetition in %.0f %% of %d sets, want at least 90 %%", 100*share, total.n)
+	// 90 %, but of a few sets one may always be off.
+	if off := total.n - total.told.within; off > max(1, total.n/10) {
+		t.Errorf("%d of %d sets are off by more than one repetition, want at most 10 %%", off, total.n)
 	}
 }
 
