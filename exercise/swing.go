@@ -107,25 +107,27 @@ func (c *counter) feedSwing(ns int64, s float64) []*repetition {
 		return nil
 	}
 	c.outFrames++
-	if s > c.peak.s {
+	// The first rise of a set may come from farther below than the others,
+	// whose lows then are no return. A clear fall and as clear a new rise is.
+	least := max(rise, swingTurn*(c.peak.s-c.startLow))
+	turned := c.usual == 0 && c.peak.s-c.trough.s >= least && s-c.trough.s >= least
+	if s > c.peak.s && !turned {
 		c.peak, c.trough = p, p
 	}
 	if s < c.trough.s {
 		c.trough = p
 	}
-	height, fall := c.peak.s-c.startLow, c.peak.s-c.trough.s
+	height := c.peak.s - c.startLow
 	full := height // what a return is measured by
 	if c.usual > 0 {
 		full = min(full, c.usual)
 	}
 	end := p
-	if fall < max(rise, swingFall*full) {
-		// The first rise of a set may come from farther below than the others,
-		// whose lows then are no return. A clear fall and as clear a new rise is.
-		if c.usual > 0 || fall < max(rise, swingTurn*height) || s-c.trough.s < max(rise, swingTurn*height) {
-			return nil
-		}
+	switch {
+	case turned:
 		end = c.trough
+	case c.peak.s-s < max(rise, swingFall*full):
+		return nil
 	}
 	reps := c.believe(c.finishSwing(end, height))
 	if s > end.s+rise { // on its way out again
