@@ -3,7 +3,7 @@ import uPlot from "uplot";
 
 const PLOT_SECONDS = 60;
 const byId = (id) => document.getElementById(id);
-const fixed = (v, digits, unit) => (v === null || v === undefined ? "–" : `${v.toFixed(digits)}${unit}`);
+const fixed = (v, digits, unit) => (v === null || v === undefined ? "–" : `${v.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")}${unit}`); // no "-0.0"
 const NAMES = { R: "Camera", L: "LiDAR", M: "Radar", W: "WiFi" };
 const DROPPED = ["late", "bad", "duplicate", "incomplete", "unsupported", "dropped", "overflow", "stale"];
 
@@ -135,7 +135,7 @@ export class Panels {
     const now = performance.now() / 1000;
     while (this.times.length && this.times[0] < now - 5) this.times.shift();
     const span = this.times.length > 1 ? this.times.at(-1) - this.times[0] : 0;
-    const rate = span > 0 && now - this.times.at(-1) < 0.6 ? (this.times.length - 1) / span : 0;
+    const rate = span > 0.8 && now - this.times.at(-1) < 0.6 ? (this.times.length - 1) / span : 0;
     text(byId("fps"), rate.toFixed(1));
     const sorted = [...this.latencies].sort((a, b) => a - b);
     text(byId("latency"), sorted.length ? sorted[sorted.length >> 1].toFixed(1) : "–");
