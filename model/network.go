@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"sync"
 
 	"posefuse/model/nn"
 )
@@ -11,8 +12,9 @@ import (
 type Network struct {
 	Config Config
 
-	store *nn.Store[float32]
-	owner map[string]int // modality of each tensor, -1 for the head
+	building sync.Mutex // held while layers take their tensors from the store
+	store    *nn.Store[float32]
+	owner    map[string]int // modality of each tensor, -1 for the head
 }
 
 // Parameter is one trainable tensor of a network. Value and Grad alias the

@@ -33,8 +33,11 @@ type Runtime struct {
 	gates [NumModalities][]float32
 }
 
-// NewRuntime prepares a network for inference.
+// NewRuntime prepares a network for inference. Runtimes of one network may be
+// made and used side by side as long as nobody trains it.
 func NewRuntime(n *Network) (*Runtime, error) {
+	n.building.Lock()
+	defer n.building.Unlock()
 	inst, err := newInstance(n.Config, n.store, &nn.Context{Mode: nn.Eval})
 	if err != nil {
 		return nil, err

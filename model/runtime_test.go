@@ -339,3 +339,33 @@ func TestTrainersRunConcurrently(t *testing.T) {
 		t.Errorf("equal trainers end at %v", losses)
 	}
 }
+
+// Runtimes of one network may be made and used side by side.
+func TestRuntimesOfOneNetwork(t *testing.T) {
+	net, b := trained(t)
+	in := sample(net.Config, b, 1)
+	poses := make([][OutputDim]float32, 4)
+	var wg sync.WaitGroup
+	for i := range poses {
+		wg.Go(func() {
+			rt, err := NewRuntime(net)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var out Output
+			for range 2 {
+				if err := rt.Infer(in, &out); err != nil {
+					t.Error(err)
+				}
+			}
+			poses[i] = out.Pose
+		})
+	}
+	wg.Wait()
+	for i, p := range poses {
+		if p != poses[0] {
+			t.Errorf("runtime %d gives another pose", i)
+		}
+	}
+}

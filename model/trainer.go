@@ -57,6 +57,8 @@ func NewTrainer(n *Network, batch int, opt TrainerOptions) (*Trainer, error) {
 	t := &Trainer{net: n, batch: batch}
 	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
 	var err error
+	n.building.Lock()
+	defer n.building.Unlock()
 	if t.inst, err = newInstance(n.Config, n.store, ctx); err != nil {
 		return nil, err
 	}
