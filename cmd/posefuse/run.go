@@ -82,12 +82,9 @@ func (c runCmd) Run(ctx context.Context) error {
 
 // load reads the configuration; the demo's is made up around the defaults.
 func (c runCmd) load(demo bool) (pipeline.Config, error) {
-	cfg := pipeline.DefaultConfig()
-	if !demo {
-		var err error
-		if cfg, err = pipeline.LoadConfig(c.Config, os.Environ()); err != nil {
-			return cfg, err
-		}
+	cfg, err := pipeline.LoadConfig(c.Config, os.Environ())
+	if err != nil {
+		return cfg, err
 	}
 	if c.Room != "" {
 		cfg.Room = c.Room
