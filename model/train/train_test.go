@@ -55,8 +55,8 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("clean simulated sensors: train %.1f mm, all sensors %.1f mm, mean pose %.1f mm", last.LossMM, rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM)
-	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > 0.4*mean && !raceEnabled {
-		t.Errorf("all sensors: %.1f mm, want under 40 %% of the mean pose's %.1f", got, mean)
+	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > mean/3 && !raceEnabled {
+		t.Errorf("all sensors: %.1f mm, want under a third of the mean pose's %.1f", got, mean)
 	}
 	if rep.Coalitions["RLMW"].Frames != 180 || rep.Activities["A12"].Frames != 60 {
 		t.Errorf("frames counted: %d in all, %d of A12; want 180 and 60", rep.Coalitions["RLMW"].Frames, rep.Activities["A12"].Frames)
