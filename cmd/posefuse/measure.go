@@ -14,11 +14,10 @@ import (
 )
 
 type measureCmd struct {
-	NATS  string        `name:"nats" default:"nats://127.0.0.1:4222" help:"NATS server of the daemon."`
-	Creds string        `placeholder:"FILE" help:"NATS credentials file."`
-	Room  string        `default:"room1" help:"Room to listen to."`
-	For   time.Duration `default:"1m" help:"How long."`
-	JSON  bool          `name:"json" help:"Print JSON."`
+	NATS string        `name:"nats" default:"nats://127.0.0.1:4222" help:"NATS server of the daemon; with bus.users nats://USER:PASSWORD@HOST:PORT."`
+	Room string        `default:"room1" help:"Room to listen to."`
+	For  time.Duration `default:"1m" help:"How long."`
+	JSON bool          `name:"json" help:"Print JSON."`
 }
 
 // Help shows the command's example.
@@ -60,11 +59,7 @@ func quantilesOf(x []float64) quantiles {
 
 // Run listens for a while and prints what came.
 func (c measureCmd) Run(ctx context.Context) error {
-	var opts []nats.Option
-	if c.Creds != "" {
-		opts = append(opts, nats.UserCredentials(c.Creds))
-	}
-	nc, err := nats.Connect(c.NATS, opts...)
+	nc, err := nats.Connect(c.NATS)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w; is the daemon running? (posefuse run)", c.NATS, err)
 	}
