@@ -18,13 +18,11 @@ import (
 	"posefuse/sensors"
 )
 
-// TestSensorsComeAndGo unplugs each fake sensor in turn, then two at once:
-// poses go on with the coalition named, and a sensor that is back is fused
-// within three seconds.
-func TestSensorsComeAndGo(t *testing.T) {
-	r := startDaemon(t, "ouster")
-	p := r.subscribeNATS(t)
-	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{5}, Activities: []int{12}})
+// play runs a simulated clip of five minutes on fake sensors until the test
+// ends.
+func (r *room) play(t *testing.T, key mmfi.ClipKey) *replay.Player {
+	t.Helper()
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{key.Subject}, Activities: []int{key.Activity}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,10 +32,25 @@ func TestSensorsComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- player.Run(ctx) }()
-	defer func() { stop(); <-done }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("fake sensors: %v", err)
+		}
+	})
+	return player
+}
+
+// TestSensorsComeAndGo unplugs each fake sensor in turn, then two at once:
+// poses go on with the coalition named, and a sensor that is back is fused
+// within three seconds.
+func TestSensorsComeAndGo(t *testing.T) {
+	r := startDaemon(t, "ouster")
+	p := r.subscribeNATS(t)
+	player := r.play(t, mmfi.ClipKey{Subject: 5, Activity: 12})
 
 	eventually(t, 15*time.Second, "all four sensors are fused", func() bool { return p.latest().Coalition == "RLMW" })
 	drills := [][]sensors.Modality{{sensors.RGB}, {sensors.LiDAR}, {sensors.MmWave}, {sensors.WiFi}, {sensors.RGB, sensors.MmWave}, {sensors.LiDAR, sensors.WiFi}}
@@ -53,6 +66,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 		before := len(p.snapshot())
 		time.Sleep(2 * time.Second)
 		got := p.snapshot()[before:]
+		t.Logf("without %v: %d poses in 2 s", gone, len(got))
 		if len(got) < 17 || len(got) > 23 {
 			t.Errorf("without %v: %d poses in 2 s, want about 20", gone, len(got))
 		}
@@ -83,20 +97,7 @@ func TestLivePage(t *testing.T) {
 		t.Fatal("the page is not built: run make web")
 	}
 	r := startDaemon(t, "ouster")
-	ds, err := sim.NewDataset(sim.Config{Seed: 2, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{10}, Activities: []int{13}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := r.fakes()
-	cfg.Data = ds
-	player, err := replay.NewPlayer(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- player.Run(ctx) }()
-	defer func() { stop(); <-done }()
+	player := r.play(t, mmfi.ClipKey{Subject: 10, Activity: 13})
 
 	page := browser.Open(t, "http://"+r.web)
 	page.Wait("the page goes live", `document.getElementById("link").textContent === "live"`)
@@ -189,5 +190,3 @@ func TestDaemonWithoutSensorsStillPublishes(t *testing.T) {
 		}
 	}
 }
-
-var _ mmfi.Dataset = programme{}
