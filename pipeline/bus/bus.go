@@ -30,10 +30,6 @@ const (
 // away: about three minutes of poses.
 const reconnectBuffer = 8 << 20
 
-// lastWord is the time the embedded server gets to hand the stopped status to
-// its subscribers; its acknowledgement only says that it is stored.
-const lastWord = 100 * time.Millisecond
-
 // Options are what Open needs beside the configuration.
 type Options struct {
 	Room     string // part of every subject
@@ -397,54 +393,4 @@ func (b *Bus) Counters() map[string]uint64 {
 		c["slow_consumers"] = uint64(b.server.srv.NumSlowConsumers()) //nolint:gosec // a count
 	}
 	return c
-}
-
-// Close publishes the stopped status, flushes, and waits for the embedded
-// server to end. It may be called more than once.
-func (b *Bus) Close() error {
-	select {
-	case <-b.closed:
-		return nil
-	default:
-	}
-	var errs []error
-	last, err := json.Marshal(Status{Schema: StatusSchema, Room: b.room, State: Stopped,
-		Time: time.Now().UTC().Format(time.RFC3339), Parts: []PartHealth{}})
-	if err != nil {
-		panic(err) // the value above has no unmarshallable part
-	}
-	if b.retained == nil || b.external {
-		if err := b.nc.Publish(b.subject+"status", last); err != nil {
-			b.log.Warn("the last status was not sent", "error", err)
-		}
-	}
-	if b.retained != nil {
-		if err := b.retained.close(b.topic+"status", last); err != nil {
-			b.log.Warn("the last status was not sent", "error", err)
-		}
-	}
-	b.mu.Lock()
-	if b.service != nil {
-		errs = append(errs, b.service.Stop())
-		b.service = nil
-	}
-	b.mu.Unlock()
-	if b.nc.IsConnected() {
-		// An external server may go away just now; that is no fault of closing.
-		if err := b.nc.FlushTimeout(2 * time.Second); err != nil {
-			b.log.Warn("the last messages may be lost", "error", err)
-		}
-	}
-	b.nc.Close()
-	<-b.closed
-	if b.server != nil {
-		if b.retained != nil {
-			time.Sleep(lastWord)
-		}
-		b.server.stop()
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close bus: %w", err)
-	}
-	return nil
 }

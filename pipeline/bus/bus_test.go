@@ -164,7 +164,7 @@ func TestStatusIsRetained(t *testing.T) {
 		t.Fatalf("NATS subscriber: %v", err)
 	}
 	// A subscriber that comes later gets the retained one, and the next live.
-	ch := waitRetained(t, mqttURL, Online)
+	ch, _ := waitRetained(t, mqttURL, Online)
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
@@ -182,10 +182,10 @@ func TestStatusIsRetained(t *testing.T) {
 }
 
 // waitRetained subscribes to the status until the retained one with the state
-// comes at once, and returns that subscription. The embedded server reads its
+// comes at once, and returns that subscription and the message. The embedded server reads its
 // retained messages in the background, so the first subscriptions after a start
 // may find none.
-func waitRetained(t *testing.T, url, state string) <-chan mqtt.Message {
+func waitRetained(t *testing.T, url, state string) (<-chan mqtt.Message, []byte) {
 	t.Helper()
 	for range 40 {
 		c := mqttClient(t, url)
@@ -197,7 +197,7 @@ func waitRetained(t *testing.T, url, state string) <-chan mqtt.Message {
 				t.Fatalf("status %q: %v", m.Payload(), err)
 			}
 			if m.Retained() && s.State == state { // else it was still on its way
-				return ch
+				return ch, m.Payload()
 			}
 		case <-time.After(250 * time.Millisecond):
 		}

@@ -38,6 +38,8 @@ type mqttPublisher struct {
 	log    *slog.Logger
 	stop   context.CancelFunc
 	done   chan struct{}
+	// opened is closed with the first connection.
+	opened chan struct{}
 
 	mu        sync.Mutex
 	wake      chan struct{} // capacity 1
@@ -60,7 +62,7 @@ type mqttOptions struct {
 // newMQTTPublisher starts connecting and returns at once; it tries for ever.
 func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 	ctx, stop := context.WithCancel(context.Background())
-	p := &mqttPublisher{log: o.log, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p := &mqttPublisher{log: o.log, stop: stop, done: make(chan struct{}), opened: make(chan struct{}), wake: make(chan struct{}, 1)}
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails, see crypto/rand
 	opts := mqtt.NewClientOptions().AddBroker(o.url).
@@ -73,7 +75,10 @@ func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 		SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
 		SetKeepAlive(10*time.Second).SetPingTimeout(5*time.Second).
 		SetBinaryWill(o.will.topic, o.will.payload, 1, true).
-		SetOnConnectHandler(func(mqtt.Client) { p.onConnect() }).
+		SetOnConnectHandler(func() mqtt.OnConnectHandler {
+			first := sync.OnceFunc(func() { close(p.opened) })
+			return func(mqtt.Client) { p.onConnect(); first() }
+		}()).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { p.onLost(err) }).
 		SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
 			if f, ok := n.(mqtt.ConnectionNotificationFailed); ok {
@@ -216,6 +221,14 @@ func (p *mqttPublisher) close(topic string, last []byte) error {
 	p.stop()
 	<-p.done
 	var err error
+	if _, lastErr, _ := p.state(); lastErr == "" {
+		// A daemon that stops while it starts has a last word too, unless the
+		// broker has refused it.
+		select {
+		case <-p.opened:
+		case <-time.After(mqttStop):
+		}
+	}
 	if p.client.IsConnectionOpen() {
 		t := p.client.Publish(topic, 1, true, last)
 		if !t.WaitTimeout(mqttStop) {
