@@ -69,7 +69,7 @@ func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 		// Two clients with one id throw each other out, so the id is never reused.
 		SetClientID(o.clientPrefix+"-"+hex.EncodeToString(id[:])).
 		SetUsername(o.user).SetPassword(o.password).
-		SetCleanSession(true).
+		SetCleanSession(true).SetStore(packetStore{mqtt.NewMemoryStore()}).
 		SetAutoReconnect(true).SetConnectRetry(true).
 		SetConnectRetryInterval(time.Second).SetMaxReconnectInterval(mqttAttempts).
 		SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
