@@ -6,4 +6,4 @@
 // ("avx512", "avx2", "portable") forces a path. Everything else is portable Go.
 package kernel
 
-//go:generate go run -tags avo ./gen -out micro_amd64.s -stubs micro_amd64.go -pkg kernel
+//go:generate go run -tags avo ./gen/gemm -out micro_amd64.s -stubs micro_amd64.go -pkg kernel
