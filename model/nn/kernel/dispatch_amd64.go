@@ -6,10 +6,12 @@ import "golang.org/x/sys/cpu"
 func available() []path {
 	var ps []path
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasAVX2 {
-		ps = append(ps, path{"avx512", 12, 32, microavx512x2, microavx512x1, axpyavx2, adamavx2})
+		ps = append(ps, path{name: "avx512", mr: 12, nr: 32, wide: microavx512x2, narrow: microavx512x1,
+			axpy: axpyavx2, adam: adamavx2})
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		ps = append(ps, path{"avx2", 6, 16, microavx2x2, microavx2x1, axpyavx2, adamavx2})
+		ps = append(ps, path{name: "avx2", mr: 6, nr: 16, wide: microavx2x2, narrow: microavx2x1,
+			axpy: axpyavx2, adam: adamavx2})
 	}
 	return append(ps, portable)
 }
