@@ -98,6 +98,11 @@ type gemm32 struct {
 	a, b, c        []float32
 	lda, ldb, ldc  int
 	byCols         bool
+
+	packed    []float32 // op(B) as PackB lays it out, instead of b
+	bias, add []float32 // the epilogue's
+	ldAdd     int
+	relu      bool
 }
 
 // buffers are the packing areas of one thread.
@@ -143,7 +148,9 @@ func (g *gemm32) block(m0, m1, n0, n1 int) {
 		nc := min(blockN, n1-jc)
 		for pc := 0; pc < g.k; pc += blockK {
 			kc := min(blockK, g.k-pc)
-			g.packB(buf.b[:], pc, kc, jc, nc, nr)
+			if g.packed == nil {
+				g.packB(buf.b[:], pc, kc, jc, nc, nr)
+			}
 			acc := 1
 			if pc == 0 {
 				if g.beta == 0 {
@@ -155,7 +162,7 @@ func (g *gemm32) block(m0, m1, n0, n1 int) {
 			for ic := m0; ic < m1; ic += blockM {
 				mc := min(blockM, m1-ic)
 				g.packA(buf.a[:], ic, mc, pc, kc, mr)
-				g.tiles(buf, ic, mc, jc, nc, kc, acc)
+				g.tiles(buf, ic, mc, jc, nc, pc, kc, acc)
 			}
 		}
 	}
@@ -168,8 +175,9 @@ func scaleBlock(g *gemm32, m0, m1, jc, nc int) {
 	}
 }
 
-func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, kc, acc int) {
+func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, pc, kc, acc int) {
 	mr, nr := active.mr, active.nr
+	post := pc+kc == g.k && (g.bias != nil || g.add != nil || g.relu)
 	for j := 0; j < nc; j += nr {
 		w, micro := min(nr, nc-j), active.wide
 		full := nr
@@ -177,27 +185,45 @@ func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, kc, acc int) {
 			micro, full = active.narrow, nr/2
 		}
 		b := &buf.b[j*kc]
+		if g.packed != nil {
+			b = &g.packed[(jc+j)*g.k+pc*full]
+		}
 		for i := 0; i < mc; i += mr {
 			h := min(mr, mc-i)
 			a := &buf.a[i*kc]
 			at := (ic+i)*g.ldc + jc + j
 			if h == mr && w == full {
 				micro(kc, a, b, &g.c[at], g.ldc, acc)
-				continue
+			} else {
+				micro(kc, a, b, &buf.tile[0], full, 0)
+				for r := range h {
+					dst, src := g.c[at+r*g.ldc:][:w], buf.tile[r*full:][:w]
+					if acc == 0 {
+						copy(dst, src)
+						continue
+					}
+					for x, v := range src {
+						dst[x] += v
+					}
+				}
 			}
-			micro(kc, a, b, &buf.tile[0], full, 0)
-			for r := range h {
-				dst, src := g.c[at+r*g.ldc:][:w], buf.tile[r*full:][:w]
-				if acc == 0 {
-					copy(dst, src)
-					continue
-				}
-				for x, v := range src {
-					dst[x] += v
-				}
+			if post {
+				g.finish(ic+i, h, jc+j, w)
 			}
 		}
 	}
+}
+
+// finish applies the epilogue to h x w values of C from row i, column j.
+func (g *gemm32) finish(i, h, j, w int) {
+	e := Epilogue[float32]{LdAdd: g.ldAdd, ReLU: g.relu}
+	if g.bias != nil {
+		e.Bias = g.bias[j:]
+	}
+	if g.add != nil {
+		e.Add = g.add[i*g.ldAdd+j:]
+	}
+	finish(h, w, g.c[i*g.ldc+j:], g.ldc, e)
 }
 
 // packA lays rows ic..ic+mc-1 of alpha*op(A) out in panels of mr rows, each
