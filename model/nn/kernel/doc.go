@@ -7,3 +7,4 @@
 package kernel
 
 //go:generate go run -tags avo ./gen/gemm -out micro_amd64.s -stubs micro_amd64.go -pkg kernel
+//go:generate go run ./gen/neon -out micro_arm64.s -stubs micro_arm64.go -pkg kernel

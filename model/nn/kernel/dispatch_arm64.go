@@ -1,0 +1,10 @@
+package kernel
+
+// available lists the paths this CPU can run, best first. Go's arm64 port
+// needs Advanced SIMD, so every arm64 machine has NEON.
+func available() []path {
+	return []path{
+		{name: "neon", mr: 12, nr: 8, wide: microneonx2, narrow: microneonx1, axpy: axpyneon, adam: adamneon},
+		portable,
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The numbers are LLVM's: llvm-mc --triple=aarch64 --show-encoding.
+func TestEncodingsAreTheAssemblers(t *testing.T) {
+	for want, emit := range map[string]func(fn *function){
+		"WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]":    func(fn *function) { fn.fmlaLane(0, 1, 2, 0) },
+		"WORD $0x4FBD1BDF // fmla v31.4s, v30.4s, v29.s[3]": func(fn *function) { fn.fmlaLane(31, 30, 29, 3) },
+		"WORD $0x4E23D441 // fadd v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fadd(1, 2, 3) },
+		"WORD $0x4EA3D441 // fsub v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fsub(1, 2, 3) },
+		"WORD $0x6E23DC41 // fmul v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fmul(1, 2, 3) },
+		"WORD $0x6E23FC41 // fdiv v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fdiv(1, 2, 3) },
+		"WORD $0x6EA1F841 // fsqrt v1.4s, v2.4s":            func(fn *function) { fn.fsqrt(1, 2) },
+	} {
+		fn := &function{f: &file{}}
+		emit(fn)
+		if got := strings.TrimSpace(fn.f.text.String()); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestParametersLieWhereGoPutsThem(t *testing.T) {
+	fn := (&file{}).function("f", "f.", "n int, alpha float32, x *float32, beta float32, c *[8]float32")
+	for name, want := range map[string]int{"n": 0, "alpha": 8, "x": 16, "beta": 24, "c": 32} {
+		if got := fn.params[name].at; got != want {
+			t.Errorf("%s lies at %d, want %d", name, got, want)
+		}
+	}
+	if got := fn.f.text.String(); !strings.Contains(got, "$0-40") {
+		t.Errorf("arguments do not take 40 bytes: %s", got)
+	}
+}
+
+func TestCommittedAssemblyIsCurrent(t *testing.T) {
+	f := generate("go run ./gen/neon -out micro_arm64.s -stubs micro_arm64.go -pkg kernel")
+	for name, want := range map[string][]byte{"micro_arm64.s": f.assembly(), "micro_arm64.go": f.declarations("kernel")} {
+		got, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the generator writes; run go generate in model/nn/kernel", name)
+		}
+	}
+}
