@@ -21,8 +21,8 @@ type Output struct {
 
 // Runtime runs a network for inference: batch normalisation folded into the
 // weights, work buffers kept, no allocation per call after the first of its
-// size. It is not safe for concurrent use; several runtimes may share one
-// network. The network's weights must not change while a runtime works.
+// size. It is not safe for concurrent use, but for Encode of different
+// modalities; several runtimes may share one network. The network's weights must not change while a runtime works.
 type Runtime struct {
 	net   *Network
 	mask  Mask
@@ -31,6 +31,16 @@ type Runtime struct {
 	zero  []float32
 	in    [][]float32
 	gates [NumModalities][]float32
+	// staged is what Encode left for Finish, an entry per modality, so that
+	// concurrent Encode calls write apart.
+	staged [NumModalities]stagedFeature
+}
+
+// stagedFeature is the feature of a sample's modality; it belongs to the
+// encoder and lives until the next Encode.
+type stagedFeature struct {
+	feature []float32 // FeatureDim values, nil if not encoded
+	took    time.Duration
 }
 
 // NewRuntime prepares a network for inference. Runtimes of one network may be
@@ -74,26 +84,62 @@ func modalityInput(in *Input, m int) []float32 {
 // have are ignored; without any left the pose is the head's bias, which means
 // nothing, and Coalition is empty.
 func (r *Runtime) Infer(in *Input, out *Output) error {
-	out.Coalition = in.Present & r.mask
+	r.Begin()
+	for _, m := range r.inst.slots {
+		if !in.Present.Has(m) {
+			continue
+		}
+		if err := r.Encode(m, modalityInput(in, m)); err != nil {
+			out.Coalition = 0
+			return err
+		}
+	}
+	return r.Finish(in.Present, out)
+}
+
+// Begin starts a sample whose modalities come one by one: no modality counts
+// as encoded any more.
+func (r *Runtime) Begin() { r.staged = [NumModalities]stagedFeature{} }
+
+// Encode computes the feature of modality m from its prepared input, laid out
+// as in Input. Different modalities may be encoded at the same time, each by
+// one goroutine; encoding one again replaces its feature. A modality that the
+// network does not have is ignored.
+func (r *Runtime) Encode(m int, x []float32) error {
+	if m < 0 || m >= NumModalities || !r.mask.Has(m) {
+		return nil
+	}
+	e := r.inst.encoders[m]
+	r.staged[m] = stagedFeature{}
+	if len(x) != e.in {
+		return fmt.Errorf("inference: %s input holds %d values, want %d", encoderNames[m], len(x), e.in)
+	}
+	start := time.Now()
+	e.proj.Gate = nil
+	f := e.forward(x, 1)
+	r.staged[m] = stagedFeature{f, time.Since(start)}
+	return nil
+}
+
+// Finish runs the fusion head on the features of the modalities in present
+// that were encoded since Begin; the others are absent. The result equals
+// Infer's to the bit, whatever the order of the Encode calls, all of which
+// must have returned. It may be called again with another set.
+func (r *Runtime) Finish(present Mask, out *Output) error {
+	out.Coalition = 0
 	out.EncoderTime = [NumModalities]time.Duration{}
 	r.zeros(1)
 	for i, m := range r.inst.slots {
+		s := &r.staged[m]
 		r.in[i] = r.zero
-		if !out.Coalition.Has(m) {
+		if !present.Has(m) || s.feature == nil {
 			clear(out.Features[m][:])
 			continue
 		}
-		e := r.inst.encoders[m]
-		x := modalityInput(in, m)
-		if len(x) != e.in {
-			return fmt.Errorf("inference: %s input holds %d values, want %d", encoderNames[m], len(x), e.in)
-		}
-		start := time.Now()
-		e.proj.Gate = nil
-		f := e.forward(x, 1)
-		copy(out.Features[m][:], f)
-		r.in[i] = f
-		out.EncoderTime[m] = time.Since(start)
+		out.Coalition |= 1 << m
+		copy(out.Features[m][:], s.feature)
+		r.in[i] = s.feature
+		out.EncoderTime[m] = s.took
 	}
 	start := time.Now()
 	copy(out.Pose[:], r.inst.head.Forward(r.in, 1))
