@@ -10,7 +10,8 @@ type Linear[T Float] struct {
 	Weight, Bias  *Tensor[T] // Bias may be nil
 
 	packed, packedGrad []T // [Out, Taps, In]
-	foldW, foldB       []T // [Taps·In, Out], [Out]
+	folded             kernel.PackedB[T] // [Taps·In, Out] of inference
+	foldB              []T               // [Out] of inference, nil for none
 	sum                colSum[T]
 }
 
@@ -59,21 +60,23 @@ func permuteTaps[T Float](dst, src []T, o, in, taps int) {
 
 // Forward computes rows of y.
 func (l *Linear[T]) Forward(x, y []T, rows int) {
-	k := l.width()
-	b := l.foldB
-	if l.foldW == nil && l.Bias != nil {
-		b = l.Bias.Value
-	}
-	var beta T
-	if b != nil {
-		beta = 1
-		fillRows(y[:rows*l.Out], b)
-	}
-	if l.foldW != nil {
-		kernel.Gemm(false, false, rows, l.Out, k, 1, x, k, l.foldW, l.Out, beta, y, l.Out)
+	if l.folded.Filled() {
+		l.forwardFolded(x, y, rows, false)
 		return
 	}
+	k := l.width()
+	var beta T
+	if l.Bias != nil {
+		beta = 1
+		fillRows(y[:rows*l.Out], l.Bias.Value)
+	}
 	kernel.Gemm(false, true, rows, l.Out, k, 1, x, k, l.pack(), k, beta, y, l.Out)
+}
+
+// forwardFolded computes rows of y with the weights that fold prepared.
+func (l *Linear[T]) forwardFolded(x, y []T, rows int, relu bool) {
+	k := l.width()
+	kernel.GemmPacked(rows, x, k, &l.folded, 0, y, l.Out, kernel.Epilogue[T]{Bias: l.foldB, ReLU: relu})
 }
 
 func fillRows[T Float](y, row []T) {
@@ -113,7 +116,9 @@ func (l *Linear[T]) fold(bn *BatchNorm[T]) {
 	if l.Bias != nil {
 		bias = l.Bias.Value
 	}
-	foldInto(&l.foldW, &l.foldB, l.pack(), bias, l.Out, bn)
+	var w []T
+	foldInto(&w, &l.foldB, l.pack(), bias, l.Out, bn)
+	l.folded.PackB(false, l.width(), l.Out, w, l.Out)
 }
 
 // foldInto folds bn (if any) into the weight [out, k] and the bias (if any).

@@ -38,6 +38,10 @@ func (u *Unit[T]) Forward(x []T, n int) []T {
 	u.x, u.n = x, n
 	out := grow(&u.out, rows*u.BN.C)
 	if u.folded && u.ctx.Mode == Eval {
+		if l, ok := u.Lin.(*Linear[T]); ok {
+			l.forwardFolded(x, out, n, u.ReLU)
+			return out
+		}
 		u.Lin.Forward(x, out, n)
 		if u.ReLU {
 			split(len(out), 1, u.reluF)
