@@ -12,8 +12,8 @@ type path struct {
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
 }
 
-// portable has no micro-kernels: Gemm then takes the plain Go loops.
-var portable = path{name: "portable"}
+// portable is plain Go, for every CPU.
+var portable = path{name: "portable", mr: portableMR, nr: portableNR, wide: microportable2x4, narrow: microportable2x2}
 
 var active = choose(os.Getenv("POSEFUSE_CPU"))
 
