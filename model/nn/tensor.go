@@ -57,7 +57,7 @@ const (
 	Position                 // 0
 )
 
-// Tensor is a named parameter, or a buffer (running statistic) if Grad is nil.
+// Tensor is a named parameter or a buffer (running statistic).
 type Tensor[T Float] struct {
 	Name   string
 	Shape  []int
@@ -65,8 +65,38 @@ type Tensor[T Float] struct {
 	FanIn  int // inputs per output value
 	FanOut int
 	Value  []T
-	Grad   []T  // overwritten by each backward pass; nil for a buffer
+	Grad   []T  // overwritten by each backward pass; nil for a buffer and in a frozen store
 	Unused bool // counted, but never read nor differentiated
+
+	frozen  bool
+	derived map[string]any // by layout; of frozen tensors
+}
+
+// IsBuffer reports whether the tensor is a running statistic.
+func (t *Tensor[T]) IsBuffer() bool { return t.Kind == RunningMean || t.Kind == RunningVar }
+
+// Derived returns what build makes of the tensor in the layout named: of a
+// frozen tensor once for all instances on its store, which then share it, else
+// anew at every call. Callers of one store take turns, as for building blocks.
+func Derived[T Float, V any](t *Tensor[T], layout string, build func() V) V {
+	if v, ok := t.derived[layout].(V); ok {
+		return v
+	}
+	v := build()
+	if t.frozen {
+		if t.derived == nil {
+			t.derived = map[string]any{}
+		}
+		t.derived[layout] = v
+	}
+	return v
+}
+
+// Shared calls f with everything that instances share through Derived.
+func (t *Tensor[T]) Shared(f func(v any)) {
+	for _, v := range t.derived {
+		f(v)
+	}
 }
 
 // Store owns the parameters and buffers of a network. Blocks ask it for
@@ -77,11 +107,20 @@ type Store[T Float] struct {
 	byName map[string]*Tensor[T]
 	rng    *rand.Rand
 	trace  []*Tensor[T]
+	values func(*Tensor[T]) []T
+	frozen bool
 }
 
 // NewStore returns an empty store whose tensors start from seed.
 func NewStore[T Float](seed uint64) *Store[T] {
 	return &Store[T]{byName: map[string]*Tensor[T]{}, rng: rand.New(rand.NewPCG(seed, 0x706f7365))}
+}
+
+// NewFilledStore returns an empty store that takes each new tensor's values
+// from a function instead of drawing them. Values may be nil where nobody
+// reads them. The tensors of a frozen store never change and have no gradients.
+func NewFilledStore[T Float](frozen bool, values func(*Tensor[T]) []T) *Store[T] {
+	return &Store[T]{byName: map[string]*Tensor[T]{}, values: values, frozen: frozen}
 }
 
 // Lookup returns the tensor with the name, or nil.
@@ -106,11 +145,16 @@ func (s *Store[T]) Tensor(name string, kind Kind, fanIn, fanOut int, shape ...in
 		for _, d := range shape {
 			n *= d
 		}
-		t = &Tensor[T]{Name: name, Shape: shape, Kind: kind, FanIn: fanIn, FanOut: fanOut, Value: make([]T, n)}
-		if kind != RunningMean && kind != RunningVar {
+		t = &Tensor[T]{Name: name, Shape: shape, Kind: kind, FanIn: fanIn, FanOut: fanOut, frozen: s.frozen}
+		if !t.IsBuffer() && !s.frozen {
 			t.Grad = make([]T, n)
 		}
-		s.initialise(t)
+		if s.values != nil {
+			t.Value = s.values(t)
+		} else {
+			t.Value = make([]T, n)
+			s.initialise(t)
+		}
 		s.byName[name] = t
 		s.All = append(s.All, t)
 	}
