@@ -1,0 +1,184 @@
+// Package onnx writes a pose network as an ONNX model that gives the same pose
+// and features as package model: same inputs, evaluation mode, batch
+// normalisation folded into the weights. It only writes; nothing here reads
+// ONNX.
+package onnx
+
+import (
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"posefuse/model"
+)
+
+// Versions of the format that the models state. Opset 17 is the first with
+// LayerNormalization.
+const (
+	Opset     = 17
+	irVersion = 8
+)
+
+// Options says what part of a network to write and for which batch.
+type Options struct {
+	// Modalities are the encoders to write, all of the network's if 0. The
+	// pose is then that of model.Runtime for this coalition: the features of
+	// the others are zero.
+	Modalities model.Mask
+	// Batch is the number of samples per run; 0 leaves it open, which makes
+	// the model a little slower.
+	Batch int
+	// Name and Version of the checkpoint, SHA256 of its weights: metadata.
+	Name, Version, SHA256 string
+}
+
+// Names of the inputs, one per modality; their shapes are those of the arrays
+// of model.Input with the batch in front. The features of an encoder are an
+// output of its own, [batch, 256].
+var (
+	inputNames   = [model.NumModalities]string{"camera", "lidar", "radar", "csi"}
+	featureNames = [model.NumModalities]string{"camera_features", "lidar_features", "radar_features", "csi_features"}
+)
+
+// PoseOutput is the output with the pose: [batch, 51], metres, camera frame.
+const PoseOutput = "pose"
+
+// InputName returns the name of a modality's input.
+func InputName(modality int) string { return inputNames[modality] }
+
+// FeatureOutput returns the name of the output with a modality's features.
+func FeatureOutput(modality int) string { return featureNames[modality] }
+
+// InputShape returns the shape of a modality's input without the batch.
+func InputShape(cfg model.Config, modality int) []int {
+	switch modality {
+	case model.R:
+		return []int{model.CameraWindow, model.NumJoints * 2}
+	case model.L:
+		return []int{cfg.LiDAR.Points, model.LiDARPointDim}
+	case model.M:
+		return []int{cfg.Radar.Points, model.RadarPointDim}
+	}
+	return []int{model.CSIAntennas, model.CSISubcarriers, model.CSIPackets}
+}
+
+// Write writes the network as an ONNX model and returns its size in bytes.
+// Everything lies in one file; ONNX ends at 2 GiB.
+func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
+	cfg := net.Config
+	mask := opt.Modalities
+	if mask == 0 {
+		mask = cfg.Mask()
+	}
+	if extra := mask &^ cfg.Mask(); extra != 0 {
+		return 0, fmt.Errorf("onnx export: modalities %s: the network has only %s", mask, cfg.Mask())
+	}
+	if opt.Batch < 0 {
+		return 0, fmt.Errorf("onnx export: batch %d: want a positive number, or 0 to leave it open", opt.Batch)
+	}
+	if cfg.Head != "concat" {
+		return 0, fmt.Errorf("onnx export: head %q: this build exports concat", cfg.Head)
+	}
+	w := &weights{byName: map[string]tensor{}}
+	for _, p := range net.Parameters() {
+		w.byName[p.Name] = tensor{p.Shape, p.Value}
+	}
+	for _, b := range net.Buffers() {
+		w.byName[b.Name] = tensor{b.Shape, b.Value}
+	}
+	g := newGraph()
+	var features []value
+	for m := range model.NumModalities {
+		if !mask.Has(m) {
+			continue
+		}
+		x := g.input(inputNames[m], elementFloat, append(batchDim(opt.Batch), fixed(InputShape(cfg, m)...)...))
+		g.scope = inputNames[m]
+		f := value(featureNames[m])
+		switch m {
+		case model.R:
+			g.camera(f, x, w, cfg.Camera)
+		case model.L:
+			g.points(f, x, w, inputNames[m], cfg.LiDAR, model.LiDARPointDim, opt.Batch)
+		case model.M:
+			g.points(f, x, w, inputNames[m], cfg.Radar, model.RadarPointDim, opt.Batch)
+		case model.W:
+			g.csi(f, x, w, cfg.CSI)
+		}
+		features = append(features, f)
+	}
+	g.scope = "head"
+	g.concatHead(features, w, cfg.Mask(), mask)
+	if w.err != nil {
+		return 0, w.err
+	}
+	g.output(PoseOutput, elementFloat, append(batchDim(opt.Batch), fixed(model.OutputDim)...))
+	for _, f := range features {
+		g.output(f, elementFloat, append(batchDim(opt.Batch), fixed(model.FeatureDim)...))
+	}
+	return writeModel(out, g.encode("posefuse"), mask, opt)
+}
+
+func batchDim(batch int) []dimension {
+	if batch == 0 {
+		return []dimension{{name: "batch"}}
+	}
+	return fixed(batch)
+}
+
+// concatHead is one linear layer on the concatenated features; the columns of
+// modalities that are not written are left out, as their features are zero.
+func (g *graph) concatHead(features []value, w *weights, all, mask model.Mask) {
+	n := 0
+	for m := range model.NumModalities {
+		if all.Has(m) {
+			n++
+		}
+	}
+	full := w.lin("head.fc", n*model.FeatureDim, model.OutputDim, true)
+	l := linear{out: full.out, bias: full.bias}
+	for o := range full.out {
+		slot := 0
+		for m := range model.NumModalities {
+			if !all.Has(m) {
+				continue
+			}
+			if mask.Has(m) {
+				at := (o*n + slot) * model.FeatureDim
+				l.weight = append(l.weight, full.weight[at:at+model.FeatureDim]...)
+			}
+			slot++
+		}
+	}
+	x := features[0]
+	if len(features) > 1 {
+		x = g.op("Concat", features, attrInt("axis", 1))
+	}
+	g.gemmTo(PoseOutput, x, l)
+}
+
+// writeModel wraps the graph without copying it.
+func writeModel(out io.Writer, graph []byte, mask model.Mask, opt Options) (int64, error) {
+	b := appendInt(nil, modelIRVersion, irVersion)
+	b = appendString(b, modelProducer, "posefuse")
+	b = appendString(b, modelDoc, "Fused 3D human pose: 17 joints, metres, camera frame (x right, y down, z forward).")
+	b = appendMessage(b, modelOpset, appendInt(nil, opsetVersion, Opset))
+	for _, e := range [][2]string{{"modalities", mask.String()}, {"name", opt.Name}, {"version", opt.Version}, {"weights_sha256", opt.SHA256}} {
+		if e[1] != "" {
+			b = appendMessage(b, modelMetadata, appendString(appendString(nil, entryKey, e[0]), entryValue, e[1]))
+		}
+	}
+	b = protowire.AppendTag(b, modelGraph, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(len(graph)))
+	size := int64(len(b)) + int64(len(graph))
+	if size >= 2<<30 {
+		return 0, fmt.Errorf("onnx export: the model takes %d bytes, ONNX files end at 2 GiB: export fewer modalities", size)
+	}
+	for _, part := range [][]byte{b, graph} {
+		if _, err := out.Write(part); err != nil {
+			return 0, fmt.Errorf("onnx export: %w", err)
+		}
+	}
+	return size, nil
+}
