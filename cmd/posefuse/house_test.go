@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"model/nn":        {"model/nn/kernel"},
 	"model":           {"model/nn", "model/nn/kernel"},
 	"model/shipped":   {"model"},
+	"model/onnx":      {"model"},
 	"model/train":     {"model", "model/nn/kernel", "balance", "replay/mmfi"},
 	"replay/mmfi":     {},
 	"replay/sim":      {"replay/mmfi", "sensors"},
