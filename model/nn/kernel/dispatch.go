@@ -8,8 +8,10 @@ type path struct {
 	mr, nr int // tile of the wide micro-kernel; the narrow one is nr/2 wide
 	wide   func(k int, a, b, c *float32, ldc, acc int)
 	narrow func(k int, a, b, c *float32, ldc, acc int)
+	tiles  *tileSet                                        // nil: A and B are packed for wide and narrow
 	axpy   func(n int, alpha float32, x, y *float32)       // n a multiple of 8; may be nil
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
+	points *pointKernels                                   // neighbour search; may be nil
 }
 
 // portable is plain Go, for every CPU.

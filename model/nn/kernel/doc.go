@@ -6,5 +6,7 @@
 // ("avx512", "avx2", "portable") forces a path. Everything else is portable Go.
 package kernel
 
+//go:generate go run -tags avo ./gen/tile -out tile_amd64.s -stubs tile_amd64.go -pkg kernel
 //go:generate go run -tags avo ./gen/gemm -out micro_amd64.s -stubs micro_amd64.go -pkg kernel
 //go:generate go run ./gen/neon -out micro_arm64.s -stubs micro_arm64.go -pkg kernel
+//go:generate go run -tags avo ./gen/points -out points_amd64.s -stubs points_amd64.go -pkg kernel

@@ -110,6 +110,7 @@ type buffers struct {
 	a    [blockM * blockK]float32
 	b    [blockN * blockK]float32
 	tile [12 * 32]float32
+	args tile
 }
 
 var (
@@ -142,6 +143,10 @@ func (g *gemm32) Run(lo, hi int) {
 }
 
 func (g *gemm32) block(m0, m1, n0, n1 int) {
+	if active.tiles != nil {
+		g.blockDirect(m0, m1, n0, n1)
+		return
+	}
 	buf := bufferPool.Get().(*buffers)
 	mr, nr := active.mr, active.nr
 	for jc := n0; jc < n1; jc += blockN {
@@ -196,16 +201,7 @@ func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, pc, kc, acc int) {
 				micro(kc, a, b, &g.c[at], g.ldc, acc)
 			} else {
 				micro(kc, a, b, &buf.tile[0], full, 0)
-				for r := range h {
-					dst, src := g.c[at+r*g.ldc:][:w], buf.tile[r*full:][:w]
-					if acc == 0 {
-						copy(dst, src)
-						continue
-					}
-					for x, v := range src {
-						dst[x] += v
-					}
-				}
+				addTile(g.c[at:], g.ldc, buf.tile[:], full, h, w, acc)
 			}
 			if post {
 				g.finish(ic+i, h, jc+j, w)
@@ -270,6 +266,16 @@ func (g *gemm32) packB(dst []float32, pc, kc, jc, nc, nr int) {
 			full = nr / 2
 		}
 		panel := dst[j*kc : j*kc+full*kc]
+		if t := active.tiles; t != nil {
+			if !g.transB && t.copyRows != nil {
+				t.copyRows(kc, &g.b[pc*g.ldb+jc+j], 4*g.ldb, &panel[0], 4*full, uint32(1<<w-1), uint32(1<<full-1))
+				continue
+			}
+			if g.transB {
+				transposePanel(t, panel, full, g.b[(jc+j)*g.ldb+pc:], g.ldb, w, kc)
+				continue
+			}
+		}
 		if !g.transB {
 			for p := range kc {
 				row := panel[p*full : p*full+full]
@@ -286,6 +292,30 @@ func (g *gemm32) packB(dst []float32, pc, kc, jc, nc, nr int) {
 			for p, v := range src {
 				panel[p*full+c] = v
 			}
+		}
+	}
+}
+
+// transposePanel writes w rows of k values as k rows of w, zero-filled to full.
+func transposePanel(t *tileSet, panel []float32, full int, src []float32, lds, w, k int) {
+	if w < full {
+		clear(panel)
+	}
+	w8, k8 := w&^7, k&^7
+	if k8 > 0 {
+		for c := 0; c < w8; c += 8 {
+			t.transpose(k8/8, &src[c*lds], 4*lds, &panel[c], 4*full)
+		}
+	} else {
+		w8 = 0
+	}
+	for c := range w {
+		from := 0
+		if c < w8 {
+			from = k8
+		}
+		for p, v := range src[c*lds : c*lds+k][from:] {
+			panel[(from+p)*full+c] = v
 		}
 	}
 }
