@@ -1,0 +1,137 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// LowFormat is a number format narrower than float32 that convolutions can
+// compute in.
+type LowFormat uint8
+
+// The formats of LowConv.
+const (
+	// Int8 multiplies unsigned 8-bit activations by signed 8-bit weights and
+	// sums in int32 (VPDPBUSD of AVX512-VNNI).
+	Int8 LowFormat = iota + 1
+	// BFloat16 multiplies bfloat16 numbers and sums in float32 (VDPBF16PS of
+	// AVX512-BF16).
+	BFloat16
+)
+
+// String returns "int8" or "bf16".
+func (f LowFormat) String() string {
+	switch f {
+	case Int8:
+		return "int8"
+	case BFloat16:
+		return "bf16"
+	}
+	return fmt.Sprintf("LowFormat(%d)", uint8(f))
+}
+
+// size returns the bytes of an activation and of a weight.
+func (f LowFormat) size() int {
+	if f == Int8 {
+		return 1
+	}
+	return 2
+}
+
+// LowNative reports whether the CPU path in use has instructions for the
+// format. Without them LowConv works, but slower than float32.
+func LowNative(f LowFormat) bool { return lowNative[f] }
+
+const (
+	lowPixels  = 12 // output positions of a tile
+	lowLanes   = 32 // output channels of a panel
+	lowStep    = 4  // bytes of activations a dot product takes at once
+	lowBorder  = 1  // zeros around a LowImage
+	lowAlign   = 64
+	lowRowSize = lowLanes * 4 // bytes of one position's sums
+)
+
+// LowImage holds images in a low format, channels last, with a border of one
+// zero on each side and each position's channels filled up with zeros to a
+// multiple of four bytes.
+type LowImage struct {
+	Format        LowFormat
+	Images        int
+	H, W, C       int
+	data          []byte
+	bytes         int     // per position
+	at            []int32 // byte offset of each position inside the border
+	linePositions int     // W and its border
+}
+
+// NewLowImage returns zero images of h x w positions with c channels.
+func NewLowImage(f LowFormat, images, h, w, c int) *LowImage {
+	m := &LowImage{Format: f, Images: images, H: h, W: w, C: c, linePositions: w + 2*lowBorder}
+	m.bytes = (c*f.size() + lowStep - 1) / lowStep * lowStep
+	m.data = alignedBytes(images * (h + 2*lowBorder) * m.linePositions * m.bytes)
+	m.at = make([]int32, 0, images*h*w)
+	for i := range images {
+		for y := range h {
+			for x := range w {
+				m.at = append(m.at, int32(m.offset(i, y, x)))
+			}
+		}
+	}
+	return m
+}
+
+// offset returns the place of a position, which may lie on the border.
+func (m *LowImage) offset(image, y, x int) int {
+	return ((image*(m.H+2*lowBorder)+y+lowBorder)*m.linePositions + x + lowBorder) * m.bytes
+}
+
+func alignedBytes(n int) []byte {
+	b := make([]byte, n+lowAlign)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (lowAlign - 1)
+	return b[skip : skip+n : skip+n]
+}
+
+// BFloat16Bits rounds to the nearest bfloat16, ties to even; numbers too small
+// for a normal float32 become zero, as the instructions have it.
+func BFloat16Bits(v float32) uint16 {
+	u := math.Float32bits(v)
+	switch exp := u & 0x7f800000; {
+	case exp == 0:
+		return uint16(u>>16) & 0x8000
+	case v != v:
+		return uint16(u>>16) | 0x40
+	}
+	return uint16((u + 0x7fff + u>>16&1) >> 16)
+}
+
+// lowIdentity are the scale and bias of rows that are only stored.
+var lowIdentity = func() (v struct{ one, zero [lowLanes]float32 }) {
+	for i := range v.one {
+		v.one[i] = 1
+	}
+	return v
+}()
+
+// Set fills m with [Images, H, W, C] numbers. In Int8 they must not be
+// negative, and scale is what an activation of 1 stands for: larger numbers
+// than 255 times it become 255. It works on one thread; see SetLines.
+func (m *LowImage) Set(x []float32, scale float32) { m.SetLines(x, scale, 0, m.Images*m.H) }
+
+// SetLines is Set for lines lo..hi-1 of the images one after another.
+func (m *LowImage) SetLines(x []float32, scale float32, lo, hi int) {
+	first, n := lo*m.W, (hi-lo)*m.W
+	if n <= 0 {
+		return
+	}
+	x = x[first*m.C : (first+n)*m.C]
+	bits := unsafe.Slice((*int32)(unsafe.Pointer(&x[0])), len(x))
+	for c := 0; c < m.C; c += lowLanes {
+		r := lowRows{acc: bits[c:], accStride: m.C, scale: lowIdentity.one[:], bias: lowIdentity.zero[:],
+			low: m.data[c*m.Format.size():], off: m.at[first : first+n], n: n, lanes: min(lowLanes, m.C-c), inv: 1 / scale}
+		if m.Format == BFloat16 {
+			r.floor = float32(math.Inf(-1))
+		}
+		r.run(m.Format, false)
+	}
+}

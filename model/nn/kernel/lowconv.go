@@ -1,0 +1,202 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+)
+
+// LowConv is a square convolution (kernel 1 or 3, padding kernel/2) on
+// LowImages of one size, with bias.
+type LowConv struct {
+	Format                    LowFormat
+	Cin, Cout, Kernel, Stride int
+	Images, H, W, Ho, Wo      int
+
+	w           []byte    // [panel][tap][channels of a step][32 outputs][step]
+	scale, bias []float32 // per output channel, filled up to whole panels
+	panelBytes  int
+	off         []int32 // of each output position's first tap, filled up to whole tiles
+	delta       []int   // bytes from tap to tap
+
+	blockTiles, blockPanels int // a chunk of work
+
+	in   *LowImage
+	out  LowOutput
+	next atomic.Int64 // chunk
+	work lowWork
+}
+
+// LowOutput says where a convolution's results go. The result of a position
+// and channel is max(sum + bias + residual, 0), without the max unless ReLU is
+// set.
+type LowOutput struct {
+	Residual []float32 // [images, Ho, Wo, Cout] or nil
+	Float    []float32 // the same shape, may be Residual; or nil
+	Low      *LowImage // or nil; in Int8 it needs ReLU
+	Scale    float32   // of Low in Int8: what an activation of 1 stands for
+	ReLU     bool
+}
+
+// NewLowConv returns a convolution of images x h x w inputs. It computes
+// nothing until SetWeights.
+func NewLowConv(f LowFormat, images, h, w, cin, cout, k, stride int) *LowConv {
+	if k != 1 && k != 3 {
+		panic(fmt.Sprintf("kernel: low precision convolution of size %d, want 1 or 3", k))
+	}
+	c := &LowConv{Format: f, Cin: cin, Cout: cout, Kernel: k, Stride: stride, Images: images, H: h, W: w,
+		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1}
+	in := LowImage{Format: f, H: h, W: w, linePositions: w + 2*lowBorder,
+		bytes: (cin*f.size() + lowStep - 1) / lowStep * lowStep}
+	panels := (cout + lowLanes - 1) / lowLanes
+	c.panelBytes = k * k * in.bytes * lowLanes
+	c.w = alignedBytes(panels * c.panelBytes)
+	c.scale, c.bias = make([]float32, panels*lowLanes), make([]float32, panels*lowLanes)
+	pad := k / 2
+	for i := range images {
+		for y := range c.Ho {
+			for x := range c.Wo {
+				c.off = append(c.off, int32(in.offset(i, y*stride-pad, x*stride-pad)))
+			}
+		}
+	}
+	for len(c.off)%lowPixels != 0 {
+		c.off = append(c.off, c.off[len(c.off)-1])
+	}
+	for t := 1; t < k*k; t++ {
+		d := in.bytes
+		if t%k == 0 {
+			d = (in.linePositions - k + 1) * in.bytes
+		}
+		c.delta = append(c.delta, d)
+	}
+	c.delta = append(c.delta, 0)
+	c.planChunks(panels)
+	c.work.c = c
+	return c
+}
+
+// planChunks cuts the work: weights that fit the second-level cache are read
+// once per few tiles, larger ones panel by panel.
+func (c *LowConv) planChunks(panels int) {
+	const cached = 192 << 10
+	tiles := len(c.off) / lowPixels
+	if len(c.w) <= cached {
+		c.blockTiles, c.blockPanels = min(tiles, 8), panels
+		return
+	}
+	c.blockTiles, c.blockPanels = min(tiles, 34), 1
+}
+
+// SetWeights takes [Cout, Kernel, Kernel, Cin] weights and the bias. In Int8
+// each output channel gets a scale of its own, its largest magnitude over 127,
+// and inScale is what an activation of 1 stands for; BFloat16 ignores it.
+func (c *LowConv) SetWeights(weight, bias []float32, inScale float32) {
+	copy(c.bias, bias)
+	clear(c.w)
+	taps := c.Kernel * c.Kernel
+	per := lowStep / c.Format.size()
+	bytes := c.panelBytes / (taps * lowLanes)
+	for o := range c.Cout {
+		row := weight[o*taps*c.Cin : (o+1)*taps*c.Cin]
+		c.scale[o] = 1
+		var inv float32
+		if c.Format == Int8 {
+			var top float32
+			for _, v := range row {
+				top = max(top, v, -v)
+			}
+			if top > 0 {
+				inv = 127 / top
+			}
+			c.scale[o] = top / 127 * inScale
+		}
+		for t := range taps {
+			for i := range c.Cin {
+				v := row[t*c.Cin+i]
+				at := o/lowLanes*c.panelBytes + t*bytes*lowLanes + i/per*lowLanes*lowStep + o%lowLanes*lowStep + i%per*c.Format.size()
+				if c.Format == Int8 {
+					c.w[at] = byte(int8(math.RoundToEven(float64(v * inv))))
+					continue
+				}
+				b := BFloat16Bits(v)
+				c.w[at], c.w[at+1] = byte(b), byte(b>>8)
+			}
+		}
+	}
+}
+
+// Apply convolves in. The result does not depend on the number of threads.
+func (c *LowConv) Apply(in *LowImage, out LowOutput) {
+	if in.Format != c.Format || in.Images != c.Images || in.H != c.H || in.W != c.W || in.C != c.Cin {
+		panic(fmt.Sprintf("kernel: %s images %dx%dx%dx%d given to a %s convolution of %dx%dx%dx%d",
+			in.Format, in.Images, in.H, in.W, in.C, c.Format, c.Images, c.H, c.W, c.Cin))
+	}
+	if m := out.Low; m != nil && (m.Format != c.Format || m.Images != c.Images || m.H != c.Ho || m.W != c.Wo || m.C != c.Cout || m.Format == Int8 && !out.ReLU) {
+		panic(fmt.Sprintf("kernel: a %s convolution to %dx%dx%dx%d cannot write %s images %dx%dx%dx%d (ReLU %t)",
+			c.Format, c.Images, c.Ho, c.Wo, c.Cout, m.Format, m.Images, m.H, m.W, m.C, out.ReLU))
+	}
+	values := c.Images * c.Ho * c.Wo * c.Cout
+	if out.Residual != nil {
+		out.Residual = out.Residual[:values]
+	}
+	if out.Float != nil {
+		out.Float = out.Float[:values]
+	}
+	c.in, c.out = in, out
+	c.next.Store(0)
+	Do(min(Threads(), c.chunks()), 1, &c.work)
+	c.in, c.out = nil, LowOutput{}
+}
+
+func (c *LowConv) chunks() int {
+	tiles, panels := len(c.off)/lowPixels, len(c.scale)/lowLanes
+	return (tiles + c.blockTiles - 1) / c.blockTiles * ((panels + c.blockPanels - 1) / c.blockPanels)
+}
+
+// lowWork is a thread's share of a convolution, as a Task: chunks are handed
+// out one by one, so that a thread that is held up does not hold up the rest.
+type lowWork struct{ c *LowConv }
+
+// Run works on chunks until none is left.
+func (w *lowWork) Run(_, _ int) {
+	c := w.c
+	tiles, panels := len(c.off)/lowPixels, len(c.scale)/lowLanes
+	blocks := (tiles + c.blockTiles - 1) / c.blockTiles
+	var acc [lowPixels * lowLanes]int32
+	for n := c.chunks(); ; {
+		i := int(c.next.Add(1)) - 1
+		if i >= n {
+			return
+		}
+		t0, p0 := i%blocks*c.blockTiles, i/blocks*c.blockPanels
+		for p := p0; p < min(p0+c.blockPanels, panels); p++ {
+			for t := t0; t < min(t0+c.blockTiles, tiles); t++ {
+				c.tile(t, p, &acc)
+			}
+		}
+	}
+}
+
+// tile computes 12 positions of 32 output channels.
+func (c *LowConv) tile(t, panel int, acc *[lowPixels * lowLanes]int32) {
+	lowDot(c.Format, c.in.data, c.off[t*lowPixels:(t+1)*lowPixels], c.delta, c.in.bytes,
+		c.w[panel*c.panelBytes:(panel+1)*c.panelBytes], acc)
+	first, lane := t*lowPixels, panel*lowLanes
+	r := lowRows{acc: acc[:], accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.bias[lane : lane+lowLanes],
+		stride: c.Cout, n: min(lowPixels, c.Images*c.Ho*c.Wo-first), lanes: min(lowLanes, c.Cout-lane), floor: float32(math.Inf(-1))}
+	if c.out.ReLU {
+		r.floor = 0
+	}
+	if c.out.Residual != nil {
+		r.res = c.out.Residual[first*c.Cout+lane:]
+	}
+	if c.out.Float != nil {
+		r.out = c.out.Float[first*c.Cout+lane:]
+	}
+	if m := c.out.Low; m != nil {
+		r.low, r.off = m.data[lane*c.Format.size():], m.at[first:first+r.n]
+		r.inv = 1 / c.out.Scale
+	}
+	r.run(c.Format, c.Format == Int8)
+}
