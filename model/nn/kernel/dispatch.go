@@ -1,6 +1,11 @@
 package kernel
 
-import "os"
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
 
 // path is one set of float32 micro-kernels.
 type path struct {
@@ -17,19 +22,32 @@ type path struct {
 // portable is plain Go, for every CPU.
 var portable = path{name: "portable", mr: portableMR, nr: portableNR, wide: microportable2x4, narrow: microportable2x2}
 
-var active = choose(os.Getenv("POSEFUSE_CPU"))
+// pathNames lists every path of every architecture, best first.
+var pathNames = []string{"avx512", "avx2", "neon", "portable"}
 
-// Path returns the name of the CPU path in use: "avx512", "avx2" or "portable".
+var active, notice = choose(os.Getenv("POSEFUSE_CPU"), available())
+
+// Path returns the name of the CPU path in use: "avx512", "avx2", "neon" or
+// "portable".
 func Path() string { return active.name }
 
-// choose returns the path named, or the best one if the name is empty or this
-// CPU lacks it.
-func choose(name string) path {
-	ps := available()
-	for _, p := range ps {
+// choose returns the path named, or the best one if the name is empty or not
+// among those this CPU runs, and the text of Notice.
+func choose(name string, runs []path) (path, string) {
+	for _, p := range runs {
 		if p.name == name {
-			return p
+			return p, slowdownNotice(true, p.name, runs[0].name)
 		}
 	}
-	return ps[0]
+	best := runs[0]
+	said := slowdownNotice(false, best.name, best.name)
+	switch {
+	case name == "":
+		return best, said
+	case slices.Contains(pathNames, name):
+		said = fmt.Sprintf("POSEFUSE_CPU=%s: this CPU does not run that path, so %s is used; %s", name, best.name, said)
+	default:
+		said = fmt.Sprintf("POSEFUSE_CPU=%q is none of %s, so %s is used; %s", name, strings.Join(pathNames, ", "), best.name, said)
+	}
+	return best, strings.TrimSuffix(said, "; ")
 }

@@ -1,0 +1,70 @@
+package kernel
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestNoticeTellsWhatRunsAndWhy(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the texts below are those of amd64")
+	}
+	full := []path{{name: "avx512"}, {name: "avx2"}, {name: "portable"}}
+	for _, c := range []struct {
+		name, env string
+		runs      []path
+		path      string
+		says      []string // empty: no notice
+	}{
+		{"best of all", "", full, "avx512", nil},
+		{"best named", "avx512", full, "avx512", nil},
+		{"slower forced", "avx2", full, "avx2", []string{"POSEFUSE_CPU=avx2 forces", "times slower", "than avx512"}},
+		{"slowest forced", "portable", full, "portable", []string{"POSEFUSE_CPU=portable forces", "times slower", "than avx512"}},
+		{"no AVX-512 is no news", "", full[1:], "avx2", nil},
+		{"no AVX2", "", full[2:], "portable", []string{"lacks AVX2 with FMA", "portable path", "times slower", "than AVX2"}},
+		{"no AVX2, portable named", "portable", full[2:], "portable", []string{"lacks AVX2 with FMA", "times slower"}},
+		{"named but not there", "avx512", full[1:], "avx2", []string{"POSEFUSE_CPU=avx512: this CPU does not run that path", "avx2 is used"}},
+		{"of another architecture", "neon", full, "avx512", []string{"POSEFUSE_CPU=neon: this CPU does not run that path", "avx512 is used"}},
+		{"named but only portable", "avx2", full[2:], "portable", []string{"POSEFUSE_CPU=avx2: this CPU does not", "; this CPU lacks AVX2"}},
+		{"unknown", "sse9", full, "avx512", []string{`POSEFUSE_CPU="sse9" is none of avx512, avx2, neon, portable, so avx512 is used`}},
+		{"case matters", "AVX2", full, "avx512", []string{`POSEFUSE_CPU="AVX2" is none of`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, said := choose(c.env, c.runs)
+			if p.name != c.path {
+				t.Errorf("path %s, want %s", p.name, c.path)
+			}
+			if (said == "") != (len(c.says) == 0) {
+				t.Errorf("notice %q, want one about %q", said, c.says)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(said, want) {
+					t.Errorf("notice %q lacks %q", said, want)
+				}
+			}
+			if strings.HasSuffix(said, "; ") || strings.HasSuffix(said, "used;") {
+				t.Errorf("notice %q ends in the middle", said)
+			}
+		})
+	}
+}
+
+// The suite runs once for each path through the environment; this holds that
+// the variable is obeyed, so that those runs test what they say.
+func TestEnvironmentForcesThePath(t *testing.T) {
+	want := os.Getenv("POSEFUSE_CPU")
+	best := available()[0].name
+	for _, p := range available() {
+		if p.name == want {
+			best = want
+		}
+	}
+	if Path() != best {
+		t.Errorf("POSEFUSE_CPU=%q runs %s, want %s", want, Path(), best)
+	}
+	if (Notice() == "") != (Path() == available()[0].name && Path() != "portable" && (want == "" || want == Path())) {
+		t.Errorf("POSEFUSE_CPU=%q on %s: notice %q", want, Path(), Notice())
+	}
+}
