@@ -244,12 +244,22 @@ func (g *graph) pointBlock(l cloud, x value, w *weights, name string, b batching
 	v := lin("attn.v", c, c, true).then(result)
 	addTo(v.bias, ve.bias)
 	val := g.gemmPlus(r, ve, g.gather(g.gemm(y, v), flat, 0))
-	val = g.reshape(val, -1, int64(l.k), sharedPlanes, int64(cs))
-	o := g.mul(val, g.reshape(att, -1, int64(l.k), 1, int64(cs)))
-	o = g.op("ReduceSum", []value{o, g.vector(1)}, attrInt("keepdims", 0))
-	o = g.relu(g.reshape(o, -1, int64(c)))
+	// A product with ones and zeros repeats the weights for the groups; to
+	// broadcast over rows as short as these takes runtimes several times longer.
+	all := g.gemm(g.reshape(att, -1, int64(cs)), repeat(cs, c))
+	o := g.op("ReduceSum", []value{g.reshape(g.mul(val, all), -1, int64(l.k), int64(c)), g.vector(1)}, attrInt("keepdims", 0))
+	o = g.relu(o)
 	o = g.gemm(o, lin("linear3", c, c, false).then(w.norm(name+".bn3", c)))
 	return g.relu(g.add(o, x))
+}
+
+// repeat is the layer that repeats n inputs until there are c.
+func repeat(n, c int) linear {
+	l := linear{out: c, weight: make([]float64, c*n)}
+	for o := range c {
+		l.weight[o*n+o%n] = 1
+	}
+	return l
 }
 
 func addTo(x, y []float64) {
