@@ -1,76 +1,25 @@
 package nn
 
-import "math"
+import "posefuse/model/nn/kernel"
 
 // MaxNeighbours is the largest neighbourhood KNN supports.
-const MaxNeighbours = 64
+const MaxNeighbours = kernel.MaxNearest
 
 // FarthestPoints writes the indices of len(sel) of the n points p (rows of
 // three), starting with point 0 and each time taking the point farthest from
-// those taken, the first of equals. dist is scratch of n values.
-func FarthestPoints[T Float](sel []int32, p []T, n int, dist []T) {
-	dist = dist[:n]
-	for i := range dist {
-		dist[i] = T(math.Inf(1))
-	}
-	last := 0
-	for s := range sel {
-		sel[s] = int32(last)
-		x, y, z := p[3*last], p[3*last+1], p[3*last+2]
-		best, far := 0, T(-1)
-		for i := range dist {
-			q := p[3*i : 3*i+3]
-			d := squared(q[0]-x, q[1]-y, q[2]-z)
-			if d < dist[i] {
-				dist[i] = d
-			} else {
-				d = dist[i]
-			}
-			if d > far {
-				best, far = i, d
-			}
-		}
-		last = best
-	}
+// those taken, the first of equals; see kernel.PointSet.Farthest.
+func FarthestPoints[T Float](sel []int32, p []T, n int) {
+	var s kernel.PointSet[T]
+	s.Set(p, n, 3)
+	s.Farthest(sel)
 }
 
-// squared keeps the compiler from fusing multiply and add, so that every
-// platform picks the same neighbours.
-//
-//nolint:unconvert // the conversions round
-func squared[T Float](x, y, z T) T { return T(x*x) + T(y*y) + T(z*z) }
-
 // KNN writes for each of the m points q the indices of its k nearest of the n
-// points p, nearest first, ties by lower index.
+// points p, nearest first, ties by lower index; see kernel.PointSet.Nearest.
 func KNN[T Float](idx []int32, q []T, m int, p []T, n, k int) {
-	var bd [MaxNeighbours]T
-	for i := range m {
-		x, y, z := q[3*i], q[3*i+1], q[3*i+2]
-		best := idx[i*k : (i+1)*k]
-		filled := 0
-		worst := T(math.Inf(1))
-		for j := range n {
-			r := p[3*j : 3*j+3]
-			d := squared(r[0]-x, r[1]-y, r[2]-z)
-			at := filled
-			switch {
-			case filled < k:
-				filled++
-			case d < worst:
-				at = k - 1
-			default:
-				continue
-			}
-			for at > 0 && d < bd[at-1] {
-				bd[at], best[at] = bd[at-1], best[at-1]
-				at--
-			}
-			bd[at], best[at] = d, int32(j)
-			if filled == k {
-				worst = bd[k-1]
-			}
-		}
-	}
+	var s kernel.PointSet[T]
+	s.Set(p, n, 3)
+	s.Nearest(idx, q, m, k)
 }
 
 // PointLevel is one resolution of a point cloud: its points and which
@@ -83,11 +32,15 @@ type PointLevel[T Float] struct {
 	Down  []int32 // [b, N, DownK] indices within the previous level
 	Rel   []T     // [b, N, K, 3] position of the neighbour relative to the point
 	sel   []int32
-	dist  []T
+	sets  []kernel.PointSet[T] // by sample
 }
 
 // Pyramid holds the levels of a batch of point clouds. It depends on the
 // points alone, so it is computed once per forward pass.
+//
+// Whatever the coordinates, every index is in range and every position
+// finite: a coordinate that is NaN counts as 0 and one beyond ±maxCoordinate
+// as that.
 type Pyramid[T Float] struct {
 	Levels []*PointLevel[T]
 
@@ -113,6 +66,17 @@ func NewPyramid[T Float](n int, strides, neighbours []int) *Pyramid[T] {
 	return g
 }
 
+// maxCoordinate bounds coordinates so that no squared distance overflows
+// float32. Sensors see some hundred metres.
+const maxCoordinate = 1e18
+
+func boundCoordinate[T Float](x T) T {
+	if x != x {
+		return 0
+	}
+	return min(max(x, -maxCoordinate), maxCoordinate)
+}
+
 func growIndex(s *[]int32, n int) {
 	if cap(*s) < n {
 		*s = make([]int32, n)
@@ -124,53 +88,69 @@ func growIndex(s *[]int32, n int) {
 // three are the position.
 func (g *Pyramid[T]) Compute(raw []T, dim, b int) {
 	g.raw, g.dim = raw, dim
-	prev := g.Levels[0].N
-	for _, l := range g.Levels {
+	for i, l := range g.Levels {
 		grow(&l.P, b*l.N*3)
 		growIndex(&l.Self, b*l.N*l.K)
 		grow(&l.Rel, b*l.N*l.K*3)
 		if l.DownK > 0 {
 			growIndex(&l.Down, b*l.N*l.DownK)
 			growIndex(&l.sel, b*l.N)
-			grow(&l.dist, b*prev)
 		}
-		prev = l.N
+		if i == 0 || l.DownK > 0 {
+			for len(l.sets) < b {
+				l.sets = append(l.sets, kernel.PointSet[T]{})
+			}
+		}
 	}
 	split(b, 1<<20, g.build)
 }
 
+// buildRange builds the clouds lo..hi-1. A level of stride 1 is the one
+// before it, points and point set.
 func (g *Pyramid[T]) buildRange(lo, hi int) {
 	for s := lo; s < hi; s++ {
 		var prev []T
-		pn := 0
+		var set *kernel.PointSet[T]
 		for _, l := range g.Levels {
 			p := l.P[s*l.N*3 : (s+1)*l.N*3]
-			if l.DownK == 0 {
-				if prev != nil {
-					copy(p, prev)
-				} else {
-					for i := range l.N {
-						copy(p[3*i:3*i+3], g.raw[(s*l.N+i)*g.dim:])
+			switch {
+			case prev == nil:
+				for i := range l.N {
+					r := g.raw[(s*l.N+i)*g.dim:]
+					for d := range 3 {
+						p[3*i+d] = boundCoordinate(r[d])
 					}
 				}
-			} else {
+				set = &l.sets[s]
+				set.Set(p, l.N, 3)
+			case l.DownK == 0:
+				copy(p, prev)
+			default:
 				sel := l.sel[s*l.N : (s+1)*l.N]
-				FarthestPoints(sel, prev, pn, l.dist[s*pn:(s+1)*pn])
+				set.Farthest(sel)
 				for i, j := range sel {
 					copy(p[3*i:3*i+3], prev[3*j:3*j+3])
 				}
-				KNN(l.Down[s*l.N*l.DownK:(s+1)*l.N*l.DownK], p, l.N, prev, pn, l.DownK)
+				set.Nearest(l.Down[s*l.N*l.DownK:(s+1)*l.N*l.DownK], p, l.N, l.DownK)
+				set = &l.sets[s]
+				set.Set(p, l.N, 3)
 			}
 			self := l.Self[s*l.N*l.K : (s+1)*l.N*l.K]
-			KNN(self, p, l.N, p, l.N, l.K)
-			rel := l.Rel[s*l.N*l.K*3 : (s+1)*l.N*l.K*3]
-			for r, j := range self {
-				i := r / l.K
-				for d := range 3 {
-					rel[3*r+d] = p[3*int(j)+d] - p[3*i+d]
-				}
-			}
-			prev, pn = p, l.N
+			set.Nearest(self, p, l.N, l.K)
+			relative(l.Rel[s*l.N*l.K*3:(s+1)*l.N*l.K*3], p, self, l.K)
+			prev = p
+		}
+	}
+}
+
+// relative writes where the k neighbours of each point lie as seen from it.
+func relative[T Float](rel, p []T, self []int32, k int) {
+	for i := range len(p) / 3 {
+		x, y, z := p[3*i], p[3*i+1], p[3*i+2]
+		row := rel[i*k*3 : (i+1)*k*3]
+		for n, j := range self[i*k : (i+1)*k] {
+			q, r := p[3*j:3*j+3:3*j+3], row[3*n:3*n+3:3*n+3]
+			r[0], r[1], r[2] = q[0]-x, q[1]-y, q[2]-z
 		}
 	}
 }

@@ -215,7 +215,7 @@ func TestNeighboursBreakTiesByIndex(t *testing.T) {
 		}
 	}
 	sel := make([]int32, 4)
-	FarthestPoints(sel, p, 5, make([]float64, 5))
+	FarthestPoints(sel, p, 5)
 	for i, w := range []int32{0, 1, 3, 0} { // all taken: the first of equals again
 		if sel[i] != w {
 			t.Fatalf("farthest %v", sel)

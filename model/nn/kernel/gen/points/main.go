@@ -1,0 +1,387 @@
+// Command points writes the amd64 inner loops of the neighbour search and of
+// farthest-point sampling. Run it with go generate in model/nn/kernel.
+//
+//go:build avo
+
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// width is one vector size to generate for.
+type width struct {
+	name  string
+	lanes int
+	zmm   bool
+}
+
+var widths = []width{{"avx512", 16, true}, {"avx2", 8, false}}
+
+func (w width) vec() reg.VecVirtual {
+	if w.zmm {
+		return ZMM()
+	}
+	return YMM()
+}
+
+func (w width) bytes() int { return 4 * w.lanes }
+
+// lanes are the numbers 0 to 15.
+var lanes Mem
+
+func main() {
+	ConstraintExpr("amd64")
+	lanes = GLOBL("pointlanes", RODATA|NOPTR)
+	for i := range 16 {
+		DATA(4*i, U32(uint32(i)))
+	}
+	for _, w := range widths {
+		distances(w)
+		bound(w)
+		farthest(w)
+	}
+	belowCompress()
+	belowMask()
+	rank()
+	Generate()
+}
+
+// load broadcasts the three coordinates at p.
+func (w width) load(p reg.Register) [3]reg.VecVirtual {
+	var q [3]reg.VecVirtual
+	for i := range q {
+		q[i] = w.vec()
+		VBROADCASTSS(Mem{Base: p, Disp: 4 * i}, q[i])
+	}
+	return q
+}
+
+// squared emits the squared distance of the points at disp to q: every
+// product and sum is rounded, as in the portable code.
+func (w width) squared(axes [3]reg.Register, disp int, q [3]reg.VecVirtual) reg.VecVirtual {
+	var d [3]reg.VecVirtual
+	for i := range d {
+		d[i] = w.vec()
+		VSUBPS(Mem{Base: axes[i], Disp: disp}, q[i], d[i])
+		VMULPS(d[i], d[i], d[i])
+	}
+	VADDPS(d[1], d[0], d[0])
+	VADDPS(d[2], d[0], d[0])
+	return d[0]
+}
+
+func axes() [3]reg.Register {
+	return [3]reg.Register{Load(Param("x"), GP64()), Load(Param("y"), GP64()), Load(Param("z"), GP64())}
+}
+
+func distances(w width) {
+	TEXT("pointdist"+w.name, NOSPLIT|NOFRAME, "func(n int, x, y, z *float32, q *[3]float32, d *float32, low *[32]float32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointdist%s writes the squared distances of n points to q, and to low the smallest of each residue modulo 32; n is a positive multiple of 32.", w.name))
+	n := Load(Param("n"), GP64())
+	p := axes()
+	q := w.load(Load(Param("q"), GP64()))
+	d := Load(Param("d"), GP64())
+	low := make([]reg.VecVirtual, 32/w.lanes)
+	for i := range low {
+		low[i] = w.vec()
+		VBROADCASTSS(infinity(), low[i])
+	}
+	Label("loop")
+	for i := range low {
+		v := w.squared(p, i*w.bytes(), q)
+		VMOVUPS(v, Mem{Base: d, Disp: i * w.bytes()})
+		VMINPS(v, low[i], low[i])
+	}
+	for _, r := range []reg.Register{p[0], p[1], p[2], d} {
+		ADDQ(I32(128), r)
+	}
+	SUBQ(Imm(32), n)
+	JNZ(LabelRef("loop"))
+	out := Load(Param("low"), GP64())
+	for i := range low {
+		VMOVUPS(low[i], Mem{Base: out, Disp: i * w.bytes()})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+var infinityMem *Mem
+
+func infinity() Mem {
+	if infinityMem == nil {
+		m := ConstData("pointinf", U32(0x7f800000))
+		infinityMem = &m
+	}
+	return *infinityMem
+}
+
+// bound counts for each of the 32 values how many are at most as large, and
+// takes the smallest value whose count reaches k.
+func bound(w width) {
+	TEXT("pointbound"+w.name, NOSPLIT|NOFRAME, "func(low *[32]float32, k int) float32")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointbound%s returns the smallest of the values v in low for which k of them are at most v.", w.name))
+	low := Load(Param("low"), GP64())
+	k := GP64()
+	Load(Param("k"), k)
+	vals, count := make([]reg.VecVirtual, 32/w.lanes), make([]reg.VecVirtual, 32/w.lanes)
+	for i := range vals {
+		vals[i], count[i] = w.vec(), w.vec()
+		VMOVUPS(Mem{Base: low, Disp: i * w.bytes()}, vals[i])
+		if w.zmm {
+			VPXORD(count[i], count[i], count[i])
+		} else {
+			VXORPS(count[i], count[i], count[i])
+		}
+	}
+	b, t := w.vec(), w.vec()
+	if w.zmm {
+		VPTERNLOGD(Imm(255), t, t, t) // all ones: -1
+	}
+	for j := range 32 {
+		VBROADCASTSS(Mem{Base: low, Disp: 4 * j}, b)
+		for i := range vals {
+			if w.zmm {
+				m := K()
+				VCMPPS(Imm(2), vals[i], b, m) // b <= vals
+				VPSUBD(t, count[i], m, count[i])
+				continue
+			}
+			VCMPPS(Imm(2), vals[i], b, t)
+			VPSUBD(t, count[i], count[i])
+		}
+	}
+	kv, best := w.vec(), w.vec()
+	x := XMM()
+	DECQ(k)
+	MOVD(k.As32(), x)
+	VPBROADCASTD(x, kv)
+	VBROADCASTSS(infinity(), best)
+	for i := range vals {
+		if w.zmm {
+			m := K()
+			VPCMPGTD(kv, count[i], m)
+			VMINPS(vals[i], best, m, best)
+			continue
+		}
+		VPCMPGTD(kv, count[i], count[i])
+		VBROADCASTSS(infinity(), t)
+		VBLENDVPS(count[i], vals[i], t, t)
+		VMINPS(t, best, best)
+	}
+	lowest(w, best)
+	Store(best.AsX(), ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// lowest brings the smallest element of v to its first lane.
+func lowest(w width, v reg.VecVirtual) {
+	if w.zmm {
+		h := ZMM()
+		VEXTRACTF64X4(Imm(1), v, h.AsY())
+		VMINPS(h.AsY(), v.AsY(), v.AsY())
+	}
+	h := YMM()
+	VEXTRACTF128(Imm(1), v.AsY(), h.AsX())
+	VMINPS(h.AsX(), v.AsX(), v.AsX())
+	VPERMILPS(Imm(0x4e), v.AsX(), h.AsX())
+	VMINPS(h.AsX(), v.AsX(), v.AsX())
+	VPERMILPS(Imm(0xb1), v.AsX(), h.AsX())
+	VMINPS(h.AsX(), v.AsX(), v.AsX())
+}
+
+// belowCompress needs AVX-512.
+func belowCompress() {
+	w := widths[0]
+	TEXT("pointbelowavx512", NOSPLIT|NOFRAME, "func(n int, d *float32, limit float32, index *int32) int")
+	Pragma("noescape")
+	Doc("pointbelowavx512 writes the positions of the values of d that are at most limit and returns how many there are; n is a positive multiple of 32, index has room for n.")
+	n := Load(Param("n"), GP64())
+	d := Load(Param("d"), GP64())
+	lim := w.vec()
+	l := Load(Param("limit"), XMM())
+	VBROADCASTSS(l, lim)
+	index := Load(Param("index"), GP64())
+	start := GP64()
+	MOVQ(index, start)
+	at, step := ZMM(), ZMM()
+	VMOVDQU32(lanes, at)
+	s := GP32()
+	MOVL(U32(16), s)
+	VPBROADCASTD(s, step)
+	Label("loop")
+	for i := range 2 {
+		m, out, bits := K(), ZMM(), GP32()
+		v := ZMM()
+		VMOVUPS(Mem{Base: d, Disp: 64 * i}, v)
+		VCMPPS(Imm(2), lim, v, m) // v <= limit
+		VPCOMPRESSD_Z(at, m, out)
+		VMOVDQU32(out, Mem{Base: index})
+		KMOVW(m, bits)
+		POPCNTL(bits, bits)
+		LEAQ(Mem{Base: index, Index: bits.As64(), Scale: 4}, index)
+		VPADDD(step, at, at)
+	}
+	ADDQ(I32(128), d)
+	SUBQ(Imm(32), n)
+	JNZ(LabelRef("loop"))
+	SUBQ(start, index)
+	SHRQ(Imm(2), index)
+	Store(index, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+func belowMask() {
+	w := widths[1]
+	TEXT("pointbelowavx2", NOSPLIT|NOFRAME, "func(n int, d *float32, limit float32, bits *uint32)")
+	Pragma("noescape")
+	Doc("pointbelowavx2 sets bit i%32 of bits[i/32] where d[i] is at most limit; n is a positive multiple of 32.")
+	n := Load(Param("n"), GP64())
+	d := Load(Param("d"), GP64())
+	lim := w.vec()
+	l := Load(Param("limit"), XMM())
+	VBROADCASTSS(l, lim)
+	bits := Load(Param("bits"), GP64())
+	Label("loop")
+	for i := range 4 {
+		v, b := YMM(), GP32()
+		VMOVUPS(Mem{Base: d, Disp: 32 * i}, v)
+		VCMPPS(Imm(2), lim, v, v)
+		VMOVMSKPS(v, b)
+		MOVB(b.As8(), Mem{Base: bits, Disp: i})
+	}
+	ADDQ(I32(128), d)
+	ADDQ(Imm(4), bits)
+	SUBQ(Imm(32), n)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// rank counts for each key how many are smaller; distinct keys get distinct
+// ranks. Eight vectors of counts stay in registers.
+func rank() {
+	TEXT("pointrankavx512", NOSPLIT|NOFRAME, "func(n int, keys *uint64, ranks *uint64)")
+	Pragma("noescape")
+	Doc("pointrankavx512 writes how many of the n keys are smaller than each; n is a positive multiple of 8.")
+	n := Load(Param("n"), GP64())
+	keys := Load(Param("keys"), GP64())
+	ranks := Load(Param("ranks"), GP64())
+	one := ZMM()
+	o := GP64()
+	MOVQ(U32(1), o)
+	VPBROADCASTQ(o, one)
+	i, j := GP64(), GP64()
+	XORQ(i, i)
+	Label("block") // 16 keys at a time, or the last 8
+	rest := GP64()
+	MOVQ(n, rest)
+	SUBQ(i, rest)
+	CMPQ(rest, Imm(16))
+	JLT(LabelRef("narrow"))
+	for _, vecs := range []int{2, 1} {
+		name := []string{"", "narrow", "wide"}[vecs]
+		if vecs == 1 {
+			Label("narrow")
+		}
+		v, count := make([]reg.VecVirtual, vecs), make([]reg.VecVirtual, vecs)
+		for c := range v {
+			v[c], count[c] = ZMM(), ZMM()
+			VMOVDQU64(Mem{Base: keys, Index: i, Scale: 8, Disp: 64 * c}, v[c])
+			VPXORQ(count[c], count[c], count[c])
+		}
+		XORQ(j, j)
+		Label(name + "loop")
+		for u := range 4 {
+			b := ZMM()
+			VPBROADCASTQ(Mem{Base: keys, Index: j, Scale: 8, Disp: 8 * u}, b)
+			for c := range v {
+				m := K()
+				VPCMPUQ(Imm(1), v[c], b, m) // b < v
+				VPADDQ(one, count[c], m, count[c])
+			}
+		}
+		ADDQ(Imm(4), j)
+		CMPQ(j, n)
+		JLT(LabelRef(name + "loop"))
+		for c := range v {
+			VMOVDQU64(count[c], Mem{Base: ranks, Index: i, Scale: 8, Disp: 64 * c})
+		}
+		ADDQ(Imm(uint64(8*vecs)), i)
+		CMPQ(i, n)
+		JLT(LabelRef("block"))
+		VZEROUPPER()
+		RET()
+	}
+}
+
+// farthest lowers the distances to the chosen points by the newest one and
+// looks for the largest.
+func farthest(w width) {
+	TEXT("pointfar"+w.name, NOSPLIT|NOFRAME, "func(n int, x, y, z *float32, q *[3]float32, dist *float32, far *[16]float32, at *[16]int32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointfar%s sets dist to the smaller of itself and the squared distance to q, and far and at to the largest value and its first position of each residue modulo 16; n is a positive multiple of 32.", w.name))
+	n := Load(Param("n"), GP64())
+	p := axes()
+	q := w.load(Load(Param("q"), GP64()))
+	dist := Load(Param("dist"), GP64())
+	tracks := 16 / w.lanes
+	far, at, pos := make([]reg.VecVirtual, tracks), make([]reg.VecVirtual, tracks), make([]reg.VecVirtual, tracks)
+	step := w.vec()
+	x := XMM()
+	s := GP32()
+	MOVL(U32(0xbf800000), s) // -1
+	MOVD(s, x)
+	for i := range far {
+		far[i], at[i], pos[i] = w.vec(), w.vec(), w.vec()
+		VBROADCASTSS(x, far[i])
+		VMOVUPS(lanes.Offset(i*w.bytes()), pos[i])
+		VMOVUPS(pos[i], at[i])
+	}
+	s16 := GP32()
+	x16 := XMM()
+	MOVL(U32(16), s16)
+	MOVD(s16, x16)
+	VPBROADCASTD(x16, step)
+	Label("loop")
+	for u := range 2 {
+		for i := range far {
+			disp := (u*tracks + i) * w.bytes()
+			v := w.squared(p, disp, q)
+			VMINPS(Mem{Base: dist, Disp: disp}, v, v)
+			VMOVUPS(v, Mem{Base: dist, Disp: disp})
+			if w.zmm {
+				m := K()
+				VCMPPS(Imm(0x1e), far[i], v, m) // v > far
+				VMOVAPS(v, m, far[i])
+				VMOVDQA32(pos[i], m, at[i])
+			} else {
+				m := YMM()
+				VCMPPS(Imm(0x1e), far[i], v, m)
+				VBLENDVPS(m, v, far[i], far[i])
+				VBLENDVPS(m, pos[i], at[i], at[i])
+			}
+			VPADDD(step, pos[i], pos[i])
+		}
+	}
+	for _, r := range []reg.Register{p[0], p[1], p[2], dist} {
+		ADDQ(I32(128), r)
+	}
+	SUBQ(Imm(32), n)
+	JNZ(LabelRef("loop"))
+	fp, ap := Load(Param("far"), GP64()), Load(Param("at"), GP64())
+	for i := range far {
+		VMOVUPS(far[i], Mem{Base: fp, Disp: i * w.bytes()})
+		VMOVUPS(at[i], Mem{Base: ap, Disp: i * w.bytes()})
+	}
+	VZEROUPPER()
+	RET()
+}
