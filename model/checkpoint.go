@@ -20,6 +20,9 @@ const CardFile = "card.json"
 
 const cardSchema = 1
 
+// maxCard bounds a card, bytes.
+const maxCard = 1 << 20
+
 // Card describes a checkpoint: what the network is, what it was trained on,
 // how good it is and how to make it again.
 type Card struct {
@@ -36,8 +39,10 @@ type Card struct {
 	Parent     string             `json:"parent,omitempty"`  // sha256 of the checkpoint it started from
 	Command    string             `json:"command,omitempty"` // reproduces it
 	Notes      string             `json:"notes,omitempty"`
-	Weights    string             `json:"weights"` // file name in the same folder
-	SHA256     string             `json:"sha256"`  // of the weights file
+	// Quantization makes runtimes of the checkpoint compute in low precision.
+	Quantization *Quantization `json:"quantization,omitempty"`
+	Weights      string        `json:"weights"` // file name in the same folder
+	SHA256       string        `json:"sha256"`  // of the weights file
 }
 
 // tensors lists what a checkpoint holds: parameters and running statistics.
@@ -99,6 +104,11 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 
 // LoadCheckpoint reads the checkpoint in dir. It refuses weights whose hash,
 // names, shapes or types are not the card's, and values that are not finite.
+//
+// The network is frozen: its weights are mapped read-only from the file, which
+// therefore must be replaced by renaming, as SaveCheckpoint does, and never
+// written in place. Networks of equal files share one copy. Close gives the
+// mapping back; train a Clone.
 func LoadCheckpoint(dir string) (*Network, Card, error) {
 	if _, err := os.Stat(filepath.Join(dir, CardFile)); err != nil {
 		return nil, Card{}, fmt.Errorf("load checkpoint: %w: want a folder with %s and its weights", err, CardFile)
@@ -113,9 +123,17 @@ func LoadCheckpoint(dir string) (*Network, Card, error) {
 // ReadCard reads only the card of the checkpoint in dir of fsys.
 func ReadCard(fsys fs.FS, dir string) (Card, error) {
 	var card Card
-	b, err := fs.ReadFile(fsys, path.Join(dir, CardFile))
+	f, err := fsys.Open(path.Join(dir, CardFile))
 	if err != nil {
 		return card, fmt.Errorf("load checkpoint: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCard+1))
+	if err != nil {
+		return card, fmt.Errorf("load checkpoint: read %s: %w", CardFile, err)
+	}
+	if len(b) > maxCard {
+		return card, fmt.Errorf("load checkpoint: %s has more than %d bytes", CardFile, maxCard)
 	}
 	if err := json.Unmarshal(b, &card); err != nil {
 		return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
@@ -132,6 +150,11 @@ func ReadCard(fsys fs.FS, dir string) (Card, error) {
 	if err := card.Config.Validate(); err != nil {
 		return card, fmt.Errorf("load checkpoint: %s: config: %w", CardFile, err)
 	}
+	if card.Quantization != nil {
+		if err := card.Quantization.validate(card.Config); err != nil {
+			return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
+		}
+	}
 	return card, nil
 }
 
@@ -141,35 +164,57 @@ func LoadCheckpointFS(fsys fs.FS, dir string) (*Network, Card, error) {
 	if err != nil {
 		return nil, card, err
 	}
+	fail := func(file string, err error) (*Network, Card, error) {
+		return nil, card, fmt.Errorf("load checkpoint: %s: %w", file, err)
+	}
+	plan, err := planLayout(card.Config)
+	if err != nil {
+		return fail(CardFile, err)
+	}
+	if card.Parameters != 0 && card.Parameters != plan.parameters {
+		return fail(CardFile, fmt.Errorf("parameters: the card says %d, its config has %d", card.Parameters, plan.parameters))
+	}
 	f, err := fsys.Open(path.Join(dir, card.Weights))
 	if err != nil {
 		return nil, card, fmt.Errorf("load checkpoint: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxWeights+1))
+	file, err := readWeightFile(f)
 	if err != nil {
-		return nil, card, fmt.Errorf("load checkpoint: read %s: %w", card.Weights, err)
+		return fail(card.Weights, err)
 	}
-	if len(b) > maxWeights {
-		return nil, card, fmt.Errorf("load checkpoint: %s is larger than %d bytes", card.Weights, maxWeights)
-	}
-	sum := sha256.Sum256(b)
-	if got := hex.EncodeToString(sum[:]); got != card.SHA256 {
-		return nil, card, fmt.Errorf("load checkpoint: %s has sha256 %s, the card says %s: the file was changed or damaged", card.Weights, got, card.SHA256)
-	}
-	have, err := decodeSafetensors(b)
+	var w *weightSet
+	err = guarded(func() (err error) {
+		w, err = verify(file, card, plan)
+		return err
+	})
 	if err != nil {
-		return nil, card, fmt.Errorf("load checkpoint: %s: %w", card.Weights, err)
+		return fail(card.Weights, errors.Join(err, file.close()))
 	}
-	n, err := New(card.Config, 0)
-	if err != nil {
-		return nil, card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
+	if w, err = shareWeights(w); err != nil {
+		return fail(card.Weights, err)
 	}
-	if err := assign(have, n.tensors()); err != nil {
-		return nil, card, fmt.Errorf("load checkpoint: %s: %w", card.Weights, err)
-	}
-	return n, card, nil
+	return &Network{Config: card.Config, building: &w.building, store: w.store, owner: w.owner, weights: w, quant: card.Quantization}, card, nil
 }
 
-// maxWeights bounds a weights file, bytes: ten times the paper's network.
-const maxWeights = 2 << 30
+// verify checks a weights file against its card.
+func verify(file *mapping, card Card, plan *layout) (*weightSet, error) {
+	sum := sha256.Sum256(file.data)
+	have, err := decodeSafetensors(file.data)
+	if got := hex.EncodeToString(sum[:]); got != card.SHA256 {
+		why := errors.New("the file was changed or damaged, copy it again")
+		if err != nil {
+			why = err
+		}
+		return nil, fmt.Errorf("sha256 is %s, the card says %s: %w", got, card.SHA256, why)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWeightSet(file, have, card.Config, plan)
+	if err != nil {
+		return nil, err
+	}
+	w.key, err = weightKey(card.SHA256, card.Config)
+	return w, err
+}

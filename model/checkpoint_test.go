@@ -1,14 +1,20 @@
 package model
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestCheckpointRoundTrip(t *testing.T) {
@@ -66,6 +72,7 @@ func TestCheckpointRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	card := Card{Name: "x", Version: "1", Window: Centred}
+	open := len(openWeights.byKey)
 	find := func(ts []namedTensor, name string) int {
 		for i, x := range ts {
 			if x.name == name {
@@ -102,6 +109,29 @@ func TestCheckpointRefusals(t *testing.T) {
 			return ts
 		})
 	}
+	// bytesOf alters the file's bytes, header those of its JSON; the hash fits.
+	bytesOf := func(change func([]byte) []byte) func(string) {
+		return func(dir string) {
+			b, err := encodeSafetensors(net.tensors())
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := change(slices.Clone(b))
+			if bytes.Equal(b, changed) {
+				t.Fatal("nothing was changed")
+			}
+			write(t, dir, readCard(t, dir), changed)
+		}
+	}
+	header := func(change func(string) string) func(string) {
+		return bytesOf(func(b []byte) []byte {
+			n := binary.LittleEndian.Uint64(b)
+			h := change(string(b[8 : 8+n]))
+			out := binary.LittleEndian.AppendUint64(nil, uint64(len(h)))
+			return append(append(out, h...), b[8+n:]...)
+		})
+	}
+	offsets := regexp.MustCompile(`"data_offsets":\[[0-9,]+\]`)
 	weights := func(dir string) string {
 		m, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
 		if err != nil || len(m) != 1 {
@@ -127,6 +157,60 @@ func TestCheckpointRefusals(t *testing.T) {
 		damage func(dir string)
 		want   string
 	}{
+		{"huge header", bytesOf(func(b []byte) []byte { return append([]byte{0, 0, 0, 0, 1, 0, 0, 0}, b[8:]...) }), "header of 4294967296 bytes"},
+		{"header past the end", bytesOf(func(b []byte) []byte { return b[:30] }), "truncated"},
+		{"no header", bytesOf(func([]byte) []byte { return nil }), "too few for a header"},
+		{"garbage", bytesOf(func(b []byte) []byte { copy(b[8:], "\x89PNG"); return b }), "is it a safetensors file"},
+		{"text after the header", header(func(h string) string { return strings.TrimRight(h, " ") + " {}" }), "text after the object"},
+		{"duplicate tensor", header(func(h string) string {
+			return strings.Replace(h, `"camera.expand_conv.weight":{`, `"head.fc.bias":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"camera.expand_conv.weight":{`, 1)
+		}), `"head.fc.bias" is there twice`},
+		{"overlapping tensors", header(func(h string) string {
+			const bn = `"camera.expand_bn.%s":{"dtype":"F32","shape":[16],"data_offsets":`
+			_, bias, _ := strings.Cut(h, fmt.Sprintf(bn, "bias"))
+			_, weight, _ := strings.Cut(h, fmt.Sprintf(bn, "weight"))
+			return strings.Replace(h, bias[:strings.Index(bias, "}")], weight[:strings.Index(weight, "}")], 1)
+		}), `over the one that ends at`},
+		{"negative offset", header(func(h string) string { return offsets.ReplaceAllString(h, `"data_offsets":[-4,0]`) }), "lies at -4..0"},
+		{"gap", bytesOf(func(b []byte) []byte {
+			s := strings.Replace(string(b), `"head.fc.bias":{"dtype":"F32","shape":[51]`, `"head.fc.bias":{"dtype":"F32","shape":[50]`, 1)
+			return []byte(s)
+		}), `tensor "head.fc.bias" of type F32 and shape [50] has 204 bytes`},
+		{"bytes after the last tensor", bytesOf(func(b []byte) []byte { return append(b, 0, 0, 0, 0) }), "the last 4 bytes belong to no tensor"},
+		{"overflowing shape", header(func(h string) string {
+			return strings.Replace(h, `"shape":[51,256]`, `"shape":[4611686018427387904,4]`, 1)
+		}), `"head.fc.weight" of type F32`},
+		{"truncated in the data", func(dir string) {
+			p := weights(dir)
+			st, err := os.Stat(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(p, st.Size()-4); err != nil {
+				t.Fatal(err)
+			}
+		}, "the file is truncated, copy it again"},
+		{"a folder instead of the file", func(dir string) {
+			p := weights(dir)
+			if err := os.Remove(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(p, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+		{"sparse giant", func(dir string) {
+			if err := os.Truncate(weights(dir), 1<<40); err != nil {
+				t.Fatal(err)
+			}
+		}, "at most"},
+		{"card asks for too much", edit(`"channels": 16`, `"channels": 1000000000`), "camera.channels"},
+		{"card counts wrong", edit(`"parameters": `, `"parameters": 1`), "parameters: the card says"},
+		{"huge card", func(dir string) {
+			if err := os.WriteFile(filepath.Join(dir, CardFile), bytes.Repeat([]byte(" "), maxCard+1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "has more than"},
 		{"missing tensor", rewrite(func(ts []namedTensor) []namedTensor { return ts[1:] }), `tensor "camera.expand_conv.weight" is missing`},
 		{"extra tensor", rewrite(func(ts []namedTensor) []namedTensor {
 			return append(ts, namedTensor{"extra", []int{1}, []float32{1}})
@@ -142,8 +226,8 @@ func TestCheckpointRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := readCard(t, dir)
-			write(t, dir, k, []byte(strings.Replace(string(b), `"dtype":"F32"`, `"dtype":"F64"`, 1)))
-		}, `has type F64, want F32`},
+			write(t, dir, k, []byte(strings.Replace(string(b), `"dtype":"F32"`, `"dtype":"I32"`, 1)))
+		}, `has type I32, want F32`},
 		{"changed byte", func(dir string) {
 			p := weights(dir)
 			b, err := os.ReadFile(p)
@@ -174,7 +258,10 @@ func TestCheckpointRefusals(t *testing.T) {
 		{"other schema", edit(`"schema": 1`, `"schema": 9`), "schema 9"},
 		{"unknown window", edit(`"centred"`, `"late"`), `window "late"`},
 		{"path in weights", edit(`"weights": "`, `"weights": "../`), "not a file name"},
-		{"other size", edit(`"channels": 16`, `"channels": 18`), "shape"},
+		{"other size", func(dir string) {
+			edit(`"channels": 16`, `"channels": 18`)(dir)
+			edit(fmt.Sprintf(`"parameters": %d`, net.NumParameters()), `"parameters": 0`)(dir) // unknown
+		}, "has shape [16 34 3], want [18 34 3]"},
 		{"illegal size", edit(`"channels": 16`, `"channels": -2`), "camera.channels"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -184,10 +271,13 @@ func TestCheckpointRefusals(t *testing.T) {
 			}
 			c.damage(dir)
 			_, _, err := LoadCheckpoint(dir)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want %q in it", err, c.want)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %v, want %q and the folder in it", err, c.want)
 			}
 		})
+	}
+	if n := len(openWeights.byKey); n != open {
+		t.Errorf("refused checkpoints leave %d weight sets open", n-open)
 	}
 	net.Parameters()[3].Value[0] = float32(math.NaN())
 	if _, err := SaveCheckpoint(t.TempDir(), net, card); err == nil {
@@ -230,19 +320,56 @@ func FuzzDecodeSafetensors(f *testing.F) {
 	f.Add(good[:20])
 	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255, '{', '}'})
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
+	plan := &layout{tensors: []namedTensor{{name: "a", shape: []int{2, 1}}, {name: "b", shape: []int{1}}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := decodeSafetensors(b)
+		have, err := decodeSafetensors(b)
 		if err != nil {
 			return
 		}
-		want := []namedTensor{{"a", []int{2, 1}, make([]float32, 2)}, {"b", []int{1}, make([]float32, 1)}}
-		if assign(m, want) == nil && len(m) != 2 {
-			t.Errorf("%d tensors accepted as two", len(m))
-		}
-		for name, x := range m {
-			if len(x.data) > len(b) {
-				t.Errorf("tensor %q is longer than its file", name)
+		// What is accepted covers the data once: no gap, no overlap.
+		sum := 0
+		for name, x := range have {
+			sum += len(x.data)
+			n := 1
+			for _, d := range x.shape {
+				n *= d
 			}
+			if len(x.data) != n*int(dtypeBytes[x.dtype]) {
+				t.Errorf("tensor %q of type %s and shape %v has %d bytes", name, x.dtype, x.shape, len(x.data))
+			}
+		}
+		if header := int(binary.LittleEndian.Uint64(b)); sum != len(b)-8-header {
+			t.Errorf("tensors of %d bytes in a file with %d bytes of data", sum, len(b)-8-header)
+		}
+		if plan.compare(have) == nil && (len(have) != 2 || len(have["a"].data) != 8 || len(have["b"].data) != 4) {
+			t.Errorf("accepted as two tensors: %v", have)
+		}
+	})
+}
+
+// A card from anywhere is refused or gives a network that this build can make;
+// nothing of it crashes or asks for memory first.
+func FuzzCard(f *testing.F) {
+	for _, c := range []Config{Edge(), Paper(), small()} {
+		j, err := json.Marshal(Card{Schema: cardSchema, Window: Causal, Weights: "w", Config: c})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(j)
+	}
+	f.Add([]byte(`{"schema":1,"window":"causal","weights":"w","config":{"modalities":"R","head":"concat","camera":{"channels":1000000000,"widths":[81]}}}`))
+	f.Add([]byte(`{"config":{"csi":{"blocks":[1,1e99]}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		card, err := ReadCard(fstest.MapFS{CardFile: {Data: b}}, ".")
+		if err != nil {
+			return
+		}
+		plan, err := planLayout(card.Config)
+		if err != nil {
+			return
+		}
+		if plan.bytes > maxWeights || plan.parameters <= 0 || int64(plan.parameters)*4 > plan.bytes {
+			t.Errorf("%d parameters in %d bytes", plan.parameters, plan.bytes)
 		}
 	})
 }
@@ -267,6 +394,23 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{func(c *Config) { c.CSI.Base = 0 }, "csi.base"},
 		{func(c *Config) { c.CSI.Blocks = []int{1, 0} }, "csi.blocks"},
 		{func(c *Config) { c.CSI.Dropout = math.NaN() }, "csi.dropout"},
+		{func(c *Config) { c.Camera.Channels = 1_000_000_000 }, "camera.channels"},
+		{func(c *Config) { c.Camera.Widths = []int{1, 1, 1, 1, 81} }, "camera.widths"},
+		{func(c *Config) { c.Camera.Widths = []int{-9223372036854775807, 3} }, "camera.widths"},
+		{func(c *Config) { c.LiDAR.Points = 1_000_000_000 }, "lidar.points"},
+		{func(c *Config) { c.LiDAR.Planes[4] = 1 << 30 }, "lidar.planes"},
+		{func(c *Config) { c.LiDAR.Strides[4] = 1 << 40 }, "lidar.strides"},
+		{func(c *Config) { c.Radar.Planes = make([]int, 1000) }, "radar.planes"},
+		{func(c *Config) { c.CSI.Height = 1 << 40 }, "csi.height"},
+		{func(c *Config) { c.CSI.Width = 1 << 40 }, "csi.width"},
+		{func(c *Config) { c.CSI.Height, c.CSI.Width = 1024, 1024 }, "csi.height, csi.width"},
+		{func(c *Config) { c.CSI.Base = 1 << 60 }, "csi.base"},
+		{func(c *Config) { c.CSI.Blocks = make([]int, 100) }, "csi.blocks"},
+		{func(c *Config) { c.CSI.Blocks[0] = 1 << 30 }, "csi.blocks"},
+		{func(c *Config) { c.CSI.Heads = 1 << 30 }, "csi.heads"},
+		{func(c *Config) { c.CSI.MLP = 1 << 30 }, "csi.mlp"},
+		// Each key within its bounds, too much together.
+		{func(c *Config) { c.CSI.Base, c.CSI.Blocks = 4096, []int{64} }, "parameters"},
 	} {
 		cfg := Edge()
 		c.change(&cfg)

@@ -117,6 +117,22 @@ func (c Config) Points(modality int) int {
 	return c.Radar.Points
 }
 
+// Upper bounds of a configuration, several times the paper's sizes: a card is
+// a file from elsewhere, and nothing is allocated for one that asks for more.
+const (
+	maxCameraChannels = 8192
+	maxWidths         = 4 // factors of CameraWindow but 1
+	maxPoints         = 1 << 16
+	maxPlanes         = 4096
+	maxStages         = 8
+	maxImageSide      = 1024
+	maxImageArea      = 1 << 16
+	maxCSIChannels    = 4096
+	maxBlocks         = 64
+	maxHeads          = 64
+	maxMLP            = 16
+)
+
 // Validate reports the first key that makes no network, and why.
 func (c Config) Validate() error {
 	mask, err := ParseMask(c.Modalities)
@@ -127,13 +143,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("head %q: this build knows concat", c.Head)
 	}
 	if mask.Has(R) {
-		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 {
-			return fmt.Errorf("camera.channels %d: want an even number from 2", c.Camera.Channels)
+		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {
+			return fmt.Errorf("camera.channels %d: want an even number, 2 to %d", c.Camera.Channels, maxCameraChannels)
+		}
+		if len(c.Camera.Widths) > maxWidths {
+			return fmt.Errorf("camera.widths: %d convolutions, want 1 to %d", len(c.Camera.Widths), maxWidths)
 		}
 		n := 1
 		for _, w := range c.Camera.Widths {
-			if w < 1 || w%2 == 0 {
-				return fmt.Errorf("camera.widths %v: each must be odd and positive", c.Camera.Widths)
+			if w < 1 || w%2 == 0 || w > CameraWindow {
+				return fmt.Errorf("camera.widths %v: each must be odd, 1 to %d", c.Camera.Widths, CameraWindow)
 			}
 			n *= w
 		}
@@ -169,6 +188,12 @@ func validRate(key string, v float64) error {
 
 func (p PointsConfig) validate(key string) error {
 	n := len(p.Planes)
+	if n > maxStages {
+		return fmt.Errorf("%s.planes: %d stages, want 1 to %d", key, n, maxStages)
+	}
+	if p.Points > maxPoints {
+		return fmt.Errorf("%s.points %d: want 1 to %d", key, p.Points, maxPoints)
+	}
 	if n == 0 || len(p.Strides) != n || len(p.Neighbours) != n {
 		return fmt.Errorf("%s: planes, strides and neighbours must have the same length, from 1", key)
 	}
@@ -177,11 +202,11 @@ func (p PointsConfig) validate(key string) error {
 	}
 	left := p.Points
 	for i := range n {
-		if p.Planes[i] < 8 || p.Planes[i]%8 != 0 {
-			return fmt.Errorf("%s.planes %v: each must be a positive multiple of 8", key, p.Planes)
+		if p.Planes[i] < 8 || p.Planes[i]%8 != 0 || p.Planes[i] > maxPlanes {
+			return fmt.Errorf("%s.planes %v: each must be a multiple of 8, 8 to %d", key, p.Planes, maxPlanes)
 		}
-		if p.Strides[i] < 1 {
-			return fmt.Errorf("%s.strides %v: each must be positive", key, p.Strides)
+		if p.Strides[i] < 1 || p.Strides[i] > maxPoints {
+			return fmt.Errorf("%s.strides %v: each must be 1 to %d", key, p.Strides, maxPoints)
 		}
 		if p.Neighbours[i] < 1 || p.Neighbours[i] > nn.MaxNeighbours {
 			return fmt.Errorf("%s.neighbours %v: each must be 1 to %d", key, p.Neighbours, nn.MaxNeighbours)
@@ -196,18 +221,24 @@ func (p PointsConfig) validate(key string) error {
 
 func (c CSIConfig) validate() error {
 	switch {
-	case c.Height < 1 || c.Width < 1:
-		return fmt.Errorf("csi.height, csi.width %d, %d: want positive numbers", c.Height, c.Width)
-	case c.Base < 1:
-		return fmt.Errorf("csi.base %d: want a positive number", c.Base)
-	case len(c.Blocks) == 0:
-		return fmt.Errorf("csi.blocks: want the number of blocks of at least one stage")
-	case c.Heads < 1 || c.MLP < 1:
-		return fmt.Errorf("csi.heads, csi.mlp %d, %d: want positive numbers", c.Heads, c.MLP)
+	case c.Height < 1 || c.Height > maxImageSide:
+		return fmt.Errorf("csi.height %d: want 1 to %d", c.Height, maxImageSide)
+	case c.Width < 1 || c.Width > maxImageSide:
+		return fmt.Errorf("csi.width %d: want 1 to %d", c.Width, maxImageSide)
+	case c.Height*c.Width > maxImageArea:
+		return fmt.Errorf("csi.height, csi.width %d, %d: want at most %d pixels", c.Height, c.Width, maxImageArea)
+	case len(c.Blocks) == 0 || len(c.Blocks) > maxStages:
+		return fmt.Errorf("csi.blocks: %d stages, want 1 to %d", len(c.Blocks), maxStages)
+	case c.Base < 1 || c.Base > maxCSIChannels>>(len(c.Blocks)-1):
+		return fmt.Errorf("csi.base %d: want 1 to %d with %d stages", c.Base, maxCSIChannels>>(len(c.Blocks)-1), len(c.Blocks))
+	case c.Heads < 1 || c.Heads > maxHeads:
+		return fmt.Errorf("csi.heads %d: want 1 to %d", c.Heads, maxHeads)
+	case c.MLP < 1 || c.MLP > maxMLP:
+		return fmt.Errorf("csi.mlp %d: want 1 to %d", c.MLP, maxMLP)
 	}
 	for _, b := range c.Blocks {
-		if b < 1 {
-			return fmt.Errorf("csi.blocks %v: each must be positive", c.Blocks)
+		if b < 1 || b > maxBlocks {
+			return fmt.Errorf("csi.blocks %v: each must be 1 to %d", c.Blocks, maxBlocks)
 		}
 	}
 	if w := c.Base << (len(c.Blocks) - 1); w%2 != 0 {

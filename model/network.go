@@ -1,8 +1,10 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"posefuse/model/nn"
 )
@@ -12,13 +14,17 @@ import (
 type Network struct {
 	Config Config
 
-	building sync.Mutex // held while layers take their tensors from the store
+	building *sync.Mutex // held while layers take their tensors from the store
 	store    *nn.Store[float32]
 	owner    map[string]int // modality of each tensor, -1 for the head
+	weights  *weightSet     // of a frozen network, else nil
+	quant    *Quantization  // of the checkpoint it was loaded from, or nil
+	closed   atomic.Bool
 }
 
 // Parameter is one trainable tensor of a network. Value and Grad alias the
-// network's memory.
+// network's memory; those of a frozen network must not be written, and have no
+// Grad.
 type Parameter struct {
 	Name     string
 	Shape    []int
@@ -39,35 +45,73 @@ type Buffer struct {
 
 // New returns a network with the initial weights of the seed.
 func New(cfg Config, seed uint64) (*Network, error) {
-	if err := cfg.Validate(); err != nil {
+	if _, err := planLayout(cfg); err != nil {
 		return nil, fmt.Errorf("model configuration: %w", err)
 	}
-	n := &Network{Config: cfg, store: nn.NewStore[float32](seed), owner: map[string]int{}}
-	inst, err := newInstance(cfg, n.store, &nn.Context{})
+	return build(cfg, nn.NewStore[float32](seed))
+}
+
+// build returns a network whose tensors the store makes.
+func build(cfg Config, store *nn.Store[float32]) (*Network, error) {
+	inst, err := newInstance(cfg, store, &nn.Context{})
 	if err != nil {
 		return nil, fmt.Errorf("model configuration: %w", err)
 	}
+	return &Network{Config: cfg, building: new(sync.Mutex), store: store, owner: owners(inst)}, nil
+}
+
+// owners returns the modality of each parameter, -1 for the head's.
+func owners(inst *instance[float32]) map[string]int {
+	owner := map[string]int{}
 	for m, e := range inst.encoders {
 		if e == nil {
 			continue
 		}
 		for _, s := range e.steps {
 			for _, t := range s.params {
-				n.owner[t.Name] = m
+				owner[t.Name] = m
 			}
 		}
 	}
 	for _, t := range inst.headParams {
-		n.owner[t.Name] = -1
+		owner[t.Name] = -1
 	}
-	return n, nil
+	return owner
+}
+
+// planLayout returns the tensors of a configuration without making them. It
+// refuses configurations that are not legal or too large for this build.
+func planLayout(cfg Config) (*layout, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	l := &layout{}
+	s := nn.NewFilledStore(true, func(t *nn.Tensor[float32]) []float32 {
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		l.bytes += 4 * int64(n)
+		if !t.IsBuffer() {
+			l.parameters += n
+		}
+		l.tensors = append(l.tensors, namedTensor{name: t.Name, shape: t.Shape})
+		return nil
+	})
+	if _, err := newInstance(cfg, s, &nn.Context{}); err != nil {
+		return nil, err
+	}
+	if l.bytes > maxWeights {
+		return nil, fmt.Errorf("%d parameters take %d bytes, more than the %d this build allows: make the widest encoder narrower", l.parameters, l.bytes, maxWeights)
+	}
+	return l, nil
 }
 
 // Parameters returns all parameters in a fixed order.
 func (n *Network) Parameters() []*Parameter {
 	var out []*Parameter
 	for _, t := range n.store.All {
-		if t.Grad != nil {
+		if !t.IsBuffer() {
 			out = append(out, &Parameter{t.Name, t.Shape, t.Value, t.Grad, n.owner[t.Name], t.Unused})
 		}
 	}
@@ -78,7 +122,7 @@ func (n *Network) Parameters() []*Parameter {
 func (n *Network) Buffers() []*Buffer {
 	var out []*Buffer
 	for _, t := range n.store.All {
-		if t.Grad == nil {
+		if t.IsBuffer() {
 			out = append(out, &Buffer{t.Name, t.Shape, t.Value})
 		}
 	}
@@ -89,25 +133,40 @@ func (n *Network) Buffers() []*Buffer {
 func (n *Network) NumParameters() int {
 	sum := 0
 	for _, t := range n.store.All {
-		if t.Grad != nil {
+		if !t.IsBuffer() {
 			sum += len(t.Value)
 		}
 	}
 	return sum
 }
 
-// Clone returns a copy with memory of its own.
+// Clone returns a copy with memory of its own, which can be trained.
 func (n *Network) Clone() (*Network, error) {
-	c, err := New(n.Config, 0)
-	if err != nil {
-		return nil, err
+	return build(n.Config, nn.NewFilledStore(false, func(t *nn.Tensor[float32]) []float32 {
+		return append([]float32(nil), n.store.Lookup(t.Name).Value...)
+	}))
+}
+
+// Frozen reports whether the weights are mapped from a checkpoint and can only
+// be read.
+func (n *Network) Frozen() bool { return n.weights != nil }
+
+// Close gives back what a frozen network holds: its weights' mapping ends with
+// the last network and runtime of that file. The network must not be used
+// after. Closing again does nothing; other networks need no Close.
+func (n *Network) Close() error {
+	if n.weights == nil || n.closed.Swap(true) {
+		return nil
 	}
-	return c, c.CopyFrom(n)
+	return n.weights.drop()
 }
 
 // CopyFrom takes over all parameters and running statistics of a network of
 // the same configuration.
 func (n *Network) CopyFrom(src *Network) error {
+	if n.Frozen() {
+		return errFrozen
+	}
 	if len(n.store.All) != len(src.store.All) {
 		return fmt.Errorf("copy weights: the networks have %d and %d tensors", len(src.store.All), len(n.store.All))
 	}
@@ -122,6 +181,8 @@ func (n *Network) CopyFrom(src *Network) error {
 	}
 	return nil
 }
+
+var errFrozen = errors.New("the network is read-only, its weights are mapped from a checkpoint: work on a Clone")
 
 // step is one fused block of an encoder and the parameters it reads.
 type step[T nn.Float] struct {
@@ -191,7 +252,7 @@ func (b *encoderBuilder[T]) add(name string, make func() (nn.Block[T], error)) e
 	}
 	var params []*nn.Tensor[T]
 	for _, t := range all {
-		if t.Grad != nil {
+		if !t.IsBuffer() {
 			params = append(params, t)
 		}
 	}

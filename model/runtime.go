@@ -1,7 +1,9 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"posefuse/model/nn"
@@ -33,7 +35,9 @@ type Runtime struct {
 	gates [NumModalities][]float32
 	// staged is what Encode left for Finish, an entry per modality, so that
 	// concurrent Encode calls write apart.
-	staged [NumModalities]stagedFeature
+	staged    [NumModalities]stagedFeature
+	closed    atomic.Bool
+	precision Precision
 }
 
 // stagedFeature is the feature of a sample's modality; it belongs to the
@@ -45,24 +49,58 @@ type stagedFeature struct {
 
 // NewRuntime prepares a network for inference. Runtimes of one network may be
 // made and used side by side as long as nobody trains it.
-func NewRuntime(n *Network) (*Runtime, error) {
+func NewRuntime(n *Network) (*Runtime, error) { return NewRuntimeWith(n, RuntimeOptions{}) }
+
+// NewRuntimeWith is NewRuntime with options.
+func NewRuntimeWith(n *Network, opt RuntimeOptions) (*Runtime, error) {
+	if n.closed.Load() {
+		return nil, errors.New("the network was closed")
+	}
 	n.building.Lock()
 	defer n.building.Unlock()
 	inst, err := newInstance(n.Config, n.store, &nn.Context{Mode: nn.Eval})
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{net: n, mask: n.Config.Mask(), inst: inst, in: make([][]float32, len(inst.slots))}
-	r.Refresh()
+	precision, err := inst.lower(n, opt)
+	if err != nil {
+		return nil, err
+	}
+	r := &Runtime{net: n, mask: n.Config.Mask(), inst: inst, in: make([][]float32, len(inst.slots)), precision: precision}
+	if n.weights == nil {
+		r.fold()
+		return r, nil
+	}
+	// Folding reads the mapped weights for the last time.
+	if err := guarded(func() error { r.fold(); return nil }); err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	n.weights.retain()
+	n.weights.file.release()
 	return r, nil
+}
+
+// Close gives back what the runtime holds of a frozen network; it must not be
+// used after. Closing again does nothing.
+func (r *Runtime) Close() error {
+	if r.net.weights == nil || r.closed.Swap(true) {
+		return nil
+	}
+	return r.net.weights.drop()
 }
 
 // Network returns the network the runtime works for.
 func (r *Runtime) Network() *Network { return r.net }
 
 // Refresh takes over the network's current weights and running statistics; it
-// must follow every change of them.
+// must follow every change of them. Those of a frozen network do not change.
 func (r *Runtime) Refresh() {
+	if !r.net.Frozen() {
+		r.fold()
+	}
+}
+
+func (r *Runtime) fold() {
 	for _, m := range r.inst.slots {
 		r.inst.encoders[m].fold()
 	}

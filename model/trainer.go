@@ -54,6 +54,9 @@ func NewTrainer(n *Network, batch int, opt TrainerOptions) (*Trainer, error) {
 	if batch < 2 {
 		return nil, fmt.Errorf("batch size %d: batch normalisation needs at least 2 samples", batch)
 	}
+	if n.Frozen() {
+		return nil, fmt.Errorf("trainer: %w", errFrozen)
+	}
 	t := &Trainer{net: n, batch: batch}
 	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
 	var err error

@@ -186,5 +186,14 @@ func (c *Conv2d[T]) scatter(lo, hi int) {
 }
 
 func (c *Conv2d[T]) fold(bn *BatchNorm[T]) {
-	foldInto(&c.foldW, &c.foldB, c.pack(), nil, c.Cout, bn)
+	f := Derived(c.Weight, "conv", func() foldedConv[T] {
+		f := foldedConv[T]{c.foldW, c.foldB}
+		foldInto(&f.w, &f.b, c.pack(), nil, c.Cout, bn)
+		c.packed = nil // of training and of this call
+		return f
+	})
+	c.foldW, c.foldB = f.w, f.b
 }
+
+// foldedConv is what fold makes: shared by instances of a frozen network.
+type foldedConv[T Float] struct{ w, b []T }

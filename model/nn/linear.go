@@ -9,7 +9,7 @@ type Linear[T Float] struct {
 	In, Out, Taps int
 	Weight, Bias  *Tensor[T] // Bias may be nil
 
-	packed, packedGrad []T // [Out, Taps, In]
+	packed, packedGrad []T               // [Out, Taps, In]
 	folded             kernel.PackedB[T] // [Taps·In, Out] of inference
 	foldB              []T               // [Out] of inference, nil for none
 	sum                colSum[T]
@@ -112,13 +112,24 @@ func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 // fold sets the weights that Forward uses from now on: scale·W and
 // scale·b + shift per output, or a copy without bn.
 func (l *Linear[T]) fold(bn *BatchNorm[T]) {
-	var bias []T
-	if l.Bias != nil {
-		bias = l.Bias.Value
-	}
-	var w []T
-	foldInto(&w, &l.foldB, l.pack(), bias, l.Out, bn)
-	l.folded.PackB(false, l.width(), l.Out, w, l.Out)
+	f := Derived(l.Weight, "linear", func() foldedLinear[T] {
+		f := foldedLinear[T]{l.folded, l.foldB}
+		var bias, w []T
+		if l.Bias != nil {
+			bias = l.Bias.Value
+		}
+		foldInto(&w, &f.b, l.pack(), bias, l.Out, bn)
+		f.w.PackB(false, l.width(), l.Out, w, l.Out)
+		l.packed = nil // of training and of this call
+		return f
+	})
+	l.folded, l.foldB = f.w, f.b
+}
+
+// foldedLinear is what fold makes: shared by instances of a frozen network.
+type foldedLinear[T Float] struct {
+	w kernel.PackedB[T]
+	b []T
 }
 
 // foldInto folds bn (if any) into the weight [out, k] and the bias (if any).
