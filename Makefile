@@ -8,6 +8,7 @@ SHELL       := /bin/bash
 GO          ?= go
 BIN         := bin/posefuse
 WEB         := pipeline/web
+ORT         := bench/ort
 WEB_SRC     := $(wildcard $(WEB)/src/* $(WEB)/package*.json $(WEB)/build.mjs)
 FUZZ_TIME   ?= 3s
 LINT        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -16,7 +17,7 @@ APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/nul
                s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
                DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null; fi; }
 
-.PHONY: help run build test lint bench fuzz-short web check-unit clean need-go need-npm need-test
+.PHONY: help run build test lint bench fuzz-short web check-unit clean need-go need-npm need-ort need-test
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,15 @@ need-npm:
 
 need-test: need-go
 	@$(APT); apt gcc libc6-dev chromium mosquitto
+
+# ONNX Runtime runs the exported models in tests and bench peers. Its package's
+# own script would only fetch GPU libraries.
+need-ort: $(ORT)/node_modules/.package-lock.json
+
+$(ORT)/node_modules/.package-lock.json: $(ORT)/package.json $(ORT)/package-lock.json
+	@$(MAKE) --no-print-directory need-npm
+	@echo "installing ONNX Runtime with npm"
+	@cd $(ORT) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 $(WEB)/dist/index.html: $(WEB_SRC)
 	@$(MAKE) --no-print-directory need-npm
@@ -43,7 +53,7 @@ build: need-go web ## build bin/posefuse
 run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web page
 	$(BIN) run
 
-test: need-test web ## all tests: race detector, browser, full-size vectors, short fuzzing
+test: need-test need-ort web ## all tests: race detector, browser, full-size vectors, short fuzzing
 	$(GO) vet ./...
 	$(GO) test -race -timeout 18m $$($(GO) list ./... | grep -v /cmd/)
 	$(GO) test -timeout 10m ./model/... ./replay/sim
@@ -71,4 +81,4 @@ check-unit: ## security score of the systemd unit (needs systemd-analyze)
 	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service
 
 clean: ## remove what was built
-	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules
+	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules $(ORT)/node_modules
