@@ -17,6 +17,7 @@ type path struct {
 	axpy   func(n int, alpha float32, x, y *float32)       // n a multiple of 8; may be nil
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
 	points *pointKernels                                   // neighbour search; may be nil
+	conv   conv                                            // convolution; lanes 0: portable
 }
 
 // portable is plain Go, for every CPU.

@@ -1,0 +1,164 @@
+package kernel
+
+type winogradPack[T Float] struct {
+	g           *Winograd[T]
+	u, w, scale []T
+	turned      bool
+}
+
+// Pack transforms the weights w, [Cout, Cin, 3, 3], to u, each output channel
+// multiplied by its scale unless that is nil. Turned, w is [Cin, Cout, 3, 3] and
+// the filters are rotated by half a turn: then Forward computes the gradient
+// of the input of the convolution whose weights w are.
+func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
+	_, _ = u[g.WeightLen()-1], w[g.Cin*g.Cout*9-1]
+	g.pack = winogradPack[T]{g, u, w, scale, turned}
+	Do(g.paddedN(), 1, &g.pack)
+	g.pack = winogradPack[T]{}
+}
+
+// Run transforms the filters of output channels lo..hi-1.
+func (p *winogradPack[T]) Run(lo, hi int) {
+	g := p.g
+	np, width := g.paddedN(), panelWidth[T]()
+	for co := lo; co < hi; co++ {
+		at, pw := panelAt(g.Cin, np, width, co)
+		for ci := range g.Cin {
+			var f [9]float64
+			switch {
+			case co >= g.Cout:
+			case p.turned:
+				for i, v := range p.w[(ci*g.Cout+co)*9:][:9] {
+					f[8-i] = float64(v)
+				}
+			default:
+				for i, v := range p.w[(co*g.Cin+ci)*9:][:9] {
+					f[i] = float64(v)
+				}
+			}
+			if p.scale != nil && co < g.Cout {
+				for i := range f {
+					f[i] *= float64(p.scale[co])
+				}
+			}
+			u := weightTile(&f)
+			d := p.u[at+ci*pw:]
+			for i, v := range u {
+				d[i*g.Cin*np] = T(v)
+			}
+		}
+	}
+}
+
+type winogradGradient[T Float] struct {
+	g         *Winograd[T]
+	x, dy, dw []T
+	v, z, u   []T
+	fv, fz    int
+	first, n  int // tiles of the chunk in work
+	acc       int
+	stage     int
+}
+
+// chunkTiles is how many tiles one pass of the weight gradient covers; it must
+// not depend on the number of threads, since it decides the order of the sum.
+func (g *Winograd[T]) chunkTiles(all int) int {
+	const bytes = 4 << 20
+	return evenly(all, max(bytes/(products*4*(g.Cin+g.paddedN())), 96))
+}
+
+// Gradient writes the gradient of the weights, [Cout, Cin, 3, 3], to dw. It uses
+// Scratch.Weights.
+func (g *Winograd[T]) Gradient(x, dy, dw []T, n int) {
+	_, _, _ = x[n*g.H*g.W*g.Cin-1], dy[n*g.H*g.W*g.Cout-1], dw[g.Cin*g.Cout*9-1]
+	np, all := g.paddedN(), n*g.perImage()
+	ws := g.Scratch.get()
+	s := &g.gradient
+	*s = winogradGradient[T]{g: g, x: x, dy: dy, dw: dw, u: atLeast(&g.Scratch.Weights, g.WeightLen())}
+	most := g.chunkTiles(all)
+	s.fv, s.fz = most*g.Cin+16, most*np+16
+	s.v, s.z = atLeast(&ws.v, products*s.fv), atLeast(&ws.m, products*s.fz)
+	for s.first = 0; s.first < all; s.first += s.n {
+		s.n = min(most, all-s.first)
+		s.stage = 0
+		Do(s.n, 1, s)
+		s.stage = 1
+		Do(products, 1, s)
+		s.acc = 1
+	}
+	s.stage = 2
+	Do(g.Cout, 1, s)
+	*s = winogradGradient[T]{}
+	g.Scratch.put(ws)
+}
+
+// Run transforms tiles lo..hi-1 of the chunk, or computes the products lo..hi-1,
+// or the filters of output channels lo..hi-1.
+func (s *winogradGradient[T]) Run(lo, hi int) {
+	g, np := s.g, s.g.paddedN()
+	switch s.stage {
+	case 0:
+		ws := g.Scratch.get()
+		if n := g.W * max(g.Cin, g.Cout); len(ws.zeros) < n {
+			ws.zeros = make([]T, n)
+		}
+		t := g.tileAt(s.first + lo)
+		for i := lo; i < hi; i++ {
+			g.transformInput(ws, s.x, t, s.v[i*g.Cin:], s.fv)
+			s.transform(ws, t, s.z[i*np:])
+			g.next(&t)
+		}
+		g.Scratch.put(ws)
+	case 1:
+		for p := lo; p < hi; p++ {
+			mulTransposed(g.Cin, s.n, np, s.v[p*s.fv:], g.Cin, s.z[p*s.fz:], np, s.u[p*g.Cin*np:], np, s.acc)
+		}
+	case 2:
+		for co := lo; co < hi; co++ {
+			for ci := range g.Cin {
+				var u [products]float64
+				for p := range u {
+					u[p] = float64(s.u[(p*g.Cin+ci)*np+co])
+				}
+				f := filterTile(&u)
+				for i, v := range f {
+					s.dw[(co*g.Cin+ci)*9+i] = T(v)
+				}
+			}
+		}
+	}
+}
+
+// transform writes the transformed output gradient of a tile.
+func (s *winogradGradient[T]) transform(ws *workspace[T], t winogradTile, dst []T) {
+	g := s.g
+	c := g.Cout
+	done := 0
+	if vectorised[T]() && c >= active.conv.lanes {
+		dy32, z32 := any(s.dy).([]float32), any(ws.zeros).([]float32)
+		for r := range tileOut {
+			if y := t.y + r; y < g.H {
+				ws.rows[r] = &dy32[(t.image*g.H+y)*g.W*c]
+			} else {
+				ws.rows[r] = &z32[0]
+			}
+		}
+		n := c / active.conv.lanes
+		done = n * active.conv.lanes
+		d32 := any(dst).([]float32)
+		_ = d32[(products-1)*s.fz+c-1]
+		active.conv.gradient(&ws.rows, 4*t.x*c, 4*c, inside(t.x, tileOut, g.W), n, &d32[0], 4*s.fz)
+	}
+	h, w := min(tileOut, g.H-t.y), min(tileOut, g.W-t.x)
+	for ch := done; ch < c; ch++ {
+		var d [tileOut * tileOut]T
+		for r := range h {
+			for j := range w {
+				d[r*tileOut+j] = s.dy[((t.image*g.H+t.y+r)*g.W+t.x+j)*c+ch]
+			}
+		}
+		for p, v := range gradientTile(&d) {
+			dst[p*s.fz+ch] = v
+		}
+	}
+}
