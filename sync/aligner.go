@@ -37,13 +37,25 @@ type Aligner struct {
 	ticked     bool
 	phase      phaseLock
 	resyncs    uint64
+	skipped    uint64
+	skippedNS  int64 // when a tick was skipped for want of time, 0 never
+	busy       [busyTicks]int64
+	busyN      int
 	tick       Tick
+	early      Slot // what announce shows
 }
+
+// busyTicks is how many of the consumer's times tell whether it keeps up: an
+// odd number, so that a single long one does not decide.
+const busyTicks = 5
 
 // Stats is a snapshot of an Aligner.
 type Stats struct {
 	Ticks     uint64           // given out
 	Resyncs   uint64           // times the ticks were moved to the present after a standstill
+	Skipped   uint64           // ticks that were never given out: of a standstill, or overtaken because the consumer takes longer than the tick period
+	SkippedNS int64            // room clock when the consumer was last too slow, 0 never
+	BusyNS    int64            // the consumer's time per tick, median of the newest
 	Unrouted  uint64           // samples of modalities without a configured sensor
 	Reference sensors.Modality // sensor whose capture times the ticks follow
 	Locked    bool             // whether Reference is valid
@@ -93,8 +105,9 @@ func (a *Aligner) Push(s *sensors.Sample) {
 	a.mu.Lock()
 	ready := false
 	if int(s.Modality) < len(a.inputs) && a.inputs[s.Modality] != nil {
-		a.accept(a.inputs[s.Modality], s, now)
-		ready = a.running && now >= a.tickNS && a.complete(now)
+		in := a.inputs[s.Modality]
+		a.accept(in, s, now)
+		ready = a.running && (now >= a.tickNS && a.complete(now) || a.cfg.Settled != nil && in.unannounced(a.tickNS, a.period, a.hold))
 	} else {
 		a.unrouted++
 	}
@@ -136,6 +149,7 @@ func (a *Aligner) accept(in *input, s *sensors.Sample, now int64) {
 		}
 	}
 	in.q.insert(entry{sample: s, at: at, late: late})
+	in.inserted++
 }
 
 // complete reports whether no live sensor can still improve the tick.
@@ -150,7 +164,8 @@ func (a *Aligner) complete(now int64) bool {
 
 // Run gives ticks to out until ctx ends, then returns nil. out is called from
 // one goroutine, in order, and should return within a tick period; samples
-// pushed meanwhile are kept. Run may be called again after it returned; Seq
+// pushed meanwhile are kept. While out takes longer, as a rule, than a period,
+// ticks are skipped and counted so that the newest one comes. Run may be called again after it returned; Seq
 // goes on.
 func (a *Aligner) Run(ctx context.Context, out func(*Tick)) error {
 	a.mu.Lock()
@@ -179,7 +194,51 @@ func (a *Aligner) Run(ctx context.Context, out func(*Tick)) error {
 				timer.Reset(wait)
 				break
 			}
+			start := a.cfg.Clock.NowNS()
 			out(&a.tick)
+			a.note(a.cfg.Clock.NowNS() - start)
+		}
+		if a.cfg.Settled != nil && ctx.Err() == nil {
+			a.announce()
+		}
+	}
+}
+
+// note keeps the consumer's time for a tick.
+func (a *Aligner) note(ns int64) {
+	a.mu.Lock()
+	a.busy[a.busyN%busyTicks] = ns
+	a.busyN++
+	a.mu.Unlock()
+}
+
+// busyNS returns the median of the consumer's newest times, 0 before there are
+// enough.
+func (a *Aligner) busyNS() int64 {
+	if a.busyN < busyTicks {
+		return 0
+	}
+	d := a.busy
+	return median(d[:])
+}
+
+// announce tells of every modality that became settled for the tick being
+// collected, or changed after it had been.
+func (a *Aligner) announce() {
+	for m, in := range a.inputs {
+		if in == nil {
+			continue
+		}
+		a.mu.Lock()
+		tickNS := a.tickNS
+		ready := in.unannounced(tickNS, a.period, a.hold)
+		if ready {
+			in.announcedNS, in.announced = tickNS, in.inserted
+			ready = in.peek(&a.early, tickNS)
+		}
+		a.mu.Unlock()
+		if ready {
+			a.cfg.Settled(sensors.Modality(m), tickNS, &a.early) //nolint:gosec // 0..3
 		}
 	}
 }
@@ -189,6 +248,9 @@ func (a *Aligner) advance() (wait time.Duration, ready bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.cfg.Clock.NowNS()
+	if a.busyNS() > a.period {
+		a.skip(now)
+	}
 	if now < a.tickNS {
 		return time.Duration(a.tickNS - now), false
 	}
@@ -207,6 +269,27 @@ func (a *Aligner) advance() (wait time.Duration, ready bool) {
 	return 0, true
 }
 
+// skip leaves out the ticks that a slow consumer can no longer have in time,
+// so that the newest one whose hold is over comes next instead of the oldest.
+func (a *Aligner) skip(now int64) {
+	n := (now - a.hold - a.tickNS) / a.period
+	if n <= 0 {
+		return
+	}
+	a.skipped += uint64(n) //nolint:gosec // positive
+	a.skippedNS = now
+	a.tickNS += n * a.period
+	a.prune()
+}
+
+func (a *Aligner) prune() {
+	for _, in := range a.inputs {
+		if in != nil {
+			in.q.prune(in.keepFrom(a.tickNS))
+		}
+	}
+}
+
 // build fills the tick, then moves on to the next one.
 func (a *Aligner) build(now int64) {
 	t := &a.tick
@@ -223,15 +306,12 @@ func (a *Aligner) build(now int64) {
 	t.ReferenceNS = a.phase.errNS
 	a.tickNS += a.period + correction
 	if now-a.tickNS > int64(maxLag) {
+		a.skipped += uint64((now - a.tickNS) / a.period) //nolint:gosec // positive
 		a.tickNS = now
 		a.resyncs++
 		a.phase.restart()
 	}
-	for _, in := range a.inputs {
-		if in != nil {
-			in.q.prune(in.keepFrom(a.tickNS))
-		}
-	}
+	a.prune()
 }
 
 // stop settles what is pending when Run ends.
@@ -254,6 +334,7 @@ func (a *Aligner) Stats() Stats {
 	defer a.mu.Unlock()
 	st := Stats{
 		Ticks: a.tick.Seq, Resyncs: a.resyncs, Unrouted: a.unrouted,
+		Skipped: a.skipped, SkippedNS: a.skippedNS, BusyNS: a.busyNS(),
 		Reference: a.phase.ref, Locked: a.phase.locked,
 		Sensors: make([]SensorStats, 0, len(a.cfg.Sensors)),
 	}

@@ -47,6 +47,13 @@ type Config struct {
 	MaxGap      time.Duration // a camera window does not reach back over a longer gap, default 500 ms
 	NoPhaseLock bool          // ticks keep their first phase instead of following a sensor
 	Sensors     []SensorConfig
+	// Settled, if set, hears of a modality's part of the next tick, at tickNS,
+	// as soon as no sample that keeps to its sensor's period and jitter can
+	// change it: before the tick, whose other sensors are still awaited. It is
+	// called again for the same tick when a sample changed the part after all,
+	// and the tick itself has the last word. Calls come from the goroutine of
+	// Run, between those of its function; slot is valid until it returns.
+	Settled func(m sensors.Modality, tickNS int64, slot *Slot)
 }
 
 // check fills in defaults and refuses what cannot work.

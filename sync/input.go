@@ -28,6 +28,10 @@ type input struct {
 	window      []*sensors.Sample
 	times       [CSIWindow]int64
 
+	inserted    uint64 // samples queued so far
+	announced   uint64 // inserted when the sensor was last announced as settled
+	announcedNS int64  // the tick it was announced for
+
 	history  [historyLen]stamp
 	historyN int
 	recent   [recentLen]int64 // newest capture times, oldest first, all increasing
@@ -178,6 +182,19 @@ func (in *input) delivered(tickNS, tick, hold int64) bool {
 	return i >= 0 && target-in.q.at(i).at <= next-target
 }
 
+// unannounced reports whether the sensor's part of the tick is settled and has
+// not been announced, or not with the samples that came since.
+func (in *input) unannounced(tickNS, tick, hold int64) bool {
+	return (in.announcedNS != tickNS || in.announced != in.inserted) && in.delivered(tickNS, tick, hold)
+}
+
+// peek gives the slot what the sensor has for the tick, without taking it; it
+// reports whether that is anything.
+func (in *input) peek(slot *Slot, tickNS int64) bool {
+	*slot = Slot{State: Fused}
+	return in.take(slot, tickNS+in.centre, false)
+}
+
 // nearestUnused returns the queue index of the nearest sample that no tick
 // has used, -1 if there is none.
 func (in *input) nearestUnused(target int64) int {
@@ -204,20 +221,8 @@ func (in *input) nearestUnused(target int64) int {
 func (in *input) fill(slot *Slot, tickNS, tick, hold int64, live bool) {
 	slot.Sample, slot.Window, slot.Filled, slot.SkewNS, slot.LastByteNS = nil, nil, 0, 0, 0
 	target := tickNS + in.centre
-	ok := false
-	if in.cfg.Modality == sensors.WiFi {
-		ok = in.fillCSI(slot, target)
-	} else if i := in.nearestUnused(target); i >= 0 && abs(in.q.at(i).at-target) <= in.tolerance() {
-		ok = true
-		e := in.q.at(i)
-		slot.Sample, slot.SkewNS, slot.LastByteNS = e.sample, e.at-target, e.sample.ReceiveNS
-		in.q.use(e)
-		if in.cfg.Modality == sensors.RGB {
-			in.fillCamera(slot, i, target)
-		}
-	}
 	switch {
-	case ok:
+	case in.take(slot, target, true):
 		slot.State = Fused
 		in.skew = slot.SkewNS
 	case !live:
@@ -230,6 +235,27 @@ func (in *input) fill(slot *Slot, tickNS, tick, hold int64, live bool) {
 	in.state = slot.State
 }
 
+// take gives the slot the sensor's sample and window, if there are any, and
+// counts them as fused if use is set.
+func (in *input) take(slot *Slot, target int64, use bool) bool {
+	if in.cfg.Modality == sensors.WiFi {
+		return in.fillCSI(slot, target, use)
+	}
+	i := in.nearestUnused(target)
+	if i < 0 || abs(in.q.at(i).at-target) > in.tolerance() {
+		return false
+	}
+	e := in.q.at(i)
+	slot.Sample, slot.SkewNS, slot.LastByteNS = e.sample, e.at-target, e.sample.ReceiveNS
+	if use {
+		in.q.use(e)
+	}
+	if in.cfg.Modality == sensors.RGB {
+		in.fillCamera(slot, i, target, use)
+	}
+	return true
+}
+
 // reach is how far behind the target the newest sample must be for the
 // sensor to have passed the tick.
 func (in *input) reach() int64 {
@@ -240,7 +266,7 @@ func (in *input) reach() int64 {
 }
 
 // fillCamera builds the window that ends with queue entry current.
-func (in *input) fillCamera(slot *Slot, current int, target int64) {
+func (in *input) fillCamera(slot *Slot, current int, target int64, use bool) {
 	w := in.window
 	w[CameraWindow-1] = slot.Sample
 	oldest, at := CameraWindow-1, in.q.at(current).at
@@ -260,7 +286,9 @@ func (in *input) fillCamera(slot *Slot, current int, target int64) {
 		}
 		w[i] = e.sample
 		slot.LastByteNS = max(slot.LastByteNS, e.sample.ReceiveNS)
-		in.q.use(e)
+		if use {
+			in.q.use(e)
+		}
 		oldest, at = i, e.at
 	}
 	for i := range w {
@@ -292,7 +320,7 @@ func (in *input) packets(target int64) (lo, hi int) {
 }
 
 // fillCSI builds the packet window around target.
-func (in *input) fillCSI(slot *Slot, target int64) bool {
+func (in *input) fillCSI(slot *Slot, target int64, use bool) bool {
 	lo, hi := in.packets(target)
 	n := hi - lo
 	if n < in.cfg.MinPackets || n == 0 {
@@ -309,7 +337,9 @@ func (in *input) fillCSI(slot *Slot, target int64) bool {
 		if abs(e.at-target) < abs(in.q.at(best).at-target) {
 			best = i
 		}
-		in.q.use(e)
+		if use {
+			in.q.use(e)
+		}
 	}
 	slot.Sample, slot.SkewNS = in.q.at(best).sample, sum/int64(n)
 	slot.Filled = CSIWindow - n

@@ -10,7 +10,7 @@ type Outcomes struct {
 	Fused           uint64 // used by a tick; once, also when several windows hold the sample
 	Late            uint64 // came after the tick it belonged to was given out
 	Early           uint64 // capture time lies in the future: the sensor's clock is wrong
-	Surplus         uint64 // in time, but another sample was nearer to every tick
+	Surplus         uint64 // in time, but no tick took it: another sample was nearer, or its tick was skipped
 	Stale           uint64 // capture time older than Config.Stale on arrival
 	Duplicate       uint64 // same sequence number and device time as a recent sample
 	DroppedOverflow uint64 // the queue was full, the oldest sample gave way
