@@ -1,0 +1,189 @@
+package model
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"posefuse/model/nn"
+	"posefuse/model/nn/kernel"
+)
+
+// Precision is the number format of the WiFi trunk's convolutions in
+// inference, 98.8 % of the paper's network. All else is float32.
+type Precision string
+
+// The precisions of a Runtime.
+const (
+	Float32  Precision = "float32"
+	BFloat16 Precision = "bf16"
+	Int8     Precision = "int8"
+)
+
+func (p Precision) format() (kernel.LowFormat, error) {
+	switch p {
+	case BFloat16:
+		return kernel.BFloat16, nil
+	case Int8:
+		return kernel.Int8, nil
+	}
+	return 0, fmt.Errorf("precision %q: use %s, %s or %s", p, Float32, BFloat16, Int8)
+}
+
+// Native reports whether this CPU computes the precision with instructions of
+// its own.
+func (p Precision) Native() bool {
+	f, err := p.format()
+	return err != nil || kernel.LowNative(f)
+}
+
+// Quantization is the part of a checkpoint's card that says which precision
+// its runtimes use and what that costs. The weights themselves stay float32 in
+// the file.
+type Quantization struct {
+	Mode Precision `json:"mode"`
+	// InputScales says, for int8, what an activation of 1 stands for at the
+	// input of each convolution, by the convolution's name.
+	InputScales map[string]float32 `json:"input_scales,omitempty"`
+
+	Clip            string  `json:"clip,omitempty"` // how the scales were chosen
+	Data            string  `json:"data"`
+	Samples         int     `json:"samples"`          // calibrated on
+	HeldOut         int     `json:"held_out_samples"` // evaluated on, of other clips
+	MPJPEFloat32MM  float64 `json:"mpjpe_float32_mm"`
+	MPJPEMM         float64 `json:"mpjpe_mm"`
+	DifferenceMM    float64 `json:"mpjpe_difference_mm"`
+	DisplacementMM  float64 `json:"mean_joint_displacement_mm"` // between the poses of both precisions
+	CPU             string  `json:"cpu"`
+	Threads         int     `json:"threads"`
+	MedianFloat32MS float64 `json:"median_float32_ms"` // one sample of all modalities
+	MedianMS        float64 `json:"median_ms"`
+	TimeRatio       float64 `json:"time_ratio"`
+}
+
+// validate checks a card's quantization against the configuration.
+func (q *Quantization) validate(c Config) error {
+	if _, err := q.Mode.format(); err != nil {
+		return fmt.Errorf("quantization: mode: %w", err)
+	}
+	if !c.Mask().Has(W) {
+		return fmt.Errorf("quantization: %s concerns the csi encoder, which this network does not have", q.Mode)
+	}
+	if q.Mode != Int8 {
+		if len(q.InputScales) > 0 {
+			return fmt.Errorf("quantization: %s has no input_scales", q.Mode)
+		}
+		return nil
+	}
+	want := c.lowConvs()
+	for _, name := range want {
+		v, ok := q.InputScales[name]
+		if !ok {
+			return fmt.Errorf("quantization: input_scales: %q is missing: run posefuse models quantize again", name)
+		}
+		if !(v > 0) || v-v != 0 {
+			return fmt.Errorf("quantization: input_scales: %q is %v, want a positive number: run posefuse models quantize again", name, v)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.InputScales)) {
+		if !slices.Contains(want, name) {
+			return fmt.Errorf("quantization: input_scales: this network has no convolution %q", name)
+		}
+	}
+	return nil
+}
+
+// lowConvs returns the names of the convolutions whose inputs are rounded in
+// low precision, in order.
+func (c Config) lowConvs() []string {
+	var names []string
+	for i, blocks := range c.CSI.Blocks {
+		for j := range blocks {
+			for _, conv := range []string{"conv1", "conv2"} {
+				names = append(names, fmt.Sprintf("%s.layer%d.%d.%s", encoderNames[W], i+1, j, conv))
+			}
+		}
+	}
+	return names
+}
+
+// Quantization returns what the network's checkpoint says about its
+// precision, nil if nothing.
+func (n *Network) Quantization() *Quantization { return n.quant }
+
+// RuntimeOptions configure a Runtime.
+type RuntimeOptions struct {
+	// Precision of the WiFi trunk; empty for the one the network's checkpoint
+	// names, else float32. A precision this CPU has no instructions for becomes
+	// float32, and a warning says so once.
+	Precision Precision
+	// InputScales for int8; nil for those of the network's checkpoint.
+	InputScales map[string]float32
+	// Emulate computes a precision this CPU lacks in portable code, slower than
+	// float32, e.g. to learn its accuracy.
+	Emulate bool
+}
+
+// Precision returns the precision in use.
+func (r *Runtime) Precision() Precision { return r.precision }
+
+var warnLacking = map[Precision]*sync.Once{BFloat16: {}, Int8: {}}
+
+// lower brings the instance's WiFi trunk to the precision asked for and
+// returns the one in use.
+func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error) {
+	p, scales := opt.Precision, opt.InputScales
+	if p == "" && n.quant != nil {
+		p = n.quant.Mode
+	}
+	if p == "" || p == Float32 {
+		return Float32, nil
+	}
+	f, err := p.format()
+	if err != nil {
+		return "", err
+	}
+	e := any(inst.encoders[W]).(*encoder[float32])
+	if e == nil {
+		return Float32, nil
+	}
+	if !kernel.LowNative(f) && !opt.Emulate {
+		warnLacking[p].Do(func() {
+			slog.Warn("this CPU has no instructions for the model's precision: computing in float32, slower",
+				"precision", string(p), "cpu_path", kernel.Path())
+		})
+		return Float32, nil
+	}
+	if scales == nil && n.quant != nil {
+		scales = n.quant.InputScales
+	}
+	if f == kernel.Int8 && scales == nil {
+		return "", fmt.Errorf("the network is not calibrated for %s: run posefuse models quantize --mode %s", p, p)
+	}
+	first, blocks := e.basicBlocks()
+	trunk, err := nn.NewLowTrunk(blocks, f, scales)
+	if err != nil {
+		return "", err
+	}
+	e.steps = slices.Replace(e.steps, first, first+len(blocks), step[float32]{name: "trunk-" + string(p), block: trunk})
+	return p, nil
+}
+
+// basicBlocks returns the encoder's chain of basic blocks and the step it
+// starts at.
+func (e *encoder[T]) basicBlocks() (first int, blocks []*nn.BasicBlock[T]) {
+	for i, s := range e.steps {
+		if b, ok := s.block.(*nn.BasicBlock[T]); ok {
+			if len(blocks) == 0 {
+				first = i
+			}
+			blocks = append(blocks, b)
+		} else if len(blocks) > 0 {
+			break
+		}
+	}
+	return first, blocks
+}
+
