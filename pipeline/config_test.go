@@ -105,7 +105,7 @@ func TestBadConfigurations(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	cfg, err := ParseConfig([]byte("room: file"), []string{"HOME=/x", "POSEFUSE_ROOM=env", "POSEFUSE_SYNC_RATE_HZ=20",
+	cfg, err := ParseConfig([]byte("room: file"), []string{"HOME=/x", "POSEFUSE_CPU=portable", "POSEFUSE_ROOM=env", "POSEFUSE_SYNC_RATE_HZ=20",
 		"POSEFUSE_SENSORS_CAMERA_ENABLED=false", "POSEFUSE_SENSORS_LIDAR_OUSTER_METADATA_FILE=5",
 		"POSEFUSE_BUS_USERS=[{name: a, password: b, role: viewer}]", "POSEFUSE_EXTRINSICS_ROOM_FROM_CAMERA={position_m: [0, 0, 1]}"})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"posefuse/model/nn/kernel"
 )
 
 // envPrefix starts the name of every variable that overrides a key.
@@ -46,12 +48,13 @@ func walkKeys(v reflect.Value, path string, f func(string, reflect.Value)) {
 }
 
 // applyEnviron sets keys from POSEFUSE_* variables. A variable that names no
-// key is an error, as an unknown key in the file is.
+// key is an error, as an unknown key in the file is; kernel.EnvCPU is not one
+// of ours, since it acts before any configuration is read.
 func applyEnviron(cfg *Config, environ []string) error {
 	values := map[string]string{}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, envPrefix) {
+		if strings.HasPrefix(name, envPrefix) && name != kernel.EnvCPU {
 			values[name] = value
 		}
 	}

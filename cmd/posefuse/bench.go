@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"time"
 
 	"posefuse/model"
+	"posefuse/model/nn/kernel"
 )
 
 // benchCmd groups the measurements; without a subcommand it measures the
@@ -14,6 +16,14 @@ import (
 type benchCmd struct {
 	Model  benchModelCmd  `cmd:"" default:"withargs" help:"Time inference: sizes, coalitions, threads (the default)."`
 	Parity benchParityCmd `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
+}
+
+// AfterApply says before any measurement if the CPU path is a slow one.
+func (benchCmd) AfterApply() error {
+	if slow := kernel.Notice(); slow != "" {
+		_, _ = fmt.Fprintln(os.Stderr, "posefuse: slow CPU path:", slow)
+	}
+	return nil
 }
 
 // milliseconds of one repetition each, sorted by sortTimes.

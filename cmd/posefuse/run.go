@@ -39,6 +39,9 @@ func (c runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log := newLog(cfg.Log)
+	if slow := kernel.Notice(); slow != "" {
+		log.Warn("slow CPU path", "notice", slow)
+	}
 	net, card, err := loadModel(cfg.Model.Path)
 	if err != nil {
 		return fmt.Errorf("model.path: %w", err)

@@ -5,6 +5,9 @@ import (
 	"runtime"
 )
 
+// EnvCPU is the environment variable that forces a path.
+const EnvCPU = "POSEFUSE_CPU"
+
 // cost is the time of one inference on one core relative to AVX-512, for the
 // edge network and for the paper's. Measured with the benchmarks of package
 // model under POSEFUSE_CPU (docs/performance.md). NEON is not in the table: no

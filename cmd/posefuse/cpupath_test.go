@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSlowCPUPathIsSaidOnce forces the path that a CPU without AVX2 takes. The
+// model named does not exist, so that the daemon ends after its start.
+func TestSlowCPUPathIsSaidOnce(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "posefuse.yaml")
+	writeFile(t, config, []byte("model: {path: /nonexistent}\n"))
+	for _, c := range []struct {
+		env  string
+		args []string
+		want string // "" if no notice is due
+	}{
+		{"portable", []string{"run", "--config", config}, "times slower"},
+		{"sse9", []string{"run", "--config", config}, "sse9"},
+		{"", []string{"run", "--config", config}, ""},
+		{"portable", []string{"bench", "--for", "1ms"}, "times slower"},
+	} {
+		t.Run(c.args[0]+" "+c.env, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), binary, c.args...)
+			cmd.Env = append(os.Environ(), "POSEFUSE_CPU="+c.env)
+			var errs strings.Builder
+			cmd.Stderr = &errs
+			_ = cmd.Run() // run fails for want of a model
+			if n := strings.Count(errs.String(), "POSEFUSE_CPU"); c.want == "" && n != 0 || c.want != "" && n != 1 {
+				t.Errorf("the path is mentioned %d times:\n%s", n, errs.String())
+			}
+			if !strings.Contains(errs.String(), c.want) {
+				t.Errorf("no word of %q:\n%s", c.want, errs.String())
+			}
+		})
+	}
+}
