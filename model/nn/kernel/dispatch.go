@@ -14,6 +14,7 @@ type path struct {
 	wide   func(k int, a, b, c *float32, ldc, acc int)
 	narrow func(k int, a, b, c *float32, ldc, acc int)
 	tiles  *tileSet                                        // nil: A and B are packed for wide and narrow
+	vec    *vectorSet                                      // nil: plain Go
 	axpy   func(n int, alpha float32, x, y *float32)       // n a multiple of 8; may be nil
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
 	points *pointKernels                                   // neighbour search; may be nil
@@ -26,7 +27,7 @@ var portable = path{name: "portable", mr: portableMR, nr: portableNR, wide: micr
 // pathNames lists every path of every architecture, best first.
 var pathNames = []string{"avx512", "avx2", "neon", "portable"}
 
-var active, notice = choose(os.Getenv("POSEFUSE_CPU"), available())
+var active, notice = choose(os.Getenv(EnvCPU), available())
 
 // Path returns the name of the CPU path in use: "avx512", "avx2", "neon" or
 // "portable".

@@ -1,0 +1,50 @@
+package kernel
+
+// The vector primitives of the amd64 paths.
+var (
+	vectorsavx512 = vectorSet{
+		anyWidth:     true,
+		stats:        statsavx512,
+		apply:        applyavx512,
+		normgrad:     normgradavx512,
+		normdx:       normdxavx512,
+		colsum:       colsumavx512,
+		addrelu:      addreluavx512,
+		relugrad:     relugradavx512,
+		multiply:     multiplyavx512,
+		exprow:       exprowavx512,
+		gelu:         geluavx512,
+		softcols:     softcolsavx512,
+		softcolsgrad: softcolsgradavx512,
+		mixh:         mixhavx512,
+		attendh:      attendhavx512,
+		gathermax:    gathermaxavx512,
+		mix:          mixavx512,
+		scatter:      scatteravx512,
+		attend:       attendavx512,
+		attendgrad:   attendgradavx512,
+		rowmax:       rowmaxavx512,
+	}
+	vectorsavx2 = vectorSet{
+		stats:        statsavx2,
+		apply:        applyavx2,
+		normgrad:     normgradavx2,
+		normdx:       normdxavx2,
+		colsum:       colsumavx2,
+		addrelu:      addreluavx2,
+		relugrad:     relugradavx2,
+		multiply:     multiplyavx2,
+		exprow:       exprowavx2,
+		gelu:         geluavx2,
+		softcols:     softcolsavx2,
+		softcolsgrad: softcolsgradavx2,
+		mixh:         mixhavx2,
+		attendh:      attendhavx2,
+		gathermax:    gathermaxavx2,
+		mix:          mixavx2,
+		scatter:      scatteravx2,
+		attend:       attendavx2,
+		attendgrad:   attendgradavx2,
+		rowmax:       rowmaxavx2,
+	}
+)
