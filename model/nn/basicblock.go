@@ -52,96 +52,132 @@ func (t *ImageStem[T]) Backward(dy []T) []T {
 	return nil
 }
 
-// BasicBlock is the residual block of ResNet-34 on A·b images.
+// BasicBlock is the residual block of ResNet-34 on A·b images. For the backward
+// pass it keeps the outputs of its convolutions and its own; what lies between
+// is computed again.
 type BasicBlock[T Float] struct {
 	Antennas int
 
-	c1, c2, short *Unit[T]
-	conv          *Conv2d[T] // the second
-	x, out        []T
-	dy, dsh       []T
-	dmid, dx      []T
-	reluF, dreluF func(lo, hi int)
-	n             int
-	id            []T
+	c1, c2, short  *Unit[T]
+	ctx            *Context
+	work           *trunkWork[T]
+	folded         bool
+	x, out         []T // of the last forward pass
+	pre1, pre2     []T // of the convolutions
+	preS           []T
+	n              int
+	add, sum, dout []T // operands of sumRange and maskRange
+	sumF, maskF    func(lo, hi int)
 }
 
 // NewBasicBlock builds a block on h x w inputs.
 func NewBasicBlock[T Float](s *Store[T], ctx *Context, name string, antennas, cin, cout, stride, h, w int) *BasicBlock[T] {
-	t := &BasicBlock[T]{Antennas: antennas}
-	a := NewConv2d(s, name+".conv1", cin, cout, 3, stride, h, w)
-	t.c1 = NewUnit[T](ctx, a, NewBatchNorm(s, ctx, name+".bn1", cout, antennas), true)
-	t.conv = NewConv2d(s, name+".conv2", cout, cout, 3, 1, a.Ho, a.Wo)
-	t.c2 = NewUnit[T](ctx, t.conv, NewBatchNorm(s, ctx, name+".bn2", cout, antennas), false)
-	if stride != 1 || cin != cout {
-		t.short = NewUnit[T](ctx, NewConv2d(s, name+".downsample.0", cin, cout, 1, stride, h, w), NewBatchNorm(s, ctx, name+".downsample.1", cout, antennas), false)
+	t := &BasicBlock[T]{Antennas: antennas, ctx: ctx, work: trunkWorkOf[T](ctx)}
+	unit := func(conv, bn string, cin, k, stride, h, w int, relu bool) *Unit[T] {
+		c := NewConv2d(s, name+"."+conv, cin, cout, k, stride, h, w)
+		c.share(&t.work.scratch)
+		return NewUnit[T](ctx, c, NewBatchNorm(s, ctx, name+"."+bn, cout, antennas), relu)
 	}
-	t.reluF, t.dreluF = t.reluRange, t.dreluRange
+	t.c1 = unit("conv1", "bn1", cin, 3, stride, h, w, true)
+	c := t.c1.Lin.(*Conv2d[T])
+	t.c2 = unit("conv2", "bn2", cout, 3, 1, c.Ho, c.Wo, false)
+	if stride != 1 || cin != cout {
+		t.short = unit("downsample.0", "downsample.1", cin, 1, stride, h, w, false)
+	}
+	t.sumF, t.maskF = t.sumRange, t.maskRange
 	return t
 }
 
 // OutShape returns antennas x height x width x channels.
 func (t *BasicBlock[T]) OutShape() []int {
-	return []int{t.Antennas, t.conv.Ho, t.conv.Wo, t.conv.Cout}
+	c := t.c2.Lin.(*Conv2d[T])
+	return []int{t.Antennas, c.Ho, c.Wo, c.Cout}
 }
 
-// Fold prepares Eval.
+// Fold prepares Eval. From then on an output in that mode lives only until the
+// next but one block of the trunk runs.
 func (t *BasicBlock[T]) Fold() {
 	t.c1.Fold()
 	t.c2.Fold()
 	if t.short != nil {
 		t.short.Fold()
 	}
+	t.folded = true
 }
 
 // Forward takes antennas·b images.
 func (t *BasicBlock[T]) Forward(x []T, b int) []T {
 	t.x, t.n = x, t.Antennas*b
-	// The sum goes into c2's output: its normalisation's backward pass does
-	// not read it.
-	t.out = t.c2.Forward(t.c1.Forward(x, t.n), t.n)
-	t.id = x
-	if t.short != nil {
-		t.id = t.short.Forward(x, t.n)
+	rows := t.c2.Lin.outRows(t.n)
+	size := rows * t.c2.BN.C
+	if t.folded && t.ctx.Mode == Eval {
+		return t.infer(size)
 	}
-	split(len(t.out), 1, t.reluF)
+	mid := t.work.take(size, x)
+	t.c1.Lin.Forward(x, grow(&t.pre1, size), t.n)
+	t.c1.BN.Forward(t.pre1, mid, rows, true)
+	t.c2.Lin.Forward(mid, grow(&t.pre2, size), t.n)
+	t.c2.BN.Forward(t.pre2, grow(&t.out, size), rows, false)
+	t.add = x
+	if t.short != nil {
+		t.short.Lin.Forward(x, grow(&t.preS, size), t.n)
+		t.short.BN.Forward(t.preS, mid, rows, false)
+		t.add = mid
+	}
+	t.sum = t.out
+	split(size, 1, t.sumF)
 	return t.out
 }
 
-func (t *BasicBlock[T]) reluRange(lo, hi int) {
-	o, x := t.out[lo:hi], t.id[lo:hi]
+func (t *BasicBlock[T]) infer(size int) []T {
+	mid := t.work.take(size, t.x)
+	t.c1.Lin.forwardFolded(t.x, mid, t.n, true)
+	out := t.work.take(size, t.x, mid)
+	res := t.x
+	if t.short != nil {
+		t.short.Lin.forwardFolded(t.x, out, t.n, false)
+		res = out
+	}
+	t.c2.Lin.(*Conv2d[T]).forwardAdd(mid, out, res, t.n, true)
+	return out
+}
+
+func (t *BasicBlock[T]) sumRange(lo, hi int) {
+	o, x := t.sum[lo:hi], t.add[lo:hi]
 	x = x[:len(o)]
 	for i, v := range o {
 		o[i] = max(v+x[i], 0)
 	}
 }
 
-func (t *BasicBlock[T]) dreluRange(lo, hi int) {
-	d, o, s := t.dy[lo:hi], t.out[lo:hi], t.dsh[lo:hi]
-	o, s = o[:len(d)], s[:len(d)]
+func (t *BasicBlock[T]) maskRange(lo, hi int) {
+	d, o := t.dout[lo:hi], t.out[lo:hi]
+	o = o[:len(d)]
 	for i, v := range d {
-		v *= step(o[i])
-		d[i], s[i] = v, v
+		d[i] = v * step(o[i])
 	}
 }
 
-// Backward implements Block.
+// Backward implements Block. The gradient returned is dy's memory, or memory
+// that the trunk's next backward pass but one uses again.
 func (t *BasicBlock[T]) Backward(dy []T) []T {
-	t.dy = dy
-	dx := grow(&t.dx, len(t.x))
+	rows := t.c2.Lin.outRows(t.n)
+	t.dout = dy
+	split(len(dy), 1, t.maskF)
+	mid := t.work.take(len(dy), t.x, dy)
+	t.c1.BN.Again(t.pre1, mid, rows, true)
+	dpre := t.work.take(len(dy), t.x, dy, mid)
+	t.c2.BN.Backward(t.pre2, t.pre2, dy, dpre, rows)
+	dmid := t.work.take(len(dy), t.x, dy, mid, dpre)
+	t.c2.Lin.Backward(mid, dpre, dmid, 0, t.n)
+	t.c1.BN.Backward(t.pre1, mid, dmid, dmid, rows)
 	if t.short == nil {
-		t.dsh = dx
-	} else {
-		grow(&t.dsh, len(dy))
+		t.c1.Lin.Backward(t.x, dmid, dy, 1, t.n)
+		return dy
 	}
-	split(len(dy), 1, t.dreluF)
-	dmid := grow(&t.dmid, len(t.c1.out))
-	t.c2.Backward(dy, dmid, 0)
-	if t.short == nil {
-		t.c1.Backward(dmid, dx, 1)
-		return dx
-	}
-	t.c1.Backward(dmid, dx, 0)
-	t.short.Backward(t.dsh, dx, 1)
+	dx := t.work.take(len(t.x), t.x, dy, dmid)
+	t.c1.Lin.Backward(t.x, dmid, dx, 0, t.n)
+	t.short.BN.Backward(t.preS, t.preS, dy, dy, rows)
+	t.short.Lin.Backward(t.x, dy, dx, 1, t.n)
 	return dx
 }

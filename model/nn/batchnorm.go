@@ -1,6 +1,10 @@
 package nn
 
-import "math"
+import (
+	"math"
+
+	"posefuse/model/nn/kernel"
+)
 
 const (
 	bnEps      = 1e-5
@@ -20,6 +24,8 @@ type BatchNorm[T Float] struct {
 	scale, shift   []T // [Groups, C]
 	ca, cb, cc     []T // [Groups, C]: dx = ca·dz + cb·x + cc
 	part           []T // per chunk: two rows of C
+	fold           int // rows handled as one
+	wide           []T // [Groups, numFolded, fold·C]
 	x, y, dy, dx   []T
 	relu           bool
 	rows, ch, per  int // rows per group, rows per chunk, chunks per group
@@ -38,6 +44,10 @@ func NewBatchNorm[T Float](s *Store[T], ctx *Context, name string, c, groups int
 	n := groups * c
 	for _, p := range []*[]T{&b.mean, &b.inv, &b.scale, &b.shift, &b.ca, &b.cb, &b.cc} {
 		grow(p, n)
+	}
+	b.fold = foldRows(c)
+	if b.fold > 1 {
+		b.wide = make([]T, groups*numFolded*b.fold*c)
 	}
 	b.statsF, b.applyF, b.gradF, b.dxF = b.statsRange, b.applyRange, b.gradRange, b.dxRange
 	return b
@@ -85,37 +95,52 @@ func (b *BatchNorm[T]) Forward(x, y []T, rows int, relu bool) {
 			b.shift[i] = b.Bias.Value[c] - b.mean[i]*b.scale[i]
 		}
 	}
+	b.widen()
+	split(n, b.ch*b.C, b.applyF)
+}
+
+// Again repeats the last Forward on the same x without changing statistics, to
+// compute y anew.
+func (b *BatchNorm[T]) Again(x, y []T, rows int, relu bool) {
+	n := b.plan(rows)
+	b.x, b.y, b.relu = x, y, relu
+	b.widen()
 	split(n, b.ch*b.C, b.applyF)
 }
 
 // statsRange writes the mean and the sum of squared deviations of each chunk.
 func (b *BatchNorm[T]) statsRange(klo, khi int) {
-	c := b.C
+	c, f := b.C, b.fold
+	var wide [2 * maxFolded]T
+	wm, wq := wide[:f*c], wide[maxFolded:][:f*c]
 	for k := klo; k < khi; k++ {
 		_, lo, hi := b.span(k)
 		m, q := b.part[2*k*c:(2*k+1)*c], b.part[(2*k+1)*c:(2*k+2)*c]
-		clear(m)
-		clear(q)
-		for r := lo; r < hi; r++ {
-			row := b.x[r*c : (r+1)*c]
-			row = row[:len(m)]
-			for j, v := range row {
-				m[j] += v
-			}
+		n := (hi - lo) / f // rows of f·C values
+		if f == 1 || n == 0 {
+			kernel.BatchStats(b.x[lo*c:hi*c], m, q, hi-lo)
+			continue
 		}
-		f := 1 / T(hi-lo)
-		for j := range m {
-			m[j] *= f
+		kernel.BatchStats(b.x[lo*c:], wm, wq, n)
+		copy(m, wm)
+		copy(q, wq)
+		for i := 1; i < f; i++ {
+			joinStats(m, q, T(i*n), wm[i*c:(i+1)*c], wq[i*c:(i+1)*c], T(n))
 		}
-		q = q[:len(m)]
-		for r := lo; r < hi; r++ {
-			row := b.x[r*c : (r+1)*c]
-			row = row[:len(m)]
-			for j, v := range row {
-				d := v - m[j]
-				q[j] += d * d
-			}
+		if rest := hi - lo - n*f; rest > 0 {
+			kernel.BatchStats(b.x[(hi-rest)*c:], wm[:c], wq[:c], rest)
+			joinStats(m, q, T(n*f), wm[:c], wq[:c], T(rest))
 		}
+	}
+}
+
+// joinStats adds the statistics m2, q2 of n2 rows to m, q of n rows.
+func joinStats[T Float](m, q []T, n T, m2, q2 []T, n2 T) {
+	w := n2 / (n + n2)
+	for j := range m {
+		d := m2[j] - m[j]
+		m[j] += d * w
+		q[j] += q2[j] + d*d*n*w
 	}
 }
 
@@ -157,31 +182,20 @@ func (b *BatchNorm[T]) applyRange(klo, khi int) {
 	c := b.C
 	for k := klo; k < khi; k++ {
 		g, lo, hi := b.span(k)
-		sc := b.scale[g*c : (g+1)*c]
-		sh := b.shift[g*c : (g+1)*c]
-		sh = sh[:len(sc)]
-		for r := lo; r < hi; r++ {
-			xr, yr := b.x[r*c:(r+1)*c], b.y[r*c:(r+1)*c]
-			xr, yr = xr[:len(sc)], yr[:len(sc)]
-			if b.relu {
-				for j, s := range sc {
-					yr[j] = max(xr[j]*s+sh[j], 0)
-				}
-			} else {
-				for j, s := range sc {
-					yr[j] = xr[j]*s + sh[j]
-				}
-			}
-		}
+		wide := b.wideColumns(g)
+		n := (hi - lo) / b.fold * b.fold
+		kernel.ScaleShift(b.x[lo*c:], b.y[lo*c:], wide[foldScale], wide[foldShift], n/b.fold, b.relu)
+		lo += n
+		kernel.ScaleShift(b.x[lo*c:], b.y[lo*c:], wide[foldScale][:c], wide[foldShift][:c], hi-lo, b.relu)
 	}
 }
 
-// Backward computes the gradient of the last Forward: x its input, y its
-// output (read only for the ReLU), dy the output's gradient; it writes dx
-// (which may be dy) and overwrites the gradients of weight and bias.
-func (b *BatchNorm[T]) Backward(x, y, dy, dx []T, rows int) {
+// Backward computes the gradient of the last Forward: x its input, dy the
+// output's gradient; it writes dx (which may be dy) and overwrites the
+// gradients of weight and bias.
+func (b *BatchNorm[T]) Backward(x, dy, dx []T, rows int) {
 	n := b.plan(rows)
-	b.x, b.y, b.dy, b.dx = x, y, dy, dx
+	b.x, b.dy, b.dx = x, dy, dx
 	grow(&b.part, 2*n*b.C)
 	split(n, 3*b.ch*b.C, b.gradF)
 	c := b.C
@@ -212,55 +226,110 @@ func (b *BatchNorm[T]) Backward(x, y, dy, dx []T, rows int) {
 		b.Bias.Grad[j] = T(tb)
 		b.Weight.Grad[j] = T(tg)
 	}
+	b.widen()
 	split(n, 2*b.ch*c, b.dxF)
 }
 
 // gradRange sums dz and dz·(x - mean) per chunk, dz being dy behind the ReLU.
 func (b *BatchNorm[T]) gradRange(klo, khi int) {
-	c := b.C
+	c, f := b.C, b.fold
+	var wide [2 * maxFolded]T
+	ws, wq := wide[:f*c], wide[maxFolded:][:f*c]
 	for k := klo; k < khi; k++ {
 		g, lo, hi := b.span(k)
 		s, q := b.part[2*k*c:(2*k+1)*c], b.part[(2*k+1)*c:(2*k+2)*c]
+		cols := b.wideColumns(g)
+		norm := kernel.Norm[T]{Mean: cols[foldMean], Scale: cols[foldScale], Shift: cols[foldShift], ReLU: b.relu}
+		n := (hi - lo) / f
+		if f == 1 {
+			norm.GradSums(b.x[lo*c:], b.dy[lo*c:], s, q, n)
+			continue
+		}
 		clear(s)
 		clear(q)
-		q = q[:len(s)]
-		mean := b.mean[g*c : (g+1)*c]
-		mean = mean[:len(s)]
-		for r := lo; r < hi; r++ {
-			xr, dr := b.x[r*c:(r+1)*c], b.dy[r*c:(r+1)*c]
-			xr, dr = xr[:len(s)], dr[:len(s)]
-			if b.relu {
-				yr := b.y[r*c : (r+1)*c]
-				yr = yr[:len(s)]
-				for j, d := range dr {
-					d *= step(yr[j])
-					dr[j] = d
-					s[j] += d
-					q[j] += d * (xr[j] - mean[j])
-				}
-			} else {
-				for j, d := range dr {
-					s[j] += d
-					q[j] += d * (xr[j] - mean[j])
-				}
+		if n > 0 {
+			norm.GradSums(b.x[lo*c:], b.dy[lo*c:], ws, wq, n)
+			for i := range ws {
+				s[i%c] += ws[i]
+				q[i%c] += wq[i]
+			}
+		}
+		if lo += n * f; lo < hi {
+			norm.GradSums(b.x[lo*c:], b.dy[lo*c:], ws[:c], wq[:c], hi-lo)
+			for i := range s {
+				s[i] += ws[i]
+				q[i] += wq[i]
 			}
 		}
 	}
 }
 
-// dxRange relies on gradRange having put the ReLU's mask into dy.
 func (b *BatchNorm[T]) dxRange(klo, khi int) {
 	c := b.C
 	for k := klo; k < khi; k++ {
 		g, lo, hi := b.span(k)
-		ca, cb, cc := b.ca[g*c:(g+1)*c], b.cb[g*c:(g+1)*c], b.cc[g*c:(g+1)*c]
-		cb, cc = cb[:len(ca)], cc[:len(ca)]
-		for r := lo; r < hi; r++ {
-			xr, dr, or := b.x[r*c:(r+1)*c], b.dy[r*c:(r+1)*c], b.dx[r*c:(r+1)*c]
-			xr, dr, or = xr[:len(ca)], dr[:len(ca)], or[:len(ca)]
-			for j, a := range ca {
-				or[j] = a*dr[j] + cb[j]*xr[j] + cc[j]
-			}
+		cols := b.wideColumns(g)
+		norm := kernel.Norm[T]{Mean: cols[foldMean], Scale: cols[foldScale], Shift: cols[foldShift], ReLU: b.relu}
+		ca, cb, cc := cols[foldA], cols[foldB], cols[foldC]
+		if n := (hi - lo) / b.fold; n > 0 {
+			norm.GradInput(b.x[lo*c:], b.dy[lo*c:], b.dx[lo*c:], ca, cb, cc, n)
+			lo += n * b.fold
+		}
+		if lo < hi {
+			norm.GradInput(b.x[lo*c:], b.dy[lo*c:], b.dx[lo*c:], ca[:c], cb[:c], cc[:c], hi-lo)
 		}
 	}
+}
+
+// The rows of wide, which repeat the columns' constants fold times.
+const (
+	foldMean = iota
+	foldScale
+	foldShift
+	foldA
+	foldB
+	foldC
+	numFolded
+)
+
+// maxFolded is the widest row that several narrow ones make up: 15 of 16.
+const maxFolded = 240
+
+// foldRows returns how many rows of c channels to treat as one, so that
+// vectors of 16 values are full: 1 from 16 channels on.
+func foldRows(c int) int {
+	f := 1
+	if c < 16 {
+		for f*c%16 != 0 {
+			f++
+		}
+	}
+	return f
+}
+
+// widen repeats the constants of every group for rows of fold·C values.
+func (b *BatchNorm[T]) widen() {
+	if b.fold == 1 {
+		return
+	}
+	c := b.C
+	for g := range b.Groups {
+		for i, src := range [numFolded][]T{b.mean, b.scale, b.shift, b.ca, b.cb, b.cc} {
+			dst := b.wide[(g*numFolded+i)*b.fold*c:][:b.fold*c]
+			fillRows(dst, src[g*c:(g+1)*c])
+		}
+	}
+}
+
+// wideColumns returns the constants of group g for rows of fold·C values.
+func (b *BatchNorm[T]) wideColumns(g int) (w [numFolded][]T) {
+	c := b.C
+	for i, src := range [numFolded][]T{b.mean, b.scale, b.shift, b.ca, b.cb, b.cc} {
+		if b.fold == 1 {
+			w[i] = src[g*c : (g+1)*c]
+			continue
+		}
+		w[i] = b.wide[(g*numFolded+i)*b.fold*c:][:b.fold*c]
+	}
+	return w
 }

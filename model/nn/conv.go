@@ -3,14 +3,18 @@ package nn
 import "posefuse/model/nn/kernel"
 
 // Conv2d is a bias-free square convolution on [images, H, W, Cin] with padding
-// Kernel/2. The weight is stored as [Cout, Cin, Kernel, Kernel].
+// Kernel/2. The weight is stored as [Cout, Cin, Kernel, Kernel]. Layers of
+// kernel 3 and stride 1 run by Winograd's algorithm, the others as a product of
+// input patches and weights.
 type Conv2d[T Float] struct {
 	Cin, Cout, Kernel, Stride int
 	H, W, Ho, Wo              int
 	Weight                    *Tensor[T]
 
+	folded     foldedConv[T] // of inference
+	wino, back *kernel.Winograd[T]
+
 	packed, packedGrad []T // [Cout, Kernel, Kernel, Cin]
-	foldW, foldB       []T // [Kernel, Kernel, Cin, Cout], [Cout]
 	cols               []T
 	src, dst           []T
 	beta               T
@@ -18,182 +22,107 @@ type Conv2d[T Float] struct {
 	gatherF, scatterF  func(lo, hi int)
 }
 
+// winogradChannels is the least number of channels on both sides for which
+// Winograd's algorithm is faster.
+const winogradChannels = 16
+
 // NewConv2d returns a convolution for h x w inputs.
 func NewConv2d[T Float](s *Store[T], name string, cin, cout, k, stride, h, w int) *Conv2d[T] {
 	c := &Conv2d[T]{Cin: cin, Cout: cout, Kernel: k, Stride: stride, H: h, W: w,
 		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1,
 		Weight: s.Tensor(name+".weight", WeightHe, cin*k*k, cout*k*k, cout, cin, k, k)}
 	c.gatherF, c.scatterF = c.gather, c.scatter
+	if k == 3 && stride == 1 && min(cin, cout) >= winogradChannels {
+		c.useWinograd(new(kernel.Scratch[T]))
+	}
 	return c
 }
 
-func (c *Conv2d[T]) depth() int         { return c.Kernel * c.Kernel * c.Cin }
-func (c *Conv2d[T]) outRows(n int) int  { return n * c.Ho * c.Wo }
-func (c *Conv2d[T]) pointwise() bool    { return c.Kernel == 1 && c.Stride == 1 }
-func (c *Conv2d[T]) imagesPerPass() int { return max(1, 1<<19/(c.Ho*c.Wo*c.depth())) }
-
-func (c *Conv2d[T]) pack() []T {
-	if c.Kernel == 1 {
-		return c.Weight.Value
-	}
-	p := grow(&c.packed, len(c.Weight.Value))
-	permuteTaps(p, c.Weight.Value, c.Cout, c.Cin, c.Kernel*c.Kernel)
-	return p
+// useWinograd makes a convolution of kernel 3 and stride 1 run by Winograd's
+// algorithm.
+func (c *Conv2d[T]) useWinograd(s *kernel.Scratch[T]) {
+	c.wino = &kernel.Winograd[T]{H: c.H, W: c.W, Cin: c.Cin, Cout: c.Cout, Scratch: s}
+	c.back = &kernel.Winograd[T]{H: c.H, W: c.W, Cin: c.Cout, Cout: c.Cin, Scratch: s}
 }
+
+// share makes the convolution use working memory it shares with others that
+// never run at the same time.
+func (c *Conv2d[T]) share(s *kernel.Scratch[T]) {
+	if c.wino != nil {
+		c.wino.Scratch, c.back.Scratch = s, s
+	}
+}
+
+func (c *Conv2d[T]) depth() int        { return c.Kernel * c.Kernel * c.Cin }
+func (c *Conv2d[T]) outRows(n int) int { return n * c.Ho * c.Wo }
 
 // Forward convolves n images.
 func (c *Conv2d[T]) Forward(x, y []T, n int) {
-	k, per := c.depth(), c.Ho*c.Wo
-	w, ldw, folded := c.foldW, c.Cout, c.foldW != nil
-	var beta T
-	if folded {
-		beta = 1
-		fillRows(y[:c.outRows(n)*c.Cout], c.foldB)
-	} else {
-		w, ldw = c.pack(), k
+	if c.wino == nil {
+		c.forwardDirect(x, y, n)
+		return
 	}
-	step := c.imagesPerPass()
-	for i := 0; i < n; i += step {
-		m := min(step, n-i)
-		cols := c.columns(x, i, m)
-		kernel.Gemm(false, !folded, m*per, c.Cout, k, 1, cols, k, w, ldw, beta, y[i*per*c.Cout:], c.Cout)
-	}
+	u := grow(&c.wino.Scratch.Weights, c.wino.WeightLen())
+	c.wino.Pack(u, c.Weight.Value, nil, false)
+	c.wino.Forward(u, x, y, n, kernel.ConvEpilogue[T]{})
 }
 
-// columns returns the input patches of m images from image i, one row of
-// [Kernel, Kernel, Cin] per output position.
-func (c *Conv2d[T]) columns(x []T, i, m int) []T {
-	in := c.H * c.W * c.Cin
-	if c.pointwise() {
-		return x[i*in : (i+m)*in]
-	}
-	grow(&c.cols, m*c.Ho*c.Wo*c.depth())
-	c.src, c.first = x, i
-	split(m*c.Ho, c.Wo*c.depth()/4, c.gatherF)
-	return c.cols
-}
+func (c *Conv2d[T]) forwardFolded(x, y []T, n int, relu bool) { c.forwardAdd(x, y, nil, n, relu) }
 
-// gather fills the patches of output rows lo..hi-1 of the chunk's images.
-func (c *Conv2d[T]) gather(lo, hi int) {
-	k, pad := c.Kernel, c.Kernel/2
-	seg := k * c.Cin
-	for r := lo; r < hi; r++ {
-		img, oy := c.first+r/c.Ho, r%c.Ho
-		src := c.src[img*c.H*c.W*c.Cin : (img+1)*c.H*c.W*c.Cin]
-		dst := c.cols[r*c.Wo*k*seg : (r+1)*c.Wo*k*seg]
-		for ky := range k {
-			iy := oy*c.Stride + ky - pad
-			if iy < 0 || iy >= c.H {
-				for ox := range c.Wo {
-					clear(dst[(ox*k+ky)*seg : (ox*k+ky+1)*seg])
-				}
-				continue
-			}
-			line := src[iy*c.W*c.Cin : (iy+1)*c.W*c.Cin]
-			for ox := range c.Wo {
-				d := dst[(ox*k+ky)*seg : (ox*k+ky+1)*seg]
-				x0 := ox*c.Stride - pad
-				if x0 >= 0 && x0+k <= c.W {
-					copy(d, line[x0*c.Cin:(x0+k)*c.Cin])
-					continue
-				}
-				for kx := range k {
-					e := d[kx*c.Cin : (kx+1)*c.Cin]
-					if ix := x0 + kx; ix < 0 || ix >= c.W {
-						clear(e)
-					} else {
-						copy(e, line[ix*c.Cin:(ix+1)*c.Cin])
-					}
-				}
-			}
-		}
+// forwardAdd writes the convolution of n images with the folded weights and
+// bias, plus res unless that is nil, and with relu what is above 0 of it. res
+// may be y.
+func (c *Conv2d[T]) forwardAdd(x, y, res []T, n int, relu bool) {
+	if c.folded.u != nil {
+		c.wino.Forward(c.folded.u, x, y, n, kernel.ConvEpilogue[T]{Bias: c.folded.b, Res: res, ReLU: relu})
+		return
 	}
+	c.directFolded(x, y, res, n, relu)
 }
 
 // Backward overwrites the weight gradient and, unless dx is nil, writes
-// dx = beta·dx + gradient.
+// dx = beta·dx + gradient; beta is 0 or 1.
 func (c *Conv2d[T]) Backward(x, dy, dx []T, beta T, n int) {
-	g := c.Weight.Grad
-	if c.Kernel > 1 {
-		g = grow(&c.packedGrad, len(g))
+	if c.wino == nil {
+		c.backwardDirect(x, dy, dx, beta, n)
+		return
 	}
-	k, per, in := c.depth(), c.Ho*c.Wo, c.H*c.W*c.Cin
-	var w []T
-	if dx != nil {
-		w = c.pack()
+	c.wino.Gradient(x, dy, c.Weight.Grad, n)
+	if dx == nil {
+		return
 	}
-	step := c.imagesPerPass()
-	for i := 0; i < n; i += step {
-		m := min(step, n-i)
-		cols := c.columns(x, i, m)
-		d := dy[i*per*c.Cout : (i+m)*per*c.Cout]
-		var acc T
-		if i > 0 {
-			acc = 1
-		}
-		kernel.Gemm(true, false, c.Cout, k, m*per, 1, d, c.Cout, cols, k, acc, g, k)
-		if dx == nil {
-			continue
-		}
-		if c.pointwise() {
-			kernel.Gemm(false, false, m*per, k, c.Cout, 1, d, c.Cout, w, k, beta, dx[i*in:], k)
-			continue
-		}
-		kernel.Gemm(false, false, m*per, k, c.Cout, 1, d, c.Cout, w, k, 0, cols, k)
-		c.dst, c.beta, c.first = dx, beta, i
-		split(m*c.H, c.W*k/2, c.scatterF)
+	u := grow(&c.wino.Scratch.Weights, c.back.WeightLen())
+	c.back.Pack(u, c.Weight.Value, nil, true)
+	var ep kernel.ConvEpilogue[T]
+	if beta != 0 {
+		ep.Res = dx
 	}
-	if c.Kernel > 1 {
-		permuteTaps(c.Weight.Grad, g, c.Cout, c.Kernel*c.Kernel, c.Cin)
-	}
-}
-
-// scatter adds the patch gradients back into input lines lo..hi-1 of the
-// chunk's images. Each line is written by one thread only.
-func (c *Conv2d[T]) scatter(lo, hi int) {
-	k, pad := c.Kernel, c.Kernel/2
-	seg := k * c.Cin
-	for r := lo; r < hi; r++ {
-		i, iy := r/c.H, r%c.H
-		at := ((c.first+i)*c.H + iy) * c.W * c.Cin
-		line := c.dst[at : at+c.W*c.Cin]
-		if c.beta == 0 {
-			clear(line)
-		}
-		for ky := range k {
-			oy := iy + pad - ky
-			if oy < 0 || oy%c.Stride != 0 || oy/c.Stride >= c.Ho {
-				continue
-			}
-			oy /= c.Stride
-			for ox := range c.Wo {
-				p := (((i*c.Ho+oy)*c.Wo+ox)*k + ky) * seg
-				s := c.cols[p : p+seg]
-				x0 := ox*c.Stride - pad
-				a, b := max(0, -x0), min(k, c.W-x0)
-				if a >= b {
-					continue
-				}
-				d := line[(x0+a)*c.Cin : (x0+b)*c.Cin]
-				s = s[a*c.Cin : b*c.Cin]
-				s = s[:len(d)]
-				for j, v := range s {
-					d[j] += v
-				}
-			}
-		}
-	}
-}
-
-func (c *Conv2d[T]) fold(bn *BatchNorm[T]) {
-	f := Derived(c.Weight, "conv", func() foldedConv[T] {
-		f := foldedConv[T]{c.foldW, c.foldB}
-		foldInto(&f.w, &f.b, c.pack(), nil, c.Cout, bn)
-		c.packed = nil // of training and of this call
-		return f
-	})
-	c.foldW, c.foldB = f.w, f.b
+	c.back.Forward(u, dy, dx, n, ep)
 }
 
 // foldedConv is what fold makes: shared by instances of a frozen network.
-type foldedConv[T Float] struct{ w, b []T }
+type foldedConv[T Float] struct {
+	u []T               // by Winograd's algorithm
+	w kernel.PackedB[T] // otherwise, [Kernel, Kernel, Cin, Cout]
+	b []T               // [Cout]
+}
+
+func (c *Conv2d[T]) fold(bn *BatchNorm[T]) {
+	c.folded = Derived(c.Weight, "conv", func() foldedConv[T] {
+		f := c.folded
+		if c.wino == nil {
+			var w []T
+			foldInto(&w, &f.b, c.pack(), nil, c.Cout, bn)
+			f.w.PackB(false, c.depth(), c.Cout, w, c.Cout)
+			c.packed = nil // of training and of this call
+			return f
+		}
+		scale := make([]T, c.Cout)
+		grow(&f.b, c.Cout)
+		for o := range scale {
+			scale[o], f.b[o] = bn.affine(o)
+		}
+		c.wino.Pack(grow(&f.u, c.wino.WeightLen()), c.Weight.Value, scale, false)
+		return f
+	})
+}

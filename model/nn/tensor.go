@@ -38,6 +38,7 @@ type Context struct {
 	Step      uint64 // counts training steps, so that each draws other masks
 
 	streams uint64 // dropout streams handed out so far
+	trunk   any    // *trunkWork of the image blocks
 }
 
 // Kind says what a tensor is, which decides how it starts.

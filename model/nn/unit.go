@@ -5,6 +5,8 @@ type affine[T Float] interface {
 	Forward(x, y []T, n int)
 	Backward(x, dy, dx []T, beta T, n int)
 	fold(bn *BatchNorm[T])
+	// forwardFolded computes with the weights that fold prepared.
+	forwardFolded(x, y []T, n int, relu bool)
 	outRows(n int) int // rows of the output for n rows or images of input
 }
 
@@ -22,14 +24,11 @@ type Unit[T Float] struct {
 	folded      bool
 	x, pre, out []T
 	n           int
-	reluF       func(lo, hi int)
 }
 
 // NewUnit joins lin and bn.
 func NewUnit[T Float](ctx *Context, lin affine[T], bn *BatchNorm[T], relu bool) *Unit[T] {
-	u := &Unit[T]{Lin: lin, BN: bn, ReLU: relu, ctx: ctx}
-	u.reluF = u.reluRange
-	return u
+	return &Unit[T]{Lin: lin, BN: bn, ReLU: relu, ctx: ctx}
 }
 
 // Forward computes the unit for n rows (or images); the result belongs to it.
@@ -38,14 +37,7 @@ func (u *Unit[T]) Forward(x []T, n int) []T {
 	u.x, u.n = x, n
 	out := grow(&u.out, rows*u.BN.C)
 	if u.folded && u.ctx.Mode == Eval {
-		if l, ok := u.Lin.(*Linear[T]); ok {
-			l.forwardFolded(x, out, n, u.ReLU)
-			return out
-		}
-		u.Lin.Forward(x, out, n)
-		if u.ReLU {
-			split(len(out), 1, u.reluF)
-		}
+		u.Lin.forwardFolded(x, out, n, u.ReLU)
 		return out
 	}
 	pre := grow(&u.pre, rows*u.BN.C)
@@ -63,7 +55,7 @@ func (u *Unit[T]) Backward(dy, dx []T, beta T) {
 	if u.Drop != nil {
 		u.Drop.Backward(dy)
 	}
-	u.BN.Backward(u.pre, u.out, dy, dy, rows)
+	u.BN.Backward(u.pre, dy, dy, rows)
 	u.Lin.Backward(u.x, dy, dx, beta, u.n)
 }
 
@@ -71,11 +63,4 @@ func (u *Unit[T]) Backward(dy, dx []T, beta T) {
 func (u *Unit[T]) Fold() {
 	u.Lin.fold(u.BN)
 	u.folded = true
-}
-
-func (u *Unit[T]) reluRange(lo, hi int) {
-	s := u.out[lo:hi]
-	for i, v := range s {
-		s[i] = max(v, 0)
-	}
 }
