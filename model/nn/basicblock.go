@@ -167,17 +167,17 @@ func (t *BasicBlock[T]) Backward(dy []T) []T {
 	mid := t.work.take(len(dy), t.x, dy)
 	t.c1.BN.Again(t.pre1, mid, rows, true)
 	dpre := t.work.take(len(dy), t.x, dy, mid)
-	t.c2.BN.Backward(t.pre2, t.pre2, dy, dpre, rows)
+	t.c2.BN.Backward(t.pre2, dy, dpre, rows)
 	dmid := t.work.take(len(dy), t.x, dy, mid, dpre)
 	t.c2.Lin.Backward(mid, dpre, dmid, 0, t.n)
-	t.c1.BN.Backward(t.pre1, mid, dmid, dmid, rows)
+	t.c1.BN.Backward(t.pre1, dmid, dmid, rows)
 	if t.short == nil {
 		t.c1.Lin.Backward(t.x, dmid, dy, 1, t.n)
 		return dy
 	}
 	dx := t.work.take(len(t.x), t.x, dy, dmid)
 	t.c1.Lin.Backward(t.x, dmid, dx, 0, t.n)
-	t.short.BN.Backward(t.preS, t.preS, dy, dy, rows)
+	t.short.BN.Backward(t.preS, dy, dy, rows)
 	t.short.Lin.Backward(t.x, dy, dx, 1, t.n)
 	return dx
 }
