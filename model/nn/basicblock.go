@@ -1,5 +1,7 @@
 package nn
 
+import "posefuse/model/nn/kernel"
+
 // ImageStem resizes the channel state of each antenna to an image and applies
 // the first convolution of the trunk: [b, A, h, w] to [A·b, Ho, Wo, C],
 // antenna-major, so that batch statistics are per antenna.
@@ -143,19 +145,12 @@ func (t *BasicBlock[T]) infer(size int) []T {
 }
 
 func (t *BasicBlock[T]) sumRange(lo, hi int) {
-	o, x := t.sum[lo:hi], t.add[lo:hi]
-	x = x[:len(o)]
-	for i, v := range o {
-		o[i] = max(v+x[i], 0)
-	}
+	kernel.AddReLU(t.add[lo:hi], t.sum[lo:hi])
 }
 
 func (t *BasicBlock[T]) maskRange(lo, hi int) {
-	d, o := t.dout[lo:hi], t.out[lo:hi]
-	o = o[:len(d)]
-	for i, v := range d {
-		d[i] = v * step(o[i])
-	}
+	d := t.dout[lo:hi]
+	kernel.ReLUGrad(t.out[lo:hi], d, d)
 }
 
 // Backward implements Block. The gradient returned is dy's memory, or memory

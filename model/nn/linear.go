@@ -185,14 +185,7 @@ func (s *colSum[T]) run(x, dst []T, rows int) {
 
 func (s *colSum[T]) chunks(lo, hi int) {
 	for k := lo; k < hi; k++ {
-		p := s.part[k*s.c : (k+1)*s.c]
-		clear(p)
-		for r := k * s.ch; r < min((k+1)*s.ch, s.rows); r++ {
-			row := s.x[r*s.c : (r+1)*s.c]
-			row = row[:len(p)]
-			for j, v := range row {
-				p[j] += v
-			}
-		}
+		from, to := k*s.ch, min((k+1)*s.ch, s.rows)
+		kernel.ColumnSums(s.x[from*s.c:to*s.c], s.part[k*s.c:(k+1)*s.c], to-from)
 	}
 }

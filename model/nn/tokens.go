@@ -69,7 +69,7 @@ func (t *TokenJoin[T]) Backward(dy []T) []T {
 	}
 	n := t.H * t.W * t.Antennas
 	t.sum.run(dy, t.pos.Grad, t.b)
-	t.bn.Backward(t.tok, t.out, dy, dy, t.b*n)
+	t.bn.Backward(t.tok, dy, dy, t.b*n)
 	dx := grow(&t.dx, len(dy))
 	line := t.W * t.C
 	t.each(func(i, k int) { copy(dx[i:i+line], dy[k:k+line]) })

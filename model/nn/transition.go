@@ -164,7 +164,7 @@ func (t *TransitionDown[T]) Backward(dy []T) []T {
 			t.dpre[(i*l.DownK+int(n))*c+ch] = dy[i*c+ch]
 		}
 	}
-	t.bn.Backward(t.pre, t.act, t.dpre, t.dpre, rows)
+	t.bn.Backward(t.pre, t.dpre, t.dpre, rows)
 	grow(&t.du, t.b*p.N*c)
 	grow(&t.dcn, t.b*l.N*c)
 	split(t.b, l.N*l.DownK*c, t.backF)
