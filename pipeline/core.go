@@ -154,6 +154,7 @@ func (c *Core) buildSync(sources [sensors.NumModalities]sensors.Source) error {
 		Stale:       millis(float64(c.cfg.Sync.StaleMS)),
 		MaxGap:      millis(float64(c.cfg.Sync.MaxGapMS)),
 		NoPhaseLock: !c.cfg.Sync.PhaseLock,
+		Settled:     c.ticks.settled,
 	}
 	for _, e := range c.cfg.Sensors.list() {
 		src := sources[e.modality]
@@ -200,13 +201,14 @@ func (c *Core) onSensorChange(s sensors.Snapshot) {
 }
 
 // SwapModel replaces the model between two ticks. The new one is built, tried
-// and refused if it cannot run live, before the old one is touched.
+// and refused if it cannot run live, before the old one is touched. A model
+// that was accepted belongs to the daemon.
 func (c *Core) SwapModel(inf Inferer) error {
 	e, err := newEngine(inf)
 	if err != nil {
 		return err
 	}
-	c.ticks.engine.Store(e)
+	c.ticks.install(e)
 	return nil
 }
 
@@ -251,7 +253,9 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 			})
 		}},
 		stage{"reporter", rep.run},
-		stage{"aligner", func(ctx context.Context) error { return c.aligner.Run(ctx, c.ticks.tick) }},
+		stage{"aligner", func(ctx context.Context) error {
+			return c.ticks.run(ctx, c.aligner, c.cfg.Model.InferenceCores())
+		}},
 		stage{"sensors", func(ctx context.Context) error {
 			var parts []stage
 			for _, s := range c.sensors {

@@ -27,6 +27,12 @@ const (
 	reportPeriod = time.Second            // status and sensor messages
 )
 
+// overloadedFor is how long the pipeline counts as overloaded after a tick was
+// skipped.
+const overloadedFor = 10 * time.Second
+
+const codeOverloaded = "overloaded"
+
 // Severities of a PartHealth.
 const (
 	severityOK      = "ok"
@@ -114,9 +120,13 @@ func (c *Core) alignerHealth() bus.PartHealth {
 		h.Code, h.Text = "starting", "waiting for the first tick"
 	case c.stalled():
 		h.Code, h.Text, h.Severity = "stalled", "no pose was published for two seconds; the machine is overloaded or a part hangs", severityError
+	case c.liveSensors() == 0:
+		h.Code, h.Text, h.Severity = "no_sensor", "no sensor is live, so poses carry no joints", severityWarning
 	default:
-		if live := c.liveSensors(); live == 0 {
-			h.Code, h.Text, h.Severity = "no_sensor", "no sensor is live, so poses carry no joints", severityWarning
+		if st := c.aligner.Stats(); st.SkippedNS != 0 && c.clock.NowNS()-st.SkippedNS < int64(overloadedFor) {
+			h.Code, h.Severity = codeOverloaded, severityWarning
+			h.Text = fmt.Sprintf("a pose takes %.0f ms and ticks come every %.0f ms, so %d were skipped; use the edge model, a checkpoint of lower precision, fewer modalities or a lower sync.rate_hz",
+				milliseconds(st.BusyNS), milliseconds(int64(c.cfg.Sync.TickPeriod())), st.Skipped)
 		}
 	}
 	return h
@@ -191,6 +201,7 @@ type reporter struct {
 	watchdog time.Duration // feed at least this often; 0: nobody waits
 
 	last     []string // part codes of the newest status
+	slow     bool     // the pipeline was overloaded in it
 	lastSent int64
 	sensorNS int64
 	fedAt    int64
@@ -233,6 +244,12 @@ func (r *reporter) report() {
 	codes := make([]string, len(s.Parts))
 	for i, p := range s.Parts {
 		codes[i] = p.Part + "=" + p.Code
+		if slow := p.Code == codeOverloaded; p.Part == "pipeline" {
+			if slow && !r.slow {
+				r.core.log.Warn("ticks are skipped", "reason", p.Text)
+			}
+			r.slow = slow
+		}
 	}
 	if !slices.Equal(codes, r.last) || now-r.lastSent >= int64(reportPeriod) {
 		r.last, r.lastSent = codes, now

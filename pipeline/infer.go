@@ -15,10 +15,21 @@ import (
 var ErrCentredWindow = errors.New("camera window is centred")
 
 // Inferer turns prepared inputs into poses. *model.Runtime does the work;
-// NewInferer joins it to its card. Calls come from one goroutine.
+// NewInferer joins it to its card. Calls come from one goroutine. One that is
+// an io.Closer is closed when it is replaced or the daemon ends.
 type Inferer interface {
 	Infer(in *model.Input, out *model.Output) error
 	Card() model.Card
+}
+
+// StagedInferer can work on one modality at a time, as *model.Runtime does:
+// the daemon then starts each encoder as soon as its input is there. Encode is
+// called for different modalities at the same time.
+type StagedInferer interface {
+	Inferer
+	Begin()
+	Encode(modality int, input []float32) error
+	Finish(present model.Mask, out *model.Output) error
 }
 
 type runtimeInferer struct {
@@ -26,10 +37,17 @@ type runtimeInferer struct {
 	card model.Card
 }
 
+// ModelMemory returns the bytes of the model by kind.
+func (r runtimeInferer) ModelMemory() map[string]int64 {
+	m := r.Network().Memory()
+	return map[string]int64{"mapped": m.Mapped, "heap": m.Heap, "packed": m.Packed, "buffers": r.Memory()}
+}
+
 // Card returns what the checkpoint says about itself.
 func (r runtimeInferer) Card() model.Card { return r.card }
 
-// NewInferer prepares a loaded network for the tick loop.
+// NewInferer prepares a loaded network for the tick loop. The network can be
+// closed after; the inferer keeps what it needs.
 func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 	rt, err := model.NewRuntime(n)
 	if err != nil {
@@ -50,6 +68,10 @@ type engine struct {
 	radar []float32                      // rows of the newest radar frame
 	amp   []float64                      // CSI amplitudes, dB
 	csi   [][]complex64                  // packets of the window
+
+	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
+	staged StagedInferer    // inf, or nil if it works on whole samples only
+	jobs   [model.NumModalities]encodeJob
 }
 
 // newEngine refuses models that cannot run live and proves that the others
@@ -76,12 +98,22 @@ func newEngine(inf Inferer) (*engine, error) {
 	for m, n := range sizes {
 		e.bufs[m] = make([]float32, n)
 	}
+	e.staged, _ = inf.(StagedInferer)
+	for m := range e.jobs {
+		e.jobs[m] = encodeJob{engine: e, modality: m, done: make(chan struct{}, 1)}
+	}
 	e.in = model.Input{Present: e.mask, Camera: e.bufs[model.R], LiDAR: e.bufs[model.L], Radar: e.bufs[model.M], CSI: e.bufs[model.W]}
 	if err := inf.Infer(&e.in, &e.out); err != nil {
 		return fail(err)
 	}
 	if !finitePose(&e.out.Pose) {
 		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
+	}
+	if e.staged != nil {
+		e.staged.Begin()
+	}
+	if m, ok := inf.(interface{ ModelMemory() map[string]int64 }); ok {
+		e.memory = m.ModelMemory() // now that the buffers have their size
 	}
 	return e, nil
 }
@@ -167,27 +199,41 @@ type result struct {
 	time    time.Duration
 }
 
-// run infers the prepared input.
-func (e *engine) run(roomFromCamera *Transform, r *result) error {
+// run infers the tick. A modality whose data cannot be used is left out and
+// named in unusable.
+func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transform, r *result) (unusable model.Mask, err error) {
 	*r = result{}
-	if e.in.Present == 0 {
-		return nil
-	}
 	start := time.Now()
-	if err := e.inf.Infer(&e.in, &e.out); err != nil {
-		return fmt.Errorf("inference: %w", err)
+	if e.staged == nil {
+		unusable, err = e.inferWhole(t)
+	} else {
+		unusable, err = e.inferStaged(t, pool)
+	}
+	if err != nil {
+		return unusable, fmt.Errorf("inference: %w", err)
+	}
+	if e.in.Present == 0 {
+		return unusable, nil
 	}
 	r.time = time.Since(start)
 	if !finitePose(&e.out.Pose) {
-		return errors.New("inference: pose is not finite")
+		return unusable, errors.New("inference: pose is not finite")
 	}
 	r.present = e.out.Coalition
 	if r.present == 0 {
-		return nil
+		return unusable, nil
 	}
 	transformPose(&r.joints, &e.out.Pose, roomFromCamera)
 	leaveOneOutSpread(&e.out, &r.spread)
-	return nil
+	return unusable, nil
+}
+
+func (e *engine) inferWhole(t *timesync.Tick) (unusable model.Mask, err error) {
+	unusable = e.prepare(t)
+	if e.in.Present == 0 {
+		return unusable, nil
+	}
+	return unusable, e.inf.Infer(&e.in, &e.out)
 }
 
 // leaveOneOutSpread sets dst to the standard deviation, per joint in mm, of

@@ -18,6 +18,8 @@ type metrics struct {
 	states      [model.NumModalities]map[timesync.State]prometheus.Counter
 	latency     [3]prometheus.Histogram // align, infer, total
 	inferErrors prometheus.Counter
+
+	encoderStarts [model.NumModalities][numStarts]prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -36,14 +38,21 @@ func newMetrics() *metrics {
 		}
 	}
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "posefuse_latency_seconds",
-		Help:    "Time per stage: align is tick to aligned set, infer the network, total the last sensor byte of the tick to publication.",
+		Help:    "Time per stage: align is tick to aligned set, infer the network after that, total the last sensor byte of the tick to publication.",
 		Buckets: []float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .08, .1, .15, .25, .5, 1}}, []string{"stage"})
 	for i, stage := range []string{"align", "infer", "total"} {
 		m.latency[i] = latency.WithLabelValues(stage).(prometheus.Histogram)
 	}
 	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
 		Help: "Ticks whose inference did not give a pose."})
-	m.registry.MustRegister(poses, states, latency, m.inferErrors,
+	starts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_encoder_starts_total",
+		Help: "Encoder runs by modality and what started them: arrival of the input, the complete tick, or a better sample after that."}, []string{"modality", "by"})
+	for i := range m.encoderStarts {
+		for when, name := range startNames {
+			m.encoderStarts[i][when] = starts.WithLabelValues("RLMW"[i:i+1], name)
+		}
+	}
+	m.registry.MustRegister(poses, states, latency, m.inferErrors, starts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -73,13 +82,15 @@ var (
 	descSensorDrift   = prometheus.NewDesc("posefuse_sensor_clock_drift_ratio", "Room seconds gained per device second.", []string{"sensor"}, nil)
 	descSensorRestart = prometheus.NewDesc("posefuse_sensor_restarts_total", "Times the sensor's source was started again.", []string{"sensor"}, nil)
 	descBusLost       = prometheus.NewDesc("posefuse_bus_events_total", "Messages lost and clients cut, by cause.", []string{"cause"}, nil)
+	descSkipped       = prometheus.NewDesc("posefuse_ticks_skipped_total", "Ticks without a pose: inference takes longer than a tick period, or the machine stood still.", nil, nil)
+	descModelMemory   = prometheus.NewDesc("posefuse_model_memory_bytes", "Memory of the running model: weights mapped from its file, weights on the heap, packed weights, buffers.", []string{"kind"}, nil)
 	descUptime        = prometheus.NewDesc("posefuse_uptime_seconds", "Time since the daemon's start.", nil, nil)
 )
 
 // Describe lists the metrics read at scrape time.
 func (c *Core) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorLive, descSensorAge, descSensorOffset,
-		descSensorDrift, descSensorRestart, descBusLost, descUptime} {
+		descSensorDrift, descSensorRestart, descBusLost, descSkipped, descModelMemory, descUptime} {
 		ch <- d
 	}
 }
@@ -120,6 +131,12 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 	if b := c.bus.Load(); b != nil {
 		for cause, n := range b.Counters() {
 			count(descBusLost, n, cause)
+		}
+	}
+	count(descSkipped, c.aligner.Stats().Skipped)
+	if e := c.ticks.engine.Load(); e != nil {
+		for kind, n := range e.memory {
+			gauge(descModelMemory, float64(n), kind)
 		}
 	}
 	gauge(descUptime, time.Duration(c.clock.NowNS()).Seconds())

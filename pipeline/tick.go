@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -25,16 +27,20 @@ type tickLoop struct {
 	metrics        *metrics
 	onError        func(err error) // rate-limited by its owner
 
-	engine atomic.Pointer[engine]
+	engine  atomic.Pointer[engine] // the newest, in use from the next tick on
+	swap    sync.Mutex             // guards adopted and changes of engine
+	adopted bool                   // engine is current
 
-	// Owned by tick.
-	pose   bus.Pose
-	joints [model.NumJoints][3]float64
-	spread [model.NumJoints]float64
-	ages   [model.NumModalities]float64
-	skews  [model.NumModalities]float64
-	buf    []byte
-	stamp  []byte
+	// Owned by tick and settled.
+	current *engine
+	pool    *encoderPool // nil: encoders run on the goroutine of tick
+	pose    bus.Pose
+	joints  [model.NumJoints][3]float64
+	spread  [model.NumJoints]float64
+	ages    [model.NumModalities]float64
+	skews   [model.NumModalities]float64
+	buf     []byte
+	stamp   []byte
 
 	progress progress
 }
@@ -94,17 +100,82 @@ func frameName(roomFromCamera *Transform) string {
 	return "room"
 }
 
+// install makes e the engine from the next tick on. The one before is closed
+// when no tick uses it any more.
+func (l *tickLoop) install(e *engine) {
+	l.swap.Lock()
+	before := l.engine.Swap(e)
+	unused := before != nil && !l.adopted
+	l.adopted = false
+	l.swap.Unlock()
+	if unused {
+		l.retire(before)
+	}
+}
+
+// adopt takes over the installed engine; it is called between two ticks.
+func (l *tickLoop) adopt() {
+	l.swap.Lock()
+	e := l.engine.Load()
+	l.adopted = true
+	l.swap.Unlock()
+	if before := l.current; before != e {
+		l.current = e
+		if before != nil {
+			l.retire(before)
+		}
+	}
+}
+
+func (l *tickLoop) retire(e *engine) {
+	if err := e.close(); err != nil {
+		l.onError(fmt.Errorf("close model %s %s: %w", e.card.Name, e.card.Version, err))
+	}
+}
+
+// run gives ticks of the aligner to the engine until ctx ends.
+func (l *tickLoop) run(ctx context.Context, a *timesync.Aligner, workers int) error {
+	l.pool = newEncoderPool(workers)
+	err := a.Run(ctx, l.tick)
+	l.adopt()
+	if l.current != nil {
+		l.retire(l.current)
+	}
+	l.pool.close()
+	return err
+}
+
+// settled starts a modality's encoder before its tick is complete.
+func (l *tickLoop) settled(m sensors.Modality, _ int64, s *timesync.Slot) {
+	if l.current == nil {
+		l.adopt()
+	}
+	if l.current != nil {
+		l.current.settled(int(m), s, l.pool)
+	}
+}
+
 // tick infers and publishes exactly one message for t, whatever happens.
 func (l *tickLoop) tick(t *timesync.Tick) {
-	e := l.engine.Load()
+	if l.current == nil {
+		l.adopt()
+	}
+	defer l.adopt()
+	e := l.current
 	var res result
 	var unusable model.Mask
 	if e != nil {
-		unusable = e.prepare(t)
-		if err := e.run(l.roomFromCamera, &res); err != nil {
+		var err error
+		if unusable, err = e.run(t, l.pool, l.roomFromCamera, &res); err != nil {
 			res = result{}
 			l.metrics.inferErrors.Inc()
 			l.onError(err)
+		}
+		for m := range e.jobs {
+			for when, n := range e.jobs[m].starts {
+				l.metrics.encoderStarts[m][when].Add(float64(n))
+			}
+			e.jobs[m].starts = [numStarts]uint64{}
 		}
 	}
 	p := &l.pose
