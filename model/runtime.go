@@ -37,6 +37,7 @@ type Runtime struct {
 	// concurrent Encode calls write apart.
 	staged    [NumModalities]stagedFeature
 	closed    atomic.Bool
+	stream    *CameraStream // nil: every window is computed as a whole
 	precision Precision
 }
 
@@ -104,6 +105,9 @@ func (r *Runtime) fold() {
 	for _, m := range r.inst.slots {
 		r.inst.encoders[m].fold()
 	}
+	if r.stream != nil {
+		r.stream.Forget()
+	}
 }
 
 func modalityInput(in *Input, m int) []float32 {
@@ -153,8 +157,13 @@ func (r *Runtime) Encode(m int, x []float32) error {
 		return fmt.Errorf("inference: %s input holds %d values, want %d", encoderNames[m], len(x), e.in)
 	}
 	start := time.Now()
-	e.proj.Gate = nil
-	f := e.forward(x, 1)
+	var f []float32
+	if m == R && r.stream != nil {
+		f = r.stream.feature(x)
+	} else {
+		e.proj.Gate = nil
+		f = e.forward(x, 1)
+	}
 	r.staged[m] = stagedFeature{f, time.Since(start)}
 	return nil
 }
