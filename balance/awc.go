@@ -1,0 +1,129 @@
+package balance
+
+import (
+	"fmt"
+	"math"
+)
+
+// AWCOptions are the constants of the adaptive weight constraint.
+type AWCOptions struct {
+	AlphaSuperior float64   `json:"alpha_superior" yaml:"alpha_superior"`
+	AlphaInferior float64   `json:"alpha_inferior" yaml:"alpha_inferior"`
+	Window        int       `json:"window" yaml:"window"`                 // epochs in which the constraint acts, K
+	FisherBatches int       `json:"fisher_batches" yaml:"fisher_batches"` // 0 = the whole training set
+	PerSample     bool      `json:"per_sample" yaml:"per_sample"`         // Fisher of single samples
+	Half          bool      `json:"half" yaml:"half"`                     // the factor 1/2 of Eq 7
+	Smoothing     Smoothing `json:"smoothing" yaml:"smoothing"`
+}
+
+// PaperAWC returns the paper's best constants (Table 4, Figure 6) and the
+// choices of model.md 4.3 and 4.4 where the paper is silent.
+func PaperAWC() AWCOptions {
+	return AWCOptions{AlphaSuperior: 20000, AlphaInferior: 10000, Window: 20, FisherBatches: 32, Half: true, Smoothing: ByEpochMean}
+}
+
+// Validate reports the first constant that makes no sense.
+func (o AWCOptions) Validate() error {
+	for _, c := range []struct {
+		key string
+		v   float64
+	}{{"alpha_superior", o.AlphaSuperior}, {"alpha_inferior", o.AlphaInferior}} {
+		if !(c.v >= 0) || math.IsInf(c.v, 0) {
+			return fmt.Errorf("awc.%s %g: want a finite number from 0", c.key, c.v)
+		}
+	}
+	switch {
+	case o.Window < 0:
+		return fmt.Errorf("awc.window %d: want a number of epochs from 0", o.Window)
+	case o.FisherBatches < 0:
+		return fmt.Errorf("awc.fisher_batches %d: want a number from 0 (0 = the whole training set)", o.FisherBatches)
+	}
+	switch o.Smoothing {
+	case ByBatch, ByEpochMean, ByPreviousEpoch:
+		return nil
+	}
+	return fmt.Errorf("awc.smoothing %q: use %s, %s or %s", o.Smoothing, ByBatch, ByEpochMean, ByPreviousEpoch)
+}
+
+// Alpha returns the coefficient of a modality (Eq 6).
+func (o AWCOptions) Alpha(superior uint8, modality int) float64 {
+	if superior>>modality&1 == 1 {
+		return o.AlphaSuperior
+	}
+	return o.AlphaInferior
+}
+
+// Constraint is what one encoder is held by: where it stood at the epoch's
+// start and the Fisher information there.
+type Constraint struct {
+	Start  []float32 // theta_0
+	Fisher []float32 // the diagonal
+}
+
+// Anchor takes the encoder's present parameters, given in pieces, as theta_0.
+func (c *Constraint) Anchor(parameters ...[]float32) {
+	c.Start = c.Start[:0]
+	for _, p := range parameters {
+		c.Start = append(c.Start, p...)
+	}
+}
+
+// Pull is what the constraint did in one step.
+type Pull struct {
+	Loss     float64 // alpha · L_W (Eqs 6 and 7), metres
+	Norm     float64 // of the gradient it added
+	LossNorm float64 // of the gradient before
+}
+
+// Ratio returns how strong the constraint's gradient is beside the loss's.
+func (p Pull) Ratio() float64 {
+	if p.LossNorm == 0 {
+		return 0
+	}
+	return p.Norm / p.LossNorm
+}
+
+// Apply adds the analytic gradient of alpha·L_W, alpha·F⊙(theta - theta_0), to
+// the gradients. Value and gradient come in the pieces of Anchor. half is the
+// factor 1/2 of Eq 7: without it the gradient doubles.
+func (c *Constraint) Apply(alpha float64, half bool, value, gradient [][]float32) (Pull, error) {
+	if n := length(value); n != len(c.Start) || length(gradient) != n || len(c.Fisher) != n {
+		return Pull{}, fmt.Errorf("weight constraint: %d parameters, %d gradients, %d at the start, %d of the Fisher diagonal: want as many of each",
+			n, length(gradient), len(c.Start), len(c.Fisher))
+	}
+	a := float32(alpha)
+	loss := 0.5 * alpha
+	if !half {
+		a *= 2
+		loss = alpha
+	}
+	var p Pull
+	at := 0
+	for k, v := range value {
+		g := gradient[k]
+		start, f := c.Start[at:at+len(v)], c.Fisher[at:at+len(v)]
+		g, start, f = g[:len(v)], start[:len(v)], f[:len(v)]
+		// Sums of short runs in float32, of runs in float64: exact enough, and fast.
+		const run = 256
+		for lo := 0; lo < len(v); lo += run {
+			hi := min(lo+run, len(v))
+			var l, n, before float32
+			for i := lo; i < hi; i++ {
+				d := v[i] - start[i]
+				fd := f[i] * d
+				pull := a * fd
+				l += fd * d
+				n += pull * pull
+				before += g[i] * g[i]
+				g[i] += pull
+			}
+			p.Loss += float64(l)
+			p.Norm += float64(n)
+			p.LossNorm += float64(before)
+		}
+		at += len(v)
+	}
+	p.Loss *= loss
+	p.Norm, p.LossNorm = math.Sqrt(p.Norm), math.Sqrt(p.LossNorm)
+	return p, nil
+}
