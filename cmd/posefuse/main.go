@@ -19,6 +19,7 @@ type cli struct {
 	Simulate simulateCmd `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train    trainCmd    `cmd:"" help:"Train a fused pose model."`
 	Eval     evalCmd     `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
+	Models   modelsCmd   `cmd:"" help:"List, show, export, import and quantize models."`
 	Exercise exerciseCmd `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
 	Bench    benchCmd    `cmd:"" help:"Measure the network on this machine."`
 	Measure  measureCmd  `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`

@@ -4,6 +4,7 @@ package shipped
 
 import (
 	"embed"
+	"io/fs"
 
 	"posefuse/model"
 )
@@ -13,3 +14,12 @@ var files embed.FS
 
 // Load returns the shipped edge model and its card.
 func Load() (*model.Network, model.Card, error) { return model.LoadCheckpointFS(files, "edge") }
+
+// Files returns the shipped checkpoint's folder: its card and its weights.
+func Files() fs.FS {
+	sub, err := fs.Sub(files, "edge")
+	if err != nil {
+		panic(err) // the name above is valid
+	}
+	return sub
+}

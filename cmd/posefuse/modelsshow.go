@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"posefuse/model"
+)
+
+type modelsShowCmd struct {
+	Model   string `arg:"" optional:"" placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
+	Tensors bool   `help:"List every tensor: name, shape, range of values."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+// Help shows the command's example.
+func (modelsShowCmd) Help() string {
+	return "Reads the weights, checks them against the card and runs the network once.\n\n" +
+		"Example:\n\n  posefuse models show models/paper --tensors"
+}
+
+// modelView is what show says about a checkpoint.
+type modelView struct {
+	Path    string       `json:"path"`
+	Card    model.Card   `json:"card"`
+	Memory  memoryView   `json:"memory"`
+	Tensors []tensorView `json:"tensors,omitempty"`
+}
+
+// memoryView is the memory of one network and one runtime, bytes.
+type memoryView struct {
+	Mapped  int64 `json:"mapped_bytes"`  // weights in the file's mapping
+	Heap    int64 `json:"heap_bytes"`    // weights and statistics in memory
+	Packed  int64 `json:"packed_bytes"`  // weights as inference reads them
+	Runtime int64 `json:"runtime_bytes"` // buffers of one runtime, one sample
+}
+
+// tensorView is one tensor of a network.
+type tensorView struct {
+	Name      string  `json:"name"`
+	Shape     []int   `json:"shape"`
+	Trainable bool    `json:"trainable"`
+	Min       float64 `json:"min"`
+	Max       float64 `json:"max"`
+	RMS       float64 `json:"rms"`
+}
+
+func newTensorView(name string, shape []int, trainable bool, value []float32) tensorView {
+	v := tensorView{Name: name, Shape: shape, Trainable: trainable}
+	if len(value) == 0 {
+		return v
+	}
+	v.Min, v.Max = float64(slices.Min(value)), float64(slices.Max(value))
+	var sum float64
+	for _, x := range value {
+		sum += float64(x) * float64(x)
+	}
+	v.RMS = math.Sqrt(sum / float64(len(value)))
+	return v
+}
+
+// Run prints the card.
+func (c modelsShowCmd) Run() error {
+	net, card, err := loadModel(c.Model)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = net.Close() }() // the process ends here
+	v := modelView{Path: c.Model, Card: card}
+	if c.Model == "" {
+		v.Path = shippedName
+	}
+	if v.Memory, err = measureMemory(net); err != nil {
+		return err
+	}
+	if c.Tensors {
+		for _, p := range net.Parameters() {
+			v.Tensors = append(v.Tensors, newTensorView(p.Name, p.Shape, !p.NoGrad, p.Value))
+		}
+		for _, b := range net.Buffers() {
+			v.Tensors = append(v.Tensors, newTensorView(b.Name, b.Shape, false, b.Value))
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(v)
+	}
+	return v.print()
+}
+
+// measureMemory runs the network once, so that its buffers have their size.
+func measureMemory(net *model.Network) (memoryView, error) {
+	run, err := model.NewRuntime(net)
+	if err != nil {
+		return memoryView{}, err
+	}
+	cfg := net.Config
+	in := model.Input{Present: cfg.Mask(), Camera: make([]float32, model.KeypointsValues), CSI: make([]float32, model.CSIValues),
+		LiDAR: make([]float32, cfg.LiDAR.Points*model.LiDARPointDim), Radar: make([]float32, cfg.Radar.Points*model.RadarPointDim)}
+	var out model.Output
+	if err := run.Infer(&in, &out); err != nil {
+		return memoryView{}, err
+	}
+	m := net.Memory()
+	return memoryView{m.Mapped, m.Heap, m.Packed, run.Memory()}, nil
+}
+
+func (v *modelView) print() error {
+	c := v.Card
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		if s := fmt.Sprintf(format, args...); s != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, s)
+		}
+	}
+	line("path", "%s", v.Path)
+	line("name", "%s", c.Name)
+	line("version", "%s", c.Version)
+	line("created", "%s", c.Created)
+	line("size", "%s, modalities %s, head %s, %s window", c.Config.Size, c.Config.Modalities, c.Config.Head, c.Window)
+	line("parameters", "%d", c.Parameters)
+	line("precision", "%s", precisionOf(c))
+	line("data", "%s", c.Data)
+	line("split", "%s", c.Split)
+	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
+		line(name, "%.1f", c.Metrics[name])
+	}
+	line("parent", "%s", c.Parent)
+	line("command", "%s", c.Command)
+	line("notes", "%s", c.Notes)
+	line("weights", "%s", c.Weights)
+	line("sha256", "%s", c.SHA256)
+	m := v.Memory
+	line("memory", "%.1f MB mapped, %.1f MB of own, %.1f MB packed for inference, %.1f MB of buffers", float64(m.Mapped)/1e6, float64(m.Heap)/1e6, float64(m.Packed)/1e6, float64(m.Runtime)/1e6)
+	if err := w.Flush(); err != nil || len(v.Tensors) == 0 {
+		return err
+	}
+	fmt.Println()
+	fmt.Fprintln(w, "TENSOR\tSHAPE\tMIN\tMAX\tRMS")
+	for _, t := range v.Tensors {
+		fmt.Fprintf(w, "%s\t%v\t%.4g\t%.4g\t%.4g\n", t.Name, t.Shape, t.Min, t.Max, t.RMS)
+	}
+	return w.Flush()
+}
