@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"model":           {"model/nn", "model/nn/kernel"},
 	"model/shipped":   {"model"},
 	"model/onnx":      {"model"},
+	"balance":         {},
 	"model/train":     {"model", "model/nn/kernel", "balance", "replay/mmfi"},
 	"replay/mmfi":     {},
 	"replay/sim":      {"replay/mmfi", "sensors"},
@@ -47,6 +48,9 @@ func TestImportsRunOneWay(t *testing.T) {
 		fields := strings.Fields(line)
 		room := strings.TrimPrefix(fields[0], "posefuse/")
 		may, known := allowed[room]
+		if strings.HasPrefix(room, "model/nn/kernel/gen/") {
+			continue // programs that write assembly, not part of the product
+		}
 		if !known {
 			t.Errorf("room %q is not in the table: decide what it may import", room)
 			continue
