@@ -48,7 +48,9 @@ type Quantization struct {
 	// input of each convolution, by the convolution's name.
 	InputScales map[string]float32 `json:"input_scales,omitempty"`
 
-	Clip            string  `json:"clip,omitempty"` // how the scales were chosen
+	Created         string  `json:"created,omitempty"` // RFC 3339
+	Command         string  `json:"command,omitempty"` // reproduces it
+	Clip            string  `json:"clip,omitempty"`    // how the scales were chosen
 	Data            string  `json:"data"`
 	Samples         int     `json:"samples"`          // calibrated on
 	HeldOut         int     `json:"held_out_samples"` // evaluated on, of other clips
@@ -56,11 +58,14 @@ type Quantization struct {
 	MPJPEMM         float64 `json:"mpjpe_mm"`
 	DifferenceMM    float64 `json:"mpjpe_difference_mm"`
 	DisplacementMM  float64 `json:"mean_joint_displacement_mm"` // between the poses of both precisions
+	CSIFloat32MM    float64 `json:"csi_alone_mpjpe_float32_mm"` // without the other modalities
+	CSIMM           float64 `json:"csi_alone_mpjpe_mm"`
+	CSIMovesMM      float64 `json:"csi_alone_displacement_mm"`
 	CPU             string  `json:"cpu"`
 	Threads         int     `json:"threads"`
-	MedianFloat32MS float64 `json:"median_float32_ms"` // one sample of all modalities
-	MedianMS        float64 `json:"median_ms"`
-	TimeRatio       float64 `json:"time_ratio"`
+	MedianFloat32MS float64 `json:"median_float32_ms,omitempty"` // one sample of all modalities; none if emulated
+	MedianMS        float64 `json:"median_ms,omitempty"`
+	TimeRatio       float64 `json:"time_ratio,omitempty"`
 }
 
 // validate checks a card's quantization against the configuration.
@@ -186,4 +191,3 @@ func (e *encoder[T]) basicBlocks() (first int, blocks []*nn.BasicBlock[T]) {
 	}
 	return first, blocks
 }
-

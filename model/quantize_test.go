@@ -57,5 +57,6 @@ func BenchmarkPrecision(b *testing.B) {
 		}
 	}
 }
+
 var _ = math.Abs
 var _ = rand.Float32

@@ -113,12 +113,22 @@ func (q *Quantization) compare(c Config, float, low *Runtime, s Samples, done fu
 		if err := low.InferBatch(part, hi-lo, b[:(hi-lo)*OutputDim]); err != nil {
 			return err
 		}
-		for i := range hi - lo {
-			x, y, truth := a[i*OutputDim:(i+1)*OutputDim], b[i*OutputDim:(i+1)*OutputDim], part.Target[i*OutputDim:(i+1)*OutputDim]
-			q.MPJPEFloat32MM += 1000 * MPJPE(x, truth) / float64(s.N)
-			q.MPJPEMM += 1000 * MPJPE(y, truth) / float64(s.N)
-			q.DisplacementMM += 1000 * MPJPE(y, x) / float64(s.N)
+		add := func(float, mode, moved *float64) {
+			for i := range hi - lo {
+				x, y, truth := a[i*OutputDim:(i+1)*OutputDim], b[i*OutputDim:(i+1)*OutputDim], part.Target[i*OutputDim:(i+1)*OutputDim]
+				*float += 1000 * MPJPE(x, truth) / float64(s.N)
+				*mode += 1000 * MPJPE(y, truth) / float64(s.N)
+				*moved += 1000 * MPJPE(y, x) / float64(s.N)
+			}
 		}
+		add(&q.MPJPEFloat32MM, &q.MPJPEMM, &q.DisplacementMM)
+		if err := float.Coalition(1<<W, hi-lo, a[:(hi-lo)*OutputDim]); err != nil {
+			return err
+		}
+		if err := low.Coalition(1<<W, hi-lo, b[:(hi-lo)*OutputDim]); err != nil {
+			return err
+		}
+		add(&q.CSIFloat32MM, &q.CSIMM, &q.CSIMovesMM)
 		done(hi)
 	}
 	q.DifferenceMM = q.MPJPEMM - q.MPJPEFloat32MM

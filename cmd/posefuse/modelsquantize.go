@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"posefuse/model"
+	"posefuse/model/nn/kernel"
+	"posefuse/replay/mmfi"
+)
+
+type modelsQuantizeCmd struct {
+	dataFlags
+	Mode    string `required:"" enum:"bf16,int8" help:"Number format of the WiFi trunk's convolutions: ${enum}."`
+	Model   string `placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
+	Out     string `required:"" placeholder:"DIR" help:"Folder for the checkpoint that runs in this mode."`
+	Samples int    `default:"256" help:"Frames to calibrate on, and as many held-out ones to evaluate on."`
+	Clip    string `default:"mse" enum:"mse,max,percentile" help:"How int8 chooses the largest activation: ${enum}."`
+	Threads int    `default:"0" help:"CPU threads; 0 for all."`
+	JSON    bool   `name:"json" help:"Print the card's part as JSON."`
+}
+
+// Help shows the command's example.
+func (modelsQuantizeCmd) Help() string {
+	return "Calibrates on the training part of the data, evaluates float32 and the mode on its validation part, and writes\n" +
+		"both errors and times into the new card. The weights stay float32 in the file.\n\n" +
+		"Examples:\n\n" +
+		"  posefuse models quantize --mode int8 --out models/edge-int8\n" +
+		"  posefuse models quantize --mode bf16 --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper --out models/paper-bf16"
+}
+
+// Run calibrates, measures and writes the checkpoint.
+func (c modelsQuantizeCmd) Run(ctx context.Context) error {
+	if c.Samples < 1 {
+		return fmt.Errorf("--samples %d: want at least 1", c.Samples)
+	}
+	if c.Threads > 0 {
+		kernel.SetThreads(c.Threads)
+	}
+	net, card, err := loadModel(c.Model)
+	if err != nil {
+		return err
+	}
+	trainSet, valSet, err := c.open()
+	if err != nil {
+		return err
+	}
+	trainKeys, valKeys, err := c.keys(trainSet, valSet)
+	if err != nil {
+		return err
+	}
+	if len(trainKeys) == 0 {
+		return fmt.Errorf("%s holds no training clip of protocol %d, split %s to calibrate on", trainSet.Describe(), c.Protocol, c.Split)
+	}
+	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, card.Window, c.Samples)
+	if err != nil {
+		return err
+	}
+	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, card.Window, c.Samples)
+	if err != nil {
+		return err
+	}
+	mode := model.Precision(c.Mode)
+	if !mode.Native() {
+		fmt.Fprintf(os.Stderr, "posefuse: this CPU has no instructions for %s: its accuracy is measured in portable code, slowly, and its time not at all\n", mode)
+	}
+	bar := newProgress("quantizing")
+	q, err := model.Quantize(net, calibration, heldOut, model.QuantizeOptions{Mode: mode, Clip: c.Clip,
+		Data:     fmt.Sprintf("%s; protocol %d, split %s", valSet.Describe(), c.Protocol, c.Split),
+		Progress: func(share float64) { bar.show(share, "") }})
+	bar.done()
+	if err != nil {
+		return err
+	}
+	q.Created, q.Command = time.Now().UTC().Format(time.RFC3339), strings.Join(append([]string{"posefuse"}, os.Args[1:]...), " ")
+	card.Quantization = q
+	if card, err = model.SaveCheckpoint(c.Out, net, card); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(q)
+	}
+	printQuantization(q)
+	fmt.Printf("written to %s (%s)\n", c.Out, card.Weights)
+	return nil
+}
+
+func printQuantization(q *model.Quantization) {
+	fmt.Printf("data: %s\n", q.Data)
+	if q.Samples > 0 {
+		fmt.Printf("calibrated on %d frames, clip %s; ", q.Samples, q.Clip)
+	}
+	fmt.Printf("evaluated on %d held-out frames\n\n%-8s %10s %10s\n", q.HeldOut, "", "MPJPE mm", "median ms")
+	row := func(p model.Precision, mpjpe, ms float64) {
+		fmt.Printf("%-8s %10.3f", p, mpjpe)
+		if q.MedianMS > 0 {
+			fmt.Printf(" %10.2f", ms)
+		}
+		fmt.Println()
+	}
+	row(model.Float32, q.MPJPEFloat32MM, q.MedianFloat32MS)
+	row(q.Mode, q.MPJPEMM, q.MedianMS)
+	fmt.Printf("\nCSI alone: %.3f mm in float32, %.3f mm in %s; a joint moves by %.3f mm\n", q.CSIFloat32MM, q.CSIMM, q.Mode, q.CSIMovesMM)
+	fmt.Printf("difference %+.3f mm; a joint moves by %.3f mm on average", q.DifferenceMM, q.DisplacementMM)
+	if q.MedianMS > 0 {
+		fmt.Printf("; %.2f of float32's time (%d threads, %s)", q.TimeRatio, q.Threads, q.CPU)
+	}
+	fmt.Println()
+}
+
+// spreadSamples loads n frames, spread evenly over up to 48 clips that are
+// themselves spread evenly over keys.
+func spreadSamples(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, window model.Window, n int) (model.Samples, error) {
+	const most, clipFrames = 48, 297 // MM-Fi's frames per clip
+	clips := min(len(keys), most, n)
+	chosen := make([]mmfi.ClipKey, clips)
+	for i := range chosen {
+		chosen[i] = keys[i*len(keys)/clips]
+	}
+	data, err := loadWithProgress(ctx, label, ds, chosen, cfg, window, max(1, clips*clipFrames/n))
+	if err != nil {
+		return model.Samples{}, err
+	}
+	n = min(n, len(data.Samples))
+	b := data.NewBatch(n)
+	for i := range n {
+		data.Fill(b, i, data.Samples[i*len(data.Samples)/n])
+	}
+	return model.Samples{Batch: b, N: n}, nil
+}
