@@ -112,7 +112,6 @@ func (b *BatchNorm[T]) Again(x, y []T, rows int, relu bool) {
 func (b *BatchNorm[T]) statsRange(klo, khi int) {
 	c, f := b.C, b.fold
 	var wide [2 * maxFolded]T
-	wm, wq := wide[:f*c], wide[maxFolded:][:f*c]
 	for k := klo; k < khi; k++ {
 		_, lo, hi := b.span(k)
 		m, q := b.part[2*k*c:(2*k+1)*c], b.part[(2*k+1)*c:(2*k+2)*c]
@@ -121,6 +120,7 @@ func (b *BatchNorm[T]) statsRange(klo, khi int) {
 			kernel.BatchStats(b.x[lo*c:hi*c], m, q, hi-lo)
 			continue
 		}
+		wm, wq := wide[:min(f*c, maxFolded)], wide[maxFolded:][:min(f*c, maxFolded)] // unused if f is 1
 		kernel.BatchStats(b.x[lo*c:], wm, wq, n)
 		copy(m, wm)
 		copy(q, wq)
@@ -234,7 +234,7 @@ func (b *BatchNorm[T]) Backward(x, dy, dx []T, rows int) {
 func (b *BatchNorm[T]) gradRange(klo, khi int) {
 	c, f := b.C, b.fold
 	var wide [2 * maxFolded]T
-	ws, wq := wide[:f*c], wide[maxFolded:][:f*c]
+	ws, wq := wide[:min(f*c, maxFolded)], wide[maxFolded:][:min(f*c, maxFolded)] // unused if f is 1
 	for k := klo; k < khi; k++ {
 		g, lo, hi := b.span(k)
 		s, q := b.part[2*k*c:(2*k+1)*c], b.part[(2*k+1)*c:(2*k+2)*c]
