@@ -79,6 +79,11 @@ func (l *Linear[T]) forwardFolded(x, y []T, rows int, relu bool) {
 	kernel.GemmPacked(rows, x, k, &l.folded, 0, y, l.Out, kernel.Epilogue[T]{Bias: l.foldB, ReLU: relu})
 }
 
+// forwardAdd is forwardFolded of the sum with add, which has the shape of y.
+func (l *Linear[T]) forwardAdd(x, y, add []T, rows int, relu bool) {
+	kernel.GemmPacked(rows, x, l.width(), &l.folded, 0, y, l.Out, kernel.Epilogue[T]{Bias: l.foldB, Add: add, LdAdd: l.Out, ReLU: relu})
+}
+
 func fillRows[T Float](y, row []T) {
 	if len(y) == 0 {
 		return

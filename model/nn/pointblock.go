@@ -1,6 +1,10 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"posefuse/model/nn/kernel"
+)
 
 // sharedPlanes is how many channel groups share one attention weight.
 const sharedPlanes = 8
@@ -38,6 +42,7 @@ type PointBlock[T Float] struct {
 	mixF, sumF    func(lo, hi int)
 	addF, dsumF   func(lo, hi int)
 	dmixF, dreluF func(lo, hi int)
+	folded        *foldedAttention[T] // nil before Fold
 }
 
 // NewPointBlock builds a block on geo's level.
@@ -66,23 +71,15 @@ func NewPointBlock[T Float](s *Store[T], ctx *Context, name string, geo *Pyramid
 // OutShape returns points x channels.
 func (p *PointBlock[T]) OutShape() []int { return []int{p.geo.Levels[p.level].N, p.C} }
 
-// Fold prepares Eval.
-func (p *PointBlock[T]) Fold() {
-	p.l1.Fold()
-	p.p1.Fold()
-	p.w1.Fold()
-	p.l3.Fold()
-	for _, l := range []*Linear[T]{p.q, p.k, p.v, p.p2, p.w2} {
-		l.fold(nil)
-	}
-}
-
 // Forward takes b x points x C values.
 func (p *PointBlock[T]) Forward(x []T, b int) []T {
 	l := p.geo.Levels[p.level]
 	n, c := b*l.N, p.C
 	nk, cs := n*l.K, c/sharedPlanes
 	p.x, p.b = x, b
+	if p.folded != nil && p.ctx.Mode == Eval {
+		return p.infer(x, n)
+	}
 	p.y = p.l1.Forward(x, n)
 	p.q.Forward(p.y, grow(&p.qo, n*c), n)
 	p.k.Forward(p.y, grow(&p.ko, n*c), n)
@@ -101,13 +98,7 @@ func (p *PointBlock[T]) Forward(x []T, b int) []T {
 	return p.out
 }
 
-func (p *PointBlock[T]) addRange(lo, hi int) {
-	o, x := p.out[lo:hi], p.x[lo:hi]
-	x = x[:len(o)]
-	for i, v := range o {
-		o[i] = max(v+x[i], 0)
-	}
-}
+func (p *PointBlock[T]) addRange(lo, hi int) { kernel.AddReLU(p.x[lo:hi], p.out[lo:hi]) }
 
 // mixRange computes w0 = k_j - q_i + r.
 func (p *PointBlock[T]) mixRange(lo, hi int) {
@@ -115,15 +106,8 @@ func (p *PointBlock[T]) mixRange(lo, hi int) {
 	for s := lo; s < hi; s++ {
 		ko := p.ko[s*l.N*c : (s+1)*l.N*c]
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			q := p.qo[i*c : (i+1)*c]
-			for r := i * l.K; r < (i+1)*l.K; r++ {
-				j := int(l.Self[r])
-				kj, rr, w := ko[j*c:(j+1)*c], p.r[r*c:(r+1)*c], p.w0[r*c:(r+1)*c]
-				kj, rr, w = kj[:len(q)], rr[:len(q)], w[:len(q)]
-				for ch, v := range q {
-					w[ch] = kj[ch] - v + rr[ch]
-				}
-			}
+			r := i * l.K
+			kernel.Mix(l.Self[r:r+l.K], ko, p.qo[i*c:(i+1)*c], p.r[r*c:], p.w0[r*c:])
 		}
 	}
 }
@@ -133,62 +117,36 @@ func (p *PointBlock[T]) mixRange(lo, hi int) {
 func (p *PointBlock[T]) sumRange(lo, hi int) {
 	l, c := p.geo.Levels[p.level], p.C
 	cs := c / sharedPlanes
+	var wide wideWeights[T]
 	for s := lo; s < hi; s++ {
 		vo := p.vo[s*l.N*c : (s+1)*l.N*c]
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			att := p.att[i*l.K*cs : (i+1)*l.K*cs]
-			softmaxColumns(att, l.K, cs)
-			o := p.o[i*c : (i+1)*c]
-			clear(o)
-			for n := range l.K {
-				r := i*l.K + n
-				j := int(l.Self[r])
-				vj, rr, w := vo[j*c:(j+1)*c], p.r[r*c:(r+1)*c], att[n*cs:(n+1)*cs]
-				for a := 0; a < c; a += cs {
-					oa, va, ra := o[a:a+cs], vj[a:a+cs], rr[a:a+cs]
-					oa, va, ra = oa[:len(w)], va[:len(w)], ra[:len(w)]
-					for ch, ww := range w {
-						oa[ch] += ww * (va[ch] + ra[ch])
-					}
-				}
-			}
+			r := i * l.K
+			att := p.att[r*cs : (r+l.K)*cs]
+			kernel.SoftmaxColumns(att, l.K, cs, nil, nil)
+			att, e := wide.repeat(att, l.K, cs)
+			kernel.Attend(l.Self[r:r+l.K], vo, p.r[r*c:], att, p.o[i*c:(i+1)*c], e)
 		}
 	}
 }
 
-// softmaxColumns normalises each of c columns over k rows.
-func softmaxColumns[T Float](x []T, k, c int) {
-	var top, sum [128]T // c is at most a few tens; wider rows go in parts
-	for lo := 0; lo < c; lo += len(top) {
-		w := min(len(top), c-lo)
-		m, s := top[:w], sum[:w]
-		copy(m, x[lo:lo+w])
-		clear(s)
-		for n := 1; n < k; n++ {
-			for j, v := range x[n*c+lo : n*c+lo+w] {
-				m[j] = max(m[j], v)
-			}
-		}
-		for n := range k {
-			row := x[n*c+lo : n*c+lo+w]
-			for j := range row {
-				row[j] -= m[j]
-			}
-			expRow(row, row, 0)
-			for j, v := range row {
-				s[j] += v
-			}
-		}
-		for j := range s {
-			s[j] = 1 / s[j]
-		}
-		for n := range k {
-			row := x[n*c+lo : n*c+lo+w]
-			for j := range row {
-				row[j] *= s[j]
-			}
+// wideWeights is room for the weights of one point's neighbours, repeated so
+// that they fill vectors, and for their gradients.
+type wideWeights[T Float] struct{ w, g [MaxNeighbours * 16]T }
+
+// repeat returns k rows of cs weights as rows of e, which is cs where that fits
+// vectors or fits none.
+func (w *wideWeights[T]) repeat(att []T, k, cs int) (wide []T, e int) {
+	if 16%cs != 0 || cs == 16 {
+		return att, cs
+	}
+	for n := range k {
+		row := w.w[n*16 : n*16+16]
+		for j := 0; j < 16; j += cs {
+			copy(row[j:], att[n*cs:(n+1)*cs])
 		}
 	}
+	return w.w[:k*16], 16
 }
 
 // Backward implements Block.
@@ -227,54 +185,33 @@ func (p *PointBlock[T]) Backward(dy []T) []T {
 }
 
 func (p *PointBlock[T]) dreluRange(lo, hi int) {
-	d, o, x := p.dout[lo:hi], p.out[lo:hi], p.dx[lo:hi]
-	o, x = o[:len(d)], x[:len(d)]
-	for i, v := range d {
-		v *= step(o[i])
-		d[i], x[i] = v, v
-	}
+	kernel.ReLUGrad(p.out[lo:hi], p.dout[lo:hi], p.dx[lo:hi])
 }
 
 // dsumRange: gradients of the weighted sum and of the softmax.
 func (p *PointBlock[T]) dsumRange(lo, hi int) {
 	l, c := p.geo.Levels[p.level], p.C
 	cs := c / sharedPlanes
+	var wide wideWeights[T]
 	for s := lo; s < hi; s++ {
 		vo, dv := p.vo[s*l.N*c:(s+1)*l.N*c], p.dv[s*l.N*c:(s+1)*l.N*c]
 		clear(dv)
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			do := p.don[i*c : (i+1)*c]
-			for n := range l.K {
-				r := i*l.K + n
-				j := int(l.Self[r])
-				vj, dvj := vo[j*c:(j+1)*c], dv[j*c:(j+1)*c]
-				rr, drr := p.r[r*c:(r+1)*c], p.dr[r*c:(r+1)*c]
-				w, dw := p.att[r*cs:(r+1)*cs], p.datt[r*cs:(r+1)*cs]
-				clear(dw)
-				dw = dw[:len(w)]
-				for a := 0; a < c; a += cs {
-					oa, va, ra := do[a:a+cs], vj[a:a+cs], rr[a:a+cs]
-					dva, dra := dvj[a:a+cs], drr[a:a+cs]
-					oa, va, ra, dva, dra = oa[:len(w)], va[:len(w)], ra[:len(w)], dva[:len(w)], dra[:len(w)]
-					for ch, ww := range w {
-						g := oa[ch]
-						dw[ch] += g * (va[ch] + ra[ch])
-						g *= ww
-						dra[ch] = g
-						dva[ch] += g
-					}
+			r := i * l.K
+			att, datt := p.att[r*cs:(r+l.K)*cs], p.datt[r*cs:(r+l.K)*cs]
+			w, e := wide.repeat(att, l.K, cs)
+			g := datt
+			if e != cs {
+				g = wide.g[:l.K*e]
+			}
+			kernel.AttendGrad(l.Self[r:r+l.K], vo, p.r[r*c:], w, p.don[i*c:(i+1)*c], dv, p.dr[r*c:], g, e)
+			if e != cs {
+				clear(datt)
+				for j, v := range g {
+					datt[j/e*cs+j%e%cs] += v
 				}
 			}
-			att, datt := p.att[i*l.K*cs:(i+1)*l.K*cs], p.datt[i*l.K*cs:(i+1)*l.K*cs]
-			for ch := range cs {
-				var dot T
-				for n := range l.K {
-					dot += att[n*cs+ch] * datt[n*cs+ch]
-				}
-				for n := range l.K {
-					datt[n*cs+ch] = att[n*cs+ch] * (datt[n*cs+ch] - dot)
-				}
-			}
+			kernel.SoftmaxColumnsGrad(att, datt, l.K, cs)
 		}
 	}
 }
@@ -286,17 +223,10 @@ func (p *PointBlock[T]) dmixRange(lo, hi int) {
 		dk := p.dk[s*l.N*c : (s+1)*l.N*c]
 		clear(dk)
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			dq := p.dq[i*c : (i+1)*c]
-			clear(dq)
-			for r := i * l.K; r < (i+1)*l.K; r++ {
-				j := int(l.Self[r])
-				kj, rr, w := dk[j*c:(j+1)*c], p.dr[r*c:(r+1)*c], p.dw0[r*c:(r+1)*c]
-				kj, rr, w = kj[:len(dq)], rr[:len(dq)], w[:len(dq)]
-				for ch, v := range w {
-					kj[ch] += v
-					dq[ch] -= v
-					rr[ch] += v
-				}
+			r, dq := i*l.K, p.dq[i*c:(i+1)*c]
+			kernel.Scatter(l.Self[r:r+l.K], dk, p.dr[r*c:], p.dw0[r*c:], dq)
+			for j, v := range dq {
+				dq[j] = -v
 			}
 		}
 	}
