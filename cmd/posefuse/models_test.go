@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"posefuse/model"
+	"posefuse/model/shipped"
+)
+
+func decodeJSON[T any](t *testing.T, s string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(s), &v); err != nil {
+		t.Fatalf("%v\n%s", err, s)
+	}
+	return v
+}
+
+func TestModelsListAndShow(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "a", "good")
+	if err := os.Rename(saveShipped(t, func(c *model.Card) { c.Name = "mine" }), mkParent(t, good)); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(dir, "bad")
+	writeFile(t, mkParent(t, filepath.Join(bad, model.CardFile)), []byte("{"))
+	rows := decodeJSON[[]modelRow](t, posefuse(t, "models", "list", dir, "--json"))
+	if len(rows) != 3 || rows[0].Path != shippedName || rows[1].Path != good || rows[2].Path != bad {
+		t.Fatalf("rows %+v", rows)
+	}
+	if r := rows[1]; r.Name != "mine" || r.Precision != "float32" || r.Parameters != 1819284 || r.Bytes < 4*int64(r.Parameters) || r.MPJPEMM == nil || r.Metric != "sim_val_RLMW" {
+		t.Errorf("row %+v", r)
+	}
+	if !strings.Contains(rows[2].Error, model.CardFile) {
+		t.Errorf("the broken card's row says %q", rows[2].Error)
+	}
+	for _, part := range []string{shippedName, good, bad, "sim_val_RLMW", "float32"} {
+		if out := posefuse(t, "models", "list", dir); !strings.Contains(out, part) {
+			t.Errorf("the table lacks %q:\n%s", part, out)
+		}
+	}
+
+	v := decodeJSON[modelView](t, posefuse(t, "models", "show", good, "--tensors", "--json"))
+	net, card, err := shipped.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Card.Name != "mine" || v.Card.SHA256 != card.SHA256 || len(v.Tensors) != len(net.Parameters())+len(net.Buffers()) {
+		t.Errorf("card %+v, %d tensors", v.Card, len(v.Tensors))
+	}
+	if m := v.Memory; m.Mapped+m.Heap < 4*int64(card.Parameters) || m.Packed+m.Runtime < 1<<20 {
+		t.Errorf("memory %+v", m)
+	}
+	if out := posefuse(t, "models", "show"); !strings.Contains(out, card.SHA256) || !strings.Contains(out, "memory") {
+		t.Errorf("show:\n%s", out)
+	}
+}
+
+// mkParent makes the folder above path and returns path.
+func mkParent(t *testing.T, path string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestModelsRoundTrip exports a fresh network and takes it back; the result is
+// the same network.
+func TestModelsRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	start, out := filepath.Join(dir, "start", "weights.safetensors"), filepath.Join(dir, "back")
+	posefuse(t, "models", "export", "--safetensors", start, "--size", "edge", "--modalities", "RL", "--seed", "7", "--window", "centred")
+	v := decodeJSON[importView](t, posefuse(t, "models", "import", start, "--card", filepath.Dir(start), "--out", out,
+		"--name", "gpu", "--data", "nothing", "--split", "none", "--json"))
+	if c := v.Card; c.Name != "gpu" || c.Window != model.Centred || c.Config.Modalities != "RL" || c.Data != "nothing" {
+		t.Errorf("card %+v", c)
+	}
+	net, card, err := model.LoadCheckpoint(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := model.Edge()
+	cfg.Modalities = "RL"
+	want, err := model.New(cfg, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := net.Parameters()
+	for i, p := range want.Parameters() {
+		if p.Name != got[i].Name || p.Value[0] != got[i].Value[0] {
+			t.Fatalf("parameter %s starts with %v, want %s with %v", got[i].Name, got[i].Value[0], p.Name, p.Value[0])
+		}
+	}
+	// By size instead of by card: the same weights.
+	again := filepath.Join(dir, "again")
+	if _, err = os.Stat(filepath.Join(out, card.Weights)); err != nil {
+		t.Fatal(err)
+	}
+	w := decodeJSON[importView](t, posefuse(t, "models", "import", filepath.Join(out, card.Weights), "--size", "edge", "--modalities", "RL", "--out", again, "--json"))
+	if w.Card.SHA256 != card.SHA256 || len(w.Notices) != 1 || !strings.Contains(w.Notices[0], "--data") {
+		t.Errorf("by size: %+v", w)
+	}
+}
+
+func TestModelsExportONNX(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "edge.onnx")
+	v := decodeJSON[exportView](t, posefuse(t, "models", "export", "--onnx", file, "--modalities", "RM", "--batch", "dynamic", "--json"))
+	st, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := v.ONNX
+	if o == nil || o.Bytes != st.Size() || o.Opset != 17 || o.Modalities != "RM" || len(o.Inputs) != 2 || len(o.Outputs) != 3 || o.Inputs[0].Shape[0] != -1 {
+		t.Errorf("view %+v", o)
+	}
+}
+
+func TestModelsRefuse(t *testing.T) {
+	dir := t.TempDir()
+	start := filepath.Join(dir, "start", "weights.safetensors")
+	posefuse(t, "models", "export", "--safetensors", start, "--size", "edge", "--modalities", "R")
+	whole := saveShipped(t, func(*model.Card) {})
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"export nothing", []string{"export"}, []string{"--onnx", "--safetensors"}},
+		{"export of two networks", []string{"export", "--onnx", at("x"), "--size", "edge", "--model", whole}, []string{"--model", "--size"}},
+		{"unknown modality", []string{"export", "--onnx", at("x"), "--modalities", "RX"}, []string{"--modalities", "RX"}},
+		{"modality the network lacks", []string{"export", "--onnx", at("x"), "--modalities", "W", "--model", filepath.Dir(start)}, []string{"W", "only R"}},
+		{"bad batch", []string{"export", "--onnx", at("x"), "--batch", "many"}, []string{"--batch", "many", "dynamic"}},
+		{"part of a checkpoint", []string{"export", "--safetensors", at("x"), "--modalities", "R"}, []string{"--safetensors", "whole", "--modalities"}},
+		{"over another checkpoint", []string{"export", "--safetensors", filepath.Join(whole, "w.safetensors")}, []string{model.CardFile, "another folder"}},
+		{"import without a network", []string{"import", start, "--out", at("m")}, []string{"--card", "--size"}},
+		{"import as another size", []string{"import", start, "--size", "paper", "--modalities", "R", "--out", at("m")}, []string{start, "camera.expand_conv.weight", "[256 34 3]", "[1024 34 3]"}},
+		{"import over a checkpoint", []string{"import", start, "--card", filepath.Dir(start), "--out", whole}, []string{whole, "another folder"}},
+		{"import without the file", []string{"import", at("none"), "--card", filepath.Dir(start), "--out", at("m")}, []string{"none", "no such file"}},
+		{"import with a wrong card", []string{"import", start, "--card", start, "--out", at("m")}, []string{"--card", start}},
+		{"list of no folder", []string{"list", at("nowhere")}, []string{"nowhere", "no such file"}},
+		{"show of no checkpoint", []string{"show", at("nowhere")}, []string{"nowhere", model.CardFile}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), binary, append([]string{"models"}, c.args...)...).CombinedOutput()
+			if err == nil {
+				t.Fatalf("posefuse models %v succeeded:\n%s", c.args, out)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(string(out), part) {
+					t.Errorf("the error does not name %q:\n%s", part, out)
+				}
+			}
+			for _, left := range []string{"x", "m"} {
+				if _, err := os.Stat(at(left)); err == nil {
+					t.Errorf("%s was left behind", left)
+				}
+			}
+		})
+	}
+}
+
+func TestModelsCommandsHaveExamples(t *testing.T) {
+	for _, name := range []string{"list", "show", "export", "import"} {
+		if out := posefuse(t, "models", name, "--help"); !strings.Contains(out, "Example:") || !strings.Contains(out, "posefuse models "+name) {
+			t.Errorf("posefuse models %s --help has no example:\n%s", name, out)
+		}
+	}
+}
