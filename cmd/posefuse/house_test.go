@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"balance":         {},
 	"model/train":     {"model", "model/nn/kernel", "balance", "replay/mmfi"},
 	"replay/mmfi":     {},
+	"replay/mars":     {"replay/mmfi"},
 	"replay/sim":      {"replay/mmfi", "sensors"},
 	"replay":          {"sensors", "sensors/*", "replay/mmfi", "replay/sim"},
 	"pipeline/bus":    {},
