@@ -35,6 +35,11 @@ type TransitionDown[T Float] struct {
 	mixF      func(lo, hi int)
 	maxF      func(lo, hi int)
 	backF     func(lo, hi int)
+
+	folded       bool
+	foldP, foldX kernel.PackedB[T] // position and feature weights, normalisation folded in
+	foldC        []T               // minus the normalisation's shift
+	downF        func(lo, hi int)
 }
 
 // NewTransitionDown builds the transition into geo's level; the first stage of
@@ -61,7 +66,43 @@ func (t *TransitionDown[T]) Fold() {
 		t.unit.Fold()
 		return
 	}
-	t.lin.fold(nil)
+	c, w := t.Cout, 3+t.Cin
+	scaled := make([]T, c*w)
+	grow(&t.foldC, c)
+	for j := range c {
+		scale, shift := t.bn.affine(j)
+		t.foldC[j] = -shift
+		for i, v := range t.lin.Weight.Value[j*w : (j+1)*w] {
+			scaled[j*w+i] = scale * v
+		}
+	}
+	t.foldP.PackB(true, 3, c, scaled, w)
+	t.foldX.PackB(true, t.Cin, c, scaled[3:], w)
+	t.downF = t.downRange
+	t.folded = true
+}
+
+// infer computes max(ReLU(u_j - c_i)) as ReLU(max(u_j) - c_i).
+func (t *TransitionDown[T]) infer(x []T, b int) []T {
+	l, p := t.geo.Levels[t.level], t.geo.Levels[t.level-1]
+	c := t.Cout
+	grow(&t.u, b*p.N*c)
+	grow(&t.cen, b*l.N*c)
+	grow(&t.out, b*l.N*c)
+	kernel.GemmPacked(b*p.N, p.P, 3, &t.foldP, 0, t.u, c, kernel.Epilogue[T]{})
+	kernel.GemmPacked(b*p.N, x, t.Cin, &t.foldX, 1, t.u, c, kernel.Epilogue[T]{})
+	kernel.GemmPacked(b*l.N, l.P, 3, &t.foldP, 0, t.cen, c, kernel.Epilogue[T]{Bias: t.foldC})
+	split(b*l.N, l.DownK*c, t.downF)
+	return t.out
+}
+
+func (t *TransitionDown[T]) downRange(lo, hi int) {
+	l, p := t.geo.Levels[t.level], t.geo.Levels[t.level-1]
+	c := t.Cout
+	for i := lo; i < hi; i++ {
+		u := t.u[i/l.N*p.N*c:][:p.N*c]
+		kernel.GatherMax(l.Down[i*l.DownK:(i+1)*l.DownK], u, t.cen[i*c:(i+1)*c], t.out[i*c:(i+1)*c])
+	}
 }
 
 // Forward takes b x points x Cin values.
@@ -72,6 +113,9 @@ func (t *TransitionDown[T]) Forward(x []T, b int) []T {
 	}
 	if t.unit != nil {
 		return t.unit.Forward(x, b*l.N)
+	}
+	if t.folded && t.ctx.Mode == Eval {
+		return t.infer(x, b)
 	}
 	p := t.geo.Levels[t.level-1]
 	w := 3 + t.Cin
@@ -108,15 +152,8 @@ func (t *TransitionDown[T]) mixRange(lo, hi int) {
 	for s := lo; s < hi; s++ {
 		u := t.u[s*p.N*c : (s+1)*p.N*c]
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			cen := t.cen[i*c : (i+1)*c]
-			for r := i * l.DownK; r < (i+1)*l.DownK; r++ {
-				j := int(l.Down[r])
-				a, o := u[j*c:(j+1)*c], t.pre[r*c:(r+1)*c]
-				a, o = a[:len(cen)], o[:len(cen)]
-				for ch, v := range cen {
-					o[ch] = a[ch] - v
-				}
-			}
+			r := i * l.DownK
+			kernel.Mix(l.Down[r:r+l.DownK], u, t.cen[i*c:(i+1)*c], nil, t.pre[r*c:])
 		}
 	}
 }
@@ -125,19 +162,7 @@ func (t *TransitionDown[T]) maxRange(lo, hi int) {
 	l := t.geo.Levels[t.level]
 	c := t.Cout
 	for i := lo * l.N; i < hi*l.N; i++ {
-		out, arg := t.out[i*c:(i+1)*c], t.arg[i*c:(i+1)*c]
-		arg = arg[:len(out)]
-		copy(out, t.act[i*l.DownK*c:(i*l.DownK+1)*c])
-		clear(arg)
-		for n := 1; n < l.DownK; n++ {
-			row := t.act[(i*l.DownK+n)*c : (i*l.DownK+n+1)*c]
-			row = row[:len(out)]
-			for ch, v := range row {
-				if v > out[ch] {
-					out[ch], arg[ch] = v, int32(n)
-				}
-			}
-		}
+		kernel.RowMax(t.act[i*l.DownK*c:], l.DownK, t.out[i*c:(i+1)*c], t.arg[i*c:(i+1)*c])
 	}
 }
 
@@ -198,17 +223,8 @@ func (t *TransitionDown[T]) backRange(lo, hi int) {
 		du := t.du[s*p.N*c : (s+1)*p.N*c]
 		clear(du)
 		for i := s * l.N; i < (s+1)*l.N; i++ {
-			cen := t.dcn[i*c : (i+1)*c]
-			clear(cen)
-			for r := i * l.DownK; r < (i+1)*l.DownK; r++ {
-				j := int(l.Down[r])
-				a, g := du[j*c:(j+1)*c], t.dpre[r*c:(r+1)*c]
-				a, g = a[:len(cen)], g[:len(cen)]
-				for ch, v := range g {
-					a[ch] += v
-					cen[ch] += v
-				}
-			}
+			r := i * l.DownK
+			kernel.Scatter(l.Down[r:r+l.DownK], du, nil, t.dpre[r*c:], t.dcn[i*c:(i+1)*c])
 		}
 	}
 }
