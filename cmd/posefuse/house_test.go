@@ -37,7 +37,6 @@ var allowed = map[string][]string{
 	"configs":              {},
 
 	// A program, not in the binary: it writes assembly.
-	"model/nn/kernel/gen/neon": {},
 }
 
 // engine lists the modules only the model may touch.
