@@ -35,8 +35,6 @@ var allowed = map[string][]string{
 	"exercise":             {"pipeline/bus"},
 	"cmd/posefuse":         {"*"},
 	"configs":              {},
-
-	// A program, not in the binary: it writes assembly.
 }
 
 // engine lists the modules only the model may touch.
