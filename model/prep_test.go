@@ -1,8 +1,10 @@
 package model
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -105,6 +107,80 @@ func TestPrepPoints(t *testing.T) {
 	}
 	if n := PrepPoints(dst, []float64{math.Inf(1), 0, 0}, 3); n != 0 || slices.Max(dst) != 0 {
 		t.Errorf("empty frame: %d rows, %v", n, dst)
+	}
+}
+
+func TestPrepPointsOfBadClouds(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		name string
+		raw  []float64
+		have int
+		want []float32 // two rows of three
+	}{
+		{"no point", nil, 0, []float32{0, 0, 0, 0, 0, 0}},
+		{"one point", []float64{1, 2, 3}, 1, []float32{1, 2, 3, 1, 2, 3}},
+		{"not a whole row", []float64{1, 2}, 0, []float32{0, 0, 0, 0, 0, 0}},
+		{"a row and a half", []float64{1, 2, 3, 4}, 1, []float32{1, 2, 3, 1, 2, 3}},
+		{"NaN first", []float64{nan, 2, 3, 4, 5, 6}, 1, []float32{4, 5, 6, 4, 5, 6}},
+		{"infinite last", []float64{4, 5, 6, 1, 2, inf}, 1, []float32{4, 5, 6, 4, 5, 6}},
+		{"nothing finite", []float64{nan, nan, nan, -inf, 0, 0}, 0, []float32{0, 0, 0, 0, 0, 0}},
+		{"huge", []float64{1e30, 0, 0, 1, 1, 1}, 1, []float32{1, 1, 1, 1, 1, 1}},
+		{"beyond float32", []float64{0, -1e300, 0}, 0, []float32{0, 0, 0, 0, 0, 0}},
+		{"at the bound", []float64{MaxPointValue, -MaxPointValue, 0}, 1, []float32{MaxPointValue, -MaxPointValue, 0, MaxPointValue, -MaxPointValue, 0}},
+	} {
+		dst := []float32{9, 9, 9, 9, 9, 9}
+		if have := PrepPoints(dst, c.raw, 3); have != c.have || !slices.Equal(dst, c.want) {
+			t.Errorf("%s: %d usable rows, %v; want %d, %v", c.name, have, dst, c.have, c.want)
+		}
+	}
+}
+
+// FuzzPrepPoints reads any bits as a cloud: all that comes out must be finite
+// and bounded, and the usable rows are those one by one.
+func FuzzPrepPoints(f *testing.F) {
+	f.Add([]byte{0, 0, 0xc0, 0x7f, 1, 2, 3, 4, 0, 0, 0x80, 0xff, 0, 0, 0, 0}, uint8(3), uint8(4))
+	f.Add(make([]byte, 400), uint8(5), uint8(2))
+	f.Fuzz(func(t *testing.T, data []byte, dim, n uint8) {
+		d := 1 + int(dim)%6
+		raw := make([]float32, len(data)/4)
+		for i := range raw {
+			raw[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		dst := make([]float32, d*(1+int(n)%50))
+		want := 0
+		for i := 0; i+d <= len(raw); i += d {
+			ok := true
+			for _, v := range raw[i : i+d] {
+				ok = ok && math.Abs(float64(v)) <= MaxPointValue
+			}
+			if ok {
+				want++
+			}
+		}
+		if have := PrepPoints(dst, raw, d); have != want {
+			t.Fatalf("%d usable rows, want %d", have, want)
+		}
+		for i, v := range dst {
+			if !(math.Abs(float64(v)) <= MaxPointValue) || want == 0 && v != 0 {
+				t.Fatalf("value %d is %v", i, v)
+			}
+		}
+	})
+}
+
+func BenchmarkPrepPoints(b *testing.B) {
+	for _, rows := range []int{1024, 65536, 1_000_000} {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
+			raw, dst := make([]float32, 3*rows), make([]float32, 3*1024)
+			for i := range raw {
+				raw[i] = float32(i % 1000)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				PrepPoints(dst, raw, 3)
+			}
+		})
 	}
 }
 

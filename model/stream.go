@@ -197,25 +197,34 @@ func (c *CameraStream) follow(window []float32) bool {
 }
 
 // match looks for the fewest frames to push, after taking back rewind of
-// them, such that the newest known frames and those make up the end of the
-// window, all of it if the stream can serve. known is 0 if nothing fits.
+// them, such that the stream then holds the window. If there is no such way it
+// returns the one that shares the most frames with the window's end: known of
+// those the stream has taken, 0 for none.
 func (c *CameraStream) match(window []float32) (rewind, known, pushes int) {
 	for p := range maxPushes + 1 {
 		for r := range min(maxRewind, c.stream.Undoable()) + 1 {
-			k := min(c.frames()-r, CameraWindow-p)
-			if k <= known || k <= 0 {
-				continue
-			}
-			tail := c.past[(c.frames()-r-k)*keypointFrame : (c.frames()-r)*keypointFrame]
-			if slices.Equal(tail, window[(CameraWindow-p-k)*keypointFrame:(CameraWindow-p)*keypointFrame]) {
+			k := commonEnd(c.past[:max(0, c.frames()-r)*keypointFrame], window[:(CameraWindow-p)*keypointFrame])
+			if k > known {
 				rewind, known, pushes = r, k, p
-				if k+p >= CameraWindow {
-					return rewind, known, pushes
-				}
+			}
+			if k+p == CameraWindow {
+				return r, k, p
 			}
 		}
 	}
 	return rewind, known, pushes
+}
+
+// commonEnd returns how many of the last frames of a and b are equal.
+func commonEnd(a, b []float32) int {
+	n := min(len(a), len(b)) / keypointFrame
+	for k := range n {
+		if !slices.Equal(a[len(a)-keypointFrame:], b[len(b)-keypointFrame:]) {
+			return k
+		}
+		a, b = a[:len(a)-keypointFrame], b[:len(b)-keypointFrame]
+	}
+	return n
 }
 
 // frames returns how many frames of the past are known.

@@ -169,6 +169,12 @@ func TestCameraStreamFollowsLiveWindows(t *testing.T) {
 				for i := range frames {
 					frames[i] = randomFrame(rng)
 				}
+			case 7: // the oldest frame of the window is another
+				if len(frames) > CameraWindow {
+					frames = slices.Clone(frames[len(frames)-CameraWindow+1:])
+					frames[0] = randomFrame(rng)
+				}
+				frames = append(frames, randomFrame(rng))
 			case 6: // the newest frame is replaced
 				frames = slices.Clone(frames)
 				frames[len(frames)-1] = randomFrame(rng)
@@ -218,12 +224,17 @@ func TestCameraStreamUse(t *testing.T) {
 	frames = append(frames, randomFrame(rng))
 	step(0)
 	step(0)
-	frames[60] = randomFrame(rng) // the past changes
-	for i := range uint64(CameraWindow - 1) {
+	frames[60] = randomFrame(rng) // the past changes, 43 frames ago
+	whole := uint64(0)
+	for range CameraWindow {
 		frames = append(frames, randomFrame(rng))
-		if i < 60 { // it leaves the window 60 frames later, but the stream starts with the newest frame
-			step(i + 1)
+		if len(frames)-60 <= CameraWindow { // it is still in the window
+			whole++
 		}
+		step(whole)
+	}
+	if whole != 38 {
+		t.Errorf("%d windows hold the change", whole)
 	}
 }
 

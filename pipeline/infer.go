@@ -53,6 +53,12 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 	}
+	if card.Window == model.Causal && card.Config.Mask().Has(model.R) {
+		// Live windows mostly continue the one before.
+		if err := rt.StreamCamera(); err != nil {
+			return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
+		}
+	}
 	return runtimeInferer{rt, card}, nil
 }
 
@@ -68,6 +74,8 @@ type engine struct {
 	radar []float32                      // rows of the newest radar frame
 	amp   []float64                      // CSI amplitudes, dB
 	csi   [][]complex64                  // packets of the window
+
+	points [model.NumModalities]pointUse // of the newest cloud prepared; of L and M
 
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
 	staged StagedInferer    // inf, or nil if it works on whole samples only
@@ -162,8 +170,9 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 		if s.Sample.Cloud == nil {
 			return false
 		}
-		// An empty cloud is zeros, present, as in training.
-		model.PrepPoints(buf, s.Sample.Cloud.XYZ, model.LiDARPointDim)
+		xyz := s.Sample.Cloud.XYZ
+		have := model.PrepPoints(buf, xyz, model.LiDARPointDim)
+		return e.points[m].count(len(xyz)/model.LiDARPointDim, have, len(buf)/model.LiDARPointDim)
 	case model.M:
 		if s.Sample.Radar == nil {
 			return false
@@ -172,7 +181,8 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 		for _, p := range s.Sample.Radar.Points {
 			e.radar = append(e.radar, p.X, p.Y, p.Z, p.Doppler, p.SNRdB)
 		}
-		model.PrepPoints(buf, e.radar, model.RadarPointDim)
+		have := model.PrepPoints(buf, e.radar, model.RadarPointDim)
+		return e.points[m].count(len(s.Sample.Radar.Points), have, len(buf)/model.RadarPointDim)
 	case model.W:
 		if len(s.Window) != model.CSIPackets {
 			return false

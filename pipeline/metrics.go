@@ -18,6 +18,7 @@ type metrics struct {
 	states      [model.NumModalities]map[timesync.State]prometheus.Counter
 	latency     [3]prometheus.Histogram // align, infer, total
 	inferErrors prometheus.Counter
+	points      [model.NumModalities][numPointOutcomes]prometheus.Counter // of L and M
 
 	encoderStarts [model.NumModalities][numStarts]prometheus.Counter
 }
@@ -43,6 +44,14 @@ func newMetrics() *metrics {
 	for i, stage := range []string{"align", "infer", "total"} {
 		m.latency[i] = latency.WithLabelValues(stage).(prometheus.Histogram)
 	}
+	points := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_points_total",
+		Help: "Points of the clouds of fused ticks, by what became of them: used, broken (not finite or absurdly far), surplus (more than the network takes)."},
+		[]string{"modality", "outcome"})
+	for _, i := range [...]int{model.L, model.M} {
+		for outcome, name := range pointOutcomes {
+			m.points[i][outcome] = points.WithLabelValues("RLMW"[i:i+1], name)
+		}
+	}
 	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
 		Help: "Ticks whose inference did not give a pose."})
 	starts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_encoder_starts_total",
@@ -52,7 +61,7 @@ func newMetrics() *metrics {
 			m.encoderStarts[i][when] = starts.WithLabelValues("RLMW"[i:i+1], name)
 		}
 	}
-	m.registry.MustRegister(poses, states, latency, m.inferErrors, starts,
+	m.registry.MustRegister(poses, states, points, latency, m.inferErrors, starts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

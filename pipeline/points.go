@@ -8,6 +8,29 @@ import (
 	"posefuse/sensors"
 )
 
+// What becomes of the points of a cloud on their way to the network.
+const (
+	pointsUsed    = iota
+	pointsBroken  // a value is not finite or beyond model.MaxPointValue
+	pointsSurplus // more than the network takes
+	numPointOutcomes
+)
+
+// pointOutcomes are the values of the metric's label.
+var pointOutcomes = [numPointOutcomes]string{"used", "broken", "surplus"}
+
+// pointUse counts the points of one cloud by outcome.
+type pointUse [numPointOutcomes]uint64
+
+// count notes a cloud of which the usable points were resampled to capacity.
+// It reports whether the cloud can be used: an empty one can, as zeros, for
+// nobody may be there; one of broken points alone cannot.
+func (u *pointUse) count(points, usable, capacity int) bool {
+	used := min(usable, capacity)
+	*u = pointUse{pointsUsed: uint64(used), pointsBroken: uint64(points - usable), pointsSurplus: uint64(usable - used)} //nolint:gosec // counts
+	return points == 0 || usable > 0
+}
+
 // maxViewerPoints bounds the LiDAR points of one message for viewers.
 const maxViewerPoints = 1500
 

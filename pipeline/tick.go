@@ -177,6 +177,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 			}
 			e.jobs[m].starts = [numStarts]uint64{}
 		}
+		l.countPoints(t, e)
 	}
 	p := &l.pose
 	p.Seq = t.Seq
@@ -223,6 +224,25 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	l.metrics.observe(p, t, now-last)
 	l.progress.note(l.clock.NowNS())
 	l.points.offer(pointsOf(t))
+}
+
+// countPoints counts what became of the points of the tick's clouds, and says
+// so if all of one were broken.
+func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
+	for _, m := range [...]int{model.L, model.M} {
+		u := e.points[m]
+		e.points[m] = pointUse{}
+		if !e.mask.Has(m) || !t.Fused(sensors.Modality(m)) { //nolint:gosec // 1, 2
+			continue
+		}
+		for outcome, n := range u {
+			l.metrics.points[m][outcome].Add(float64(n))
+		}
+		if u[pointsUsed] == 0 && u[pointsBroken] > 0 {
+			l.onError(fmt.Errorf("%s: none of the %d points of a frame is usable: each has a value that is not finite or beyond ±%g; the frame is left out, check the sensor",
+				sensors.Modality(m), u[pointsBroken], model.MaxPointValue)) //nolint:gosec // 1, 2
+		}
+	}
 }
 
 // modality describes one slot. A modality that the model does not know is

@@ -1,0 +1,115 @@
+package pipeline
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+)
+
+// pointCount reads posefuse_points_total from the registry.
+func pointCount(t interface{ Fatal(...any) }, c *Core, modality, outcome string) float64 {
+	families, err := c.metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); f.GetName() == "posefuse_points_total" && l[0].GetValue() == modality && l[1].GetValue() == outcome {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatal("no such metric:", modality, outcome)
+	return 0
+}
+
+// TestBadClouds states what becomes of every kind of cloud on the live path.
+func TestBadClouds(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	many := make([]float32, 3*1_000_000)
+	for i := range many {
+		many[i] = float32(i % 7)
+	}
+	points := model.Edge().LiDAR.Points
+	for name, c := range map[string]struct {
+		xyz  []float32
+		use  pointUse // used, broken, surplus
+		took bool
+	}{
+		"no point":       {nil, pointUse{}, true},
+		"one point":      {[]float32{1, 2, 3}, pointUse{1, 0, 0}, true},
+		"NaN":            {[]float32{nan, 2, 3, 4, 5, 6}, pointUse{1, 1, 0}, true},
+		"infinite":       {[]float32{1, inf, 3, 4, 5, -inf, 7, 8, 9}, pointUse{1, 2, 0}, true},
+		"huge":           {[]float32{1e30, 0, 0, 0, 0, 0}, pointUse{1, 1, 0}, true},
+		"nothing usable": {[]float32{nan, nan, nan, inf, 0, 0, 0, 1e30, 0}, pointUse{0, 3, 0}, false},
+		"a million":      {many, pointUse{uint64(points), 0, uint64(1_000_000 - points)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said []string
+			core.ticks.onError = func(err error) { said = append(said, err.Error()) }
+			var state string
+			core.ticks.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+				state = p.Modalities["L"].State
+				return buf, nil
+			}
+			tick := fullTick()
+			tick.Slots[sensors.LiDAR].Sample = &sensors.Sample{Modality: sensors.LiDAR, Cloud: &sensors.PointCloud{XYZ: c.xyz}}
+			core.ticks.tick(tick)
+			if (state == "fused") != c.took || (state == "gap") == c.took {
+				t.Errorf("state %s", state)
+			}
+			for outcome, want := range c.use {
+				if got := pointCount(t, core, "L", pointOutcomes[outcome]); got != float64(want) {
+					t.Errorf("%v points %s, want %d", got, pointOutcomes[outcome], want)
+				}
+			}
+			if (len(said) == 0) != c.took || !c.took && !strings.Contains(said[0], "lidar") {
+				t.Errorf("said %q", said)
+			}
+		})
+	}
+}
+
+// Every point of every cloud ends in exactly one counter.
+func TestEveryPointIsCountedOnce(t *testing.T) {
+	core, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core.ticks.publish = func(buf []byte, _ *bus.Pose) ([]byte, error) { return buf, nil }
+	core.ticks.onError = func(error) {}
+	var in [model.NumModalities]int
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.OneOf(rapid.Float32(), rapid.SampledFrom([]float32{float32(math.NaN()), float32(math.Inf(-1)), 1, 2}))
+		tick := fullTick()
+		xyz := rapid.SliceOfN(value, 0, 60).Draw(t, "xyz")
+		tick.Slots[sensors.LiDAR].Sample = &sensors.Sample{Modality: sensors.LiDAR, Cloud: &sensors.PointCloud{XYZ: xyz}}
+		frame := &sensors.RadarFrame{Points: make([]sensors.RadarPoint, rapid.IntRange(0, 200).Draw(t, "radar"))}
+		for i := range frame.Points {
+			frame.Points[i].Doppler = value.Draw(t, "doppler")
+		}
+		tick.Slots[sensors.MmWave].Sample = &sensors.Sample{Modality: sensors.MmWave, Radar: frame}
+		core.ticks.tick(tick)
+		in[model.L] += len(xyz) / 3
+		in[model.M] += len(frame.Points)
+		for _, m := range []int{model.L, model.M} {
+			sum := 0.0
+			for _, outcome := range pointOutcomes {
+				sum += pointCount(t, core, sensors.Modality(m).Letter(), outcome) //nolint:gosec // 1, 2
+			}
+			if sum != float64(in[m]) {
+				t.Fatalf("%s: %d points in, %v counted", sensors.Modality(m), in[m], sum)
+			}
+		}
+	})
+}
