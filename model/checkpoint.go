@@ -73,6 +73,11 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 	if card.Window != Centred && card.Window != Causal {
 		return card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
 	}
+	if card.Quantization != nil {
+		if err := card.Quantization.validate(n.Config); err != nil {
+			return card, fmt.Errorf("save checkpoint: %w", err)
+		}
+	}
 	sum := sha256.Sum256(b)
 	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
 	card.SHA256 = hex.EncodeToString(sum[:])

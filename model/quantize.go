@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -46,7 +47,7 @@ type Quantization struct {
 	Mode Precision `json:"mode"`
 	// InputScales says, for int8, what an activation of 1 stands for at the
 	// input of each convolution, by the convolution's name.
-	InputScales map[string]float32 `json:"input_scales,omitempty"`
+	InputScales InputScales `json:"input_scales,omitempty"`
 
 	Created         string  `json:"created,omitempty"` // RFC 3339
 	Command         string  `json:"command,omitempty"` // reproduces it
@@ -66,6 +67,26 @@ type Quantization struct {
 	MedianFloat32MS float64 `json:"median_float32_ms,omitempty"` // one sample of all modalities; none if emulated
 	MedianMS        float64 `json:"median_ms,omitempty"`
 	TimeRatio       float64 `json:"time_ratio,omitempty"`
+}
+
+// InputScales are numbers by the names of convolutions.
+type InputScales map[string]float32
+
+// UnmarshalJSON names the convolution whose value is no float32.
+func (s *InputScales) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return fmt.Errorf("input_scales: %w", err)
+	}
+	*s = make(InputScales, len(raw))
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		var v float32
+		if err := json.Unmarshal(raw[name], &v); err != nil {
+			return fmt.Errorf("input_scales: %q: %w: want a positive number, run posefuse models quantize again", name, err)
+		}
+		(*s)[name] = v
+	}
+	return nil
 }
 
 // validate checks a card's quantization against the configuration.
@@ -125,7 +146,7 @@ type RuntimeOptions struct {
 	// float32, and a warning says so once.
 	Precision Precision
 	// InputScales for int8; nil for those of the network's checkpoint.
-	InputScales map[string]float32
+	InputScales InputScales
 	// Emulate computes a precision this CPU lacks in portable code, slower than
 	// float32, e.g. to learn its accuracy.
 	Emulate bool
