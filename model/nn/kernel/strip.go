@@ -21,6 +21,10 @@ type conv struct {
 	// output transforms 36 products, fstride apart, to h x w outputs row and
 	// col apart and adds bias and, unless nil, res; nothing stays below floor.
 	output func(m *float32, fstride, n int, bias, y *float32, row, col, h, w int, res *float32, floor float32)
+	// weights transforms one vector of 3 x 3 filters to 36 vectors, filter the
+	// gradient of those to that of the filters.
+	weights func(w *float32, wstride int, u *float32, ustride int)
+	filter  func(u *float32, ustride int, w *float32, wstride int)
 }
 
 // vectorised tells whether T has convolution kernels on the path in use.

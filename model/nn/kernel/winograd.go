@@ -25,6 +25,8 @@ const (
 	tileOut  = 4 // outputs of a tile per direction
 	tileIn   = 6
 	products = tileIn * tileIn
+
+	maxLanes = 16 // of any path
 )
 
 // Scratch is working memory that several convolutions share, as long as they
@@ -40,9 +42,10 @@ type Scratch[T Float] struct {
 
 // workspace is the working memory of one thread.
 type workspace[T Float] struct {
-	v, m  []T
-	zeros []T
-	rows  [6]*float32
+	v, m    []T
+	zeros   []T
+	rows    [6]*float32
+	filters [9 * maxLanes]T // a vector of filters
 }
 
 func (s *Scratch[T]) get() *workspace[T] {

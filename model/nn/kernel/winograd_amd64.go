@@ -19,6 +19,16 @@ func winogradOutputavx512(m *float32, fstride int, n int, bias *float32, y *floa
 //go:noescape
 func winogradGradientavx512(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
 
+// winogradWeightsavx512 transforms one vector of 3 x 3 filters, whose weights are wstride apart, to 36 vectors ustride apart; strides in bytes.
+//
+//go:noescape
+func winogradWeightsavx512(w *float32, wstride int, u *float32, ustride int)
+
+// winogradFilteravx512 turns the gradient of 36 vectors of transformed weights, ustride apart, into that of 3 x 3 filters, whose weights are wstride apart; strides in bytes.
+//
+//go:noescape
+func winogradFilteravx512(u *float32, ustride int, w *float32, wstride int)
+
 // stripavx512m1x2 multiplies 1 rows of A by 32 columns of B; see strip in strip.go.
 //
 //go:noescape
@@ -153,6 +163,16 @@ func winogradOutputavx2(m *float32, fstride int, n int, bias *float32, y *float3
 //
 //go:noescape
 func winogradGradientavx2(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
+
+// winogradWeightsavx2 transforms one vector of 3 x 3 filters, whose weights are wstride apart, to 36 vectors ustride apart; strides in bytes.
+//
+//go:noescape
+func winogradWeightsavx2(w *float32, wstride int, u *float32, ustride int)
+
+// winogradFilteravx2 turns the gradient of 36 vectors of transformed weights, ustride apart, into that of 3 x 3 filters, whose weights are wstride apart; strides in bytes.
+//
+//go:noescape
+func winogradFilteravx2(u *float32, ustride int, w *float32, wstride int)
 
 // stripavx2m1x2 multiplies 1 rows of A by 16 columns of B; see strip in strip.go.
 //

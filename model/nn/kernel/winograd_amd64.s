@@ -4,6 +4,114 @@
 
 #include "textflag.h"
 
+DATA winograd_ka<>+0(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+4(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+8(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+12(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+16(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+20(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+24(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+28(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+32(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+36(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+40(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+44(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+48(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+52(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+56(SB)/4, $(-0.6230769)
+DATA winograd_ka<>+60(SB)/4, $(-0.6230769)
+GLOBL winograd_ka<>(SB), RODATA|NOPTR, $64
+
+DATA winograd_kb<>+0(SB)/4, $(0.12307692)
+DATA winograd_kb<>+4(SB)/4, $(0.12307692)
+DATA winograd_kb<>+8(SB)/4, $(0.12307692)
+DATA winograd_kb<>+12(SB)/4, $(0.12307692)
+DATA winograd_kb<>+16(SB)/4, $(0.12307692)
+DATA winograd_kb<>+20(SB)/4, $(0.12307692)
+DATA winograd_kb<>+24(SB)/4, $(0.12307692)
+DATA winograd_kb<>+28(SB)/4, $(0.12307692)
+DATA winograd_kb<>+32(SB)/4, $(0.12307692)
+DATA winograd_kb<>+36(SB)/4, $(0.12307692)
+DATA winograd_kb<>+40(SB)/4, $(0.12307692)
+DATA winograd_kb<>+44(SB)/4, $(0.12307692)
+DATA winograd_kb<>+48(SB)/4, $(0.12307692)
+DATA winograd_kb<>+52(SB)/4, $(0.12307692)
+DATA winograd_kb<>+56(SB)/4, $(0.12307692)
+DATA winograd_kb<>+60(SB)/4, $(0.12307692)
+GLOBL winograd_kb<>(SB), RODATA|NOPTR, $64
+
+DATA winograd_kaa<>+0(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+4(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+8(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+12(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+16(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+20(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+24(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+28(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+32(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+36(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+40(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+44(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+48(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+52(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+56(SB)/4, $(-0.41538462)
+DATA winograd_kaa<>+60(SB)/4, $(-0.41538462)
+GLOBL winograd_kaa<>(SB), RODATA|NOPTR, $64
+
+DATA winograd_kbb<>+0(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+4(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+8(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+12(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+16(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+20(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+24(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+28(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+32(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+36(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+40(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+44(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+48(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+52(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+56(SB)/4, $(0.18461539)
+DATA winograd_kbb<>+60(SB)/4, $(0.18461539)
+GLOBL winograd_kbb<>(SB), RODATA|NOPTR, $64
+
+DATA winograd_kaa2<>+0(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+4(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+8(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+12(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+16(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+20(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+24(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+28(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+32(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+36(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+40(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+44(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+48(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+52(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+56(SB)/4, $(-0.2769231)
+DATA winograd_kaa2<>+60(SB)/4, $(-0.2769231)
+GLOBL winograd_kaa2<>(SB), RODATA|NOPTR, $64
+
+DATA winograd_kbb2<>+0(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+4(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+8(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+12(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+16(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+20(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+24(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+28(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+32(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+36(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+40(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+44(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+48(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+52(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+56(SB)/4, $(0.2769231)
+DATA winograd_kbb2<>+60(SB)/4, $(0.2769231)
+GLOBL winograd_kbb2<>(SB), RODATA|NOPTR, $64
+
 DATA winograd_a<>+0(SB)/4, $(0.6666667)
 DATA winograd_a<>+4(SB)/4, $(0.6666667)
 DATA winograd_a<>+8(SB)/4, $(0.6666667)
@@ -1466,6 +1574,473 @@ doned3:
 	ADDQ         $0x40, R9
 	DECQ         n+32(FP)
 	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func winogradWeightsavx512(w *float32, wstride int, u *float32, ustride int)
+// Requires: AVX, AVX512F
+TEXT ·winogradWeightsavx512(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ        w+0(FP), AX
+	MOVQ        wstride+8(FP), CX
+	MOVQ        u+16(FP), DX
+	MOVQ        ustride+24(FP), BX
+	LEAQ        (CX)(CX*2), SI
+	LEAQ        (AX)(SI*1), DI
+	LEAQ        (DI)(SI*1), SI
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (AX)(CX*1), Z1
+	VMOVUPS     (AX)(CX*2), Z2
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z0, Z3
+	VMULPS      winograd_ka<>+0(SB), Z3, Z4
+	VMOVUPS     Z2, Z3
+	VFMADD231PS winograd_kaa2<>+0(SB), Z3, Z4
+	VMOVUPS     Z1, Z3
+	VMULPS      winograd_kaa<>+0(SB), Z3, Z3
+	VADDPS      Z3, Z4, Z5
+	VSUBPS      Z3, Z4, Z4
+	VMOVUPS     Z5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z0, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z3
+	VMOVUPS     Z2, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z3
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z3, Z1
+	VSUBPS      Z0, Z3, Z3
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (AX), Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z1
+	VMOVUPS     (SI), Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z1
+	VMOVUPS     (DI), Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z1, Z2
+	VSUBPS      Z0, Z1, Z1
+	VMOVUPS     (AX)(CX*1), Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z3
+	VMOVUPS     (SI)(CX*1), Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z3
+	VMOVUPS     (DI)(CX*1), Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z3, Z4
+	VSUBPS      Z0, Z3, Z3
+	VMOVUPS     (AX)(CX*2), Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z5
+	VMOVUPS     (SI)(CX*2), Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z5
+	VMOVUPS     (DI)(CX*2), Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z5, Z6
+	VSUBPS      Z0, Z5, Z5
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z7
+	VMOVUPS     Z6, Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z7
+	VMOVUPS     Z4, Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z7, Z8
+	VSUBPS      Z0, Z7, Z7
+	VMOVUPS     Z8, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z7, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z2
+	VMOVUPS     Z6, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z2
+	VMOVUPS     Z4, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z2, Z4
+	VSUBPS      Z0, Z2, Z2
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z6, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z2
+	VMOVUPS     Z5, Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VMOVUPS     Z3, Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z2, Z4
+	VSUBPS      Z0, Z2, Z2
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z1
+	VMOVUPS     Z5, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z1
+	VMOVUPS     Z3, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z1, Z2
+	VSUBPS      Z0, Z1, Z1
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (AX), Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z1
+	VMOVUPS     (SI), Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z1
+	VMOVUPS     (DI), Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z1, Z2
+	VSUBPS      Z0, Z1, Z1
+	VMOVUPS     (AX)(CX*1), Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z3
+	VMOVUPS     (SI)(CX*1), Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z3
+	VMOVUPS     (DI)(CX*1), Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z3, Z4
+	VSUBPS      Z0, Z3, Z3
+	VMOVUPS     (AX)(CX*2), Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z5
+	VMOVUPS     (SI)(CX*2), Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z5
+	VMOVUPS     (DI)(CX*2), Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z5, Z6
+	VSUBPS      Z0, Z5, Z5
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z7
+	VMOVUPS     Z6, Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z7
+	VMOVUPS     Z4, Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z7, Z8
+	VSUBPS      Z0, Z7, Z7
+	VMOVUPS     Z8, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z7, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z2
+	VMOVUPS     Z6, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z2
+	VMOVUPS     Z4, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z2, Z4
+	VSUBPS      Z0, Z2, Z2
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z6, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_ka<>+0(SB), Z0, Z2
+	VMOVUPS     Z5, Z0
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VMOVUPS     Z3, Z0
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z2, Z4
+	VSUBPS      Z0, Z2, Z2
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z1
+	VMOVUPS     Z5, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z1
+	VMOVUPS     Z3, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z1, Z2
+	VSUBPS      Z0, Z1, Z1
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (SI), Z0
+	VMOVUPS     (SI)(CX*1), Z1
+	VMOVUPS     (SI)(CX*2), Z2
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z0, Z3
+	VMULPS      winograd_ka<>+0(SB), Z3, Z4
+	VMOVUPS     Z2, Z3
+	VFMADD231PS winograd_kaa2<>+0(SB), Z3, Z4
+	VMOVUPS     Z1, Z3
+	VMULPS      winograd_kaa<>+0(SB), Z3, Z3
+	VADDPS      Z3, Z4, Z5
+	VSUBPS      Z3, Z4, Z4
+	VMOVUPS     Z5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z0, Z0
+	VMULPS      winograd_kb<>+0(SB), Z0, Z3
+	VMOVUPS     Z2, Z0
+	VFMADD231PS winograd_kbb2<>+0(SB), Z0, Z3
+	VMOVUPS     Z1, Z0
+	VMULPS      winograd_kbb<>+0(SB), Z0, Z0
+	VADDPS      Z0, Z3, Z1
+	VSUBPS      Z0, Z3, Z3
+	VMOVUPS     Z1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VZEROUPPER
+	RET
+
+// func winogradFilteravx512(u *float32, ustride int, w *float32, wstride int)
+// Requires: AVX, AVX512F
+TEXT ·winogradFilteravx512(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ        u+0(FP), AX
+	MOVQ        ustride+8(FP), CX
+	MOVQ        w+16(FP), DX
+	MOVQ        wstride+24(FP), BX
+	LEAQ        (CX)(CX*2), SI
+	ADDQ        SI, SI
+	LEAQ        (AX)(SI*1), DI
+	LEAQ        (DI)(SI*1), R8
+	LEAQ        (R8)(SI*1), R9
+	LEAQ        (R9)(SI*1), R10
+	LEAQ        (R10)(SI*1), SI
+	XORQ        R11, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z2
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z2
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z3
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z3
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z3
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z4
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z4
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z4
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z5
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z5
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z5
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z6
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z6
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z6
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Z0
+	VMOVUPS     (R9)(R11*1), Z1
+	VADDPS      (R8)(R11*1), Z0, Z0
+	VADDPS      (R10)(R11*1), Z1, Z1
+	VMOVUPS     (AX)(R11*1), Z7
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z7
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z7
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VADDPS      Z4, Z0, Z0
+	VADDPS      Z6, Z1, Z1
+	VMOVUPS     Z2, Z2
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z2
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VSUBPS      Z4, Z0, Z0
+	VSUBPS      Z6, Z1, Z1
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VFMADD231PS winograd_kbb<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VADDPS      Z4, Z0, Z0
+	VADDPS      Z6, Z1, Z1
+	VMOVUPS     Z7, Z2
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z2
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	XORQ        AX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VSUBPS      (R8)(AX*1), Z0, Z0
+	VSUBPS      (R10)(AX*1), Z1, Z1
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VFMADD231PS winograd_kbb<>+0(SB), Z1, Z0
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z1
+	VMOVUPS     (R9)(AX*1), Z2
+	VSUBPS      (R8)(AX*1), Z1, Z1
+	VSUBPS      (R10)(AX*1), Z2, Z2
+	VMULPS      winograd_kaa<>+0(SB), Z1, Z1
+	VFMADD231PS winograd_kbb<>+0(SB), Z2, Z1
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z2
+	VMOVUPS     (R9)(AX*1), Z3
+	VSUBPS      (R8)(AX*1), Z2, Z2
+	VSUBPS      (R10)(AX*1), Z3, Z3
+	VMULPS      winograd_kaa<>+0(SB), Z2, Z2
+	VFMADD231PS winograd_kbb<>+0(SB), Z3, Z2
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z3
+	VMOVUPS     (R9)(AX*1), Z4
+	VSUBPS      (R8)(AX*1), Z3, Z3
+	VSUBPS      (R10)(AX*1), Z4, Z4
+	VMULPS      winograd_kaa<>+0(SB), Z3, Z3
+	VFMADD231PS winograd_kbb<>+0(SB), Z4, Z3
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z4
+	VMOVUPS     (R9)(AX*1), Z5
+	VSUBPS      (R8)(AX*1), Z4, Z4
+	VSUBPS      (R10)(AX*1), Z5, Z5
+	VMULPS      winograd_kaa<>+0(SB), Z4, Z4
+	VFMADD231PS winograd_kbb<>+0(SB), Z5, Z4
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z5
+	VMOVUPS     (R9)(AX*1), Z6
+	VSUBPS      (R8)(AX*1), Z5, Z5
+	VSUBPS      (R10)(AX*1), Z6, Z6
+	VMULPS      winograd_kaa<>+0(SB), Z5, Z5
+	VFMADD231PS winograd_kbb<>+0(SB), Z6, Z5
+	VMOVUPS     Z1, Z6
+	VMOVUPS     Z3, Z7
+	VADDPS      Z2, Z6, Z6
+	VADDPS      Z4, Z7, Z7
+	VMOVUPS     Z0, Z0
+	VFMADD231PS winograd_ka<>+0(SB), Z6, Z0
+	VFMADD231PS winograd_kb<>+0(SB), Z7, Z0
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMOVUPS     Z3, Z6
+	VSUBPS      Z2, Z0, Z0
+	VSUBPS      Z4, Z6, Z6
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VFMADD231PS winograd_kbb<>+0(SB), Z6, Z0
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z1, Z0
+	VMOVUPS     Z3, Z1
+	VADDPS      Z2, Z0, Z0
+	VADDPS      Z4, Z1, Z1
+	VMOVUPS     Z5, Z2
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z2
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	XORQ        AX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z2
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z2
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z3
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z3
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z3
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z4
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z4
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z4
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z5
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z5
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z5
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z6
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z6
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z6
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Z0
+	VMOVUPS     (R9)(AX*1), Z1
+	VADDPS      (R8)(AX*1), Z0, Z0
+	VADDPS      (R10)(AX*1), Z1, Z1
+	VMOVUPS     (SI)(AX*1), Z7
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z7
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z7
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VADDPS      Z4, Z0, Z0
+	VADDPS      Z6, Z1, Z1
+	VMOVUPS     Z2, Z2
+	VFMADD231PS winograd_ka<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kb<>+0(SB), Z1, Z2
+	VMOVUPS     Z2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VSUBPS      Z4, Z0, Z0
+	VSUBPS      Z6, Z1, Z1
+	VMULPS      winograd_kaa<>+0(SB), Z0, Z0
+	VFMADD231PS winograd_kbb<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Z3, Z0
+	VMOVUPS     Z5, Z1
+	VADDPS      Z4, Z0, Z0
+	VADDPS      Z6, Z1, Z1
+	VMOVUPS     Z7, Z2
+	VFMADD231PS winograd_kaa2<>+0(SB), Z0, Z2
+	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z2
+	VMOVUPS     Z2, (DX)
 	VZEROUPPER
 	RET
 
@@ -4922,6 +5497,473 @@ doned3:
 	ADDQ         $0x20, R9
 	DECQ         n+32(FP)
 	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func winogradWeightsavx2(w *float32, wstride int, u *float32, ustride int)
+// Requires: AVX, FMA3
+TEXT ·winogradWeightsavx2(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ        w+0(FP), AX
+	MOVQ        wstride+8(FP), CX
+	MOVQ        u+16(FP), DX
+	MOVQ        ustride+24(FP), BX
+	LEAQ        (CX)(CX*2), SI
+	LEAQ        (AX)(SI*1), DI
+	LEAQ        (DI)(SI*1), SI
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (AX)(CX*1), Y1
+	VMOVUPS     (AX)(CX*2), Y2
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y0, Y3
+	VMULPS      winograd_ka<>+0(SB), Y3, Y4
+	VMOVUPS     Y2, Y3
+	VFMADD231PS winograd_kaa2<>+0(SB), Y3, Y4
+	VMOVUPS     Y1, Y3
+	VMULPS      winograd_kaa<>+0(SB), Y3, Y3
+	VADDPS      Y3, Y4, Y5
+	VSUBPS      Y3, Y4, Y4
+	VMOVUPS     Y5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y0, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y3
+	VMOVUPS     Y2, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y3
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y3, Y1
+	VSUBPS      Y0, Y3, Y3
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (AX), Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y1
+	VMOVUPS     (SI), Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y1
+	VMOVUPS     (DI), Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y1, Y2
+	VSUBPS      Y0, Y1, Y1
+	VMOVUPS     (AX)(CX*1), Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y3
+	VMOVUPS     (SI)(CX*1), Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y3
+	VMOVUPS     (DI)(CX*1), Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y3, Y4
+	VSUBPS      Y0, Y3, Y3
+	VMOVUPS     (AX)(CX*2), Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y5
+	VMOVUPS     (SI)(CX*2), Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y5
+	VMOVUPS     (DI)(CX*2), Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y5, Y6
+	VSUBPS      Y0, Y5, Y5
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y7
+	VMOVUPS     Y6, Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y7
+	VMOVUPS     Y4, Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y7, Y8
+	VSUBPS      Y0, Y7, Y7
+	VMOVUPS     Y8, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y7, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y2
+	VMOVUPS     Y6, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y2
+	VMOVUPS     Y4, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y2, Y4
+	VSUBPS      Y0, Y2, Y2
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y6, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y2
+	VMOVUPS     Y5, Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VMOVUPS     Y3, Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y2, Y4
+	VSUBPS      Y0, Y2, Y2
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y1
+	VMOVUPS     Y5, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y1
+	VMOVUPS     Y3, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y1, Y2
+	VSUBPS      Y0, Y1, Y1
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (AX), Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y1
+	VMOVUPS     (SI), Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y1
+	VMOVUPS     (DI), Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y1, Y2
+	VSUBPS      Y0, Y1, Y1
+	VMOVUPS     (AX)(CX*1), Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y3
+	VMOVUPS     (SI)(CX*1), Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y3
+	VMOVUPS     (DI)(CX*1), Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y3, Y4
+	VSUBPS      Y0, Y3, Y3
+	VMOVUPS     (AX)(CX*2), Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y5
+	VMOVUPS     (SI)(CX*2), Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y5
+	VMOVUPS     (DI)(CX*2), Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y5, Y6
+	VSUBPS      Y0, Y5, Y5
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y7
+	VMOVUPS     Y6, Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y7
+	VMOVUPS     Y4, Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y7, Y8
+	VSUBPS      Y0, Y7, Y7
+	VMOVUPS     Y8, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y7, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y2
+	VMOVUPS     Y6, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y2
+	VMOVUPS     Y4, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y2, Y4
+	VSUBPS      Y0, Y2, Y2
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y6, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_ka<>+0(SB), Y0, Y2
+	VMOVUPS     Y5, Y0
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VMOVUPS     Y3, Y0
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y2, Y4
+	VSUBPS      Y0, Y2, Y2
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y1
+	VMOVUPS     Y5, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y1
+	VMOVUPS     Y3, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y1, Y2
+	VSUBPS      Y0, Y1, Y1
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     (SI), Y0
+	VMOVUPS     (SI)(CX*1), Y1
+	VMOVUPS     (SI)(CX*2), Y2
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y0, Y3
+	VMULPS      winograd_ka<>+0(SB), Y3, Y4
+	VMOVUPS     Y2, Y3
+	VFMADD231PS winograd_kaa2<>+0(SB), Y3, Y4
+	VMOVUPS     Y1, Y3
+	VMULPS      winograd_kaa<>+0(SB), Y3, Y3
+	VADDPS      Y3, Y4, Y5
+	VSUBPS      Y3, Y4, Y4
+	VMOVUPS     Y5, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y0, Y0
+	VMULPS      winograd_kb<>+0(SB), Y0, Y3
+	VMOVUPS     Y2, Y0
+	VFMADD231PS winograd_kbb2<>+0(SB), Y0, Y3
+	VMOVUPS     Y1, Y0
+	VMULPS      winograd_kbb<>+0(SB), Y0, Y0
+	VADDPS      Y0, Y3, Y1
+	VSUBPS      Y0, Y3, Y3
+	VMOVUPS     Y1, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VZEROUPPER
+	RET
+
+// func winogradFilteravx2(u *float32, ustride int, w *float32, wstride int)
+// Requires: AVX, FMA3
+TEXT ·winogradFilteravx2(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ        u+0(FP), AX
+	MOVQ        ustride+8(FP), CX
+	MOVQ        w+16(FP), DX
+	MOVQ        wstride+24(FP), BX
+	LEAQ        (CX)(CX*2), SI
+	ADDQ        SI, SI
+	LEAQ        (AX)(SI*1), DI
+	LEAQ        (DI)(SI*1), R8
+	LEAQ        (R8)(SI*1), R9
+	LEAQ        (R9)(SI*1), R10
+	LEAQ        (R10)(SI*1), SI
+	XORQ        R11, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y2
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y2
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y3
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y3
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y3
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y4
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y4
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y4
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y5
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y5
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y5
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y6
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y6
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y6
+	ADDQ        CX, R11
+	VMOVUPS     (DI)(R11*1), Y0
+	VMOVUPS     (R9)(R11*1), Y1
+	VADDPS      (R8)(R11*1), Y0, Y0
+	VADDPS      (R10)(R11*1), Y1, Y1
+	VMOVUPS     (AX)(R11*1), Y7
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y7
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y7
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VADDPS      Y4, Y0, Y0
+	VADDPS      Y6, Y1, Y1
+	VMOVUPS     Y2, Y2
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y2
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VSUBPS      Y4, Y0, Y0
+	VSUBPS      Y6, Y1, Y1
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VFMADD231PS winograd_kbb<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VADDPS      Y4, Y0, Y0
+	VADDPS      Y6, Y1, Y1
+	VMOVUPS     Y7, Y2
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y2
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	XORQ        AX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VSUBPS      (R8)(AX*1), Y0, Y0
+	VSUBPS      (R10)(AX*1), Y1, Y1
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VFMADD231PS winograd_kbb<>+0(SB), Y1, Y0
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y1
+	VMOVUPS     (R9)(AX*1), Y2
+	VSUBPS      (R8)(AX*1), Y1, Y1
+	VSUBPS      (R10)(AX*1), Y2, Y2
+	VMULPS      winograd_kaa<>+0(SB), Y1, Y1
+	VFMADD231PS winograd_kbb<>+0(SB), Y2, Y1
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y2
+	VMOVUPS     (R9)(AX*1), Y3
+	VSUBPS      (R8)(AX*1), Y2, Y2
+	VSUBPS      (R10)(AX*1), Y3, Y3
+	VMULPS      winograd_kaa<>+0(SB), Y2, Y2
+	VFMADD231PS winograd_kbb<>+0(SB), Y3, Y2
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y3
+	VMOVUPS     (R9)(AX*1), Y4
+	VSUBPS      (R8)(AX*1), Y3, Y3
+	VSUBPS      (R10)(AX*1), Y4, Y4
+	VMULPS      winograd_kaa<>+0(SB), Y3, Y3
+	VFMADD231PS winograd_kbb<>+0(SB), Y4, Y3
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y4
+	VMOVUPS     (R9)(AX*1), Y5
+	VSUBPS      (R8)(AX*1), Y4, Y4
+	VSUBPS      (R10)(AX*1), Y5, Y5
+	VMULPS      winograd_kaa<>+0(SB), Y4, Y4
+	VFMADD231PS winograd_kbb<>+0(SB), Y5, Y4
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y5
+	VMOVUPS     (R9)(AX*1), Y6
+	VSUBPS      (R8)(AX*1), Y5, Y5
+	VSUBPS      (R10)(AX*1), Y6, Y6
+	VMULPS      winograd_kaa<>+0(SB), Y5, Y5
+	VFMADD231PS winograd_kbb<>+0(SB), Y6, Y5
+	VMOVUPS     Y1, Y6
+	VMOVUPS     Y3, Y7
+	VADDPS      Y2, Y6, Y6
+	VADDPS      Y4, Y7, Y7
+	VMOVUPS     Y0, Y0
+	VFMADD231PS winograd_ka<>+0(SB), Y6, Y0
+	VFMADD231PS winograd_kb<>+0(SB), Y7, Y0
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMOVUPS     Y3, Y6
+	VSUBPS      Y2, Y0, Y0
+	VSUBPS      Y4, Y6, Y6
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VFMADD231PS winograd_kbb<>+0(SB), Y6, Y0
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y1, Y0
+	VMOVUPS     Y3, Y1
+	VADDPS      Y2, Y0, Y0
+	VADDPS      Y4, Y1, Y1
+	VMOVUPS     Y5, Y2
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y2
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	XORQ        AX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y2
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y2
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y3
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y3
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y3
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y4
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y4
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y4
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y5
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y5
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y5
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y6
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y6
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y6
+	ADDQ        CX, AX
+	VMOVUPS     (DI)(AX*1), Y0
+	VMOVUPS     (R9)(AX*1), Y1
+	VADDPS      (R8)(AX*1), Y0, Y0
+	VADDPS      (R10)(AX*1), Y1, Y1
+	VMOVUPS     (SI)(AX*1), Y7
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y7
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y7
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VADDPS      Y4, Y0, Y0
+	VADDPS      Y6, Y1, Y1
+	VMOVUPS     Y2, Y2
+	VFMADD231PS winograd_ka<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kb<>+0(SB), Y1, Y2
+	VMOVUPS     Y2, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VSUBPS      Y4, Y0, Y0
+	VSUBPS      Y6, Y1, Y1
+	VMULPS      winograd_kaa<>+0(SB), Y0, Y0
+	VFMADD231PS winograd_kbb<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     Y3, Y0
+	VMOVUPS     Y5, Y1
+	VADDPS      Y4, Y0, Y0
+	VADDPS      Y6, Y1, Y1
+	VMOVUPS     Y7, Y2
+	VFMADD231PS winograd_kaa2<>+0(SB), Y0, Y2
+	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y2
+	VMOVUPS     Y2, (DX)
 	VZEROUPPER
 	RET
 

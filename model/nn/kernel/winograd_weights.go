@@ -13,7 +13,11 @@ type winogradPack[T Float] struct {
 func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 	_, _ = u[g.WeightLen()-1], w[g.Cin*g.Cout*9-1]
 	g.pack = winogradPack[T]{g, u, w, scale, turned}
-	Do(g.paddedN(), 1, &g.pack)
+	grain := 1
+	if vectorised[T]() {
+		grain = active.conv.lanes
+	}
+	Do(g.paddedN(), grain, &g.pack)
 	g.pack = winogradPack[T]{}
 }
 
@@ -21,6 +25,14 @@ func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 func (p *winogradPack[T]) Run(lo, hi int) {
 	g := p.g
 	np, width := g.paddedN(), panelWidth[T]()
+	if vectorised[T]() {
+		ws := g.Scratch.get()
+		for ; lo < hi; lo += active.conv.lanes {
+			p.vector(ws, lo)
+		}
+		g.Scratch.put(ws)
+		return
+	}
 	for co := lo; co < hi; co++ {
 		at, pw := panelAt(g.Cin, np, width, co)
 		for ci := range g.Cin {
@@ -47,6 +59,40 @@ func (p *winogradPack[T]) Run(lo, hi int) {
 				d[i*g.Cin*np] = T(v)
 			}
 		}
+	}
+}
+
+// vector transforms the filters of one vector of output channels from co on.
+func (p *winogradPack[T]) vector(ws *workspace[T], co int) {
+	g, lanes := p.g, active.conv.lanes
+	np := g.paddedN()
+	at, pw := panelAt(g.Cin, np, panelWidth[T](), co)
+	f := &ws.filters
+	clear(f[:])
+	out, in := 9*g.Cin, 9 // distance of output and of input channels in w
+	if p.turned {
+		out, in = 9, 9*g.Cout
+	}
+	u32, f32 := any(p.u).([]float32), any(f[:]).([]float32)
+	for ci := range g.Cin {
+		for l := range min(lanes, g.Cout-co) {
+			w := p.w[(co+l)*out+ci*in:][:9]
+			switch {
+			case p.turned:
+				for i, v := range w {
+					f[(8-i)*maxLanes+l] = v
+				}
+			case p.scale != nil:
+				for i, v := range w {
+					f[i*maxLanes+l] = v * p.scale[co+l]
+				}
+			default:
+				for i, v := range w {
+					f[i*maxLanes+l] = v
+				}
+			}
+		}
+		active.conv.weights(&f32[0], 4*maxLanes, &u32[at+ci*pw], 4*g.Cin*np)
 	}
 }
 
@@ -87,7 +133,11 @@ func (g *Winograd[T]) Gradient(x, dy, dw []T, n int) {
 		s.acc = 1
 	}
 	s.stage = 2
-	Do(g.Cout, 1, s)
+	grain := 1
+	if vectorised[T]() {
+		grain = active.conv.lanes
+	}
+	Do(g.Cout, grain, s)
 	*s = winogradGradient[T]{}
 	g.Scratch.put(ws)
 }
@@ -114,6 +164,14 @@ func (s *winogradGradient[T]) Run(lo, hi int) {
 			mulTransposed(g.Cin, s.n, np, s.v[p*s.fv:], g.Cin, s.z[p*s.fz:], np, s.u[p*g.Cin*np:], np, s.acc)
 		}
 	case 2:
+		if vectorised[T]() {
+			ws := g.Scratch.get()
+			for ; lo < hi; lo += active.conv.lanes {
+				s.vector(ws, lo)
+			}
+			g.Scratch.put(ws)
+			return
+		}
 		for co := lo; co < hi; co++ {
 			for ci := range g.Cin {
 				var u [products]float64
@@ -159,6 +217,24 @@ func (s *winogradGradient[T]) transform(ws *workspace[T], t winogradTile, dst []
 		}
 		for p, v := range gradientTile(&d) {
 			dst[p*s.fz+ch] = v
+		}
+	}
+}
+
+// vector computes the gradient of the filters of one vector of output channels
+// from co on.
+func (s *winogradGradient[T]) vector(ws *workspace[T], co int) {
+	g := s.g
+	np := g.paddedN()
+	f := &ws.filters
+	u32, f32 := any(s.u).([]float32), any(f[:]).([]float32)
+	for ci := range g.Cin {
+		active.conv.filter(&u32[ci*np+co], 4*g.Cin*np, &f32[0], 4*maxLanes)
+		for l := range min(active.conv.lanes, g.Cout-co) {
+			w := s.dw[((co+l)*g.Cin+ci)*9:][:9]
+			for i := range w {
+				w[i] = f[i*maxLanes+l]
+			}
 		}
 	}
 }

@@ -18,6 +18,10 @@ import (
 const (
 	a = 2.0 / 3
 	b = 3.0 / 2
+
+	// of the rows of the weights' transform at ±a and ±b
+	ka = 1 / (2 * a * a * (a*a - b*b))
+	kb = 1 / (2 * b * b * (b*b - a*a))
 )
 
 // isa is one vector width.
@@ -62,13 +66,16 @@ func main() {
 	for _, c := range []struct {
 		name string
 		x    float64
-	}{{"a", a}, {"b", b}, {"a2", a * a}, {"b2", b * b}, {"a3", a * a * a}, {"b3", b * b * b}, {"s", a*a + b*b}} {
+	}{{"ka", ka}, {"kb", kb}, {"kaa", ka * a}, {"kbb", kb * b}, {"kaa2", ka * a * a}, {"kbb2", kb * b * b},
+		{"a", a}, {"b", b}, {"a2", a * a}, {"b2", b * b}, {"a3", a * a * a}, {"b3", b * b * b}, {"s", a*a + b*b}} {
 		constant(c.name, c.x)
 	}
 	for _, s := range []isa{{"avx512", true, 64}, {"avx2", false, 32}} {
 		input(s)
 		output(s)
 		gradient(s)
+		weights(s)
+		filter(s)
 		rows := 12
 		if !s.zmm {
 			rows = 6
@@ -275,6 +282,135 @@ func gradient(s isa) {
 	ADDQ(operand.Imm(uint64(s.bytes)), off)
 	ADDQ(operand.Imm(uint64(s.bytes)), dst)
 	countDown("n")
+	VZEROUPPER()
+	RET()
+}
+
+// weights emits U = G g Gᵀ, 3 x 3 to 6 x 6, for one vector of filters.
+func weights(s isa) {
+	TEXT("winogradWeights"+s.name, 4|512, "func(w *float32, wstride int, u *float32, ustride int)")
+	Pragma("noescape")
+	Doc("winogradWeights" + s.name + " transforms one vector of 3 x 3 filters, whose weights are wstride apart, to 36 vectors ustride apart; strides in bytes.")
+	gp := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+	g, gs, u, us := gp("w"), gp("wstride"), gp("u"), gp("ustride")
+	store := func(v reg.VecVirtual) {
+		VMOVUPS(v, operand.Mem{Base: u})
+		ADDQ(us, u)
+	}
+	gs3 := GP64()
+	LEAQ(operand.Mem{Base: gs, Index: gs, Scale: 2}, gs3)
+	rows := []reg.GPVirtual{g}
+	for i := 1; i < 3; i++ {
+		r := GP64()
+		LEAQ(operand.Mem{Base: rows[i-1], Index: gs3, Scale: 1}, r)
+		rows = append(rows, r)
+	}
+	at := func(r, j int) operand.Mem {
+		m := operand.Mem{Base: rows[r]}
+		if j > 0 {
+			m.Index, m.Scale = gs, uint8(j)
+		}
+		return m
+	}
+	// pair returns the values at ±point of g0, g1, g2.
+	pair := func(g0, g1, g2 operand.Op, k, kx, kx2 string) (p, e reg.VecVirtual) {
+		o := s.vec()
+		e, p = s.vec(), s.vec()
+		VMOVUPS(g0, o)
+		VMULPS(consts[k], o, e)
+		VMOVUPS(g2, o)
+		s.fma(consts[kx2], o, e)
+		VMOVUPS(g1, o)
+		VMULPS(consts[kx], o, o)
+		VADDPS(o, e, p)
+		VSUBPS(o, e, e)
+		return p, e
+	}
+	row := func(t [3]reg.VecVirtual) {
+		store(t[0])
+		for _, k := range [][3]string{{"ka", "kaa", "kaa2"}, {"kb", "kbb", "kbb2"}} {
+			p, e := pair(t[0], t[1], t[2], k[0], k[1], k[2])
+			store(p)
+			store(e)
+		}
+		store(t[2])
+	}
+	plain := func(r int) {
+		row([3]reg.VecVirtual{s.load(at(r, 0)), s.load(at(r, 1)), s.load(at(r, 2))})
+	}
+	both := func(k, kx, kx2 string) {
+		var t [2][3]reg.VecVirtual
+		for j := range 3 {
+			t[0][j], t[1][j] = pair(at(0, j), at(1, j), at(2, j), k, kx, kx2)
+		}
+		row(t[0])
+		row(t[1])
+	}
+	plain(0)
+	both("ka", "kaa", "kaa2")
+	both("kb", "kbb", "kbb2")
+	plain(2)
+	VZEROUPPER()
+	RET()
+}
+
+// filter emits g = Gᵀ U G, 6 x 6 to 3 x 3, for one vector of filters.
+func filter(s isa) {
+	TEXT("winogradFilter"+s.name, 4|512, "func(u *float32, ustride int, w *float32, wstride int)")
+	Pragma("noescape")
+	Doc("winogradFilter" + s.name + " turns the gradient of 36 vectors of transformed weights, ustride apart, into that of 3 x 3 filters, whose weights are wstride apart; strides in bytes.")
+	gp := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+	u, us, g, gs := gp("u"), gp("ustride"), gp("w"), gp("wstride")
+	us6 := GP64()
+	LEAQ(operand.Mem{Base: us, Index: us, Scale: 2}, us6)
+	ADDQ(us6, us6)
+	rows := []reg.GPVirtual{u}
+	for i := 1; i < 6; i++ {
+		r := GP64()
+		LEAQ(operand.Mem{Base: rows[i-1], Index: us6, Scale: 1}, r)
+		rows = append(rows, r)
+	}
+	line := func(at func(i int) operand.Op, r int) reg.VecVirtual {
+		x, y, o := s.vec(), s.vec(), s.vec()
+		VMOVUPS(at(1), x)
+		VMOVUPS(at(3), y)
+		if r == 1 {
+			VSUBPS(at(2), x, x)
+			VSUBPS(at(4), y, y)
+			VMULPS(consts["kaa"], x, o)
+			s.fma(consts["kbb"], y, o)
+			return o
+		}
+		VADDPS(at(2), x, x)
+		VADDPS(at(4), y, y)
+		if r == 0 {
+			VMOVUPS(at(0), o)
+			s.fma(consts["ka"], x, o)
+			s.fma(consts["kb"], y, o)
+			return o
+		}
+		VMOVUPS(at(5), o)
+		s.fma(consts["kaa2"], x, o)
+		s.fma(consts["kbb2"], y, o)
+		return o
+	}
+	for r := range 3 {
+		q := GP64()
+		XORQ(q, q)
+		var t [6]reg.VecVirtual
+		for j := range 6 {
+			t[j] = line(func(i int) operand.Op { return operand.Mem{Base: rows[i], Index: q, Scale: 1} }, r)
+			if j < 5 {
+				ADDQ(us, q)
+			}
+		}
+		for c := range 3 {
+			VMOVUPS(line(func(i int) operand.Op { return t[i] }, c), operand.Mem{Base: g})
+			if r < 2 || c < 2 {
+				ADDQ(gs, g)
+			}
+		}
+	}
 	VZEROUPPER()
 	RET()
 }
