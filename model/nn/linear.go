@@ -9,10 +9,10 @@ type Linear[T Float] struct {
 	In, Out, Taps int
 	Weight, Bias  *Tensor[T] // Bias may be nil
 
-	packed, packedGrad []T               // [Out, Taps, In]
-	folded             kernel.PackedB[T] // [Taps·In, Out] of inference
-	foldB              []T               // [Out] of inference, nil for none
-	sum                colSum[T]
+	folded kernel.PackedB[T] // [Taps·In, Out] of inference
+	foldB  []T               // [Out] of inference, nil for none
+	xp, dp []T               // x and dx as [rows, In, Taps], the weight's order
+	sum    colSum[T]
 }
 
 // NewLinear returns a linear layer; the weight is named name.weight.
@@ -36,13 +36,14 @@ func NewStridedConv1d[T Float](s *Store[T], name string, in, out, taps int) *Lin
 
 func (l *Linear[T]) width() int { return l.In * l.Taps }
 
-// pack returns the weight as [Out, Taps·In].
-func (l *Linear[T]) pack() []T {
+// aligned returns x in the order of the weight's columns. With several taps
+// the rows are turned, not the weight: they are fewer.
+func (l *Linear[T]) aligned(x []T, rows int) []T {
 	if l.Taps == 1 {
-		return l.Weight.Value
+		return x
 	}
-	p := grow(&l.packed, len(l.Weight.Value))
-	permuteTaps(p, l.Weight.Value, l.Out, l.In, l.Taps)
+	p := grow(&l.xp, rows*l.width())
+	permuteTaps(p, x, rows, l.Taps, l.In)
 	return p
 }
 
@@ -70,7 +71,7 @@ func (l *Linear[T]) Forward(x, y []T, rows int) {
 		beta = 1
 		fillRows(y[:rows*l.Out], l.Bias.Value)
 	}
-	kernel.Gemm(false, true, rows, l.Out, k, 1, x, k, l.pack(), k, beta, y, l.Out)
+	kernel.Gemm(false, true, rows, l.Out, k, 1, l.aligned(x, rows), k, l.Weight.Value, k, beta, y, l.Out)
 }
 
 // forwardFolded computes rows of y with the weights that fold prepared.
@@ -95,22 +96,34 @@ func fillRows[T Float](y, row []T) {
 }
 
 // Backward overwrites the parameter gradients and, unless dx is nil, writes
-// dx = beta·dx + dy·W.
+// dx = beta·dx + dy·W. x must be that of the last Forward.
 func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 	k := l.width()
-	g := l.Weight.Grad
 	if l.Taps > 1 {
-		g = grow(&l.packedGrad, len(g))
+		x = l.xp
 	}
-	kernel.Gemm(true, false, l.Out, k, rows, 1, dy, l.Out, x, k, 0, g, k)
-	if l.Taps > 1 {
-		permuteTaps(l.Weight.Grad, g, l.Out, l.Taps, l.In)
-	}
+	kernel.Gemm(true, false, l.Out, k, rows, 1, dy, l.Out, x, k, 0, l.Weight.Grad, k)
 	if l.Bias != nil {
 		l.sum.run(dy, l.Bias.Grad, rows)
 	}
-	if dx != nil {
-		kernel.Gemm(false, false, rows, k, l.Out, 1, dy, l.Out, l.pack(), k, beta, dx, k)
+	switch {
+	case dx == nil:
+	case l.Taps == 1:
+		kernel.Gemm(false, false, rows, k, l.Out, 1, dy, l.Out, l.Weight.Value, k, beta, dx, k)
+	default:
+		// The turned rows of the forward pass have done their work.
+		dp := l.xp
+		kernel.Gemm(false, false, rows, k, l.Out, 1, dy, l.Out, l.Weight.Value, k, 0, dp, k)
+		turned := dx
+		if beta != 0 {
+			turned = grow(&l.dp, rows*k)
+		}
+		permuteTaps(turned, dp, rows, l.In, l.Taps)
+		if beta != 0 {
+			for i, v := range turned {
+				dx[i] = beta*dx[i] + v
+			}
+		}
 	}
 }
 
@@ -123,9 +136,13 @@ func (l *Linear[T]) fold(bn *BatchNorm[T]) {
 		if l.Bias != nil {
 			bias = l.Bias.Value
 		}
-		foldInto(&w, &f.b, l.pack(), bias, l.Out, bn)
+		weight := l.Weight.Value
+		if l.Taps > 1 {
+			weight = make([]T, len(weight))
+			permuteTaps(weight, l.Weight.Value, l.Out, l.In, l.Taps)
+		}
+		foldInto(&w, &f.b, weight, bias, l.Out, bn)
 		f.w.PackB(false, l.width(), l.Out, w, l.Out)
-		l.packed = nil // of training and of this call
 		return f
 	})
 	l.folded, l.foldB = f.w, f.b

@@ -15,18 +15,23 @@ import (
 //
 // so that neither r nor w is ever held for more than a few points.
 type foldedAttention[T Float] struct {
+	attentionWeights[T]
+	e int
+
+	base, ko, vo, h, on, out []T
+	tiles, points            int // per sample; points per tile
+	scratch                  sync.Pool
+	tileF                    func(lo, hi int)
+}
+
+// attentionWeights is shared by instances of a frozen network.
+type attentionWeights[T Float] struct {
 	q, k, v    kernel.PackedB[T]
 	qb, kb, vb []T
 	pw, po     []T // [3, C]
 	bo         []T
 	w2         kernel.PackedB[T] // columns repeated to E
 	w2b        []T
-	e          int
-
-	base, ko, vo, h, on, out []T
-	tiles, points            int // per sample; points per tile
-	scratch                  sync.Pool
-	tileF                    func(lo, hi int)
 }
 
 // attentionTile is what one thread holds of a tile of points.
@@ -52,6 +57,10 @@ func (p *PointBlock[T]) Fold() {
 		f.tileF = p.tileRange
 		p.folded = f
 	}
+	f.attentionWeights = Derived(p.q.Weight, "attention", func() attentionWeights[T] { return p.foldWeights(f.e) })
+}
+
+func (p *PointBlock[T]) foldWeights(e int) (f attentionWeights[T]) {
 	c := p.C
 	sw, so := make([]T, c), make([]T, c)
 	for _, v := range []*[]T{&f.qb, &f.kb, &f.vb, &f.bo} {
@@ -86,10 +95,11 @@ func (p *PointBlock[T]) Fold() {
 	pack(&f.k, p.k, sw, 1)
 	pack(&f.v, p.v, so, 1)
 	cs := c / sharedPlanes
-	wide := make([]T, f.e*cs)
+	wide := make([]T, e*cs)
 	fillRows(wide, p.w2.Weight.Value)
-	f.w2.PackB(true, cs, f.e, wide, cs)
-	fillRows(grow(&f.w2b, f.e), p.w2.Bias.Value)
+	f.w2.PackB(true, cs, e, wide, cs)
+	fillRows(grow(&f.w2b, e), p.w2.Bias.Value)
+	return f
 }
 
 // infer computes n points in all.

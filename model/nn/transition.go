@@ -36,10 +36,14 @@ type TransitionDown[T Float] struct {
 	maxF      func(lo, hi int)
 	backF     func(lo, hi int)
 
-	folded       bool
-	foldP, foldX kernel.PackedB[T] // position and feature weights, normalisation folded in
-	foldC        []T               // minus the normalisation's shift
-	downF        func(lo, hi int)
+	folded *foldedTransition[T] // nil before Fold
+	downF  func(lo, hi int)
+}
+
+// foldedTransition is what Fold makes: shared by instances of a frozen network.
+type foldedTransition[T Float] struct {
+	p, x kernel.PackedB[T] // position and feature weights, normalisation folded in
+	c    []T               // minus the normalisation's shift
 }
 
 // NewTransitionDown builds the transition into geo's level; the first stage of
@@ -66,20 +70,24 @@ func (t *TransitionDown[T]) Fold() {
 		t.unit.Fold()
 		return
 	}
+	t.folded = Derived(t.lin.Weight, "transition", t.foldWeights)
+	t.downF = t.downRange
+}
+
+func (t *TransitionDown[T]) foldWeights() *foldedTransition[T] {
 	c, w := t.Cout, 3+t.Cin
 	scaled := make([]T, c*w)
-	grow(&t.foldC, c)
+	f := &foldedTransition[T]{c: make([]T, c)}
 	for j := range c {
 		scale, shift := t.bn.affine(j)
-		t.foldC[j] = -shift
+		f.c[j] = -shift
 		for i, v := range t.lin.Weight.Value[j*w : (j+1)*w] {
 			scaled[j*w+i] = scale * v
 		}
 	}
-	t.foldP.PackB(true, 3, c, scaled, w)
-	t.foldX.PackB(true, t.Cin, c, scaled[3:], w)
-	t.downF = t.downRange
-	t.folded = true
+	f.p.PackB(true, 3, c, scaled, w)
+	f.x.PackB(true, t.Cin, c, scaled[3:], w)
+	return f
 }
 
 // infer computes max(ReLU(u_j - c_i)) as ReLU(max(u_j) - c_i).
@@ -89,9 +97,9 @@ func (t *TransitionDown[T]) infer(x []T, b int) []T {
 	grow(&t.u, b*p.N*c)
 	grow(&t.cen, b*l.N*c)
 	grow(&t.out, b*l.N*c)
-	kernel.GemmPacked(b*p.N, p.P, 3, &t.foldP, 0, t.u, c, kernel.Epilogue[T]{})
-	kernel.GemmPacked(b*p.N, x, t.Cin, &t.foldX, 1, t.u, c, kernel.Epilogue[T]{})
-	kernel.GemmPacked(b*l.N, l.P, 3, &t.foldP, 0, t.cen, c, kernel.Epilogue[T]{Bias: t.foldC})
+	kernel.GemmPacked(b*p.N, p.P, 3, &t.folded.p, 0, t.u, c, kernel.Epilogue[T]{})
+	kernel.GemmPacked(b*p.N, x, t.Cin, &t.folded.x, 1, t.u, c, kernel.Epilogue[T]{})
+	kernel.GemmPacked(b*l.N, l.P, 3, &t.folded.p, 0, t.cen, c, kernel.Epilogue[T]{Bias: t.folded.c})
 	split(b*l.N, l.DownK*c, t.downF)
 	return t.out
 }
@@ -114,7 +122,7 @@ func (t *TransitionDown[T]) Forward(x []T, b int) []T {
 	if t.unit != nil {
 		return t.unit.Forward(x, b*l.N)
 	}
-	if t.folded && t.ctx.Mode == Eval {
+	if t.folded != nil && t.ctx.Mode == Eval {
 		return t.infer(x, b)
 	}
 	p := t.geo.Levels[t.level-1]
