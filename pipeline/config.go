@@ -138,7 +138,7 @@ type SyncConfig struct {
 type ModelConfig struct {
 	Path  string `yaml:"path"`  // checkpoint folder or file; empty takes the shipped one
 	Name  string `yaml:"name"`  // in the registry; empty with a path
-	Cores int    `yaml:"cores"` // used by inference; 0 means all
+	Cores int    `yaml:"cores"` // threads of inference; 0 means one per core
 }
 
 // ExtrinsicsConfig places the sensors in the room. Null means unknown.
@@ -186,7 +186,6 @@ func DefaultConfig() Config {
 				Nexmon:  NexmonConfig{Interface: "wlan0", Port: 5500, Chip: "auto"}},
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
-		Model:    ModelConfig{Cores: 1},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto"},
@@ -359,7 +358,8 @@ func (s *SyncConfig) TickPeriod() time.Duration {
 	return time.Duration(math.Round(float64(time.Second) / s.RateHz))
 }
 
-// InferenceCores returns how many cores inference may use.
+// InferenceCores returns how many cores inference may use. The drivers do not
+// need one of their own: they run on further threads, for moments.
 func (m *ModelConfig) InferenceCores() int {
 	if m.Cores == 0 {
 		return runtime.NumCPU()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -149,8 +150,13 @@ func testConfig(t *testing.T) Config {
 
 func startDaemon(t *testing.T, cfg Config, inf Inferer) *daemonUnderTest {
 	t.Helper()
+	return startDaemonLogging(t, cfg, inf, nil)
+}
+
+func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger) *daemonUnderTest {
+	t.Helper()
 	d := &daemonUnderTest{notes: &notes{}}
-	opt := Options{Config: cfg, Version: "0.1.0", Model: inf, Notify: d.notes.add, WatchdogInterval: 400 * time.Millisecond}
+	opt := Options{Config: cfg, Log: log, Version: "0.1.0", Model: inf, Notify: d.notes.add, WatchdogInterval: 400 * time.Millisecond}
 	for m := range sensors.NumModalities {
 		period := cfg.Sync.TickPeriod()
 		if m == int(sensors.WiFi) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
+	"posefuse/sensors"
 )
 
 type runCmd struct {
@@ -50,9 +52,10 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Model.Cores > 0 {
-		kernel.SetThreads(cfg.Model.Cores)
+	if err := net.Close(); err != nil { // the inferer keeps what it needs
+		return err
 	}
+	shareCores(cfg.Model.InferenceCores())
 	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer,
 		Page: func(nc *nats.Conn, room string) http.Handler { return web.Handler(nc, room) }})
 	if err != nil {
@@ -81,6 +84,20 @@ func (c runCmd) Run(ctx context.Context) error {
 		})
 	}
 	return core.Run(ctx)
+}
+
+// driverThreads is how many threads beside those of inference Go may run at
+// once: one per sensor. With as many threads as cores a driver whose packet
+// arrives during inference waits for Go's scheduler, up to 100 ms; with these
+// the system's scheduler lets it run at once.
+const driverThreads = sensors.NumModalities
+
+// shareCores gives inference its cores and the drivers threads of their own.
+func shareCores(inference int) {
+	kernel.SetThreads(inference)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), inference) + driverThreads)
+	}
 }
 
 // load reads the configuration; the demo's is made up around the defaults.

@@ -1,0 +1,471 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"posefuse/model"
+	"posefuse/pipeline/bus"
+	"posefuse/sensors"
+	timesync "posefuse/sync"
+)
+
+// stagedModel's pose tells which inputs it was made of: joint m's x is a
+// checksum of modality m's input. It fails the test if one encoder is entered
+// twice at a time, or used after it was closed.
+type stagedModel struct {
+	fakeModel
+	mu      sync.Mutex
+	sum     [model.NumModalities]float32
+	encoded [model.NumModalities]bool
+	busy    [model.NumModalities]atomic.Bool
+	work    func(m int)
+	closed  atomic.Int64
+	misuse  atomic.Pointer[string]
+}
+
+func newStagedModel(name string) *stagedModel {
+	return &stagedModel{fakeModel: fakeModel{card: newFakeModel(name).card}, work: func(int) {}}
+}
+
+func (s *stagedModel) wrong(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.misuse.CompareAndSwap(nil, &text)
+}
+
+func (s *stagedModel) check(t interface {
+	Helper()
+	Errorf(string, ...any)
+}) {
+	t.Helper()
+	if p := s.misuse.Load(); p != nil {
+		t.Errorf("model %s: %s", s.card.Name, *p)
+	}
+}
+
+func (s *stagedModel) Begin() { s.encoded = [model.NumModalities]bool{} }
+
+func (s *stagedModel) Encode(m int, x []float32) error {
+	if s.busy[m].Swap(true) {
+		s.wrong("encoder %d is entered twice", m)
+	}
+	defer s.busy[m].Store(false)
+	if s.closed.Load() != 0 {
+		s.wrong("encoder %d runs after close", m)
+	}
+	s.work(m)
+	var sum float32
+	for i, v := range x {
+		sum += v * float32(i%13+1)
+	}
+	s.mu.Lock()
+	s.sum[m], s.encoded[m] = sum, true
+	s.mu.Unlock()
+	return s.err
+}
+
+func (s *stagedModel) Finish(present model.Mask, out *model.Output) error {
+	for m := range s.busy {
+		if s.busy[m].Load() {
+			s.wrong("the head runs while encoder %d does", m)
+		}
+		if present.Has(m) && !s.encoded[m] {
+			s.wrong("the head runs on %s without encoder %d", present, m)
+		}
+	}
+	if s.closed.Load() != 0 {
+		s.wrong("the head runs after close")
+	}
+	*out = model.Output{Coalition: present}
+	for m := range s.sum {
+		if present.Has(m) {
+			out.Pose[3*m] = s.sum[m]
+		}
+	}
+	return nil
+}
+
+func (s *stagedModel) Close() error {
+	if s.closed.Add(1) > 1 {
+		s.wrong("closed twice")
+	}
+	return nil
+}
+
+// starts returns how often the modality's encoder was started at that point.
+func starts(t interface{ Fatal(...any) }, c *Core, m, when int) float64 {
+	families, err := c.metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "posefuse_encoder_starts_total" {
+			continue
+		}
+		for _, x := range f.GetMetric() {
+			if x.GetLabel()[0].GetValue() == startNames[when] && x.GetLabel()[1].GetValue() == "RLMW"[m:m+1] {
+				return x.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatal("no such metric")
+	return 0
+}
+
+// variant returns a slot of fullTick with another content.
+func variant(m, n int) timesync.Slot {
+	t := fullTick()
+	s := t.Slots[m]
+	sample := *s.Sample
+	switch {
+	case sample.Keypoints != nil:
+		k := *sample.Keypoints
+		k.XY[3] = [2]float64{float64(10 * n), 5}
+		sample.Keypoints = &k
+	case sample.Cloud != nil:
+		sample.Cloud = &sensors.PointCloud{XYZ: []float32{float32(n), 2, 3}}
+	case sample.Radar != nil:
+		sample.Radar = &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: float32(n), Y: 1}}}
+	case sample.CSI != nil:
+		h := slices.Clone(sample.CSI.H)
+		h[n] = complex(float32(n+2), 0)
+		sample.CSI = &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: h}
+	}
+	s.Sample = &sample
+	for i := range s.Window {
+		s.Window[i] = &sample
+	}
+	return s
+}
+
+// TestEarlyStartsChangeNoPose: whatever is announced before a tick - nothing,
+// the right slot, outdated ones, modalities that then take no part - and
+// however many workers there are, the pose is that of the tick's own inputs.
+func TestEarlyStartsChangeNoPose(t *testing.T) {
+	arrival := 0.0
+	rapid.Check(t, func(t *rapid.T) {
+		inf := newStagedModel("staged")
+		c, err := New(Options{Config: DefaultConfig(), Model: inf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := newEngine(newStagedModel("whole"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := c.ticks
+		if workers := rapid.IntRange(0, 3).Draw(t, "workers"); workers > 0 {
+			l.pool = newEncoderPool(workers)
+			defer l.pool.close()
+		}
+		var got [model.NumJoints][3]float64
+		var coalition string
+		l.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+			got, coalition = [model.NumJoints][3]float64{}, p.Coalition
+			if p.JointsM != nil {
+				got = *p.JointsM
+			}
+			return buf, nil
+		}
+		for i := range rapid.IntRange(1, 8).Draw(t, "ticks") {
+			tick := fullTick()
+			tick.Seq = uint64(i + 1)
+			for m := range tick.Slots {
+				tick.Slots[m] = variant(m, rapid.IntRange(0, 3).Draw(t, "content"))
+				if !rapid.Bool().Draw(t, "fused") {
+					tick.Slots[m] = timesync.Slot{State: timesync.Late}
+				}
+			}
+			for range rapid.IntRange(0, 10).Draw(t, "announcements") {
+				m := rapid.IntRange(0, model.NumModalities-1).Draw(t, "modality")
+				s := tick.Slots[m]
+				if s.State != timesync.Fused || rapid.Bool().Draw(t, "outdated") {
+					s = variant(m, rapid.IntRange(4, 7).Draw(t, "old content"))
+				}
+				l.settled(sensors.Modality(m), tick.TimeNS, &s)
+			}
+			l.tick(tick)
+			var want result
+			if _, err := whole.run(tick, nil, nil, &want); err != nil {
+				t.Fatal(err)
+			}
+			if coalition != want.present.String() {
+				t.Fatalf("tick %d: coalition %s, want %s", i, coalition, want.present)
+			}
+			for j := range got {
+				if want.present != 0 && got[j][0] != roundTo(want.joints[j][0], 1e6) {
+					t.Fatalf("tick %d: joint %d is %v, want %v", i, j, got[j], want.joints[j])
+				}
+			}
+		}
+		inf.check(t)
+		for m := range model.NumModalities {
+			arrival += starts(t, c, m, onArrival)
+		}
+	})
+	if arrival == 0 {
+		t.Error("no encoder was started on arrival")
+	}
+}
+
+// TestEncodersStartOnArrival: in a running daemon every sensor but the one
+// that comes last is encoded before the tick is complete.
+func TestEncodersStartOnArrival(t *testing.T) {
+	inf := newStagedModel("staged")
+	d := startDaemon(t, testConfig(t), inf)
+	poses := d.subscribe(t, "pose")
+	for range 15 {
+		next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	inf.check(t)
+	if n := inf.closed.Load(); n != 1 {
+		t.Errorf("the model was closed %d times at the daemon's end", n)
+	}
+	total := 0.0
+	for m := range 3 { // CSI comes last
+		early := starts(t, d.Core, m, onArrival)
+		total += early
+		if early < 5 {
+			t.Errorf("%s: %v encoders started on arrival", sensors.Modality(m), early)
+		}
+	}
+	t.Logf("%v of R, L and M were encoded on arrival in %d poses", total, d.ticks.progress.poses.Load())
+}
+
+// lost reports whether a pose lacks joints although a sensor came in time.
+func lost(p *bus.Pose) bool {
+	for _, m := range p.Modalities {
+		if m.State == string(timesync.Fused) && p.JointsM == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// TestSwapUnderLoad: models replaced in quick succession, several between two
+// ticks, are closed once each and never used after; no tick is lost.
+func TestSwapUnderLoad(t *testing.T) {
+	slow := func(int) { time.Sleep(2 * time.Millisecond) }
+	all := []*stagedModel{newStagedModel("0")}
+	all[0].work = slow
+	d := startDaemon(t, testConfig(t), all[0])
+	poses := d.subscribe(t, "pose")
+	seq := next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil }).Seq
+	for i := range 20 {
+		for range i%3 + 1 {
+			s := newStagedModel(fmt.Sprint(len(all)))
+			s.work = slow
+			all = append(all, s)
+			if err := d.SwapModel(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := next(t, poses, func(*bus.Pose) bool { return true })
+		if p.Seq != seq+1 || lost(p) {
+			t.Fatalf("after %d: %+v", seq, p)
+		}
+		seq = p.Seq
+	}
+	last := all[len(all)-1]
+	next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == last.card.Name })
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		s.check(t)
+		if n := s.closed.Load(); n != 1 {
+			t.Errorf("model %s was closed %d times", s.card.Name, n)
+		}
+	}
+}
+
+// TestSwapMappedModels swaps real checkpoints of equal and of different
+// weights: no tick is lost, and after the daemon's end no weights are mapped.
+func TestSwapMappedModels(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("weights are mapped on Linux only")
+	}
+	cfg := model.Edge()
+	cfg.Camera.Channels, cfg.CSI.Height, cfg.CSI.Base = 32, 16, 4
+	cfg.LiDAR.Points, cfg.LiDAR.Planes = 64, []int{8, 8, 8, 8, 8}
+	cfg.LiDAR.Strides = []int{1, 2, 2, 2, 2}
+	root := t.TempDir()
+	for i := range 2 {
+		n, err := model.New(cfg, uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = model.SaveCheckpoint(filepath.Join(root, fmt.Sprint(i)), n, model.Card{Name: fmt.Sprint(i), Version: "1", Window: model.Causal}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func(i int) Inferer {
+		n, card, err := model.LoadCheckpoint(filepath.Join(root, fmt.Sprint(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inf, err := NewInferer(n, card)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return inf
+	}
+	mapped := func() int {
+		b, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(b, []byte(root))
+	}
+	d := startDaemon(t, testConfig(t), load(0))
+	poses := d.subscribe(t, "pose")
+	seq := next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil }).Seq
+	for _, i := range []int{0, 1, 1, 0, 1} {
+		if err := d.SwapModel(load(i)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			p := next(t, poses, func(*bus.Pose) bool { return true })
+			if p.Seq != seq+1 || lost(p) {
+				t.Fatalf("after %d: %+v", seq, p)
+			}
+			seq = p.Seq
+		}
+	}
+	if n := mapped(); n < 1 || n > 2 {
+		t.Errorf("%d mappings while one model runs", n)
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := mapped(); n != 0 {
+		t.Errorf("%d mappings stay", n)
+	}
+}
+
+// TestOverload: inference that takes longer than a tick and burns every core
+// costs ticks, which are counted, told once and shown as a warning; sensors
+// lose nothing.
+func TestOverload(t *testing.T) {
+	inf := newStagedModel("slow")
+	inf.work = func(m int) {
+		if m != model.L {
+			return
+		}
+		var wg sync.WaitGroup
+		for range runtime.NumCPU() {
+			wg.Go(func() {
+				for end := time.Now().Add(70 * time.Millisecond); time.Now().Before(end); { //nolint:revive // busy on purpose
+				}
+			})
+		}
+		wg.Wait()
+	}
+	var log lockedBuffer
+	cfg := testConfig(t) // 20 Hz
+	d := startDaemonLogging(t, cfg, inf, slog.New(slog.NewTextHandler(&log, nil)))
+	status := d.subscribe(t, "status")
+	s := next(t, status, func(s *bus.Status) bool {
+		return slices.ContainsFunc(s.Parts, func(p bus.PartHealth) bool { return p.Part == "pipeline" && p.Code == "overloaded" })
+	})
+	for _, p := range s.Parts {
+		if p.Part == "pipeline" && (p.Severity != severityWarning || !strings.Contains(p.Text, "edge") || !strings.Contains(p.Text, "sync.rate_hz")) {
+			t.Errorf("%+v", p)
+		}
+	}
+	time.Sleep(time.Second)
+	for _, m := range d.sensorMessages() {
+		lost := m.Counters["dropped_overflow"] + m.Counters["stale"] + m.Counters["early"]
+		if lost != 0 || m.State != stateLive {
+			t.Errorf("%s is %s and lost samples: %v", m.Name, m.State, m.Counters)
+		}
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	st := d.aligner.Stats()
+	if st.Skipped == 0 || st.Ticks != d.ticks.progress.poses.Load() || st.Resyncs != 0 {
+		t.Errorf("%d ticks, %d skipped, %d poses, %d resyncs", st.Ticks, st.Skipped, d.ticks.progress.poses.Load(), st.Resyncs)
+	}
+	if n := strings.Count(log.String(), "ticks are skipped"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, log.String())
+	}
+	inf.check(t)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// An encoder's error costs the tick's pose, not the next one's.
+func TestEncoderErrors(t *testing.T) {
+	inf := newStagedModel("staged")
+	e, err := newEngine(inf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	inf.err = errors.New("no kernel")
+	if _, err := e.run(fullTick(), nil, nil, &r); err == nil || !strings.Contains(err.Error(), "no kernel") {
+		t.Errorf("error %v", err)
+	}
+	inf.err = nil
+	if _, err := e.run(fullTick(), nil, nil, &r); err != nil || r.present != model.AllModalities {
+		t.Errorf("after the error: %v, %s", err, r.present)
+	}
+}
+
+func TestStagedTickAllocatesNothing(t *testing.T) {
+	e, err := newEngine(newStagedModel("staged"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := newEncoderPool(2)
+	defer pool.close()
+	tick := fullTick()
+	var r result
+	run := func() {
+		for m := range tick.Slots {
+			e.settled(m, &tick.Slots[m], pool)
+		}
+		if _, err := e.run(tick, pool, nil, &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	if n := testing.AllocsPerRun(50, run); n != 0 {
+		t.Errorf("%v allocations per tick", n)
+	}
+}
