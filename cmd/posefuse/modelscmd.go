@@ -15,10 +15,12 @@ import (
 )
 
 type modelsCmd struct {
-	List   modelsListCmd   `cmd:"" help:"List the checkpoints below a folder."`
-	Show   modelsShowCmd   `cmd:"" help:"Show a checkpoint: its card, its memory, its tensors."`
-	Export modelsExportCmd `cmd:"" help:"Write a network for other programs: ONNX, or safetensors for PyTorch."`
-	Import modelsImportCmd `cmd:"" help:"Make a checkpoint of weights trained elsewhere."`
+	List     modelsListCmd     `cmd:"" help:"List the checkpoints below a folder."`
+	Show     modelsShowCmd     `cmd:"" help:"Show a checkpoint: its card, its memory, its tensors."`
+	Export   modelsExportCmd   `cmd:"" help:"Write a network for other programs: ONNX, or safetensors for PyTorch."`
+	Import   modelsImportCmd   `cmd:"" help:"Make a checkpoint of weights trained elsewhere."`
+	Samples  modelsSamplesCmd  `cmd:"" help:"Write prepared samples, to train elsewhere."`
+	Quantize modelsQuantizeCmd `cmd:"" help:"Make a checkpoint that computes in int8 or bfloat16, and measure what it costs."`
 }
 
 type modelsListCmd struct {
