@@ -13,6 +13,7 @@ type Linear[T Float] struct {
 	foldB  []T               // [Out] of inference, nil for none
 	xp, dp []T               // x and dx as [rows, In, Taps], the weight's order
 	sum    colSum[T]
+	low    *lowLinear // of inference in low precision
 }
 
 // NewLinear returns a linear layer; the weight is named name.weight.
@@ -61,6 +62,12 @@ func permuteTaps[T Float](dst, src []T, o, in, taps int) {
 
 // Forward computes rows of y.
 func (l *Linear[T]) Forward(x, y []T, rows int) {
+	if l.low != nil {
+		x32, _ := any(x).([]float32)
+		y32, _ := any(y).([]float32)
+		l.low.forward(x32, y32, rows)
+		return
+	}
 	if l.folded.Filled() {
 		l.forwardFolded(x, y, rows, false)
 		return
@@ -130,6 +137,10 @@ func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 // fold sets the weights that Forward uses from now on: scale·W and
 // scale·b + shift per output, or a copy without bn.
 func (l *Linear[T]) fold(bn *BatchNorm[T]) {
+	if l.low != nil {
+		l.foldLow()
+		return
+	}
 	f := Derived(l.Weight, "linear", func() foldedLinear[T] {
 		f := foldedLinear[T]{l.folded, l.foldB}
 		var bias, w []T

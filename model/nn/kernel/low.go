@@ -47,7 +47,7 @@ const (
 	lowPixels  = 12 // output positions of a tile
 	lowLanes   = 32 // output channels of a panel
 	lowStep    = 4  // bytes of activations a dot product takes at once
-	lowBorder  = 1  // zeros around a LowImage
+	lowBorder  = 1  // zeros around a LowImage, unless it is a matrix
 	lowAlign   = 64
 	lowRowSize = lowLanes * 4 // bytes of one position's sums
 )
@@ -62,14 +62,21 @@ type LowImage struct {
 	data          []byte
 	bytes         int     // per position
 	at            []int32 // byte offset of each position inside the border
-	linePositions int     // W and its border
+	border        int
 }
 
 // NewLowImage returns zero images of h x w positions with c channels.
 func NewLowImage(f LowFormat, images, h, w, c int) *LowImage {
-	m := &LowImage{Format: f, Images: images, H: h, W: w, C: c, linePositions: w + 2*lowBorder}
-	m.bytes = (c*f.size() + lowStep - 1) / lowStep * lowStep
-	m.data = alignedBytes(images * (h + 2*lowBorder) * m.linePositions * m.bytes)
+	return newLowImage(f, images, h, w, c, lowBorder)
+}
+
+// NewLowMatrix returns a zero matrix for NewLowLinear: an image of rows x 1
+// positions without a border.
+func NewLowMatrix(f LowFormat, rows, c int) *LowImage { return newLowImage(f, 1, rows, 1, c, 0) }
+
+func newLowImage(f LowFormat, images, h, w, c, border int) *LowImage {
+	m := lowGeometry(f, images, h, w, c, border)
+	m.data = alignedBytes(images * (h + 2*border) * (w + 2*border) * m.bytes)
 	m.at = make([]int32, 0, images*h*w)
 	for i := range images {
 		for y := range h {
@@ -81,9 +88,15 @@ func NewLowImage(f LowFormat, images, h, w, c int) *LowImage {
 	return m
 }
 
+// lowGeometry returns an image without memory.
+func lowGeometry(f LowFormat, images, h, w, c, border int) *LowImage {
+	return &LowImage{Format: f, Images: images, H: h, W: w, C: c, border: border,
+		bytes: (c*f.size() + lowStep - 1) / lowStep * lowStep}
+}
+
 // offset returns the place of a position, which may lie on the border.
 func (m *LowImage) offset(image, y, x int) int {
-	return ((image*(m.H+2*lowBorder)+y+lowBorder)*m.linePositions + x + lowBorder) * m.bytes
+	return ((image*(m.H+2*m.border)+y+m.border)*(m.W+2*m.border) + x + m.border) * m.bytes
 }
 
 func alignedBytes(n int) []byte {

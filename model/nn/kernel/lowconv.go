@@ -12,6 +12,7 @@ type LowConv struct {
 	Format                    LowFormat
 	Cin, Cout, Kernel, Stride int
 	Images, H, W, Ho, Wo      int
+	border                    int // of the input
 
 	w           []byte    // [panel][tap][channels of a step][32 outputs][step]
 	scale, bias []float32 // per output channel, filled up to whole panels
@@ -44,10 +45,18 @@ func NewLowConv(f LowFormat, images, h, w, cin, cout, k, stride int) *LowConv {
 	if k != 1 && k != 3 {
 		panic(fmt.Sprintf("kernel: low precision convolution of size %d, want 1 or 3", k))
 	}
+	return newLowConv(f, images, h, w, cin, cout, k, stride, lowBorder)
+}
+
+// NewLowLinear returns a linear layer on matrices of NewLowMatrix.
+func NewLowLinear(f LowFormat, rows, in, out int) *LowConv {
+	return newLowConv(f, 1, rows, 1, in, out, 1, 1, 0)
+}
+
+func newLowConv(f LowFormat, images, h, w, cin, cout, k, stride, border int) *LowConv {
 	c := &LowConv{Format: f, Cin: cin, Cout: cout, Kernel: k, Stride: stride, Images: images, H: h, W: w,
-		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1}
-	in := LowImage{Format: f, H: h, W: w, linePositions: w + 2*lowBorder,
-		bytes: (cin*f.size() + lowStep - 1) / lowStep * lowStep}
+		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1, border: border}
+	in := lowGeometry(f, images, h, w, cin, border)
 	panels := (cout + lowLanes - 1) / lowLanes
 	c.panelBytes = k * k * in.bytes * lowLanes
 	c.w = alignedBytes(panels * c.panelBytes)
@@ -66,7 +75,7 @@ func NewLowConv(f LowFormat, images, h, w, cin, cout, k, stride int) *LowConv {
 	for t := 1; t < k*k; t++ {
 		d := in.bytes
 		if t%k == 0 {
-			d = (in.linePositions - k + 1) * in.bytes
+			d = (w + 2*border - k + 1) * in.bytes
 		}
 		c.delta = append(c.delta, d)
 	}
@@ -128,7 +137,7 @@ func (c *LowConv) SetWeights(weight, bias []float32, inScale float32) {
 
 // Apply convolves in. The result does not depend on the number of threads.
 func (c *LowConv) Apply(in *LowImage, out LowOutput) {
-	if in.Format != c.Format || in.Images != c.Images || in.H != c.H || in.W != c.W || in.C != c.Cin {
+	if in.Format != c.Format || in.Images != c.Images || in.H != c.H || in.W != c.W || in.C != c.Cin || in.border != c.border {
 		panic(fmt.Sprintf("kernel: %s images %dx%dx%dx%d given to a %s convolution of %dx%dx%dx%d",
 			in.Format, in.Images, in.H, in.W, in.C, c.Format, c.Images, c.H, c.W, c.Cin))
 	}
