@@ -56,13 +56,13 @@ const (
 // zero on each side and each position's channels filled up with zeros to a
 // multiple of four bytes.
 type LowImage struct {
-	Format        LowFormat
-	Images        int
-	H, W, C       int
-	data          []byte
-	bytes         int     // per position
-	at            []int32 // byte offset of each position inside the border
-	border        int
+	Format  LowFormat
+	Images  int
+	H, W, C int
+	data    []byte
+	bytes   int     // per position
+	at      []int32 // byte offset of each position inside the border
+	border  int
 }
 
 // NewLowImage returns zero images of h x w positions with c channels.
