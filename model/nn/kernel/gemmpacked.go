@@ -71,7 +71,7 @@ func packedWidth(n, nr int) int { return (n + nr/2 - 1) / (nr / 2) * (nr / 2) }
 // nothing.
 type Epilogue[T Float] struct {
 	Bias  []T // one per column; may be nil
-	Add   []T // like C; may be nil, may be C itself
+	Add   []T // like C; may be nil, may be C itself with its row stride
 	LdAdd int
 	ReLU  bool
 }
@@ -90,6 +90,11 @@ func GemmPacked[T Float](m int, a []T, lda int, b *PackedB[T], beta T, c []T, ld
 	}
 	if e.Add != nil {
 		_ = e.Add[(m-1)*e.LdAdd+n-1]
+	}
+	if e.Add != nil && &e.Add[0] == &c[0] && e.LdAdd == ldc {
+		// The partial sums would overwrite it.
+		e.Add = nil
+		beta++
 	}
 	if k == 0 {
 		scale(m, n, beta, c, ldc)

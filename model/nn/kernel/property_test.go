@@ -112,6 +112,29 @@ func TestGemmAtTileEdges(t *testing.T) {
 	}
 }
 
+// TestGemmPackedAddsToC holds that Add may be C itself, also where the sum is
+// made in several parts.
+func TestGemmPackedAddsToC(t *testing.T) {
+	onEachPath(t, func(t *testing.T) {
+		for _, s := range [][3]int{{1, 1, 1}, {1, 600, 40}, {300, 64, 576}, {9, 513, 600}, {500, 16, 144}, {61, 1030, 19}, {3, 5, 0}} {
+			m, n, k := s[0], s[1], s[2]
+			rng := rand.New(rand.NewPCG(uint64(m), uint64(n)))
+			a, b, c, bias := random(rng, m*k), random(rng, k*n), random(rng, m*n), random(rng, n)
+			want := widen(c)
+			gemmPortable(false, false, m, n, k, 1, widen(a), k, widen(b), n, 1.5, want, n)
+			finish(m, n, want, n, Epilogue[float64]{Bias: widen(bias), ReLU: true})
+			var pb PackedB[float32]
+			pb.PackB(false, k, n, b, n)
+			GemmPacked(m, a, k, &pb, 0.5, c, n, Epilogue[float32]{Bias: bias, Add: c, LdAdd: n, ReLU: true})
+			for i := range c {
+				if math.Abs(float64(c[i])-want[i]) > 1e-5*math.Sqrt(float64(k))+1e-5 {
+					t.Fatalf("%v: c[%d] = %g, want %g", s, i, c[i], want[i])
+				}
+			}
+		}
+	})
+}
+
 // FuzzGemm lets the fuzzer choose the shape: sizes up to 300 and inner sizes
 // up to 1,100, so that every block edge is within reach.
 func FuzzGemm(f *testing.F) {
