@@ -29,10 +29,15 @@ func (c *Conv2d[T]) directFolded(x, y, res []T, n int, relu bool) {
 	for i := 0; i < n; i += step {
 		m := min(step, n-i)
 		e := kernel.Epilogue[T]{Bias: c.folded.b, ReLU: relu}
-		if res != nil {
+		var beta T
+		switch {
+		case res == nil:
+		case &res[0] == &y[0]:
+			beta = 1
+		default:
 			e.Add, e.LdAdd = res[i*per*c.Cout:], c.Cout
 		}
-		kernel.GemmPacked(m*per, c.columns(x, i, m), k, &c.folded.w, 0, y[i*per*c.Cout:], c.Cout, e)
+		kernel.GemmPacked(m*per, c.columns(x, i, m), k, &c.folded.w, beta, y[i*per*c.Cout:], c.Cout, e)
 	}
 }
 
