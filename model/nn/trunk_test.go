@@ -47,7 +47,7 @@ func (t *trunk[T]) direct() {
 		if b, ok := b.(*BasicBlock[T]); ok {
 			for _, u := range []*Unit[T]{b.c1, b.c2} {
 				c := u.Lin.(*Conv2d[T])
-				c.wino, c.back = nil, nil
+				c.wino, c.back, c.folded = nil, nil, foldedConv[T]{}
 			}
 		}
 	}
