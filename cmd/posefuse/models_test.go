@@ -1,7 +1,9 @@
 package main
 
 import (
+	le "encoding/binary"
 	"encoding/json"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/shipped"
+	"posefuse/model/train"
+	"posefuse/replay/mmfi"
 )
 
 func decodeJSON[T any](t *testing.T, s string) T {
@@ -121,6 +125,52 @@ func TestModelsExportONNX(t *testing.T) {
 	}
 }
 
+// TestModelsSamples: the files hold what training here sees, row by row.
+func TestModelsSamples(t *testing.T) {
+	dir := t.TempDir()
+	data, start, out := filepath.Join(dir, "data"), filepath.Join(dir, "start"), filepath.Join(dir, "samples")
+	posefuse(t, "simulate", "--out", data, "--subjects", "4,5", "--activities", "12", "--frames", "7")
+	posefuse(t, "models", "export", "--safetensors", filepath.Join(start, "w.safetensors"), "--size", "edge", "--modalities", "RM", "--window", "centred")
+	v := decodeJSON[samplesView](t, posefuse(t, "models", "samples", "--mmfi", data, "--split", "s2", "--model", start, "--stride", "2", "--val-stride", "3", "--out", out, "--json"))
+	if len(v.Arrays) != 3 || v.Window != model.Centred || v.Parts["train"].Clips != 1 || v.Parts["val"].Clips != 1 {
+		t.Fatalf("view %+v", v)
+	}
+	folder, err := mmfi.Open(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part, p := range map[string]struct{ subject, stride int }{"train": {4, 2}, "val": {5, 3}} {
+		d, err := train.Load(t.Context(), folder, []mmfi.ClipKey{{Subject: p.subject, Activity: 12}}, v.Config, train.LoadOptions{Window: v.Window, Stride: p.stride})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Parts[part].Samples != len(d.Samples) || len(d.Samples) < 2 {
+			t.Errorf("%s: %d samples, want %d", part, v.Parts[part].Samples, len(d.Samples))
+		}
+		b := d.NewBatch(len(d.Samples))
+		for i, ref := range d.Samples {
+			d.Fill(b, i, ref)
+		}
+		for name, want := range map[string][]float32{"camera": b.Camera, "radar": b.Radar, "target": b.Target} {
+			got, err := os.ReadFile(filepath.Join(out, part, name+".f32"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var bytes []byte
+			for _, x := range want {
+				bytes = le.LittleEndian.AppendUint32(bytes, math.Float32bits(x))
+			}
+			if string(got) != string(bytes) {
+				t.Errorf("%s/%s.f32 holds %d bytes, other than the %d expected", part, name, len(got), len(bytes))
+			}
+		}
+	}
+	again, err := exec.CommandContext(t.Context(), binary, "models", "samples", "--mmfi", data, "--out", out).CombinedOutput()
+	if err == nil || !strings.Contains(string(again), "another folder") {
+		t.Errorf("over other samples: %v\n%s", err, again)
+	}
+}
+
 func TestModelsRefuse(t *testing.T) {
 	dir := t.TempDir()
 	start := filepath.Join(dir, "start", "weights.safetensors")
@@ -167,8 +217,8 @@ func TestModelsRefuse(t *testing.T) {
 }
 
 func TestModelsCommandsHaveExamples(t *testing.T) {
-	for _, name := range []string{"list", "show", "export", "import"} {
-		if out := posefuse(t, "models", name, "--help"); !strings.Contains(out, "Example:") || !strings.Contains(out, "posefuse models "+name) {
+	for _, name := range []string{"list", "show", "export", "import", "samples", "quantize"} {
+		if out := posefuse(t, "models", name, "--help"); !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse models "+name) {
 			t.Errorf("posefuse models %s --help has no example:\n%s", name, out)
 		}
 	}
