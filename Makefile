@@ -17,10 +17,10 @@ APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/nul
                s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
                DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null; fi; }
 
-.PHONY: help run build test lint bench fuzz-short web check-unit clean need-go need-npm need-ort need-test
+.PHONY: help run build test test-cpu test-arm64 lint bench fuzz-short web check-static check-generated check-unit clean need-go need-npm need-ort need-test
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 need-go:
 	@command -v $(GO) >/dev/null || { echo "posefuse needs Go 1.26 or newer: https://go.dev/dl"; exit 1; }
@@ -59,7 +59,28 @@ test: need-test need-ort web ## all tests: race detector, browser, full-size vec
 	$(GO) test -timeout 10m ./model/... ./replay/sim
 	$(GO) test -race -timeout 10m -run 'Fused|House|Docs|Import' ./cmd/...
 	$(GO) test -timeout 10m ./cmd/...
-	@$(MAKE) --no-print-directory fuzz-short
+	@$(MAKE) --no-print-directory test-cpu test-arm64 fuzz-short
+
+# The paths below the best one; the tests above ran on that. -count=1 because
+# the test cache does not see a variable that is read before the tests start.
+test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
+	@paths=portable; [ "$$($(GO) env GOARCH)" != amd64 ] || paths="avx2 portable"; \
+	for path in $$paths; do export POSEFUSE_CPU=$$path; \
+	  $(GO) test -count=1 -v -run EnvironmentForces ./model/nn/kernel | sed -n 's/.*: \(POSEFUSE_CPU=\)/\1/p'; \
+	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model; done
+
+# Left out on arm64: full-size networks, which qemu needs most of an hour for;
+# the concurrency, file and training tests, whose code is the same everywhere;
+# and the test of files that change under a mapping, as qemu hides the address
+# of the fault.
+ARM_MODEL := Vector|RuleH|InferenceEquals|StagedInferenceEquals|Coalitions|BatchStats|Dropout|AllocatesNothing|Half|Prep|CSI|Procrustes|RoundTrip
+
+test-arm64: need-go ## kernels and network on arm64, under qemu (installs qemu-user-static)
+	@command -v qemu-aarch64-static >/dev/null || { $(APT); apt qemu-user-static; }
+	@echo "testing arm64 under qemu, without the full-size networks"
+	GOARCH=arm64 $(GO) vet ./model/nn/... ./model
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m -exec qemu-aarch64-static -skip FullSize ./model/nn/kernel ./model/nn
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m -exec qemu-aarch64-static -skip FullSize -run '$(ARM_MODEL)' ./model
 
 # Minimising the large seeds would eat the whole time, so it is off.
 fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
@@ -68,7 +89,7 @@ fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1x $$dir | tail -n 1 | sed "s|^|$$f |"; done; done
 
 # Fused products would give simulated data other bits on other processors.
-lint: need-go ## golangci-lint v2; warnings fail
+lint: need-go check-generated ## golangci-lint v2; warnings fail
 	$(GO) run $(LINT) run ./...
 	@echo "looking for fused products in the simulator"; \
 	! GOARCH=arm64 $(GO) build -gcflags=-S ./replay/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
@@ -76,6 +97,13 @@ lint: need-go ## golangci-lint v2; warnings fail
 bench: build ## Go benchmarks, then the daemon's own bench
 	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...
 	$(BIN) bench
+
+check-static: need-go web ## both binaries are static and at most 60 MB beside the weights; says the sizes
+	$(GO) test -count=1 -v -run BinariesAreStatic ./cmd/posefuse
+
+check-generated: need-go ## the committed assembly is what its generators write
+	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; cp model/nn/kernel/*_{amd64,arm64}.* $$old; $(GO) generate ./model/nn/kernel; \
+	for f in $$old/*; do cmp $$f model/nn/kernel/$${f##*/} || { echo "commit what go generate wrote in model/nn/kernel"; exit 1; }; done
 
 check-unit: ## security score of the systemd unit (needs systemd-analyze)
 	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service

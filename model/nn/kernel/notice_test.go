@@ -61,6 +61,7 @@ func TestEnvironmentForcesThePath(t *testing.T) {
 			best = want
 		}
 	}
+	t.Logf("POSEFUSE_CPU=%q runs %s", want, Path())
 	if Path() != best {
 		t.Errorf("POSEFUSE_CPU=%q runs %s, want %s", want, Path(), best)
 	}
