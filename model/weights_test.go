@@ -334,3 +334,42 @@ func TestWeightsInMemory(t *testing.T) {
 		}
 	}
 }
+
+// Runtimes in low precision share their weights too, beside those in float32.
+func TestLowPrecisionSharesWeights(t *testing.T) {
+	cfg := small()
+	cfg.Modalities = "W"
+	net, err := New(cfg, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err = SaveCheckpoint(dir, net, Card{Name: "w", Version: "1", Window: Causal}); err != nil {
+		t.Fatal(err)
+	}
+	n := load(t, dir)
+	defer closeAll(t, n)
+	in := &Input{Present: 1 << W, CSI: make([]float32, CSIValues)}
+	for i := range in.CSI {
+		in.CSI[i] = float32(i%11) / 11
+	}
+	var packed [4]int64
+	var outs [4]Output
+	for i := range packed {
+		rt, err := NewRuntimeWith(n, RuntimeOptions{Precision: [4]Precision{Float32, BFloat16, BFloat16, Float32}[i], Emulate: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAll(t, rt)
+		if err := rt.Infer(in, &outs[i]); err != nil {
+			t.Fatal(err)
+		}
+		packed[i] = n.Memory().Packed
+	}
+	if packed[0] == 0 || packed[1] <= packed[0] || packed[2] != packed[1] || packed[3] != packed[1] {
+		t.Errorf("packed weights after each runtime: %v bytes", packed)
+	}
+	if outs[1].Pose != outs[2].Pose || outs[0].Pose != outs[3].Pose || outs[0].Pose == outs[1].Pose {
+		t.Error("poses of equal runtimes differ, or bfloat16 changes nothing")
+	}
+}

@@ -36,12 +36,16 @@ func (l *Linear[T]) lower(f kernel.LowFormat, rows int) {
 }
 
 func (l *Linear[T]) foldLow() {
-	w, _ := any(l.Weight.Value).([]float32)
-	var bias []float32
-	if l.Bias != nil {
-		bias, _ = any(l.Bias.Value).([]float32)
-	}
-	l.low.conv.SetWeights(w, bias, 1)
+	c := l.low.conv
+	c.UseWeights(Derived(l.Weight, lowLayout(c.Format, 1), func() kernel.LowWeights {
+		w, _ := any(l.Weight.Value).([]float32)
+		var bias []float32
+		if l.Bias != nil {
+			bias, _ = any(l.Bias.Value).([]float32)
+		}
+		c.SetWeights(w, bias, 1)
+		return c.Weights()
+	}))
 }
 
 // Lower makes the layer's linear parts compute in bfloat16 in inference, from

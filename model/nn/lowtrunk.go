@@ -113,19 +113,27 @@ func (t *LowTrunk) Fold() {
 }
 
 func setLowWeights(c *kernel.LowConv, u *Unit[float32], inScale float32) {
-	taps := c.Kernel * c.Kernel
-	src := u.Lin.(*Conv2d[float32]).Weight.Value
-	w, bias := make([]float32, len(src)), make([]float32, c.Cout)
-	permuteTaps(w, src, c.Cout, c.Cin, taps)
-	for o := range c.Cout {
-		scale, shift := u.BN.affine(o)
-		bias[o] = shift
-		row := w[o*taps*c.Cin : (o+1)*taps*c.Cin]
-		for i := range row {
-			row[i] *= scale
+	t := u.Lin.(*Conv2d[float32]).Weight
+	c.UseWeights(Derived(t, lowLayout(c.Format, inScale), func() kernel.LowWeights {
+		taps := c.Kernel * c.Kernel
+		w, bias := make([]float32, len(t.Value)), make([]float32, c.Cout)
+		permuteTaps(w, t.Value, c.Cout, c.Cin, taps)
+		for o := range c.Cout {
+			scale, shift := u.BN.affine(o)
+			bias[o] = shift
+			row := w[o*taps*c.Cin : (o+1)*taps*c.Cin]
+			for i := range row {
+				row[i] *= scale
+			}
 		}
-	}
-	c.SetWeights(w, bias, inScale)
+		c.SetWeights(w, bias, inScale)
+		return c.Weights()
+	}))
+}
+
+// lowLayout names weights of low precision for Derived.
+func lowLayout(f kernel.LowFormat, inScale float32) string {
+	return fmt.Sprintf("%s of inputs in %g", f, inScale)
 }
 
 // OutShape returns antennas x height x width x channels.

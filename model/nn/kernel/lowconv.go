@@ -135,6 +135,25 @@ func (c *LowConv) SetWeights(weight, bias []float32, inScale float32) {
 	}
 }
 
+// LowWeights are weights as a LowConv reads them. Convolutions of the same
+// format, channels and size may share them.
+type LowWeights struct {
+	w           []byte
+	scale, bias []float32
+}
+
+// Weights returns what SetWeights made.
+func (c *LowConv) Weights() LowWeights { return LowWeights{c.w, c.scale, c.bias} }
+
+// UseWeights takes weights over from a convolution of the same format,
+// channels and size. SetWeights would change them for both.
+func (c *LowConv) UseWeights(w LowWeights) {
+	if len(w.w) != len(c.w) || len(w.scale) != len(c.scale) || len(w.bias) != len(c.bias) {
+		panic(fmt.Sprintf("kernel: %d bytes of weights given to a %s convolution of %d", len(w.w), c.Format, len(c.w)))
+	}
+	c.w, c.scale, c.bias = w.w, w.scale, w.bias
+}
+
 // Apply convolves in. The result does not depend on the number of threads.
 func (c *LowConv) Apply(in *LowImage, out LowOutput) {
 	if in.Format != c.Format || in.Images != c.Images || in.H != c.H || in.W != c.W || in.C != c.Cin || in.border != c.border {
