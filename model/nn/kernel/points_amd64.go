@@ -19,6 +19,16 @@ func pointboundavx512(low *[32]float32, k int) float32
 //go:noescape
 func pointfaravx512(n int, x *float32, y *float32, z *float32, q *[3]float32, dist *float32, far *[16]float32, at *[16]int32)
 
+// pointboxesavx512 sets bit i of within where box i of 32 is at most limit from q, and of at where it is exactly that; bounds holds the least x, y, z and the greatest of the boxes, stride bytes apart.
+//
+//go:noescape
+func pointboxesavx512(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
+
+// pointblocksavx512 writes the squared distances to q of the points of n blocks of 16, and to low the smallest of each residue modulo 32; n is even and positive.
+//
+//go:noescape
+func pointblocksavx512(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
+
 // pointdistavx2 writes the squared distances of n points to q, and to low the smallest of each residue modulo 32; n is a positive multiple of 32.
 //
 //go:noescape
@@ -33,6 +43,16 @@ func pointboundavx2(low *[32]float32, k int) float32
 //
 //go:noescape
 func pointfaravx2(n int, x *float32, y *float32, z *float32, q *[3]float32, dist *float32, far *[16]float32, at *[16]int32)
+
+// pointboxesavx2 sets bit i of within where box i of 32 is at most limit from q, and of at where it is exactly that; bounds holds the least x, y, z and the greatest of the boxes, stride bytes apart.
+//
+//go:noescape
+func pointboxesavx2(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
+
+// pointblocksavx2 writes the squared distances to q of the points of n blocks of 16, and to low the smallest of each residue modulo 32; n is even and positive.
+//
+//go:noescape
+func pointblocksavx2(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
 
 // pointbelowavx512 writes the positions of the values of d that are at most limit and returns how many there are; n is a positive multiple of 32, index has room for n.
 //

@@ -326,6 +326,135 @@ loop:
 	VZEROUPPER
 	RET
 
+// func pointboxesavx512(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·pointboxesavx512(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ         bounds+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         q+16(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	MOVSS        limit+24(FP), X3
+	VBROADCASTSS X3, Z3
+	VPXORD       Z4, Z4, Z4
+	LEAQ         (AX)(CX*1), DX
+	LEAQ         (DX)(CX*1), BX
+	LEAQ         (BX)(CX*1), SI
+	LEAQ         (SI)(CX*1), DI
+	LEAQ         (DI)(CX*1), CX
+	XORL         R8, R8
+	XORL         R9, R9
+	VMOVUPS      (AX), Z5
+	VSUBPS       Z0, Z5, Z5
+	VSUBPS       (SI), Z0, Z6
+	VMAXPS       Z5, Z6, Z5
+	VMAXPS       Z4, Z5, Z5
+	VMULPS       Z5, Z5, Z5
+	VMOVUPS      (DX), Z6
+	VSUBPS       Z1, Z6, Z6
+	VSUBPS       (DI), Z1, Z7
+	VMAXPS       Z6, Z7, Z6
+	VMAXPS       Z4, Z6, Z6
+	VMULPS       Z6, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VMOVUPS      (BX), Z6
+	VSUBPS       Z2, Z6, Z6
+	VSUBPS       (CX), Z2, Z7
+	VMAXPS       Z6, Z7, Z6
+	VMAXPS       Z4, Z6, Z6
+	VMULPS       Z6, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VCMPPS       $0x02, Z3, Z5, K1
+	KMOVW        K1, R10
+	ORL          R10, R8
+	VCMPPS       $0x00, Z3, Z5, K1
+	KMOVW        K1, R10
+	ORL          R10, R9
+	VMOVUPS      64(AX), Z5
+	VSUBPS       Z0, Z5, Z5
+	VSUBPS       64(SI), Z0, Z0
+	VMAXPS       Z5, Z0, Z5
+	VMAXPS       Z4, Z5, Z5
+	VMULPS       Z5, Z5, Z5
+	VMOVUPS      64(DX), Z0
+	VSUBPS       Z1, Z0, Z0
+	VSUBPS       64(DI), Z1, Z1
+	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z4, Z0, Z0
+	VMULPS       Z0, Z0, Z0
+	VADDPS       Z0, Z5, Z5
+	VMOVUPS      64(BX), Z0
+	VSUBPS       Z2, Z0, Z0
+	VSUBPS       64(CX), Z2, Z1
+	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z4, Z0, Z0
+	VMULPS       Z0, Z0, Z0
+	VADDPS       Z0, Z5, Z5
+	VCMPPS       $0x02, Z3, Z5, K1
+	KMOVW        K1, AX
+	SHLL         $0x10, AX
+	ORL          AX, R8
+	VCMPPS       $0x00, Z3, Z5, K1
+	KMOVW        K1, AX
+	SHLL         $0x10, AX
+	ORL          AX, R9
+	MOVL         R8, within+32(FP)
+	MOVL         R9, at+36(FP)
+	VZEROUPPER
+	RET
+
+// func pointblocksavx512(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
+// Requires: AVX, AVX512F
+TEXT ·pointblocksavx512(SB), NOSPLIT|NOFRAME, $0-64
+	MOVQ         n+0(FP), AX
+	MOVQ         blocks+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         y+24(FP), BX
+	MOVQ         z+32(FP), SI
+	MOVQ         q+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	MOVQ         d+48(FP), DI
+	VBROADCASTSS pointinf<>+0(SB), Z3
+	VBROADCASTSS pointinf<>+0(SB), Z4
+
+loop:
+	MOVLQSX (CX), R8
+	SHLQ    $0x06, R8
+	VSUBPS  (DX)(R8*1), Z0, Z5
+	VMULPS  Z5, Z5, Z5
+	VSUBPS  (BX)(R8*1), Z1, Z6
+	VMULPS  Z6, Z6, Z6
+	VSUBPS  (SI)(R8*1), Z2, Z7
+	VMULPS  Z7, Z7, Z7
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z7, Z5, Z5
+	VMOVUPS Z5, (DI)
+	VMINPS  Z5, Z3, Z3
+	MOVLQSX 4(CX), R8
+	SHLQ    $0x06, R8
+	VSUBPS  (DX)(R8*1), Z0, Z5
+	VMULPS  Z5, Z5, Z5
+	VSUBPS  (BX)(R8*1), Z1, Z6
+	VMULPS  Z6, Z6, Z6
+	VSUBPS  (SI)(R8*1), Z2, Z7
+	VMULPS  Z7, Z7, Z7
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z7, Z5, Z5
+	VMOVUPS Z5, 64(DI)
+	VMINPS  Z5, Z4, Z4
+	ADDQ    $+128, DI
+	ADDQ    $0x08, CX
+	SUBQ    $0x02, AX
+	JNZ     loop
+	MOVQ    low+56(FP), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VZEROUPPER
+	RET
+
 // func pointdistavx2(n int, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
 // Requires: AVX
 TEXT ·pointdistavx2(SB), NOSPLIT|NOFRAME, $0-56
@@ -822,6 +951,215 @@ loop:
 	VMOVUPS   Y5, (CX)
 	VMOVUPS   Y7, 32(AX)
 	VMOVUPS   Y8, 32(CX)
+	VZEROUPPER
+	RET
+
+// func pointboxesavx2(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
+// Requires: AVX, AVX2, SSE
+TEXT ·pointboxesavx2(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ         bounds+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         q+16(FP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	MOVSS        limit+24(FP), X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	LEAQ         (AX)(CX*1), DX
+	LEAQ         (DX)(CX*1), BX
+	LEAQ         (BX)(CX*1), SI
+	LEAQ         (SI)(CX*1), DI
+	LEAQ         (DI)(CX*1), CX
+	XORL         R8, R8
+	XORL         R9, R9
+	VMOVUPS      (AX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       (SI), Y0, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y4, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VMOVUPS      (DX), Y6
+	VSUBPS       Y1, Y6, Y6
+	VSUBPS       (DI), Y1, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (BX), Y6
+	VSUBPS       Y2, Y6, Y6
+	VSUBPS       (CX), Y2, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VCMPPS       $0x02, Y3, Y5, Y6
+	VMOVMSKPS    Y6, R10
+	ORL          R10, R8
+	VCMPPS       $0x00, Y3, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	ORL          R10, R9
+	VMOVUPS      32(AX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       32(SI), Y0, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y4, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VMOVUPS      32(DX), Y6
+	VSUBPS       Y1, Y6, Y6
+	VSUBPS       32(DI), Y1, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      32(BX), Y6
+	VSUBPS       Y2, Y6, Y6
+	VSUBPS       32(CX), Y2, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VCMPPS       $0x02, Y3, Y5, Y6
+	VMOVMSKPS    Y6, R10
+	SHLL         $0x08, R10
+	ORL          R10, R8
+	VCMPPS       $0x00, Y3, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	SHLL         $0x08, R10
+	ORL          R10, R9
+	VMOVUPS      64(AX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       64(SI), Y0, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y4, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VMOVUPS      64(DX), Y6
+	VSUBPS       Y1, Y6, Y6
+	VSUBPS       64(DI), Y1, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      64(BX), Y6
+	VSUBPS       Y2, Y6, Y6
+	VSUBPS       64(CX), Y2, Y7
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VCMPPS       $0x02, Y3, Y5, Y6
+	VMOVMSKPS    Y6, R10
+	SHLL         $0x10, R10
+	ORL          R10, R8
+	VCMPPS       $0x00, Y3, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	SHLL         $0x10, R10
+	ORL          R10, R9
+	VMOVUPS      96(AX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       96(SI), Y0, Y0
+	VMAXPS       Y5, Y0, Y5
+	VMAXPS       Y4, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VMOVUPS      96(DX), Y0
+	VSUBPS       Y1, Y0, Y0
+	VSUBPS       96(DI), Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMAXPS       Y4, Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VADDPS       Y0, Y5, Y5
+	VMOVUPS      96(BX), Y0
+	VSUBPS       Y2, Y0, Y0
+	VSUBPS       96(CX), Y2, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMAXPS       Y4, Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VADDPS       Y0, Y5, Y5
+	VCMPPS       $0x02, Y3, Y5, Y0
+	VMOVMSKPS    Y0, AX
+	SHLL         $0x18, AX
+	ORL          AX, R8
+	VCMPPS       $0x00, Y3, Y5, Y0
+	VMOVMSKPS    Y0, AX
+	SHLL         $0x18, AX
+	ORL          AX, R9
+	MOVL         R8, within+32(FP)
+	MOVL         R9, at+36(FP)
+	VZEROUPPER
+	RET
+
+// func pointblocksavx2(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
+// Requires: AVX
+TEXT ·pointblocksavx2(SB), NOSPLIT|NOFRAME, $0-64
+	MOVQ         n+0(FP), AX
+	MOVQ         blocks+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         y+24(FP), BX
+	MOVQ         z+32(FP), SI
+	MOVQ         q+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	MOVQ         d+48(FP), DI
+	VBROADCASTSS pointinf<>+0(SB), Y3
+	VBROADCASTSS pointinf<>+0(SB), Y4
+	VBROADCASTSS pointinf<>+0(SB), Y5
+	VBROADCASTSS pointinf<>+0(SB), Y6
+
+loop:
+	MOVLQSX (CX), R8
+	SHLQ    $0x06, R8
+	VSUBPS  (DX)(R8*1), Y0, Y7
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  (BX)(R8*1), Y1, Y8
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  (SI)(R8*1), Y2, Y9
+	VMULPS  Y9, Y9, Y9
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS Y7, (DI)
+	VMINPS  Y7, Y3, Y3
+	VSUBPS  32(DX)(R8*1), Y0, Y7
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  32(BX)(R8*1), Y1, Y8
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  32(SI)(R8*1), Y2, Y9
+	VMULPS  Y9, Y9, Y9
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS Y7, 32(DI)
+	VMINPS  Y7, Y4, Y4
+	MOVLQSX 4(CX), R8
+	SHLQ    $0x06, R8
+	VSUBPS  (DX)(R8*1), Y0, Y7
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  (BX)(R8*1), Y1, Y8
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  (SI)(R8*1), Y2, Y9
+	VMULPS  Y9, Y9, Y9
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS Y7, 64(DI)
+	VMINPS  Y7, Y5, Y5
+	VSUBPS  32(DX)(R8*1), Y0, Y7
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  32(BX)(R8*1), Y1, Y8
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  32(SI)(R8*1), Y2, Y9
+	VMULPS  Y9, Y9, Y9
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS Y7, 96(DI)
+	VMINPS  Y7, Y6, Y6
+	ADDQ    $+128, DI
+	ADDQ    $0x08, CX
+	SUBQ    $0x02, AX
+	JNZ     loop
+	MOVQ    low+56(FP), AX
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, 96(AX)
 	VZEROUPPER
 	RET
 

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -121,10 +122,10 @@ func TestPointSetMatchesItsDefinition(t *testing.T) {
 		for kind, c := range clouds {
 			t.Run(c.name, func(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
-					n := rapid.OneOf(rapid.IntRange(1, 70), rapid.SampledFrom([]int{128, 384, 1000})).Draw(t, "points")
+					n := rapid.OneOf(rapid.IntRange(1, 70), rapid.SampledFrom([]int{128, 384, 700})).Draw(t, "points")
 					k := rapid.SampledFrom([]int{1, 2, 8, 16, 17, 32, 33, MaxNearest}).Draw(t, "k")
 					p := cloud(kind, rapid.Uint64().Draw(t, "seed"), n)
-					checkPointSet(t, p, p[:3*min(n, 40)], k, min(n+2, 60))
+					checkPointSet(t, p, p[:3*min(n, 15)], k, min(n+2, 60))
 					checkPointSet(t, p, cloud(0, 1, 5), k, 1)
 				})
 			})
@@ -132,18 +133,36 @@ func TestPointSetMatchesItsDefinition(t *testing.T) {
 	})
 }
 
-func checkPointSet(t rapid.TB, p, q []float32, k, m int) {
+func firstDifference(got, want []int32) string {
+	for i := range want {
+		if got[i] != want[i] {
+			return fmt.Sprintf("number %d is %d, want %d", i, got[i], want[i])
+		}
+	}
+	return "equal"
+}
+
+func checkPointSet(t interface{ Fatalf(string, ...any) }, p, q []float32, k, m int) {
 	var s PointSet[float32]
 	s.Set(p, len(p)/3, 3)
 	idx := make([]int32, len(q)/3*k)
 	s.Nearest(idx, q, len(q)/3, k)
 	if want := wantNearest(q, p, k); !slices.Equal(idx, want) {
-		t.Fatalf("%d points, k %d: nearest\n%v, want\n%v", len(p)/3, k, idx, want)
+		t.Fatalf("%d points, k %d: nearest %s", len(p)/3, k, firstDifference(idx, want))
+	}
+	if n := len(p) / 3; n > (seedBlocks-1)*blockPoints {
+		s.tree = new(pointTree)
+		s.tree.build(s.x, s.y, s.z, n)
+		s.treed = true
+		s.Nearest(idx, q, len(q)/3, k)
+		if want := wantNearest(q, p, k); !slices.Equal(idx, want) {
+			t.Fatalf("%d points, k %d: nearest by tree %s", len(p)/3, k, firstDifference(idx, want))
+		}
 	}
 	sel := make([]int32, m)
 	s.Farthest(sel)
 	if want := wantFarthest(p, m); !slices.Equal(sel, want) {
-		t.Fatalf("%d points: farthest\n%v, want\n%v", len(p)/3, sel, want)
+		t.Fatalf("%d points: farthest %s", len(p)/3, firstDifference(sel, want))
 	}
 }
 
@@ -161,30 +180,37 @@ func TestPointSetRowsOfFive(t *testing.T) {
 }
 
 func TestPointSetAllocatesNothing(t *testing.T) {
+	defer SetThreads(Threads())
+	SetThreads(1)
 	onEachPath(t, func(t *testing.T) {
-		p := cloud(0, 1, 500)
-		var s PointSet[float32]
-		idx, sel := make([]int32, 500*16), make([]int32, 100)
-		if n := testing.AllocsPerRun(20, func() {
-			s.Set(p, 500, 3)
-			s.Nearest(idx, p, 500, 16)
-			s.Farthest(sel)
-		}); n > 0 && !raceEnabled {
-			t.Errorf("%v allocations", n)
+		for _, n := range []int{500, 3000} { // without and with a tree
+			p := cloud(0, 1, n)
+			var s PointSet[float32]
+			idx, sel := make([]int32, 500*16), make([]int32, 100)
+			search := func() {
+				s.Set(p, n, 3)
+				s.Nearest(idx, p[:3*500], 500, 16)
+				s.Farthest(sel)
+			}
+			search()
+			if allocs := testing.AllocsPerRun(10, search); allocs > 0 && !raceEnabled {
+				t.Errorf("%d points: %v allocations", n, allocs)
+			}
 		}
 	})
 }
 
 func TestPointSetDoesNotDependOnThreads(t *testing.T) {
 	defer SetThreads(Threads())
-	p := cloud(1, 2, 1024)
+	const n = 4096
+	p := cloud(1, 2, n)
 	var want []int32
 	for _, threads := range []int{1, 2, 5} {
 		SetThreads(threads)
 		var s PointSet[float32]
-		s.Set(p, 1024, 3)
-		idx := make([]int32, 1024*16)
-		s.Nearest(idx, p, 1024, 16)
+		s.Set(p, n, 3)
+		idx := make([]int32, n*16)
+		s.Nearest(idx, p, n, 16)
 		if want == nil {
 			want = idx
 		} else if !slices.Equal(idx, want) {
@@ -193,27 +219,93 @@ func TestPointSetDoesNotDependOnThreads(t *testing.T) {
 	}
 }
 
+// FuzzPointSet reads any bits as coordinates.
+func FuzzPointSet(f *testing.F) {
+	f.Add([]byte{0, 0, 0xc0, 0x7f, 1, 2, 3, 4, 0, 0, 0x80, 0xff}, uint8(1))
+	f.Add(make([]byte, 1200), uint8(20))
+	f.Fuzz(func(t *testing.T, data []byte, k uint8) {
+		n := min(len(data)/12, 300)
+		if n == 0 {
+			t.Skip()
+		}
+		p := make([]float32, 3*n)
+		for i := range p {
+			p[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		checkPointSet(t, p, p[:3*min(n, 10)], 1+int(k)%MaxNearest, min(n, 20))
+	})
+}
+
+// TestLargePointSets searches trees of several levels and compares with all
+// distances.
+func TestLargePointSets(t *testing.T) {
+	for kind, c := range clouds {
+		p := cloud(kind, 7, 40_000)
+		q := append(slices.Clone(p[3*20_000:3*20_250]), cloud(0, 1, 10)...)
+		var want []int32
+		onEachPath(t, func(t *testing.T) {
+			var s PointSet[float32]
+			s.Set(p, len(p)/3, 3)
+			idx := make([]int32, len(q)/3*16)
+			s.Nearest(idx, q, len(q)/3, 16)
+			if !s.treed {
+				t.Fatal("no tree was built")
+			}
+			if want == nil {
+				want = make([]int32, len(idx))
+				nearestPlain(want, 16, 16, q, p)
+			}
+			if !slices.Equal(idx, want) {
+				t.Fatalf("%s: other neighbours", c.name)
+			}
+		})
+	}
+}
+
 func BenchmarkNearest(b *testing.B) {
 	saved := active
 	defer func() { active = saved; SetThreads(2) }()
 	for _, path := range available() {
-		for _, n := range []int{128, 1024, 4096, 16384} {
+		for _, n := range []int{128, 512, 1024, 2048, 4096, 16384, 65536, 1_000_000} {
 			for _, k := range []int{8, 16} {
-				b.Run(fmt.Sprintf("%s/n=%d/k=%d", path.name, n, k), func(b *testing.B) {
-					active = path
-					SetThreads(1)
-					p := cloud(0, 1, n)
-					m := min(n, 1024)
-					var s PointSet[float32]
-					s.Set(p, n, 3)
-					idx := make([]int32, m*k)
-					for b.Loop() {
-						s.Nearest(idx, p[:3*m], m, k)
+				for _, tree := range []bool{false, true} {
+					if !tree && n > 16384 {
+						continue
 					}
-					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*m), "ns/query")
-				})
+					b.Run(fmt.Sprintf("%s/n=%d/k=%d/tree=%v", path.name, n, k, tree), func(b *testing.B) {
+						active = path
+						SetThreads(1)
+						p := cloud(0, 1, n)
+						m := min(n, 1024)
+						var s PointSet[float32]
+						s.Set(p, n, 3)
+						s.tree = new(pointTree)
+						if s.treed = tree; tree {
+							s.tree.build(s.x, s.y, s.z, n)
+						}
+						q := p[:3*m]
+						s.idx, s.queries, s.k = make([]int32, m*k), q, k
+						for b.Loop() {
+							s.Run(0, m)
+						}
+						b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*m), "ns/query")
+					})
+				}
 			}
 		}
+	}
+}
+
+func BenchmarkTreeBuild(b *testing.B) {
+	for _, n := range []int{1024, 16384, 65536, 1_000_000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			var s PointSet[float32]
+			s.Set(cloud(0, 1, n), n, 3)
+			s.tree = new(pointTree)
+			for b.Loop() {
+				s.tree.build(s.x, s.y, s.z, n)
+			}
+		})
 	}
 }
 

@@ -44,6 +44,8 @@ func main() {
 		distances(w)
 		bound(w)
 		farthest(w)
+		boxes(w)
+		blockDistances(w)
 	}
 	belowCompress()
 	belowMask()
@@ -381,6 +383,126 @@ func farthest(w width) {
 	for i := range far {
 		VMOVUPS(far[i], Mem{Base: fp, Disp: i * w.bytes()})
 		VMOVUPS(at[i], Mem{Base: ap, Disp: i * w.bytes()})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// boxes emits a test of 32 boxes, whose bounds lie stride bytes apart: least x,
+// y, z, then greatest x, y, z. The distance to a box is never more than that to
+// a point in it, because it is rounded in the same steps.
+func boxes(w width) {
+	TEXT("pointboxes"+w.name, NOSPLIT|NOFRAME, "func(bounds *float32, stride int, q *[3]float32, limit float32) (within, at uint32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointboxes%s sets bit i of within where box i of 32 is at most limit from q, and of at where it is exactly that; bounds holds the least x, y, z and the greatest of the boxes, stride bytes apart.", w.name))
+	b := GP64()
+	Load(Param("bounds"), b)
+	stride := GP64()
+	Load(Param("stride"), stride)
+	q := w.load(Load(Param("q"), GP64()))
+	lim, zero := w.vec(), w.vec()
+	l := Load(Param("limit"), XMM())
+	VBROADCASTSS(l, lim)
+	if w.zmm {
+		VPXORD(zero, zero, zero)
+	} else {
+		VXORPS(zero, zero, zero)
+	}
+	ends := make([]reg.GPVirtual, 6)
+	for i := range ends {
+		ends[i] = GP64()
+		if i == 0 {
+			MOVQ(b, ends[i])
+		} else {
+			LEAQ(Mem{Base: ends[i-1], Index: stride, Scale: 1}, ends[i])
+		}
+	}
+	within, at := GP32(), GP32()
+	XORL(within, within)
+	XORL(at, at)
+	for v := range 32 / w.lanes {
+		var sum reg.VecVirtual
+		for axis := range 3 {
+			lo, hi := w.vec(), w.vec()
+			VMOVUPS(Mem{Base: ends[axis], Disp: v * w.bytes()}, lo)
+			VSUBPS(q[axis], lo, lo) // lo - q
+			VSUBPS(Mem{Base: ends[3+axis], Disp: v * w.bytes()}, q[axis], hi)
+			VMAXPS(lo, hi, lo)
+			VMAXPS(zero, lo, lo)
+			VMULPS(lo, lo, lo)
+			if axis == 0 {
+				sum = lo
+			} else {
+				VADDPS(lo, sum, sum)
+			}
+		}
+		for _, c := range []struct {
+			predicate uint64
+			bits      reg.GPVirtual
+		}{{2, within}, {0, at}} {
+			bits := GP32()
+			if w.zmm {
+				m := K()
+				VCMPPS(Imm(c.predicate), lim, sum, m)
+				KMOVW(m, bits)
+			} else {
+				m := YMM()
+				VCMPPS(Imm(c.predicate), lim, sum, m)
+				VMOVMSKPS(m, bits)
+			}
+			if v > 0 {
+				SHLL(Imm(uint64(v*w.lanes)), bits)
+			}
+			ORL(bits, c.bits)
+		}
+	}
+	Store(within, ReturnIndex(0))
+	Store(at, ReturnIndex(1))
+	VZEROUPPER()
+	RET()
+}
+
+// blockDistances is distances for blocks of 16 points given by number.
+func blockDistances(w width) {
+	TEXT("pointblocks"+w.name, NOSPLIT|NOFRAME, "func(n int, blocks *int32, x, y, z *float32, q *[3]float32, d *float32, low *[32]float32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointblocks%s writes the squared distances to q of the points of n blocks of 16, and to low the smallest of each residue modulo 32; n is even and positive.", w.name))
+	n := Load(Param("n"), GP64())
+	blocks := Load(Param("blocks"), GP64())
+	p := axes()
+	q := w.load(Load(Param("q"), GP64()))
+	d := Load(Param("d"), GP64())
+	low := make([]reg.VecVirtual, 32/w.lanes)
+	for i := range low {
+		low[i] = w.vec()
+		VBROADCASTSS(infinity(), low[i])
+	}
+	at := GP64()
+	Label("loop")
+	for half := range 2 {
+		MOVLQSX(Mem{Base: blocks, Disp: 4 * half}, at)
+		SHLQ(Imm(6), at)
+		for i := range 16 / w.lanes {
+			var v [3]reg.VecVirtual
+			for axis := range v {
+				v[axis] = w.vec()
+				VSUBPS(Mem{Base: p[axis], Index: at, Scale: 1, Disp: i * w.bytes()}, q[axis], v[axis])
+				VMULPS(v[axis], v[axis], v[axis])
+			}
+			VADDPS(v[1], v[0], v[0])
+			VADDPS(v[2], v[0], v[0])
+			lane := half*16/w.lanes + i
+			VMOVUPS(v[0], Mem{Base: d, Disp: lane * w.bytes()})
+			VMINPS(v[0], low[lane], low[lane])
+		}
+	}
+	ADDQ(I32(128), d)
+	ADDQ(Imm(8), blocks)
+	SUBQ(Imm(2), n)
+	JNZ(LabelRef("loop"))
+	out := Load(Param("low"), GP64())
+	for i := range low {
+		VMOVUPS(low[i], Mem{Base: out, Disp: i * w.bytes()})
 	}
 	VZEROUPPER()
 	RET()
