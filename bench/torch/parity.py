@@ -12,7 +12,9 @@ network has), target. Written to --out:
   train.f32     poses of the first batch, batch statistics, dropout off
   step/         a checkpoint folder whose parameters are the gradients of the
                 first batch and whose running statistics are those after it
+  step64/, train64.f32  the same computed in float64, the referee of both
   losses.json   loss before each step, metres
+  losses64.json the same in float64, if --reference is given
   trained/      checkpoint folder after the last step
   after.f32     poses of the first batch, running statistics, after training
 """
@@ -61,6 +63,49 @@ def write_poses(path, net, inputs):
         net(*inputs).numpy().astype("<f4").tofile(path)
 
 
+def start(args, dtype):
+    """The network to train, as the product trains it but for dropout."""
+    net, _ = network.load(args.model)
+    net.set_exact(not args.fast_neighbours)
+    net.no_dropout()
+    return net.to(dtype).train()
+
+
+def one_step(args, card, batch, dtype, suffix):
+    """Poses, gradients and statistics of one pass in training mode."""
+    net = start(args, dtype)
+    inputs, target = batch
+    poses = net(*[x.to(dtype) for x in inputs])
+    network.mpjpe(poses, target.to(dtype)).backward()
+    poses.detach().numpy().astype("<f4").tofile(os.path.join(args.out, f"train{suffix}.f32"))
+    gradients = network.Network(card["config"])
+    with torch.no_grad():
+        have = network.tensors(gradients)
+        for name, t in network.tensors(net).items():
+            have[name].copy_(t)
+        for name, p in net.named_parameters():
+            have[name].copy_(torch.zeros_like(p) if p.grad is None else p.grad)
+    write_checkpoint(os.path.join(args.out, "step" + suffix), card, gradients)
+
+
+def train(args, batches, dtype):
+    net = start(args, dtype)
+    adam = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=args.weight_decay)
+    losses = []
+    for x, y in batches:
+        adam.zero_grad(set_to_none=True)
+        loss = network.mpjpe(net(*[i.to(dtype) for i in x]), y.to(dtype))
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return net, losses
+
+
+def write_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
@@ -71,11 +116,13 @@ def main():
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fast-neighbours", action="store_true", help="cdist and topk instead of the product's order of ties")
+    parser.add_argument("--reference", action="store_true", help="train in float64 too")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     os.makedirs(args.out, exist_ok=True)
 
+    network.ROWS["form"] = "precise"
     net, card = network.load(args.model)
     net.set_exact(not args.fast_neighbours)
     net.no_dropout()
@@ -83,33 +130,13 @@ def main():
     inputs, target = batches[0]
     write_poses(os.path.join(args.out, "eval.f32"), net, inputs)
 
-    net.train()
-    poses = net(*inputs)
-    network.mpjpe(poses, target).backward()
-    poses.detach().numpy().astype("<f4").tofile(os.path.join(args.out, "train.f32"))
-    gradients = network.Network(card["config"])
-    with torch.no_grad():
-        have = network.tensors(gradients)
-        for name, t in network.tensors(net).items():
-            have[name].copy_(t)
-        for name, p in net.named_parameters():
-            have[name].copy_(torch.zeros_like(p) if p.grad is None else p.grad)
-    write_checkpoint(os.path.join(args.out, "step"), card, gradients)
+    one_step(args, card, batches[0], torch.float32, "")
+    one_step(args, card, batches[0], torch.float64, "64")
 
-    net, card = network.load(args.model)
-    net.set_exact(not args.fast_neighbours)
-    net.no_dropout()
-    net.train()
-    adam = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=args.weight_decay)
-    losses = []
-    for x, y in batches:
-        adam.zero_grad(set_to_none=True)
-        loss = network.mpjpe(net(*x), y)
-        loss.backward()
-        adam.step()
-        losses.append(loss.item())
-    with open(os.path.join(args.out, "losses.json"), "w") as f:
-        json.dump(losses, f)
+    net, losses = train(args, batches, torch.float32)
+    write_json(os.path.join(args.out, "losses.json"), losses)
+    if args.reference:
+        write_json(os.path.join(args.out, "losses64.json"), train(args, batches, torch.float64)[1])
     write_checkpoint(os.path.join(args.out, "trained"), card, net)
     write_poses(os.path.join(args.out, "after.f32"), net, inputs)
 

@@ -13,9 +13,9 @@ timed in every mode that PyTorch offers; the best one is the peer's figure:
          optimized  the same and torch.jit.optimize_for_inference: oneDNN's own layouts
   train  nchw, channels_last: forward, backward and Adam; dropout on as in the card
 
-Neighbours come from torch.cdist and topk, farthest points from a loop of tensor
-operations over all clouds of the batch at once: the usual PyTorch without a
-compiled extension. In training the WiFi trunk runs once per antenna, because
+Neighbours and farthest points come from one torch.cdist per cloud: topk for the
+former, for the latter a loop of three tensor operations a point over all clouds
+of the batch at once. That is PyTorch without a compiled extension, done well. In training the WiFi trunk runs once per antenna, because
 the batch statistics are per antenna; in evaluation the antennas are one batch.
 
 With --serve one request is read per line, {"task": "infer:RLMW", "mode":

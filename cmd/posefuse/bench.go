@@ -14,8 +14,10 @@ import (
 // benchCmd groups the measurements; without a subcommand it measures the
 // network.
 type benchCmd struct {
-	Model  benchModelCmd  `cmd:"" default:"withargs" help:"Time inference: sizes, coalitions, threads (the default)."`
-	Parity benchParityCmd `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
+	Model   benchModelCmd   `cmd:"" default:"withargs" help:"Time inference: sizes, precisions, threads, sets of sensors (the default)."`
+	Train   benchTrainCmd   `cmd:"" help:"Time training steps and state their memory."`
+	Scaling benchScalingCmd `cmd:"" help:"How cost grows with points, batch and rooms."`
+	Parity  benchParityCmd  `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 
 // AfterApply says before any measurement if the CPU path is a slow one.
@@ -26,7 +28,7 @@ func (benchCmd) AfterApply() error {
 	return nil
 }
 
-// milliseconds of one repetition each, sorted by sortTimes.
+// timings are milliseconds, one per repetition.
 type timings []float64
 
 func (t timings) sorted() timings {

@@ -3,7 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime"
+	"strings"
 	"time"
 
 	"posefuse/model"
@@ -11,57 +14,247 @@ import (
 )
 
 type benchModelCmd struct {
-	Size    string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
-	Threads int           `default:"1" help:"CPU threads."`
-	For     time.Duration `default:"3s" help:"How long to measure each coalition."`
-	JSON    bool          `name:"json" help:"Print JSON."`
+	Model      string        `placeholder:"DIR" help:"Checkpoint folder to measure instead of random weights of a size."`
+	Size       []string      `default:"edge" enum:"edge,paper" help:"Network sizes: edge, paper or both."`
+	Precision  []string      `default:"float32" enum:"float32,bf16,int8" help:"Precisions of the WiFi trunk: float32, bf16, int8. The weights are random, so int8 needs no calibration here."`
+	Threads    []int         `default:"1" help:"CPU threads, e.g. 1,2."`
+	Coalitions []string      `default:"R,L,M,W,RLM,RLMW" help:"Sets of sensors, e.g. R,RLM,RLMW."`
+	For        time.Duration `default:"3s" help:"How long to measure each row."`
+	JSON       bool          `name:"json" help:"Print JSON."`
 }
 
 // Help shows the command's example.
-func (benchModelCmd) Help() string { return "Example:\n\n  posefuse bench --size edge --threads 1" }
+func (benchModelCmd) Help() string {
+	return "Times one sample after the other. GFLOP/s come from the arithmetic the network defines, whatever\n" +
+		"shortcut the kernels take; the peak is that of a matrix product in the same run, so that a share\n" +
+		"above 1 means fewer multiplications or cheaper ones.\n\nExample:\n\n  posefuse bench model --size edge,paper --threads 1,2 --precision float32,bf16"
+}
 
+// benchRow is one measurement of inference.
 type benchRow struct {
 	Size      string  `json:"size"`
+	Precision string  `json:"precision"`
 	Coalition string  `json:"coalition"`
 	Threads   int     `json:"threads"`
 	CPU       string  `json:"cpu_path"`
+	Runs      int     `json:"runs"`
+	MinMS     float64 `json:"min_ms"`
 	MedianMS  float64 `json:"median_ms"`
 	P99MS     float64 `json:"p99_ms"`
-	Runs      int     `json:"runs"`
+	GFLOP     float64 `json:"gflop"`
+	GFLOPS    float64 `json:"gflop_per_s"` // at the median
+	Peak      float64 `json:"peak_gflop_per_s"`
+	Share     float64 `json:"share_of_peak"`
+	Allocs    float64 `json:"allocations_per_tick"`
 }
 
-// Run times one-sample inference of each single modality and of all.
+// Run times one-sample inference.
 func (c benchModelCmd) Run() error {
-	cfg, err := model.NamedConfig(c.Size)
-	if err != nil {
-		return err
+	var masks []model.Mask
+	for _, s := range c.Coalitions {
+		m, err := model.ParseMask(s)
+		if err != nil {
+			return fmt.Errorf("--coalitions: %w", err)
+		}
+		masks = append(masks, m)
 	}
-	kernel.SetThreads(c.Threads)
-	net, err := model.New(cfg, 1)
-	if err != nil {
-		return err
+	for _, n := range c.Threads {
+		if n < 1 {
+			return fmt.Errorf("--threads %d: want at least 1", n)
+		}
 	}
-	run, err := model.NewRuntime(net)
-	if err != nil {
-		return err
-	}
-	in := randomInput(cfg)
-	var rows []benchRow
-	for _, mask := range []model.Mask{1 << model.R, 1 << model.L, 1 << model.M, 1 << model.W, 1<<model.R | 1<<model.L | 1<<model.M, model.AllModalities} {
-		in.Present = mask
-		var out model.Output
-		t, err := repeat(c.For, 3, func() error { return run.Infer(&in, &out) })
+	var nets []*model.Network
+	if c.Model != "" {
+		net, _, err := model.LoadCheckpoint(c.Model)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, benchRow{c.Size, mask.String(), c.Threads, kernel.Path(), t.median(), t.p99(), len(t)})
+		nets = append(nets, net)
+	} else {
+		for _, size := range c.Size {
+			net, err := randomNetwork(size)
+			if err != nil {
+				return err
+			}
+			nets = append(nets, net)
+		}
 	}
-	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(rows)
+	table := newTable(c.JSON, "size", "precision", "threads", "coalition", "min ms", "median ms", "p99 ms", "GFLOP/s", "of peak", "allocations", "runs")
+	for _, threads := range c.Threads {
+		kernel.SetThreads(threads)
+		peak := peakGFLOPS()
+		for _, net := range nets {
+			for _, p := range c.Precision {
+				rows, err := c.measure(net, model.Precision(p), masks)
+				if err != nil {
+					return err
+				}
+				for _, r := range rows {
+					r.Threads, r.Peak = threads, peak
+					r.Share = r.GFLOPS / peak
+					table.add(r, r.Size, r.Precision, fmt.Sprint(threads), r.Coalition, milli(r.MinMS), milli(r.MedianMS), milli(r.P99MS),
+						fmt.Sprintf("%.1f", r.GFLOPS), fmt.Sprintf("%.2f", r.Share), fmt.Sprintf("%.2g", r.Allocs), fmt.Sprint(r.Runs))
+				}
+			}
+		}
+		table.note("%d thread(s) of the %s path; peak of a matrix product %.0f GFLOP/s float32", threads, kernel.Path(), peak)
 	}
-	fmt.Printf("%s network, %d thread(s), %s\n%-10s %10s %10s %7s\n", c.Size, c.Threads, kernel.Path(), "coalition", "median ms", "p99 ms", "runs")
-	for _, r := range rows {
-		fmt.Printf("%-10s %10.2f %10.2f %7d\n", r.Coalition, r.MedianMS, r.P99MS, r.Runs)
+	return table.end()
+}
+
+// measure times every coalition in one precision.
+func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []model.Mask) ([]benchRow, error) {
+	run, err := runtimeIn(net, p)
+	if err != nil {
+		return nil, err
+	}
+	in := randomInput(net.Config)
+	var rows []benchRow
+	for _, mask := range masks {
+		in.Present = mask & net.Config.Mask()
+		if in.Present != mask {
+			continue // the network has fewer sensors
+		}
+		var out model.Output
+		tick := func() error { return run.Infer(&in, &out) }
+		if err := tick(); err != nil { // buffers
+			return nil, err
+		}
+		t, err := repeat(c.For, 3, tick)
+		if err != nil {
+			return nil, err
+		}
+		allocs, err := allocationsPerRun(min(len(t), 20), tick)
+		if err != nil {
+			return nil, err
+		}
+		gflop := float64(model.FLOPs(net.Config, mask)) / 1e9
+		rows = append(rows, benchRow{Size: net.Config.Size, Precision: string(run.Precision()), Coalition: mask.String(), CPU: kernel.Path(), Runs: len(t),
+			MinMS: t.min(), MedianMS: t.median(), P99MS: t.p99(), GFLOP: gflop, GFLOPS: gflop / t.median() * 1000, Allocs: allocs})
+	}
+	return rows, nil
+}
+
+// randomNetwork returns a named size with initial weights.
+func randomNetwork(size string) (*model.Network, error) {
+	cfg, err := model.NamedConfig(size)
+	if err != nil {
+		return nil, err
+	}
+	return model.New(cfg, 1)
+}
+
+// runtimeIn prepares net in a precision. A network that is not calibrated gets
+// some scales: the time does not depend on them.
+func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
+	opt := model.RuntimeOptions{Precision: p}
+	if p == model.Int8 && net.Quantization() == nil {
+		opt.InputScales = map[string]float32{}
+		for _, t := range net.Parameters() {
+			if name, ok := strings.CutSuffix(t.Name, ".weight"); ok && strings.HasPrefix(name, "csi.layer") && strings.Contains(name, ".conv") {
+				opt.InputScales[name] = 0.05
+			}
+		}
+	}
+	run, err := model.NewRuntimeWith(net, opt)
+	if err != nil {
+		return nil, err
+	}
+	if run.Precision() != p {
+		return nil, fmt.Errorf("this CPU (path %s) has no instructions for %s: leave it out of --precision", kernel.Path(), p)
+	}
+	return run, nil
+}
+
+// allocationsPerRun counts heap allocations of the whole process.
+func allocationsPerRun(runs int, f func() error) (float64, error) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		if err := f(); err != nil {
+			return 0, err
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / float64(runs), nil
+}
+
+// peakGFLOPS is the rate of the best of many products of matrices that fit the
+// caches, with the kernel's threads.
+func peakGFLOPS() float64 {
+	const n, runs = 768, 40
+	rng := rand.New(rand.NewPCG(1, 4))
+	m := func() []float32 {
+		x := make([]float32, n*n)
+		for i := range x {
+			x[i] = rng.Float32()
+		}
+		return x
+	}
+	a, b, c := m(), m(), make([]float32, n*n)
+	t, _ := repeat(0, runs, func() error { // the product cannot fail
+		kernel.Gemm(false, false, n, n, n, 1, a, n, b, n, 0, c, n)
+		return nil
+	})
+	return 2 * n * n * n / t.min() / 1e6
+}
+
+func milli(ms float64) string {
+	if ms < 10 {
+		return fmt.Sprintf("%.2f", ms)
+	}
+	return fmt.Sprintf("%.1f", ms)
+}
+
+// benchTable prints rows as they come, or all as JSON at the end.
+type benchTable struct {
+	json   bool
+	widths []int
+	rows   []any
+}
+
+func newTable(asJSON bool, columns ...string) *benchTable {
+	t := &benchTable{json: asJSON, rows: []any{}}
+	for i, c := range columns {
+		t.widths = append(t.widths, max(len(c), 8))
+		if i == 0 {
+			t.widths[0] = len(c)
+		}
+	}
+	t.line(columns)
+	return t
+}
+
+func (t *benchTable) line(cells []string) {
+	if t.json {
+		return
+	}
+	for i, c := range cells {
+		if i > 0 {
+			fmt.Print("  ")
+		}
+		fmt.Printf("%*s", t.widths[i], c)
+	}
+	fmt.Println()
+}
+
+func (t *benchTable) add(row any, cells ...string) {
+	t.rows = append(t.rows, row)
+	t.line(cells)
+}
+
+func (t *benchTable) note(format string, args ...any) {
+	if !t.json {
+		fmt.Printf(format+"\n", args...)
+	}
+}
+
+func (t *benchTable) end() error {
+	if !t.json {
+		return nil
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(t.rows); err != nil {
+		return fmt.Errorf("print rows: %w", err)
 	}
 	return nil
 }
