@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"strconv"
 
 	"posefuse/model/nn/kernel"
 )
@@ -41,6 +42,7 @@ type ChannelTransformer[T Float] struct {
 	ds         []T
 	dqo, dko   [][]T
 	dvo        [][]T
+	one, zero  []T // [C]
 	smF, dsmF  func(lo, hi int)
 	geluF      func(lo, hi int)
 	dgeluF     func(lo, hi int)
@@ -56,7 +58,7 @@ func NewChannelTransformer[T Float](s *Store[T], ctx *Context, name string, toke
 		l *[]*Linear[T]
 	}{{"query", &t.q}, {"key", &t.k}, {"value", &t.v}} {
 		for h := range heads {
-			*p.l = append(*p.l, NewLinear(s, name+".channel_attn."+p.n+"."+itoa(h), c, c, false))
+			*p.l = append(*p.l, NewLinear(s, name+".channel_attn."+p.n+"."+strconv.Itoa(h), c, c, false))
 		}
 	}
 	t.o = NewLinear(s, name+".channel_attn.out", c, c, false)
@@ -71,6 +73,8 @@ func NewChannelTransformer[T Float](s *Store[T], ctx *Context, name string, toke
 	for _, p := range []*[][]T{&t.qo, &t.ko, &t.vo, &t.dqo, &t.dko, &t.dvo} {
 		*p = make([][]T, heads)
 	}
+	t.one, t.zero = make([]T, c), make([]T, c)
+	fillRows(t.one, []T{1})
 	t.smF, t.dsmF, t.geluF, t.dgeluF = t.softmaxRange, t.dsoftmaxRange, t.geluRange, t.dgeluRange
 	return t
 }
@@ -169,49 +173,21 @@ func (t *ChannelTransformer[T]) undrop(d *Dropout[T], x []T) {
 	}
 }
 
-func add[T Float](y, x []T) {
-	x = x[:len(y)]
-	for i, v := range x {
-		y[i] += v
-	}
-}
+// add adds x to y.
+func add[T Float](y, x []T) { kernel.Axpy(1, x[:len(y)], y) }
 
 // softmaxRange normalises each head's whole map and takes the softmax of its rows.
 func (t *ChannelTransformer[T]) softmaxRange(lo, hi int) {
 	c := t.C
 	for i := lo; i < hi; i++ {
 		m, p := t.norm[i*c*c:(i+1)*c*c], t.prob[i*c*c:(i+1)*c*c]
-		var sum float64
-		for r := range c {
-			var a T
-			for _, v := range m[r*c : (r+1)*c] {
-				a += v
-			}
-			sum += float64(a)
-		}
-		mean := T(sum / float64(c*c))
-		sum = 0
-		for r := range c {
-			var a T
-			for _, v := range m[r*c : (r+1)*c] {
-				a += (v - mean) * (v - mean)
-			}
-			sum += float64(a)
-		}
-		inv := T(1 / math.Sqrt(sum/float64(c*c)+instanceNormEps))
+		mean, sq := kernel.Moments(m)
+		inv := T(1 / math.Sqrt(sq/float64(c*c)+instanceNormEps))
 		t.inv[i] = inv
 		for r := range c {
-			row, out := m[r*c:(r+1)*c], p[r*c:(r+1)*c]
-			top := T(math.Inf(-1))
-			for j, v := range row {
-				v = (v - mean) * inv
-				row[j] = v
-				top = max(top, v)
-			}
-			f := 1 / expRow(row, out, top)
-			for j := range out {
-				out[j] *= f
-			}
+			row := m[r*c : (r+1)*c]
+			kernel.NormalizeRow(T(mean), inv, row, row, t.one, t.zero)
+			kernel.SoftmaxRow(row, p[r*c:(r+1)*c])
 		}
 	}
 }
@@ -224,19 +200,8 @@ func (t *ChannelTransformer[T]) dsoftmaxRange(lo, hi int) {
 		d, p, x := t.ds[i*c*c:(i+1)*c*c], t.prob[i*c*c:(i+1)*c*c], t.norm[i*c*c:(i+1)*c*c]
 		var s, q float64
 		for r := range c {
-			dr, pr, xr := d[r*c:(r+1)*c], p[r*c:(r+1)*c], x[r*c:(r+1)*c]
-			pr, xr = pr[:len(dr)], xr[:len(dr)]
-			var dot T
-			for j, v := range dr {
-				dot += v * pr[j]
-			}
-			var a, b T
-			for j, v := range dr {
-				v = pr[j] * (v - dot)
-				dr[j] = v
-				a += v
-				b += v * xr[j]
-			}
+			at := r * c
+			a, b := kernel.SoftmaxRowGrad(p[at:at+c], x[at:at+c], d[at:at+c])
 			s += float64(a)
 			q += float64(b)
 		}
@@ -249,15 +214,11 @@ func (t *ChannelTransformer[T]) dsoftmaxRange(lo, hi int) {
 }
 
 func (t *ChannelTransformer[T]) geluRange(lo, hi int) {
-	geluRows(t.h[lo:hi], t.g[lo:hi], t.slope[lo:hi])
+	kernel.GELU(t.h[lo:hi], t.g[lo:hi], t.slope[lo:hi])
 }
 
 func (t *ChannelTransformer[T]) dgeluRange(lo, hi int) {
-	d, s := t.dg[lo:hi], t.slope[lo:hi]
-	s = s[:len(d)]
-	for i, v := range s {
-		d[i] *= v
-	}
+	kernel.Multiply(t.slope[lo:hi], t.dg[lo:hi])
 }
 
 // Backward implements Block.

@@ -1,12 +1,17 @@
 package nn
 
-import "math"
+import (
+	"math"
+
+	"posefuse/model/nn/kernel"
+)
 
 const layerNormEps = 1e-6
 
 // LayerNorm normalises each row.
 type LayerNorm[T Float] struct {
 	C            int
+	Eps          float64
 	Weight, Bias *Tensor[T]
 
 	mean, inv  []T
@@ -20,7 +25,7 @@ type LayerNorm[T Float] struct {
 
 // NewLayerNorm returns a layer normalisation with eps 1e-6.
 func NewLayerNorm[T Float](s *Store[T], name string, c int) *LayerNorm[T] {
-	l := &LayerNorm[T]{C: c, Weight: s.Tensor(name+".weight", NormWeight, c, c, c), Bias: s.Tensor(name+".bias", NormBias, c, c, c)}
+	l := &LayerNorm[T]{C: c, Eps: layerNormEps, Weight: s.Tensor(name+".weight", NormWeight, c, c, c), Bias: s.Tensor(name+".bias", NormBias, c, c, c)}
 	l.fwdF, l.bwdF = l.fwd, l.bwd
 	l.sum.init()
 	return l
@@ -39,19 +44,10 @@ func (l *LayerNorm[T]) fwd(lo, hi int) {
 	w, b := l.Weight.Value, l.Bias.Value
 	for r := lo; r < hi; r++ {
 		x, y := l.x[r*c:(r+1)*c], l.y[r*c:(r+1)*c]
-		var m, q T
-		for _, v := range x {
-			m += v
-		}
-		m /= T(c)
-		for _, v := range x {
-			q += (v - m) * (v - m)
-		}
-		inv := T(1 / math.Sqrt(float64(q)/float64(c)+layerNormEps))
+		mean, sq := kernel.Moments(x)
+		m, inv := T(mean), T(1/math.Sqrt(sq/float64(c)+l.Eps))
 		l.mean[r], l.inv[r] = m, inv
-		for i, v := range x {
-			y[i] = (v-m)*inv*w[i] + b[i]
-		}
+		kernel.NormalizeRow(m, inv, x, y, w, b)
 	}
 }
 

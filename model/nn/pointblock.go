@@ -141,9 +141,18 @@ func (w *wideWeights[T]) repeat(att []T, k, cs int) (wide []T, e int) {
 		return att, cs
 	}
 	for n := range k {
-		row := w.w[n*16 : n*16+16]
-		for j := 0; j < 16; j += cs {
-			copy(row[j:], att[n*cs:(n+1)*cs])
+		row, a := w.w[n*16:n*16+16], att[n*cs:]
+		switch cs {
+		case 8:
+			v := [8]T(a)
+			*(*[8]T)(row), *(*[8]T)(row[8:]) = v, v
+		case 4:
+			v := [4]T(a)
+			*(*[4]T)(row), *(*[4]T)(row[4:]), *(*[4]T)(row[8:]), *(*[4]T)(row[12:]) = v, v, v, v
+		default:
+			for j := range row {
+				row[j] = a[j%cs]
+			}
 		}
 	}
 	return w.w[:k*16], 16
@@ -206,13 +215,23 @@ func (p *PointBlock[T]) dsumRange(lo, hi int) {
 			}
 			kernel.AttendGrad(l.Self[r:r+l.K], vo, p.r[r*c:], w, p.don[i*c:(i+1)*c], dv, p.dr[r*c:], g, e)
 			if e != cs {
-				clear(datt)
-				for j, v := range g {
-					datt[j/e*cs+j%e%cs] += v
+				for n := range l.K {
+					sumRepeats(datt[n*cs:(n+1)*cs], g[n*e:(n+1)*e])
 				}
 			}
 			kernel.SoftmaxColumnsGrad(att, datt, l.K, cs)
 		}
+	}
+}
+
+// sumRepeats adds up the values that repeat sums' ones.
+func sumRepeats[T Float](sums, x []T) {
+	for j := range sums {
+		var a T
+		for i := j; i < len(x); i += len(sums) {
+			a += x[i]
+		}
+		sums[j] = a
 	}
 }
 

@@ -179,14 +179,6 @@ func TestChannelTransformerVector(t *testing.T) {
 	checkSmall(t, c.Forward(x, 1), -2.045008972, -.167217790, .828667178, .442076434, -1.458763759, .801119352, .233422524)
 }
 
-func TestGELU(t *testing.T) {
-	for _, c := range [][2]float64{{-1, -0.158655254}, {0.5, 0.345731231}, {2, 1.954499736}, {0, 0}} {
-		if got := GELU(c[0]); math.Abs(got-c[1]) > 1e-9 {
-			t.Errorf("GELU(%v) = %.9f, want %.9f", c[0], got, c[1])
-		}
-	}
-}
-
 func TestResize(t *testing.T) {
 	dst := make([]float64, 20)
 	NewResize[float64](3, 2, 5, 4).Apply(dst, []float64{0, 1, 2, 3, 4, 7})
@@ -233,4 +225,20 @@ func TestMPJPEGradientOfAHitIsZero(t *testing.T) {
 			t.Errorf("gradient %d is %v, want %v", i, g, w)
 		}
 	}
+}
+
+func TestEncoderLayerVector(t *testing.T) {
+	s, ctx := NewStore[float64](1), &Context{Mode: Eval}
+	l := NewEncoderLayer(s, ctx, "l", 3, 8, 2, 16, 0.1)
+	ruleS(l.attn.in.Weight, l.attn.in.Bias, l.attn.out.Weight, l.attn.out.Bias, l.f1.Weight, l.f1.Bias, l.f2.Weight, l.f2.Bias)
+	for i, p := range []*Tensor[float64]{l.ln1.Weight, l.ln1.Bias, l.ln2.Weight, l.ln2.Bias} {
+		for j := range p.Value {
+			p.Value[j] = 0.3 * math.Sin(0.7*float64(j)+0.9*float64(8+i))
+			if p.Kind == NormWeight {
+				p.Value[j]++
+			}
+		}
+	}
+	// The biases start at zero like a norm's, so they are filled apart.
+	checkSmall(t, l.Forward(testFeatures(3, 8), 1), -.861608991, .988976480, 1.105617496, -.221541106, -.839744788, -.153372004, .849904233)
 }

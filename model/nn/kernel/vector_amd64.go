@@ -64,6 +64,26 @@ func softcolsgradavx512(k int, c int, y *float32, dy *float32)
 //go:noescape
 func geluavx512(n int, x *float32, y *float32, slope *float32)
 
+// rowtopavx512 returns the largest of n values.
+//
+//go:noescape
+func rowtopavx512(n int, x *float32) float32
+
+// scalerowavx512 multiplies n values by a.
+//
+//go:noescape
+func scalerowavx512(n int, a float32, x *float32)
+
+// normrowavx512 writes y = (x-mean)*inv*w + b.
+//
+//go:noescape
+func normrowavx512(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
+
+// softrowgradavx512 replaces dy by y*(dy - sum of y*dy) and adds its sum and that of its products with x to sums.
+//
+//go:noescape
+func softrowgradavx512(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
+
 // mixhavx512 writes w[n] = max(table[idx[n]] + base + h[n]*a, 0) with h [k, 3] and a [3, c].
 //
 //go:noescape
@@ -163,6 +183,26 @@ func softcolsgradavx2(k int, c int, y *float32, dy *float32)
 //
 //go:noescape
 func geluavx2(n int, x *float32, y *float32, slope *float32)
+
+// rowtopavx2 returns the largest of n values; AVX2 wants whole vectors.
+//
+//go:noescape
+func rowtopavx2(n int, x *float32) float32
+
+// scalerowavx2 multiplies n values by a; AVX2 wants whole vectors.
+//
+//go:noescape
+func scalerowavx2(n int, a float32, x *float32)
+
+// normrowavx2 writes y = (x-mean)*inv*w + b; AVX2 wants whole vectors.
+//
+//go:noescape
+func normrowavx2(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
+
+// softrowgradavx2 replaces dy by y*(dy - sum of y*dy) and adds its sum and that of its products with x to sums; AVX2 wants whole vectors.
+//
+//go:noescape
+func softrowgradavx2(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
 
 // mixhavx2 writes w[n] = max(table[idx[n]] + base + h[n]*a, 0) with h [k, 3] and a [3, c]; AVX2 wants whole vectors.
 //

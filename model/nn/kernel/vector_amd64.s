@@ -1170,6 +1170,178 @@ columnsab:
 	VZEROUPPER
 	RET
 
+// func rowtopavx512(n int, x *float32) float32
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+TEXT ·rowtopavx512(SB), NOSPLIT, $0-20
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS (CX), Z0
+
+columnsab:
+	MOVQ          AX, DX
+	MOVQ          $0x00000010, BX
+	CMPQ          DX, BX
+	CMOVQGT       BX, DX
+	MOVL          $0x0000ffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (CX), K1, Z1
+	VMAXPS        Z1, Z0, K1, Z0
+	ADDQ          $0x40, CX
+	SUBQ          $0x10, AX
+	JG            columnsab
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VMAXPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMAXPS        X1, X0, X0
+	VMOVHLPS      X0, X0, X1
+	VMAXPS        X1, X0, X0
+	VPSHUFD       $0x01, X0, X1
+	VMAXSS        X1, X0, X0
+	MOVSS         X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func scalerowavx512(n int, a float32, x *float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+TEXT ·scalerowavx512(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVSS        a+8(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVQ         x+16(FP), CX
+
+columnsab:
+	MOVQ      AX, DX
+	MOVQ      $0x00000010, BX
+	CMPQ      DX, BX
+	CMOVQGT   BX, DX
+	MOVL      $0x0000ffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (CX), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (CX)
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, AX
+	JG        columnsab
+	VZEROUPPER
+	RET
+
+// func normrowavx512(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+TEXT ·normrowavx512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVSS        mean+8(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        inv+12(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVQ         x+16(FP), CX
+	MOVQ         y+24(FP), DX
+	MOVQ         w+32(FP), BX
+	MOVQ         b+40(FP), SI
+
+columnsab:
+	MOVQ        AX, DI
+	MOVQ        $0x00000010, R8
+	CMPQ        DI, R8
+	CMOVQGT     R8, DI
+	MOVL        $0x0000ffff, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (CX), K1, Z2
+	VMOVUPS.Z   (BX), K1, Z3
+	VMOVUPS.Z   (SI), K1, Z4
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VFMADD213PS Z4, Z3, Z2
+	VMOVUPS     Z2, K1, (DX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, AX
+	JG          columnsab
+	VZEROUPPER
+	RET
+
+// func softrowgradavx512(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·softrowgradavx512(SB), NOSPLIT, $0-40
+	MOVQ   n+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   x+16(FP), DX
+	MOVQ   dy+24(FP), BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   AX, SI
+	MOVQ   CX, DI
+	MOVQ   BX, R8
+
+columnsab:
+	MOVQ          SI, R9
+	MOVQ          $0x00000010, R10
+	CMPQ          R9, R10
+	CMOVQGT       R10, R9
+	MOVL          $0x0000ffff, R10
+	BZHIL         R9, R10, R10
+	KMOVW         R10, K1
+	VMOVUPS.Z     (DI), K1, Z3
+	VMOVUPS.Z     (R8), K1, Z4
+	VFMADD231PS   Z3, Z4, Z0
+	ADDQ          $0x40, DI
+	ADDQ          $0x40, R8
+	SUBQ          $0x10, SI
+	JG            columnsab
+	VEXTRACTF64X4 $0x01, Z0, Y3
+	VADDPS        Y0, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X0
+	VADDPS        X3, X0, X0
+	VHADDPS       X0, X0, X0
+	VHADDPS       X0, X0, X0
+	VBROADCASTSS  X0, Z0
+
+columnsac:
+	MOVQ          AX, SI
+	MOVQ          $0x00000010, DI
+	CMPQ          SI, DI
+	CMOVQGT       DI, SI
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
+	VMOVUPS.Z     (CX), K1, Z3
+	VMOVUPS.Z     (BX), K1, Z4
+	VMOVUPS.Z     (DX), K1, Z5
+	VSUBPS        Z0, Z4, Z4
+	VMULPS        Z3, Z4, Z4
+	VMOVUPS       Z4, K1, (BX)
+	VADDPS        Z4, Z1, Z1
+	VFMADD231PS   Z5, Z4, Z2
+	ADDQ          $0x40, CX
+	ADDQ          $0x40, BX
+	ADDQ          $0x40, DX
+	SUBQ          $0x10, AX
+	JG            columnsac
+	MOVQ          sums+32(FP), AX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VHADDPS       X1, X1, X1
+	VHADDPS       X1, X1, X1
+	VADDSS        (AX), X1, X1
+	VMOVSS        X1, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y2, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VHADDPS       X1, X1, X1
+	VHADDPS       X1, X1, X1
+	VADDSS        4(AX), X1, X1
+	VMOVSS        X1, 4(AX)
+	VZEROUPPER
+	RET
+
 // func mixhavx512(k int, c int, idx *int32, table *float32, base *float32, h *float32, a *float32, w *float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·mixhavx512(SB), NOSPLIT, $0-64
@@ -2316,6 +2488,139 @@ columnsab:
 	ADDQ         $0x20, BX
 	SUBQ         $0x08, AX
 	JG           columnsab
+	VZEROUPPER
+	RET
+
+// func rowtopavx2(n int, x *float32) float32
+// Requires: AVX, SSE
+TEXT ·rowtopavx2(SB), NOSPLIT, $0-20
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS (CX), Y0
+
+columnsab:
+	VMOVUPS      (CX), Y1
+	VMAXPS       Y1, Y0, Y0
+	ADDQ         $0x20, CX
+	SUBQ         $0x08, AX
+	JG           columnsab
+	VMOVAPS      Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X0, X1, X1
+	VMOVHLPS     X1, X1, X0
+	VMAXPS       X0, X1, X1
+	VPSHUFD      $0x01, X1, X0
+	VMAXSS       X0, X1, X1
+	MOVSS        X1, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func scalerowavx2(n int, a float32, x *float32)
+// Requires: AVX, AVX2, SSE
+TEXT ·scalerowavx2(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVSS        a+8(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVQ         x+16(FP), CX
+
+columnsab:
+	VMOVUPS (CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, AX
+	JG      columnsab
+	VZEROUPPER
+	RET
+
+// func normrowavx2(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·normrowavx2(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVSS        mean+8(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        inv+12(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVQ         x+16(FP), CX
+	MOVQ         y+24(FP), DX
+	MOVQ         w+32(FP), BX
+	MOVQ         b+40(FP), SI
+
+columnsab:
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (SI), Y4
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VFMADD213PS Y4, Y3, Y2
+	VMOVUPS     Y2, (DX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, AX
+	JG          columnsab
+	VZEROUPPER
+	RET
+
+// func softrowgradavx2(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softrowgradavx2(SB), NOSPLIT, $0-40
+	MOVQ   n+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   x+16(FP), DX
+	MOVQ   dy+24(FP), BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   AX, SI
+	MOVQ   CX, DI
+	MOVQ   BX, R8
+
+columnsab:
+	VMOVUPS      (DI), Y3
+	VMOVUPS      (R8), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         $0x20, DI
+	ADDQ         $0x20, R8
+	SUBQ         $0x08, SI
+	JG           columnsab
+	VMOVAPS      Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X0, X3, X3
+	VHADDPS      X3, X3, X3
+	VHADDPS      X3, X3, X3
+	VBROADCASTSS X3, Y0
+
+columnsac:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (DX), Y5
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, (BX)
+	VADDPS       Y4, Y1, Y1
+	VFMADD231PS  Y5, Y4, Y2
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, AX
+	JG           columnsac
+	MOVQ         sums+32(FP), AX
+	VMOVAPS      Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VHADDPS      X1, X1, X1
+	VHADDPS      X1, X1, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+	VMOVAPS      Y2, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VHADDPS      X1, X1, X1
+	VHADDPS      X1, X1, X1
+	VADDSS       4(AX), X1, X1
+	VMOVSS       X1, 4(AX)
 	VZEROUPPER
 	RET
 

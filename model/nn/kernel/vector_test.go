@@ -116,6 +116,78 @@ func TestElementPrimitives(t *testing.T) {
 	})
 }
 
+func TestRowPrimitives(t *testing.T) {
+	onShapes(t, func(t *rapid.T, rows, c int, rng *rand.Rand) {
+		n := rows * c
+		var o operands
+		for i := range 5 {
+			o.set(i, random(rng, n))
+		}
+		SoftmaxRow(o.x[0], o.x[1])
+		SoftmaxRow(o.y[0], o.y[1])
+		NormalizeRow(0.5, 1.25, o.x[0], o.x[2], o.x[3], o.x[4])
+		NormalizeRow(0.5, 1.25, o.y[0], o.y[2], o.y[3], o.y[4])
+		o.compare(t, "rows", 2e-6)
+		s, p := SoftmaxRowGrad(o.x[1], o.x[0], o.x[4])
+		ws, wp := SoftmaxRowGrad(o.y[1], o.y[0], o.y[4])
+		o.compare(t, "gradient of softmax", 2e-6)
+		if math.Abs(float64(s)-ws) > 2e-6 || math.Abs(float64(p)-wp) > 2e-6 {
+			t.Fatalf("sums %g, %g, want %g, %g", s, p, ws, wp)
+		}
+		for i := range o.x[0] {
+			o.x[0][i] += 5
+		}
+		mean, sq := Moments(o.x[0])
+		var sum, dev float64
+		for _, v := range o.x[0] {
+			sum += float64(v) / float64(n)
+		}
+		for _, v := range o.x[0] {
+			dev += (float64(v) - sum) * (float64(v) - sum)
+		}
+		if math.Abs(mean-sum) > 1e-6*(1+math.Abs(sum)) || math.Abs(sq-dev) > 1e-5*(1+dev) {
+			t.Fatalf("moments %g, %g, want %g, %g", mean, sq, sum, dev)
+		}
+	})
+}
+
+// The worked values of model.md 6.8.
+func TestGELUMatchesWorkedValues(t *testing.T) {
+	x, y, s := []float64{-1, 0.5, 2, 0}, make([]float64, 4), make([]float64, 4)
+	GELU(x, y, s)
+	for i, want := range []float64{-0.158655254, 0.345731231, 1.954499736, 0} {
+		if math.Abs(y[i]-want) > 1e-9 {
+			t.Errorf("GELU(%v) = %.9f, want %.9f", x[i], y[i], want)
+		}
+	}
+}
+
+func TestFastExponentialAndGELU(t *testing.T) {
+	onEachPath(t, func(t *testing.T) {
+		var x []float32
+		for v := -20.0; v < 20; v += 0.0137 {
+			x = append(x, float32(v))
+		}
+		e, y, s := make([]float32, len(x)), make([]float32, len(x)), make([]float32, len(x))
+		ExpRow(x, e, 0)
+		GELU(x, y, s)
+		wide := widen(x)
+		y64, s64 := make([]float64, len(x)), make([]float64, len(x))
+		GELU(wide, y64, s64)
+		for i, v := range wide {
+			if want := math.Exp(v); math.Abs(float64(e[i])-want) > 3e-7*want {
+				t.Fatalf("exp(%v) = %v, want %v", v, e[i], want)
+			}
+			if d := math.Abs(float64(y[i]) - y64[i]); d > 4e-7*max(1, math.Abs(v)) {
+				t.Fatalf("GELU(%v) is off by %g", v, d)
+			}
+			if d := math.Abs(float64(s[i]) - s64[i]); d > 1e-6 {
+				t.Fatalf("slope of GELU(%v) is off by %g", v, d)
+			}
+		}
+	})
+}
+
 func TestExpRowKeepsNaNAndClamps(t *testing.T) {
 	onEachPath(t, func(t *testing.T) {
 		nan := float32(math.NaN())

@@ -21,6 +21,11 @@ type vectorSet struct {
 	softcols     func(k, c int, x, h, hs *float32)
 	softcolsgrad func(k, c int, y, dy *float32)
 
+	rowtop      func(n int, x *float32) float32
+	scalerow    func(n int, a float32, x *float32)
+	normrow     func(n int, mean, inv float32, x, y, w, b *float32)
+	softrowgrad func(n int, y, x, dy *float32, sums *[2]float32)
+
 	mixh       func(k, c int, idx *int32, table, base, h, a, w *float32)
 	attendh    func(k, c, e int, idx *int32, table, att, bias, a, hs, out *float32)
 	gathermax  func(k, c int, idx *int32, table, sub, out *float32)

@@ -85,18 +85,7 @@ func exponentials(s isa.Set) {
 				VADDPS(v, sum, sum)
 			}
 		}, x, y)
-		half, q := YMM(), XMM()
-		if f.Masked() {
-			VEXTRACTF64X4(Imm(1), sum, half)
-			VADDPS(sum.AsY(), half, half)
-		} else {
-			VMOVAPS(sum, half)
-		}
-		VEXTRACTF128(Imm(1), half, q)
-		VADDPS(half.AsX(), q, q)
-		VHADDPS(q, q, q)
-		VHADDPS(q, q, q)
-		Store(q, ReturnIndex(0))
+		Store(f.total(sum), ReturnIndex(0))
 	})
 
 	function(s, "softcols", "func(k, c int, x, h, hs *float32)", "takes the softmax of each of c columns over k rows in place and, unless h is nil, sums the rows times each of the 3 columns of h [k, 3] to hs [3, c]", func(f *fn) {
@@ -229,4 +218,98 @@ func exponentials(s isa.Set) {
 			f.store(h, Mem{Base: slope})
 		}, x, y, slope)
 	})
+}
+
+// rowwise emits what layer norm and the softmax of rows need besides.
+func rowwise(s isa.Set) {
+	function(s, "rowtop", "func(n int, x *float32) float32", "returns the largest of n values", func(f *fn) {
+		n, x := arg("n"), arg("x")
+		top := f.Vec()
+		VBROADCASTSS(Mem{Base: x}, top)
+		f.columns(n, func() {
+			v := f.load(Mem{Base: x})
+			if f.Masked() {
+				VMAXPS(v, top, f.mask, top)
+			} else {
+				VMAXPS(v, top, top)
+			}
+		}, x)
+		half, q, r := YMM(), XMM(), XMM()
+		if f.Masked() {
+			VEXTRACTF64X4(Imm(1), top, half)
+			VMAXPS(top.AsY(), half, half)
+		} else {
+			VMOVAPS(top, half)
+		}
+		VEXTRACTF128(Imm(1), half, q)
+		VMAXPS(half.AsX(), q, q)
+		VMOVHLPS(q, q, r)
+		VMAXPS(r, q, q)
+		VPSHUFD(Imm(1), q, r)
+		VMAXSS(r, q, q)
+		Store(q, ReturnIndex(0))
+	})
+	function(s, "scalerow", "func(n int, a float32, x *float32)", "multiplies n values by a", func(f *fn) {
+		n, a, x := arg("n"), f.broadcast("a"), arg("x")
+		f.columns(n, func() {
+			v := f.load(Mem{Base: x})
+			VMULPS(a, v, v)
+			f.store(v, Mem{Base: x})
+		}, x)
+	})
+	function(s, "normrow", "func(n int, mean, inv float32, x, y, w, b *float32)", "writes y = (x-mean)*inv*w + b", func(f *fn) {
+		n, mean, inv := arg("n"), f.broadcast("mean"), f.broadcast("inv")
+		x, y, w, b := arg("x"), arg("y"), arg("w"), arg("b")
+		f.columns(n, func() {
+			v, c, d := f.load(Mem{Base: x}), f.load(Mem{Base: w}), f.load(Mem{Base: b})
+			VSUBPS(mean, v, v)
+			VMULPS(inv, v, v)
+			VFMADD213PS(d, c, v)
+			f.store(v, Mem{Base: y})
+		}, x, y, w, b)
+	})
+	function(s, "softrowgrad", "func(n int, y, x, dy *float32, sums *[2]float32)", "replaces dy by y*(dy - sum of y*dy) and adds its sum and that of its products with x to sums", func(f *fn) {
+		n, y, x, dy := arg("n"), arg("y"), arg("x"), arg("dy")
+		dot, a, b := f.Vec(), f.Vec(), f.Vec()
+		f.Zero(dot)
+		f.Zero(a)
+		f.Zero(b)
+		m, p, q := copyOf(n), copyOf(y), copyOf(dy)
+		f.columns(m, func() {
+			v, d := f.load(Mem{Base: p}), f.load(Mem{Base: q})
+			VFMADD231PS(v, d, dot) // lanes beyond the mask are zero
+		}, p, q)
+		t := f.total(dot)
+		VBROADCASTSS(t, dot)
+		f.columns(n, func() {
+			v, d, z := f.load(Mem{Base: y}), f.load(Mem{Base: dy}), f.load(Mem{Base: x})
+			VSUBPS(dot, d, d)
+			VMULPS(v, d, d)
+			f.store(d, Mem{Base: dy})
+			VADDPS(d, a, a)
+			VFMADD231PS(z, d, b)
+		}, y, dy, x)
+		sums := arg("sums")
+		for i, v := range []reg.VecVirtual{a, b} {
+			t := f.total(v)
+			VADDSS(Mem{Base: sums, Disp: 4 * i}, t, t)
+			VMOVSS(t, Mem{Base: sums, Disp: 4 * i})
+		}
+	})
+}
+
+// total returns the sum of v's lanes.
+func (f *fn) total(v reg.VecVirtual) reg.VecVirtual {
+	half, q := YMM(), XMM()
+	if f.Masked() {
+		VEXTRACTF64X4(Imm(1), v, half)
+		VADDPS(v.AsY(), half, half)
+	} else {
+		VMOVAPS(v, half)
+	}
+	VEXTRACTF128(Imm(1), half, q)
+	VADDPS(half.AsX(), q, q)
+	VHADDPS(q, q, q)
+	VHADDPS(q, q, q)
+	return q
 }

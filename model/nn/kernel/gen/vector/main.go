@@ -18,6 +18,7 @@ func main() {
 		batchNorm(s)
 		elementwise(s)
 		exponentials(s)
+		rowwise(s)
 		neighbours(s)
 	}
 	Generate()
