@@ -2,7 +2,6 @@ package nn
 
 import (
 	"math"
-	"strconv"
 
 	"posefuse/model/nn/kernel"
 )
@@ -58,7 +57,7 @@ func NewChannelTransformer[T Float](s *Store[T], ctx *Context, name string, toke
 		l *[]*Linear[T]
 	}{{"query", &t.q}, {"key", &t.k}, {"value", &t.v}} {
 		for h := range heads {
-			*p.l = append(*p.l, NewLinear(s, name+".channel_attn."+p.n+"."+strconv.Itoa(h), c, c, false))
+			*p.l = append(*p.l, NewLinear(s, name+".channel_attn."+p.n+"."+itoa(h), c, c, false))
 		}
 	}
 	t.o = NewLinear(s, name+".channel_attn.out", c, c, false)

@@ -1,7 +1,5 @@
 package nn
 
-import "strconv"
-
 // TemporalStem is the first layer of the VideoPose3D model in its one-output
 // form: a convolution over Taps frames with stride Taps, batch normalisation,
 // ReLU, dropout.
@@ -54,7 +52,7 @@ type TemporalBlock[T Float] struct {
 func NewTemporalBlock[T Float](s *Store[T], ctx *Context, name string, index, positions, c, taps int, dropout float64) *TemporalBlock[T] {
 	t := &TemporalBlock[T]{Positions: positions, C: c, Taps: taps}
 	conv := func(i, taps int) *Unit[T] {
-		k := strconv.Itoa(2*index + i)
+		k := itoa(2*index + i)
 		u := NewUnit[T](ctx, NewStridedConv1d(s, name+".layers_conv."+k, c, c, taps), NewBatchNorm(s, ctx, name+".layers_bn."+k, c, 1), true)
 		u.Drop = NewDropout[T](ctx, dropout)
 		return u

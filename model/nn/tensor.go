@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 
 	"posefuse/model/nn/kernel"
 )
@@ -231,3 +232,5 @@ func split(n, work int, f func(lo, hi int)) {
 func chunkRows(c int) int { return max(1, min(512, 8192/c)) }
 
 func sqrtT[T Float](x T) T { return T(math.Sqrt(float64(x))) }
+
+func itoa(i int) string { return strconv.Itoa(i) }
