@@ -179,14 +179,32 @@ func TestGradients(t *testing.T) {
 }
 
 func TestHeadAndLossGradients(t *testing.T) {
+	for name, build := range map[string]func(*Store[float64], *Context) Head[float64]{
+		"concat": func(s *Store[float64], _ *Context) Head[float64] { return NewConcatHead(s, "h", 3, 8, 6) },
+		"mlp":    func(s *Store[float64], _ *Context) Head[float64] { return NewMLPHead(s, "h", 3, 8, []int{10, 7}, 6) },
+		"attention": func(s *Store[float64], c *Context) Head[float64] {
+			return NewAttentionHead(s, c, "h", 3, 8, 2, 2, 12, 6, 0.2)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { checkHead(t, build) })
+	}
+}
+
+func checkHead(t *testing.T, build func(*Store[float64], *Context) Head[float64]) {
 	s := NewStore[float64](2)
-	h := NewConcatHead(s, "h", 3, 4, 6)
+	ctx := &Context{Mode: Train, Seed: 3}
+	h := build(s, ctx)
 	l := &MPJPE[float64]{Joints: 2}
-	f := [][]float64{randomValues(20), randomValues(20)[:20], randomValues(24)[:20]}
+	f := [][]float64{randomValues(40), randomValues(41)[:40], randomValues(42)[:40]}
 	y := randomValues(30)
 	loss := func() float64 { return l.Forward(h.Forward(f, 5), y, 5) }
 	loss()
-	grads := h.Backward(l.Backward(1))
+	h.Backward(l.Backward(1)) // buffers hold something else before the run that counts
+	loss()
+	var grads [][]float64
+	for _, g := range h.Backward(l.Backward(1)) {
+		grads = append(grads, append([]float64(nil), g...))
+	}
 	check := func(name string, v, g []float64) {
 		for i := range v {
 			const e = 1e-6
@@ -205,7 +223,7 @@ func TestHeadAndLossGradients(t *testing.T) {
 		check("feature", f[i], grads[i])
 	}
 	for _, p := range s.All {
-		check(p.Name, p.Value, p.Grad)
+		check(p.Name, p.Value, append([]float64(nil), p.Grad...))
 	}
 }
 
