@@ -101,9 +101,10 @@ bench: build ## Go benchmarks, then the daemon's own bench
 check-static: need-go web ## both binaries are static and at most 60 MB beside the weights; says the sizes
 	$(GO) test -count=1 -v -run BinariesAreStatic ./cmd/posefuse
 
+# The first line of a file names the command that wrote it and where.
 check-generated: need-go ## the committed assembly is what its generators write
 	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; cp model/nn/kernel/*_{amd64,arm64}.* $$old; $(GO) generate ./model/nn/kernel; \
-	for f in $$old/*; do cmp $$f model/nn/kernel/$${f##*/} || { echo "commit what go generate wrote in model/nn/kernel"; exit 1; }; done
+	for f in $$old/*; do diff -q <(tail -n +2 $$f) <(tail -n +2 model/nn/kernel/$${f##*/}) || { echo "$${f##*/} was not current: commit what go generate wrote in model/nn/kernel"; exit 1; }; done
 
 check-unit: ## security score of the systemd unit (needs systemd-analyze)
 	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service
