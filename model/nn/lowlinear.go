@@ -37,15 +37,14 @@ func (l *Linear[T]) lower(f kernel.LowFormat, rows int) {
 
 func (l *Linear[T]) foldLow() {
 	c := l.low.conv
-	c.UseWeights(Derived(l.Weight, lowLayout(c.Format, 1), func() kernel.LowWeights {
+	c.SetWeights(Derived(l.Weight, "linear-"+c.Format.String(), func() *kernel.LowWeights {
 		w, _ := any(l.Weight.Value).([]float32)
 		var bias []float32
 		if l.Bias != nil {
 			bias, _ = any(l.Bias.Value).([]float32)
 		}
-		c.SetWeights(w, bias, 1)
-		return c.Weights()
-	}))
+		return kernel.PackLow(c.Format, l.In, l.Out, 1, w, bias)
+	}), 1)
 }
 
 // Lower makes the layer's linear parts compute in bfloat16 in inference, from

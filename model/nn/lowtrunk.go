@@ -113,11 +113,11 @@ func (t *LowTrunk) Fold() {
 }
 
 func setLowWeights(c *kernel.LowConv, u *Unit[float32], inScale float32) {
-	t := u.Lin.(*Conv2d[float32]).Weight
-	c.UseWeights(Derived(t, lowLayout(c.Format, inScale), func() kernel.LowWeights {
+	weight := u.Lin.(*Conv2d[float32]).Weight
+	c.SetWeights(Derived(weight, "trunk-"+c.Format.String(), func() *kernel.LowWeights {
 		taps := c.Kernel * c.Kernel
-		w, bias := make([]float32, len(t.Value)), make([]float32, c.Cout)
-		permuteTaps(w, t.Value, c.Cout, c.Cin, taps)
+		w, bias := make([]float32, len(weight.Value)), make([]float32, c.Cout)
+		permuteTaps(w, weight.Value, c.Cout, c.Cin, taps)
 		for o := range c.Cout {
 			scale, shift := u.BN.affine(o)
 			bias[o] = shift
@@ -126,14 +126,8 @@ func setLowWeights(c *kernel.LowConv, u *Unit[float32], inScale float32) {
 				row[i] *= scale
 			}
 		}
-		c.SetWeights(w, bias, inScale)
-		return c.Weights()
-	}))
-}
-
-// lowLayout names weights of low precision for Derived.
-func lowLayout(f kernel.LowFormat, inScale float32) string {
-	return fmt.Sprintf("%s of inputs in %g", f, inScale)
+		return kernel.PackLow(c.Format, c.Cin, c.Cout, c.Kernel, w, bias)
+	}), inScale)
 }
 
 // OutShape returns antennas x height x width x channels.

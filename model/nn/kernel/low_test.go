@@ -45,7 +45,7 @@ func newLowCase(s lowShape, f LowFormat, seed uint64) *lowCase {
 	c := &lowCase{lowShape: s, inScale: 1. / 255,
 		x: fill(s.images*s.h*s.w*s.cin, 0), weight: fill(s.cout*s.k*s.k*s.cin, -1), bias: fill(s.cout, -1)}
 	c.conv = NewLowConv(f, s.images, s.h, s.w, s.cin, s.cout, s.k, s.stride)
-	c.conv.SetWeights(c.weight, c.bias, c.inScale)
+	c.conv.SetWeights(PackLow(c.conv.Format, c.cin, c.cout, c.k, c.weight, c.bias), c.inScale)
 	c.in = NewLowImage(f, s.images, s.h, s.w, s.cin)
 	c.in.Set(c.x, c.inScale)
 	c.residual = fill(c.values(), -1)
@@ -162,7 +162,7 @@ func TestLowConvExtremes(t *testing.T) {
 		c.weight[i] = 1 - 2*float32(i/(9*s.cin)%2)
 	}
 	clear(c.bias)
-	c.conv.SetWeights(c.weight, c.bias, c.inScale)
+	c.conv.SetWeights(PackLow(c.conv.Format, c.cin, c.cout, c.k, c.weight, c.bias), c.inScale)
 	onBothPaths(Int8, func(native bool) {
 		c.in.Set(c.x, c.inScale)
 		out := make([]float32, c.values())

@@ -14,11 +14,10 @@ type LowConv struct {
 	Images, H, W, Ho, Wo      int
 	border                    int // of the input
 
-	w           []byte    // [panel][tap][channels of a step][32 outputs][step]
-	scale, bias []float32 // per output channel, filled up to whole panels
-	panelBytes  int
-	off         []int32 // of each output position's first tap, filled up to whole tiles
-	delta       []int   // bytes from tap to tap
+	weights *LowWeights
+	scale   []float32 // of the sums, per output channel, filled up to whole panels
+	off     []int32   // of each output position's first tap, filled up to whole tiles
+	delta   []int     // bytes from tap to tap
 
 	blockTiles, blockPanels int // a chunk of work
 
@@ -58,9 +57,7 @@ func newLowConv(f LowFormat, images, h, w, cin, cout, k, stride, border int) *Lo
 		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1, border: border}
 	in := lowGeometry(f, images, h, w, cin, border)
 	panels := (cout + lowLanes - 1) / lowLanes
-	c.panelBytes = k * k * in.bytes * lowLanes
-	c.w = alignedBytes(panels * c.panelBytes)
-	c.scale, c.bias = make([]float32, panels*lowLanes), make([]float32, panels*lowLanes)
+	c.scale = make([]float32, panels*lowLanes)
 	pad := k / 2
 	for i := range images {
 		for y := range c.Ho {
@@ -80,78 +77,36 @@ func newLowConv(f LowFormat, images, h, w, cin, cout, k, stride, border int) *Lo
 		c.delta = append(c.delta, d)
 	}
 	c.delta = append(c.delta, 0)
-	c.planChunks(panels)
+	c.planChunks(panels * k * k * in.bytes * lowLanes)
 	c.work.c = c
 	return c
 }
 
 // planChunks cuts the work: weights that fit the second-level cache are read
 // once per few tiles, larger ones panel by panel.
-func (c *LowConv) planChunks(panels int) {
+func (c *LowConv) planChunks(weightBytes int) {
 	const cached = 192 << 10
 	tiles := len(c.off) / lowPixels
-	if len(c.w) <= cached {
-		c.blockTiles, c.blockPanels = min(tiles, 8), panels
+	if weightBytes <= cached {
+		c.blockTiles, c.blockPanels = min(tiles, 8), len(c.scale)/lowLanes
 		return
 	}
 	c.blockTiles, c.blockPanels = min(tiles, 34), 1
 }
 
-// SetWeights takes [Cout, Kernel, Kernel, Cin] weights and the bias. In Int8
-// each output channel gets a scale of its own, its largest magnitude over 127,
-// and inScale is what an activation of 1 stands for; BFloat16 ignores it.
-func (c *LowConv) SetWeights(weight, bias []float32, inScale float32) {
-	copy(c.bias, bias)
-	clear(c.w)
-	taps := c.Kernel * c.Kernel
-	per := lowStep / c.Format.size()
-	bytes := c.panelBytes / (taps * lowLanes)
-	for o := range c.Cout {
-		row := weight[o*taps*c.Cin : (o+1)*taps*c.Cin]
+// SetWeights makes c compute with w, which it keeps and does not change. In
+// Int8, inScale is what an activation of 1 stands for; BFloat16 ignores it.
+func (c *LowConv) SetWeights(w *LowWeights, inScale float32) {
+	if w.format != c.Format || w.cin != c.Cin || w.cout != c.Cout || w.k != c.Kernel {
+		panic(fmt.Sprintf("kernel: %s weights %d-%d k%d given to a %s convolution %d-%d k%d", w.format, w.cin, w.cout, w.k, c.Format, c.Cin, c.Cout, c.Kernel))
+	}
+	c.weights = w
+	for o, v := range w.scale {
 		c.scale[o] = 1
-		var inv float32
 		if c.Format == Int8 {
-			var top float32
-			for _, v := range row {
-				top = max(top, v, -v)
-			}
-			if top > 0 {
-				inv = 127 / top
-			}
-			c.scale[o] = top / 127 * inScale
-		}
-		for t := range taps {
-			for i := range c.Cin {
-				v := row[t*c.Cin+i]
-				at := o/lowLanes*c.panelBytes + t*bytes*lowLanes + i/per*lowLanes*lowStep + o%lowLanes*lowStep + i%per*c.Format.size()
-				if c.Format == Int8 {
-					c.w[at] = byte(int8(math.RoundToEven(float64(v * inv))))
-					continue
-				}
-				b := BFloat16Bits(v)
-				c.w[at], c.w[at+1] = byte(b), byte(b>>8)
-			}
+			c.scale[o] = v * inScale
 		}
 	}
-}
-
-// LowWeights are weights as a LowConv reads them. Convolutions of the same
-// format, channels and size may share them.
-type LowWeights struct {
-	w           []byte
-	scale, bias []float32
-}
-
-// Weights returns what SetWeights made.
-func (c *LowConv) Weights() LowWeights { return LowWeights{c.w, c.scale, c.bias} }
-
-// UseWeights takes weights over from a convolution of the same format,
-// channels and size. SetWeights would change them for both.
-func (c *LowConv) UseWeights(w LowWeights) {
-	if len(w.w) != len(c.w) || len(w.scale) != len(c.scale) || len(w.bias) != len(c.bias) {
-		panic(fmt.Sprintf("kernel: %d bytes of weights given to a %s convolution of %d", len(w.w), c.Format, len(c.w)))
-	}
-	c.w, c.scale, c.bias = w.w, w.scale, w.bias
 }
 
 // Apply convolves in. The result does not depend on the number of threads.
@@ -209,9 +164,9 @@ func (w *lowWork) Run(_, _ int) {
 // tile computes 12 positions of 32 output channels.
 func (c *LowConv) tile(t, panel int, acc *[lowPixels * lowLanes]int32) {
 	lowDot(c.Format, c.in.data, c.off[t*lowPixels:(t+1)*lowPixels], c.delta, c.in.bytes,
-		c.w[panel*c.panelBytes:(panel+1)*c.panelBytes], acc)
+		c.weights.panel(panel), acc)
 	first, lane := t*lowPixels, panel*lowLanes
-	r := lowRows{acc: acc[:], accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.bias[lane : lane+lowLanes],
+	r := lowRows{acc: acc[:], accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.weights.bias[lane : lane+lowLanes],
 		stride: c.Cout, n: min(lowPixels, c.Images*c.Ho*c.Wo-first), lanes: min(lowLanes, c.Cout-lane), floor: float32(math.Inf(-1))}
 	if c.out.ReLU {
 		r.floor = 0

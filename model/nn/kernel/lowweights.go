@@ -1,0 +1,57 @@
+package kernel
+
+import "math"
+
+// LowWeights are the weights and the bias of a LowConv in its format. They do
+// not change, so several convolutions may share them.
+type LowWeights struct {
+	format       LowFormat
+	cin, cout, k int
+	w            []byte    // [panel][tap][channels of a step][32 outputs][step]
+	scale, bias  []float32 // per output channel, filled up to whole panels; scale in Int8 only
+}
+
+// PackLow rounds [cout, k, k, cin] weights to a format. In Int8 each output
+// channel gets a scale of its own, its largest magnitude over 127. The bias
+// stays float32; nil is zero.
+func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights {
+	taps, per := k*k, lowStep/f.size()
+	steps := (cin + per - 1) / per
+	panels := (cout + lowLanes - 1) / lowLanes
+	p := &LowWeights{format: f, cin: cin, cout: cout, k: k, w: alignedBytes(panels * taps * steps * lowRowSize),
+		scale: make([]float32, panels*lowLanes), bias: make([]float32, panels*lowLanes)}
+	copy(p.bias, bias)
+	for o := range cout {
+		row := weight[o*taps*cin : (o+1)*taps*cin]
+		var inv float32
+		if f == Int8 {
+			var top float32
+			for _, v := range row {
+				top = max(top, v, -v)
+			}
+			if inv = 127 / top; inv > math.MaxFloat32 {
+				inv = 0 // all weights are zero, or as good as
+			}
+			p.scale[o] = top / 127
+		}
+		dst := p.w[o/lowLanes*taps*steps*lowRowSize+o%lowLanes*lowStep:]
+		for t := range taps {
+			for i, v := range row[t*cin : (t+1)*cin] {
+				at := (t*steps+i/per)*lowRowSize + i%per*f.size()
+				if f == Int8 {
+					dst[at] = byte(int8(math.RoundToEven(float64(v * inv))))
+					continue
+				}
+				b := BFloat16Bits(v)
+				dst[at], dst[at+1] = byte(b), byte(b>>8)
+			}
+		}
+	}
+	return p
+}
+
+// panel returns the weights of 32 output channels.
+func (p *LowWeights) panel(i int) []byte {
+	n := len(p.w) / (len(p.scale) / lowLanes)
+	return p.w[i*n : (i+1)*n]
+}
