@@ -88,6 +88,11 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 		w.byName[b.Name] = tensor{b.Shape, b.Value}
 	}
 	g := newGraph()
+	room := 0
+	for _, t := range w.byName {
+		room += 4 * len(t.value)
+	}
+	g.constants = make([]byte, 0, room+room/32)
 	var features []value
 	for m := range model.NumModalities {
 		if !mask.Has(m) {
@@ -117,7 +122,7 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 	for _, f := range features {
 		g.output(f, elementFloat, append(batchDim(opt.Batch), fixed(model.FeatureDim)...))
 	}
-	return writeModel(out, g.encode("posefuse"), mask, opt)
+	return writeModel(out, g.parts("posefuse"), mask, opt)
 }
 
 func batchDim(batch int) []dimension {
@@ -158,8 +163,8 @@ func (g *graph) concatHead(features []value, w *weights, all, mask model.Mask) {
 	g.gemmTo(PoseOutput, x, l)
 }
 
-// writeModel wraps the graph without copying it.
-func writeModel(out io.Writer, graph []byte, mask model.Mask, opt Options) (int64, error) {
+// writeModel wraps the pieces of the graph.
+func writeModel(out io.Writer, graph [][]byte, mask model.Mask, opt Options) (int64, error) {
 	b := appendInt(nil, modelIRVersion, irVersion)
 	b = appendString(b, modelProducer, "posefuse")
 	b = appendString(b, modelDoc, "Fused 3D human pose: 17 joints, metres, camera frame (x right, y down, z forward).")
@@ -169,14 +174,18 @@ func writeModel(out io.Writer, graph []byte, mask model.Mask, opt Options) (int6
 			b = appendMessage(b, modelMetadata, appendString(appendString(nil, entryKey, e[0]), entryValue, e[1]))
 		}
 	}
+	var inner int64
+	for _, p := range graph {
+		inner += int64(len(p))
+	}
 	b = protowire.AppendTag(b, modelGraph, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(len(graph)))
-	size := int64(len(b)) + int64(len(graph))
+	b = protowire.AppendVarint(b, uint64(inner))
+	size := int64(len(b)) + inner
 	if size >= 2<<30 {
 		return 0, fmt.Errorf("onnx export: the model takes %d bytes, ONNX files end at 2 GiB: export fewer modalities", size)
 	}
-	for _, part := range [][]byte{b, graph} {
-		if _, err := out.Write(part); err != nil {
+	for _, p := range append([][]byte{b}, graph...) {
+		if _, err := out.Write(p); err != nil {
 			return 0, fmt.Errorf("onnx export: %w", err)
 		}
 	}

@@ -46,6 +46,35 @@ func small(modalities string) model.Config {
 		CSI:    model.CSIConfig{Height: 19, Width: 11, Base: 6, Blocks: []int{2, 1, 1}, Heads: 2, MLP: 3}}
 }
 
+// drawn is a random legal configuration.
+func drawn(seed uint64) model.Config {
+	rng := rand.New(rand.NewPCG(seed, 13))
+	from := func(lo, hi int) int { return lo + rng.IntN(hi-lo+1) }
+	points := func() model.PointsConfig {
+		p := model.PointsConfig{Points: from(1, 70)}
+		left := p.Points
+		for i := range from(1, 5) {
+			stride := 1
+			if i > 0 {
+				stride = from(1, min(left, 3))
+			}
+			left /= stride
+			p.Strides = append(p.Strides, stride)
+			p.Planes = append(p.Planes, 8*from(1, 4))
+			p.Neighbours = append(p.Neighbours, from(1, 20))
+		}
+		return p
+	}
+	widths := [][]int{{3, 3, 3, 3}, {81}, {9, 9}, {1, 27, 3}, {3, 27, 1}}
+	c := model.Config{Size: "drawn", Modalities: model.Mask(from(1, 15)).String(), Head: "concat",
+		Camera: model.CameraConfig{Channels: 2 * from(1, 20), Widths: widths[rng.IntN(len(widths))]}, LiDAR: points(), Radar: points(),
+		CSI: model.CSIConfig{Height: from(1, 40), Width: from(1, 20), Base: 2 * from(1, 6), Heads: from(1, 4), MLP: from(1, 4)}}
+	for range from(1, 4) {
+		c.CSI.Blocks = append(c.CSI.Blocks, from(1, 2))
+	}
+	return c
+}
+
 // randomNetwork has weights and running statistics unlike those of a fresh
 // network, so that folding them wrongly shows.
 func randomNetwork(t *testing.T, cfg model.Config, seed uint64) *model.Network {
@@ -241,6 +270,14 @@ func TestRuntimeAgrees(t *testing.T) {
 		{"part of the modalities", small("RLMW"), "LW", 1, 1, 8},
 		{"without the camera", small("LMW"), "LMW", 2, 2, 9},
 		{"camera alone", small("RM"), "R", 0, 2, 10},
+	}
+	for seed := range uint64(4) {
+		cfg := drawn(seed)
+		tests = append(tests, tests[0])
+		last := &tests[len(tests)-1]
+		last.name, last.cfg, last.mask, last.seed = fmt.Sprintf("drawn %d", seed), cfg, cfg.Modalities, seed
+		last.batch = int(seed % 3)
+		last.samples = max(last.batch, 1)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,14 +104,10 @@ func (g *graph) output(name value, element int64, shape []dimension) {
 	g.outputs = appendMessage(g.outputs, graphOutput, valueInfo(string(name), element, shape))
 }
 
-// encode returns the GraphProto.
-func (g *graph) encode(name string) []byte {
-	b := make([]byte, 0, len(g.nodes)+len(g.constants)+len(g.inputs)+len(g.outputs)+len(name)+16)
-	b = append(b, g.nodes...)
-	b = appendString(b, graphName, name)
-	b = append(b, g.constants...)
-	b = append(b, g.inputs...)
-	return append(b, g.outputs...)
+// parts returns the GraphProto in pieces, which are not copied: constants are
+// as large as the network.
+func (g *graph) parts(name string) [][]byte {
+	return [][]byte{g.nodes, appendString(nil, graphName, name), g.constants, g.inputs, g.outputs}
 }
 
 // Small operations that every encoder uses.

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -153,7 +154,7 @@ func (g *graph) farthest(dist value, b batching, n, m int) value {
 	body.output(nearer, elementFloat, []dimension{b.dim, {n: int64(n)}})
 	body.output(next, elementInt64, []dimension{b.dim})
 	body.output(body.op("Identity", []value{last}), elementInt64, []dimension{b.dim})
-	loop := g.opN("Loop", 3, []value{g.index(int64(m)), "", far, start}, attrGraph("body", body.encode(body.name("body"))))
+	loop := g.opN("Loop", 3, []value{g.index(int64(m)), "", far, start}, attrGraph("body", bytes.Join(body.parts(body.name("body")), nil)))
 	return g.transpose(loop[2], 1, 0)
 }
 

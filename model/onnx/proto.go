@@ -11,7 +11,6 @@ import (
 const (
 	modelIRVersion    = 1
 	modelProducer     = 2
-	modelProducerVer  = 3
 	modelDoc          = 6
 	modelGraph        = 7
 	modelOpset        = 8
