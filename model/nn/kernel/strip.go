@@ -39,7 +39,18 @@ func panelWidth[T Float]() int {
 	if vectorised[T]() {
 		return 2 * active.conv.lanes
 	}
+	if tiled[T]() {
+		return active.nr
+	}
 	return 16
+}
+
+// tiled tells whether T has the micro-kernels of Gemm on the path in use; their
+// panels are laid out as those of convolution.
+func tiled[T Float]() bool {
+	var z T
+	_, ok := any(z).(float32)
+	return ok && active.wide != nil
 }
 
 // wholePanels returns n rounded up to half a panel.
@@ -68,6 +79,14 @@ func mulPanels[T Float](m, k, np int, a []T, lda int, b []T, width int, c []T, l
 	}
 	_, _, _ = a[(m-1)*lda+k-1], b[k*np-1], c[(m-1)*ldc+np-1]
 	if !vectorised[T]() {
+		if tiled[T]() {
+			g := gemmPool.Get().(*gemm32)
+			*g = gemm32{m: m, n: np, k: k, alpha: 1, a: any(a).([]float32), lda: lda, packed: any(b).([]float32), c: any(c).([]float32), ldc: ldc}
+			g.block(0, m, 0, np)
+			*g = gemm32{}
+			gemmPool.Put(g)
+			return
+		}
 		for j := 0; j < np; j += width {
 			w := min(width, np-j)
 			mulPanelPortable(m, k, w, a, lda, b[j*k:], c[j:], ldc)
@@ -106,6 +125,15 @@ func mulTransposed[T Float](m, k, np int, a []T, lda int, b []T, ldb int, c []T,
 	}
 	_, _, _ = a[(k-1)*lda+m-1], b[(k-1)*ldb+np-1], c[(m-1)*ldc+np-1]
 	if !vectorised[T]() {
+		if tiled[T]() {
+			g := gemmPool.Get().(*gemm32)
+			*g = gemm32{transA: true, m: m, n: np, k: k, alpha: 1, beta: float32(acc), a: any(a).([]float32), lda: lda,
+				b: any(b).([]float32), ldb: ldb, c: any(c).([]float32), ldc: ldc}
+			g.block(0, m, 0, np)
+			*g = gemm32{}
+			gemmPool.Put(g)
+			return
+		}
 		for i := range m {
 			row := c[i*ldc : i*ldc+np]
 			if acc == 0 {
