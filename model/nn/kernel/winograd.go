@@ -1,6 +1,9 @@
 package kernel
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Winograd computes 3 x 3 convolutions of stride 1 and padding 1 on
 // channels-last images by the minimal filtering algorithm F(4x4, 3x3): 4 x 4
@@ -118,7 +121,23 @@ type winogradForward[T Float] struct {
 	g       *Winograd[T]
 	u, x, y []T
 	ep      ConvEpilogue[T]
+	tiles   int
+	blocks  pieces
 }
+
+// pieces hands out parts of a job to the threads as they get free.
+type pieces struct {
+	n    int
+	next atomic.Int64
+}
+
+func (p *pieces) take() (i int, ok bool) {
+	i = int(p.next.Add(1)) - 1
+	return i, i < p.n
+}
+
+// span returns the part of n items that piece i covers.
+func (p *pieces) span(i, n int) (lo, hi int) { return i * n / p.n, (i + 1) * n / p.n }
 
 // Forward convolves n images with the weights u that Pack transformed.
 func (g *Winograd[T]) Forward(u, x, y []T, n int, ep ConvEpilogue[T]) {
@@ -129,9 +148,19 @@ func (g *Winograd[T]) Forward(u, x, y []T, n int, ep ConvEpilogue[T]) {
 	if ep.Res != nil {
 		_ = ep.Res[n*g.H*g.W*g.Cout-1]
 	}
-	g.forward = winogradForward[T]{g: g, u: u, x: x, y: y, ep: ep}
-	Do(n*g.perImage(), 1, &g.forward)
-	g.forward = winogradForward[T]{}
+	f := &g.forward
+	f.g, f.u, f.x, f.y, f.ep, f.tiles = g, u, x, y, ep, n*g.perImage()
+	f.blocks.n = g.blocks(f.tiles)
+	f.blocks.next.Store(0)
+	Do(min(Threads(), f.blocks.n), 1, f)
+	f.u, f.x, f.y, f.ep = nil, nil, nil, ConvEpilogue[T]{}
+}
+
+// blocks is the number of blocks that so many tiles are cut into, a multiple of
+// the number of threads unless there are few tiles. No result depends on it.
+func (g *Winograd[T]) blocks(tiles int) int {
+	n, t := (tiles+g.blockTiles()-1)/g.blockTiles(), Threads()
+	return min((n+t-1)/t*t, tiles)
 }
 
 // blockTiles is how many tiles a thread carries through all three stages at
@@ -141,17 +170,18 @@ func (g *Winograd[T]) blockTiles() int {
 	return min(max(bytes/(products*4*(g.Cin+g.paddedN())), 24), 48)
 }
 
-// Run takes the tiles lo..hi-1 through input transform, products and output
-// transform.
-func (f *winogradForward[T]) Run(lo, hi int) {
+// Run takes blocks of tiles through input transform, products and output
+// transform until none is left.
+func (f *winogradForward[T]) Run(int, int) {
 	g := f.g
 	ws := g.Scratch.get()
 	np, width := g.paddedN(), panelWidth[T]()
 	if n := max(g.W*g.Cin, g.Cout); len(ws.zeros) < n {
 		ws.zeros = make([]T, n)
 	}
-	for lo < hi {
-		n := evenly(hi-lo, g.blockTiles())
+	for i, ok := f.blocks.take(); ok; i, ok = f.blocks.take() {
+		lo, hi := f.blocks.span(i, f.tiles)
+		n := hi - lo
 		fv, fm := n*g.Cin+16, n*np+16 // 16: neighbours shall not share a cache set
 		v, m := atLeast(&ws.v, products*fv), atLeast(&ws.m, products*fm)
 		t := g.tileAt(lo)
@@ -167,7 +197,6 @@ func (f *winogradForward[T]) Run(lo, hi int) {
 			f.output(ws, t, m[i*np:], fm)
 			g.next(&t)
 		}
-		lo += n
 	}
 	g.Scratch.put(ws)
 }

@@ -104,6 +104,7 @@ type winogradGradient[T Float] struct {
 	first, n  int // tiles of the chunk in work
 	acc       int
 	stage     int
+	parts     pieces
 }
 
 // chunkTiles is how many tiles one pass of the weight gradient covers; it must
@@ -120,69 +121,84 @@ func (g *Winograd[T]) Gradient(x, dy, dw []T, n int) {
 	np, all := g.paddedN(), n*g.perImage()
 	ws := g.Scratch.get()
 	s := &g.gradient
-	*s = winogradGradient[T]{g: g, x: x, dy: dy, dw: dw, u: atLeast(&g.Scratch.Weights, g.WeightLen())}
+	s.g, s.x, s.dy, s.dw, s.u, s.acc = g, x, dy, dw, atLeast(&g.Scratch.Weights, g.WeightLen()), 0
 	most := g.chunkTiles(all)
 	s.fv, s.fz = most*g.Cin+16, most*np+16
 	s.v, s.z = atLeast(&ws.v, products*s.fv), atLeast(&ws.m, products*s.fz)
 	for s.first = 0; s.first < all; s.first += s.n {
 		s.n = min(most, all-s.first)
-		s.stage = 0
-		Do(s.n, 1, s)
-		s.stage = 1
-		Do(products, 1, s)
+		s.do(transformStage, (s.n+11)/12)
+		s.do(productStage, products)
 		s.acc = 1
 	}
-	s.stage = 2
-	grain := 1
+	lanes := 1
 	if vectorised[T]() {
-		grain = active.conv.lanes
+		lanes = active.conv.lanes
 	}
-	Do(g.Cout, grain, s)
-	*s = winogradGradient[T]{}
+	s.do(filterStage, (g.Cout+lanes-1)/lanes)
+	s.x, s.dy, s.dw, s.u, s.v, s.z = nil, nil, nil, nil, nil, nil
 	g.Scratch.put(ws)
 }
 
-// Run transforms tiles lo..hi-1 of the chunk, or computes the products lo..hi-1,
-// or the filters of output channels lo..hi-1.
-func (s *winogradGradient[T]) Run(lo, hi int) {
+// The stages of the weight gradient.
+const (
+	transformStage = iota // the chunk's tiles
+	productStage          // the 36 products
+	filterStage           // vectors of output channels
+)
+
+// do runs one stage in so many parts.
+func (s *winogradGradient[T]) do(stage, parts int) {
+	s.stage, s.parts.n = stage, parts
+	s.parts.next.Store(0)
+	Do(min(Threads(), parts), 1, s)
+}
+
+// Run works on parts of the stage until none is left.
+func (s *winogradGradient[T]) Run(int, int) {
+	ws := s.g.Scratch.get()
+	for i, ok := s.parts.take(); ok; i, ok = s.parts.take() {
+		switch s.stage {
+		case transformStage:
+			s.transformTiles(ws, i)
+		case productStage:
+			g, np := s.g, s.g.paddedN()
+			mulTransposed(g.Cin, s.n, np, s.v[i*s.fv:], g.Cin, s.z[i*s.fz:], np, s.u[i*g.Cin*np:], np, s.acc)
+		case filterStage:
+			if vectorised[T]() {
+				s.vector(ws, i*active.conv.lanes)
+			} else {
+				s.filters(i)
+			}
+		}
+	}
+	s.g.Scratch.put(ws)
+}
+
+func (s *winogradGradient[T]) transformTiles(ws *workspace[T], part int) {
 	g, np := s.g, s.g.paddedN()
-	switch s.stage {
-	case 0:
-		ws := g.Scratch.get()
-		if n := g.W * max(g.Cin, g.Cout); len(ws.zeros) < n {
-			ws.zeros = make([]T, n)
+	if n := g.W * max(g.Cin, g.Cout); len(ws.zeros) < n {
+		ws.zeros = make([]T, n)
+	}
+	lo, hi := s.parts.span(part, s.n)
+	t := g.tileAt(s.first + lo)
+	for i := lo; i < hi; i++ {
+		g.transformInput(ws, s.x, t, s.v[i*g.Cin:], s.fv)
+		s.transform(ws, t, s.z[i*np:])
+		g.next(&t)
+	}
+}
+
+// filters computes the gradient of the filters of output channel co.
+func (s *winogradGradient[T]) filters(co int) {
+	g, np := s.g, s.g.paddedN()
+	for ci := range g.Cin {
+		var u [products]float64
+		for p := range u {
+			u[p] = float64(s.u[(p*g.Cin+ci)*np+co])
 		}
-		t := g.tileAt(s.first + lo)
-		for i := lo; i < hi; i++ {
-			g.transformInput(ws, s.x, t, s.v[i*g.Cin:], s.fv)
-			s.transform(ws, t, s.z[i*np:])
-			g.next(&t)
-		}
-		g.Scratch.put(ws)
-	case 1:
-		for p := lo; p < hi; p++ {
-			mulTransposed(g.Cin, s.n, np, s.v[p*s.fv:], g.Cin, s.z[p*s.fz:], np, s.u[p*g.Cin*np:], np, s.acc)
-		}
-	case 2:
-		if vectorised[T]() {
-			ws := g.Scratch.get()
-			for ; lo < hi; lo += active.conv.lanes {
-				s.vector(ws, lo)
-			}
-			g.Scratch.put(ws)
-			return
-		}
-		for co := lo; co < hi; co++ {
-			for ci := range g.Cin {
-				var u [products]float64
-				for p := range u {
-					u[p] = float64(s.u[(p*g.Cin+ci)*np+co])
-				}
-				f := filterTile(&u)
-				for i, v := range f {
-					s.dw[(co*g.Cin+ci)*9+i] = T(v)
-				}
-			}
+		for i, v := range filterTile(&u) {
+			s.dw[(co*g.Cin+ci)*9+i] = T(v)
 		}
 	}
 }
