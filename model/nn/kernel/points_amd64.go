@@ -29,6 +29,16 @@ func pointboxesavx512(bounds *float32, stride int, q *[3]float32, limit float32)
 //go:noescape
 func pointblocksavx512(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
 
+// pointcloseravx512 sets bit i where box i of 32 is less than limits[i] from q; bounds is as for pointboxesavx512.
+//
+//go:noescape
+func pointcloseravx512(bounds *float32, stride int, q *[3]float32, limits *float32) uint32
+
+// pointloweravx512 sets dist of a block of 16 points to the smaller of itself and the squared distance to q, and returns the largest and the smallest id that has it.
+//
+//go:noescape
+func pointloweravx512(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
+
 // pointdistavx2 writes the squared distances of n points to q, and to low the smallest of each residue modulo 32; n is a positive multiple of 32.
 //
 //go:noescape
@@ -53,6 +63,16 @@ func pointboxesavx2(bounds *float32, stride int, q *[3]float32, limit float32) (
 //
 //go:noescape
 func pointblocksavx2(n int, blocks *int32, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
+
+// pointcloseravx2 sets bit i where box i of 32 is less than limits[i] from q; bounds is as for pointboxesavx2.
+//
+//go:noescape
+func pointcloseravx2(bounds *float32, stride int, q *[3]float32, limits *float32) uint32
+
+// pointloweravx2 sets dist of a block of 16 points to the smaller of itself and the squared distance to q, and returns the largest and the smallest id that has it.
+//
+//go:noescape
+func pointloweravx2(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
 
 // pointbelowavx512 writes the positions of the values of d that are at most limit and returns how many there are; n is a positive multiple of 32, index has room for n.
 //

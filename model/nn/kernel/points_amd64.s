@@ -335,9 +335,9 @@ TEXT ·pointboxesavx512(SB), NOSPLIT|NOFRAME, $0-40
 	VBROADCASTSS (DX), Z0
 	VBROADCASTSS 4(DX), Z1
 	VBROADCASTSS 8(DX), Z2
+	VPXORD       Z4, Z4, Z4
 	MOVSS        limit+24(FP), X3
 	VBROADCASTSS X3, Z3
-	VPXORD       Z4, Z4, Z4
 	LEAQ         (AX)(CX*1), DX
 	LEAQ         (DX)(CX*1), BX
 	LEAQ         (BX)(CX*1), SI
@@ -452,6 +452,125 @@ loop:
 	MOVQ    low+56(FP), AX
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func pointcloseravx512(bounds *float32, stride int, q *[3]float32, limits *float32) uint32
+// Requires: AVX, AVX512F
+TEXT ·pointcloseravx512(SB), NOSPLIT|NOFRAME, $0-36
+	MOVQ         bounds+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         q+16(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	MOVQ         limits+24(FP), DX
+	VPXORD       Z3, Z3, Z3
+	LEAQ         (AX)(CX*1), BX
+	LEAQ         (BX)(CX*1), SI
+	LEAQ         (SI)(CX*1), DI
+	LEAQ         (DI)(CX*1), R8
+	LEAQ         (R8)(CX*1), CX
+	XORL         R9, R9
+	VMOVUPS      (AX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VSUBPS       (DI), Z0, Z5
+	VMAXPS       Z4, Z5, Z4
+	VMAXPS       Z3, Z4, Z4
+	VMULPS       Z4, Z4, Z4
+	VMOVUPS      (BX), Z5
+	VSUBPS       Z1, Z5, Z5
+	VSUBPS       (R8), Z1, Z6
+	VMAXPS       Z5, Z6, Z5
+	VMAXPS       Z3, Z5, Z5
+	VMULPS       Z5, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VMOVUPS      (SI), Z5
+	VSUBPS       Z2, Z5, Z5
+	VSUBPS       (CX), Z2, Z6
+	VMAXPS       Z5, Z6, Z5
+	VMAXPS       Z3, Z5, Z5
+	VMULPS       Z5, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VMOVUPS      (DX), Z5
+	VCMPPS       $0x11, Z5, Z4, K1
+	KMOVW        K1, R10
+	ORL          R10, R9
+	VMOVUPS      64(AX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VSUBPS       64(DI), Z0, Z0
+	VMAXPS       Z4, Z0, Z4
+	VMAXPS       Z3, Z4, Z4
+	VMULPS       Z4, Z4, Z4
+	VMOVUPS      64(BX), Z0
+	VSUBPS       Z1, Z0, Z0
+	VSUBPS       64(R8), Z1, Z1
+	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z3, Z0, Z0
+	VMULPS       Z0, Z0, Z0
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      64(SI), Z0
+	VSUBPS       Z2, Z0, Z0
+	VSUBPS       64(CX), Z2, Z1
+	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z3, Z0, Z0
+	VMULPS       Z0, Z0, Z0
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      64(DX), Z0
+	VCMPPS       $0x11, Z0, Z4, K1
+	KMOVW        K1, AX
+	SHLL         $0x10, AX
+	ORL          AX, R9
+	MOVL         R9, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func pointloweravx512(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
+// Requires: AVX, AVX2, AVX512F, SSE
+TEXT ·pointloweravx512(SB), NOSPLIT|NOFRAME, $0-56
+	MOVQ          x+0(FP), AX
+	MOVQ          y+8(FP), CX
+	MOVQ          z+16(FP), DX
+	MOVQ          q+24(FP), BX
+	VBROADCASTSS  (BX), Z0
+	VBROADCASTSS  4(BX), Z1
+	VBROADCASTSS  8(BX), Z2
+	MOVQ          dist+32(FP), BX
+	MOVQ          ids+40(FP), SI
+	VSUBPS        (AX), Z0, Z0
+	VMULPS        Z0, Z0, Z0
+	VSUBPS        (CX), Z1, Z1
+	VMULPS        Z1, Z1, Z1
+	VSUBPS        (DX), Z2, Z2
+	VMULPS        Z2, Z2, Z2
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z2, Z0, Z0
+	VMINPS        (BX), Z0, Z0
+	VMOVUPS       Z0, (BX)
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VMAXPS        Y2, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X2
+	VMAXPS        X2, X1, X1
+	VPERMILPS     $0x4e, X1, X2
+	VMAXPS        X2, X1, X1
+	VPERMILPS     $0xb1, X1, X2
+	VMAXPS        X2, X1, X1
+	MOVSS         X1, far+48(FP)
+	VBROADCASTSS  X1, Z1
+	VCMPPS        $0x00, Z1, Z0, K1
+	VPTERNLOGD    $0xff, Z3, Z3, Z3
+	VPSRLD        $0x01, Z3, Z3
+	VMOVDQU32     (SI), K1, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VPMINSD       Y2, Y3, Y0
+	VEXTRACTF128  $0x01, Y0, X2
+	VPMINSD       X2, X0, X0
+	VPERMILPS     $0x4e, X0, X2
+	VPMINSD       X2, X0, X0
+	VPERMILPS     $0xb1, X0, X2
+	VPMINSD       X2, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, id+52(FP)
 	VZEROUPPER
 	RET
 
@@ -963,9 +1082,9 @@ TEXT ·pointboxesavx2(SB), NOSPLIT|NOFRAME, $0-40
 	VBROADCASTSS (DX), Y0
 	VBROADCASTSS 4(DX), Y1
 	VBROADCASTSS 8(DX), Y2
+	VXORPS       Y4, Y4, Y4
 	MOVSS        limit+24(FP), X3
 	VBROADCASTSS X3, Y3
-	VXORPS       Y4, Y4, Y4
 	LEAQ         (AX)(CX*1), DX
 	LEAQ         (DX)(CX*1), BX
 	LEAQ         (BX)(CX*1), SI
@@ -1160,6 +1279,186 @@ loop:
 	VMOVUPS Y4, 32(AX)
 	VMOVUPS Y5, 64(AX)
 	VMOVUPS Y6, 96(AX)
+	VZEROUPPER
+	RET
+
+// func pointcloseravx2(bounds *float32, stride int, q *[3]float32, limits *float32) uint32
+// Requires: AVX
+TEXT ·pointcloseravx2(SB), NOSPLIT|NOFRAME, $0-36
+	MOVQ         bounds+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         q+16(FP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	MOVQ         limits+24(FP), DX
+	VXORPS       Y3, Y3, Y3
+	LEAQ         (AX)(CX*1), BX
+	LEAQ         (BX)(CX*1), SI
+	LEAQ         (SI)(CX*1), DI
+	LEAQ         (DI)(CX*1), R8
+	LEAQ         (R8)(CX*1), CX
+	XORL         R9, R9
+	VMOVUPS      (AX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       (DI), Y0, Y5
+	VMAXPS       Y4, Y5, Y4
+	VMAXPS       Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y4
+	VMOVUPS      (BX), Y5
+	VSUBPS       Y1, Y5, Y5
+	VSUBPS       (R8), Y1, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (SI), Y5
+	VSUBPS       Y2, Y5, Y5
+	VSUBPS       (CX), Y2, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (DX), Y5
+	VCMPPS       $0x11, Y5, Y4, Y4
+	VMOVMSKPS    Y4, R10
+	ORL          R10, R9
+	VMOVUPS      32(AX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       32(DI), Y0, Y5
+	VMAXPS       Y4, Y5, Y4
+	VMAXPS       Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y4
+	VMOVUPS      32(BX), Y5
+	VSUBPS       Y1, Y5, Y5
+	VSUBPS       32(R8), Y1, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      32(SI), Y5
+	VSUBPS       Y2, Y5, Y5
+	VSUBPS       32(CX), Y2, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      32(DX), Y5
+	VCMPPS       $0x11, Y5, Y4, Y4
+	VMOVMSKPS    Y4, R10
+	SHLL         $0x08, R10
+	ORL          R10, R9
+	VMOVUPS      64(AX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       64(DI), Y0, Y5
+	VMAXPS       Y4, Y5, Y4
+	VMAXPS       Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y4
+	VMOVUPS      64(BX), Y5
+	VSUBPS       Y1, Y5, Y5
+	VSUBPS       64(R8), Y1, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      64(SI), Y5
+	VSUBPS       Y2, Y5, Y5
+	VSUBPS       64(CX), Y2, Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y3, Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      64(DX), Y5
+	VCMPPS       $0x11, Y5, Y4, Y4
+	VMOVMSKPS    Y4, R10
+	SHLL         $0x10, R10
+	ORL          R10, R9
+	VMOVUPS      96(AX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       96(DI), Y0, Y0
+	VMAXPS       Y4, Y0, Y4
+	VMAXPS       Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y4
+	VMOVUPS      96(BX), Y0
+	VSUBPS       Y1, Y0, Y0
+	VSUBPS       96(R8), Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMAXPS       Y3, Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      96(SI), Y0
+	VSUBPS       Y2, Y0, Y0
+	VSUBPS       96(CX), Y2, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMAXPS       Y3, Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      96(DX), Y0
+	VCMPPS       $0x11, Y0, Y4, Y0
+	VMOVMSKPS    Y0, AX
+	SHLL         $0x18, AX
+	ORL          AX, R9
+	MOVL         R9, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func pointloweravx2(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
+// Requires: AVX, AVX2, SSE
+TEXT ·pointloweravx2(SB), NOSPLIT|NOFRAME, $0-56
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         z+16(FP), DX
+	MOVQ         q+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	MOVQ         dist+32(FP), BX
+	MOVQ         ids+40(FP), SI
+	VSUBPS       (AX), Y0, Y3
+	VMULPS       Y3, Y3, Y3
+	VSUBPS       (CX), Y1, Y4
+	VMULPS       Y4, Y4, Y4
+	VSUBPS       (DX), Y2, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y5, Y3, Y3
+	VMINPS       (BX), Y3, Y3
+	VMOVUPS      Y3, (BX)
+	VSUBPS       32(AX), Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VSUBPS       32(CX), Y1, Y1
+	VMULPS       Y1, Y1, Y1
+	VSUBPS       32(DX), Y2, Y2
+	VMULPS       Y2, Y2, Y2
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VMINPS       32(BX), Y0, Y0
+	VMOVUPS      Y0, 32(BX)
+	VMAXPS       Y3, Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	MOVSS        X1, far+48(FP)
+	VBROADCASTSS X1, Y1
+	VPCMPEQD     Y2, Y2, Y2
+	VPSRLD       $0x01, Y2, Y2
+	VCMPPS       $0x00, Y1, Y3, Y3
+	VBLENDVPS    Y3, (SI), Y2, Y3
+	VMOVDQU      Y3, Y3
+	VCMPPS       $0x00, Y1, Y0, Y0
+	VBLENDVPS    Y0, 32(SI), Y2, Y0
+	VPMINSD      Y0, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VPMINSD      X2, X3, X3
+	VPERMILPS    $0x4e, X3, X2
+	VPMINSD      X2, X3, X3
+	VPERMILPS    $0xb1, X3, X2
+	VPMINSD      X2, X3, X3
+	VMOVD        X3, AX
+	MOVL         AX, id+52(FP)
 	VZEROUPPER
 	RET
 

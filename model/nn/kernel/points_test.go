@@ -161,8 +161,17 @@ func checkPointSet(t interface{ Fatalf(string, ...any) }, p, q []float32, k, m i
 	}
 	sel := make([]int32, m)
 	s.Farthest(sel)
-	if want := wantFarthest(p, m); !slices.Equal(sel, want) {
+	want := wantFarthest(p, m)
+	if !slices.Equal(sel, want) {
 		t.Fatalf("%d points: farthest %s", len(p)/3, firstDifference(sel, want))
+	}
+	if s.tree != nil {
+		clear(sel)
+		s.sampler.start(treeKernels(), s.tree)
+		s.sampler.farthest(sel, s.x, s.y, s.z)
+		if !slices.Equal(sel, want) {
+			t.Fatalf("%d points: farthest by tree %s", len(p)/3, firstDifference(sel, want))
+		}
 	}
 }
 
@@ -242,10 +251,18 @@ func TestLargePointSets(t *testing.T) {
 	for kind, c := range clouds {
 		p := cloud(kind, 7, 40_000)
 		q := append(slices.Clone(p[3*20_000:3*20_250]), cloud(0, 1, 10)...)
-		var want []int32
+		var want, far []int32
 		onEachPath(t, func(t *testing.T) {
 			var s PointSet[float32]
 			s.Set(p, len(p)/3, 3)
+			sel := make([]int32, 300)
+			s.Farthest(sel)
+			if far == nil {
+				far = wantFarthest(p, len(sel))
+			}
+			if !slices.Equal(sel, far) {
+				t.Fatalf("%s: farthest %s", c.name, firstDifference(sel, far))
+			}
 			idx := make([]int32, len(q)/3*16)
 			s.Nearest(idx, q, len(q)/3, 16)
 			if !s.treed {
@@ -313,17 +330,30 @@ func BenchmarkFarthest(b *testing.B) {
 	saved := active
 	defer func() { active = saved }()
 	for _, path := range available() {
-		for _, n := range []int{128, 1024, 4096, 16384} {
-			b.Run(fmt.Sprintf("%s/n=%d", path.name, n), func(b *testing.B) {
-				active = path
-				p := cloud(0, 1, n)
-				var s PointSet[float32]
-				s.Set(p, n, 3)
-				sel := make([]int32, n/4)
-				for b.Loop() {
-					s.Farthest(sel)
+		for _, n := range []int{128, 1024, 4096, 8192, 16384, 65536, 1_000_000} {
+			for _, tree := range []bool{false, true} {
+				if !tree && n > 65536 {
+					continue
 				}
-			})
+				b.Run(fmt.Sprintf("%s/n=%d/tree=%v", path.name, n, tree), func(b *testing.B) {
+					active = path
+					p := cloud(0, 1, n)
+					var s PointSet[float32]
+					s.Set(p, n, 3)
+					sel := make([]int32, min(n/4, 4096))
+					s.tree = new(pointTree)
+					s.tree.build(s.x, s.y, s.z, n)
+					for b.Loop() {
+						if !tree {
+							s.scanFarthest(sel)
+							continue
+						}
+						s.sampler.start(treeKernels(), s.tree)
+						s.sampler.farthest(sel, s.x, s.y, s.z)
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(sel)), "ns/sample")
+				})
+			}
 		}
 	}
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // pointsPortable is what a tree runs on where there are no vector loops.
-var pointsPortable = pointKernels{bound: pointboundportable, mask: pointbelowportable, boxes: pointboxesportable, blocks: pointblocksportable}
+var pointsPortable = pointKernels{bound: pointboundportable, mask: pointbelowportable, boxes: pointboxesportable, blocks: pointblocksportable,
+	closer: pointcloserportable, lower: pointlowerportable}
 
 // treeKernels returns the loops for a tree on the active path.
 func treeKernels() *pointKernels {
@@ -23,6 +24,14 @@ func treeFrom() int {
 		return treePoints
 	}
 	return treePointsPortable
+}
+
+// sampleFrom is treeFrom for sampling.
+func sampleFrom() int {
+	if active.points != nil {
+		return samplePoints
+	}
+	return samplePointsPortable
 }
 
 func pointboundportable(low *[32]float32, k int) float32 {
@@ -92,4 +101,28 @@ func pointblocksportable(n int, blocks *int32, x, y, z *float32, q *[3]float32, 
 			low[j] = min(low[j], v)
 		}
 	}
+}
+
+func pointcloserportable(bounds *float32, stride int, q *[3]float32, limits *float32) (closer uint32) {
+	stride /= 4
+	b := unsafe.Slice(bounds, 5*stride+treeFan)
+	for i, limit := range unsafe.Slice(limits, treeFan) {
+		var side [3]float32
+		for axis := range side {
+			side[axis] = max(b[axis*stride+i]-q[axis], q[axis]-b[(3+axis)*stride+i], 0)
+		}
+		if SquaredDistance(side[0], side[1], side[2]) < limit {
+			closer |= 1 << i
+		}
+	}
+	return closer
+}
+
+func pointlowerportable(x, y, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32) {
+	px, py, pz := unsafe.Slice(x, blockPoints), unsafe.Slice(y, blockPoints), unsafe.Slice(z, blockPoints)
+	d := unsafe.Slice(dist, blockPoints)
+	for i := range d {
+		d[i] = min(d[i], SquaredDistance(px[i]-q[0], py[i]-q[1], pz[i]-q[2]))
+	}
+	return topOf(d, unsafe.Slice(ids, blockPoints))
 }

@@ -18,6 +18,7 @@ const (
 // blocks, and so on up to one test of 32 boxes. Only blocks whose box reaches
 // the k-th best distance so far are looked at.
 type pointTree struct {
+	points  int
 	blocks  int
 	x, y, z []float32 // by block; after the last a block at +Inf
 	ids     []int32   // of the points; where there is none a larger number, once
@@ -42,6 +43,7 @@ type treeLevel struct {
 // build takes n points; those that are not finite are at +Inf.
 func (t *pointTree) build(x, y, z []float32, n int) {
 	t.sort(x, y, z, n)
+	t.points = n
 	t.blocks = (n + blockPoints - 1) / blockPoints
 	full := (t.blocks + 1) * blockPoints
 	t.x, t.y, t.z, t.ids = growSlice(t.x, full), growSlice(t.y, full), growSlice(t.z, full), growSlice(t.ids, full)

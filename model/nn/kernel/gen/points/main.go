@@ -46,6 +46,8 @@ func main() {
 		farthest(w)
 		boxes(w)
 		blockDistances(w)
+		closer(w)
+		lower(w)
 	}
 	belowCompress()
 	belowMask()
@@ -400,42 +402,15 @@ func boxes(w width) {
 	stride := GP64()
 	Load(Param("stride"), stride)
 	q := w.load(Load(Param("q"), GP64()))
-	lim, zero := w.vec(), w.vec()
+	lim, zero := w.vec(), w.zero()
 	l := Load(Param("limit"), XMM())
 	VBROADCASTSS(l, lim)
-	if w.zmm {
-		VPXORD(zero, zero, zero)
-	} else {
-		VXORPS(zero, zero, zero)
-	}
-	ends := make([]reg.GPVirtual, 6)
-	for i := range ends {
-		ends[i] = GP64()
-		if i == 0 {
-			MOVQ(b, ends[i])
-		} else {
-			LEAQ(Mem{Base: ends[i-1], Index: stride, Scale: 1}, ends[i])
-		}
-	}
+	ends := sides(b, stride)
 	within, at := GP32(), GP32()
 	XORL(within, within)
 	XORL(at, at)
 	for v := range 32 / w.lanes {
-		var sum reg.VecVirtual
-		for axis := range 3 {
-			lo, hi := w.vec(), w.vec()
-			VMOVUPS(Mem{Base: ends[axis], Disp: v * w.bytes()}, lo)
-			VSUBPS(q[axis], lo, lo) // lo - q
-			VSUBPS(Mem{Base: ends[3+axis], Disp: v * w.bytes()}, q[axis], hi)
-			VMAXPS(lo, hi, lo)
-			VMAXPS(zero, lo, lo)
-			VMULPS(lo, lo, lo)
-			if axis == 0 {
-				sum = lo
-			} else {
-				VADDPS(lo, sum, sum)
-			}
-		}
+		sum := w.toBox(ends, q, zero, v*w.bytes())
 		for _, c := range []struct {
 			predicate uint64
 			bits      reg.GPVirtual
@@ -504,6 +479,157 @@ func blockDistances(w width) {
 	for i := range low {
 		VMOVUPS(low[i], Mem{Base: out, Disp: i * w.bytes()})
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// sides returns the addresses of the six bounds.
+func sides(b, stride reg.GPVirtual) [6]reg.GPVirtual {
+	var ends [6]reg.GPVirtual
+	for i := range ends {
+		ends[i] = GP64()
+		if i == 0 {
+			MOVQ(b, ends[i])
+		} else {
+			LEAQ(Mem{Base: ends[i-1], Index: stride, Scale: 1}, ends[i])
+		}
+	}
+	return ends
+}
+
+// toBox emits the squared distance of q to the boxes at disp.
+func (w width) toBox(ends [6]reg.GPVirtual, q [3]reg.VecVirtual, zero reg.VecVirtual, disp int) reg.VecVirtual {
+	var sum reg.VecVirtual
+	for axis := range 3 {
+		lo, hi := w.vec(), w.vec()
+		VMOVUPS(Mem{Base: ends[axis], Disp: disp}, lo)
+		VSUBPS(q[axis], lo, lo) // lo - q
+		VSUBPS(Mem{Base: ends[3+axis], Disp: disp}, q[axis], hi)
+		VMAXPS(lo, hi, lo)
+		VMAXPS(zero, lo, lo)
+		VMULPS(lo, lo, lo)
+		if axis == 0 {
+			sum = lo
+		} else {
+			VADDPS(lo, sum, sum)
+		}
+	}
+	return sum
+}
+
+func (w width) zero() reg.VecVirtual {
+	zero := w.vec()
+	if w.zmm {
+		VPXORD(zero, zero, zero)
+	} else {
+		VXORPS(zero, zero, zero)
+	}
+	return zero
+}
+
+// closer tests 32 boxes against a limit each.
+func closer(w width) {
+	TEXT("pointcloser"+w.name, NOSPLIT|NOFRAME, "func(bounds *float32, stride int, q *[3]float32, limits *float32) uint32")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointcloser%s sets bit i where box i of 32 is less than limits[i] from q; bounds is as for pointboxes%s.", w.name, w.name))
+	b, stride := GP64(), GP64()
+	Load(Param("bounds"), b)
+	Load(Param("stride"), stride)
+	q := w.load(Load(Param("q"), GP64()))
+	limits := Load(Param("limits"), GP64())
+	zero := w.zero()
+	ends := sides(b, stride)
+	out := GP32()
+	XORL(out, out)
+	for v := range 32 / w.lanes {
+		sum := w.toBox(ends, q, zero, v*w.bytes())
+		lim, bits := w.vec(), GP32()
+		VMOVUPS(Mem{Base: limits, Disp: v * w.bytes()}, lim)
+		if w.zmm {
+			m := K()
+			VCMPPS(Imm(0x11), lim, sum, m) // sum < limit
+			KMOVW(m, bits)
+		} else {
+			m := YMM()
+			VCMPPS(Imm(0x11), lim, sum, m)
+			VMOVMSKPS(m, bits)
+		}
+		if v > 0 {
+			SHLL(Imm(uint64(v*w.lanes)), bits)
+		}
+		ORL(bits, out)
+	}
+	Store(out, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// lower is farthest for one block of 16 points with ids of their own.
+func lower(w width) {
+	TEXT("pointlower"+w.name, NOSPLIT|NOFRAME, "func(x, y, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("pointlower%s sets dist of a block of 16 points to the smaller of itself and the squared distance to q, and returns the largest and the smallest id that has it.", w.name))
+	p := axes()
+	q := w.load(Load(Param("q"), GP64()))
+	dist := Load(Param("dist"), GP64())
+	ids := Load(Param("ids"), GP64())
+	d := make([]reg.VecVirtual, 16/w.lanes)
+	for i := range d {
+		disp := i * w.bytes()
+		d[i] = w.squared(p, disp, q)
+		VMINPS(Mem{Base: dist, Disp: disp}, d[i], d[i])
+		VMOVUPS(d[i], Mem{Base: dist, Disp: disp})
+	}
+	top, h := YMM(), YMM()
+	if w.zmm {
+		VEXTRACTF64X4(Imm(1), d[0], h)
+		VMAXPS(h, d[0].AsY(), top)
+	} else {
+		VMAXPS(d[0], d[1], top)
+	}
+	VEXTRACTF128(Imm(1), top, h.AsX())
+	VMAXPS(h.AsX(), top.AsX(), top.AsX())
+	VPERMILPS(Imm(0x4e), top.AsX(), h.AsX())
+	VMAXPS(h.AsX(), top.AsX(), top.AsX())
+	VPERMILPS(Imm(0xb1), top.AsX(), h.AsX())
+	VMAXPS(h.AsX(), top.AsX(), top.AsX())
+	Store(top.AsX(), ReturnIndex(0))
+	all := w.vec()
+	VBROADCASTSS(top.AsX(), all)
+	least := YMM()
+	if w.zmm {
+		m := K()
+		VCMPPS(Imm(0), all, d[0], m)
+		v := ZMM()
+		VPTERNLOGD(Imm(255), v, v, v)
+		VPSRLD(Imm(1), v, v) // the largest int32
+		VMOVDQU32(Mem{Base: ids}, m, v)
+		VEXTRACTF64X4(Imm(1), v, h)
+		VPMINSD(h, v.AsY(), least)
+	} else {
+		most := YMM()
+		VPCMPEQD(most, most, most)
+		VPSRLD(Imm(1), most, most)
+		for i := range d {
+			m, v := YMM(), YMM()
+			VCMPPS(Imm(0), all, d[i], m)
+			VBLENDVPS(m, Mem{Base: ids, Disp: i * w.bytes()}, most, v)
+			if i == 0 {
+				VMOVDQU(v, least)
+			} else {
+				VPMINSD(v, least, least)
+			}
+		}
+	}
+	VEXTRACTF128(Imm(1), least, h.AsX())
+	VPMINSD(h.AsX(), least.AsX(), least.AsX())
+	VPERMILPS(Imm(0x4e), least.AsX(), h.AsX())
+	VPMINSD(h.AsX(), least.AsX(), least.AsX())
+	VPERMILPS(Imm(0xb1), least.AsX(), h.AsX())
+	VPMINSD(h.AsX(), least.AsX(), least.AsX())
+	id := GP32()
+	VMOVD(least.AsX(), id)
+	Store(id, ReturnIndex(1))
 	VZEROUPPER()
 	RET()
 }
