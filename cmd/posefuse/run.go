@@ -61,6 +61,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	boundGarbage()
 	ctx, stop := context.WithCancel(ctx)
 	var side sync.WaitGroup
 	defer side.Wait()
@@ -98,6 +99,23 @@ func shareCores(inference int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), inference) + driverThreads)
 	}
+}
+
+// maxGarbage is about how much garbage may pile up before Go collects it,
+// bytes. By default it would be as much as lives, which doubles the memory of a
+// large model for nothing: collecting beside weights is cheap, they hold no
+// pointers.
+const maxGarbage = 64 << 20
+
+// boundGarbage returns what loading the model took and bounds what follows.
+func boundGarbage() {
+	debug.FreeOSMemory()
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetGCPercent(int(min(max(maxGarbage*100/max(m.HeapAlloc, 1), 10), 100))) //nolint:gosec // 10..100
 }
 
 // load reads the configuration; the demo's is made up around the defaults.
