@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Size       string       `json:"size" yaml:"size"`             // name of the size, for people
 	Modalities string       `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
-	Head       string       `json:"head" yaml:"head"`             // "concat"
+	Head       string       `json:"head" yaml:"head"`             // ConcatHead, MLPHead or AttentionHead
 	Camera     CameraConfig `json:"camera" yaml:"camera"`
 	LiDAR      PointsConfig `json:"lidar" yaml:"lidar"`
 	Radar      PointsConfig `json:"radar" yaml:"radar"`
@@ -139,8 +139,10 @@ func (c Config) Validate() error {
 	if err != nil {
 		return err
 	}
-	if c.Head != "concat" {
-		return fmt.Errorf("head %q: this build knows concat", c.Head)
+	switch c.Head {
+	case ConcatHead, MLPHead, AttentionHead:
+	default:
+		return fmt.Errorf("head %q: use %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead)
 	}
 	if mask.Has(R) {
 		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {

@@ -228,7 +228,7 @@ func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*inst
 		inst.slots = append(inst.slots, m)
 	}
 	inst.headParams = s.Collect(func() {
-		inst.head = nn.NewConcatHead(s, "head.fc", len(inst.slots), FeatureDim, OutputDim)
+		inst.head = newHead(cfg.Head, s, ctx, len(inst.slots))
 	})
 	return inst, nil
 }

@@ -32,7 +32,13 @@ func TestRuleHCheckValues(t *testing.T) {
 // fillRuleH sets every tensor of the network as model.md 6.9 says.
 func fillRuleH[T nn.Float](t *testing.T, s *nn.Store[T]) {
 	t.Helper()
-	number := map[string]uint64{"camera": 1000, "lidar": 2000, "radar": 3000, "csi": 4000, "head": 5000}
+	fillRuleHFrom(t, s, 5000, 2)
+}
+
+// fillRuleHFrom takes the base and the number of the head's tensors.
+func fillRuleHFrom[T nn.Float](t *testing.T, s *nn.Store[T], headBase uint64, headTensors int) {
+	t.Helper()
+	number := map[string]uint64{"camera": 1000, "lidar": 2000, "radar": 3000, "csi": 4000, "head": headBase}
 	counts := map[string]int{}
 	for _, x := range s.All {
 		if x.Unused {
@@ -57,7 +63,7 @@ func fillRuleH[T nn.Float](t *testing.T, s *nn.Store[T]) {
 			x.Value[i] = T(u)
 		}
 	}
-	for part, want := range map[string]int{"camera": 37, "lidar": 227, "radar": 227, "csi": 207, "head": 2} {
+	for part, want := range map[string]int{"camera": 37, "lidar": 227, "radar": 227, "csi": 207, "head": headTensors} {
 		if got := counts[part]; got != 0 && got != want {
 			t.Fatalf("%s has %d tensors, want %d", part, got, want)
 		}
@@ -195,29 +201,6 @@ func TestFullSizeInference(t *testing.T) {
 		near(t, fmt.Sprintf("output %d", i), float64(pose[i]), want, 2e-4)
 	}
 	near(t, "mpjpe", MPJPE(pose, vectorTarget[float32]()), 20.987494517, 2e-4)
-}
-
-func TestConcatHeadVector(t *testing.T) {
-	s := nn.NewStore[float64](1)
-	h := nn.NewConcatHead(s, "head.fc", NumModalities, FeatureDim, OutputDim)
-	fillRuleH(t, s)
-	f := make([][]float64, NumModalities)
-	for m := range f {
-		for i := range vectorBatch * FeatureDim {
-			at := (i/FeatureDim*NumModalities+m)*FeatureDim + i%FeatureDim
-			f[m] = append(f[m], 2*ruleH(6010, uint64(at))-1)
-		}
-	}
-	out := h.Forward(f, vectorBatch)
-	var sum float64
-	for _, v := range out {
-		sum += v
-	}
-	near(t, "sum", sum, 10.469262953, 1e-8)
-	for i, want := range []float64{-.734880289, .267083581, -.544188278, .921880349, -.398140874, -.260036864} {
-		near(t, fmt.Sprintf("output %d", i), out[i], want, 1e-9)
-	}
-	near(t, "mpjpe", MPJPE(out, vectorTarget[float64]()), 1.557833859, 1e-9)
 }
 
 func TestFullSizeTraining(t *testing.T) {
