@@ -111,6 +111,7 @@ func (g *Pyramid[T]) buildRange(lo, hi int) {
 	for s := lo; s < hi; s++ {
 		var prev []T
 		var set *kernel.PointSet[T]
+		sampled := false // points in the order of a sampling
 		for _, l := range g.Levels {
 			p := l.P[s*l.N*3 : (s+1)*l.N*3]
 			switch {
@@ -127,7 +128,12 @@ func (g *Pyramid[T]) buildRange(lo, hi int) {
 				copy(p, prev)
 			default:
 				sel := l.sel[s*l.N : (s+1)*l.N]
-				set.Farthest(sel)
+				if sampled {
+					first(sel)
+				} else {
+					set.Farthest(sel)
+				}
+				sampled = true
 				for i, j := range sel {
 					copy(p[3*i:3*i+3], prev[3*j:3*j+3])
 				}
@@ -140,6 +146,15 @@ func (g *Pyramid[T]) buildRange(lo, hi int) {
 			relative(l.Rel[s*l.N*l.K*3:(s+1)*l.N*l.K*3], p, self, l.K)
 			prev = p
 		}
+	}
+}
+
+// first selects the first points: from points in the order of a farthest-point
+// sampling, another one takes the same again. (Where several points coincide
+// it may take another of them, which is at the same position.)
+func first(sel []int32) {
+	for i := range sel {
+		sel[i] = int32(i) //nolint:gosec // an index
 	}
 }
 
