@@ -47,6 +47,8 @@ type Trainer struct {
 	feats  [NumModalities]*nn.Node
 	pose   *nn.Node
 	loss   *nn.Node
+
+	stepped bool // ForwardBackward has run
 }
 
 // NewTrainer builds the graph of n for batches of the given size.
@@ -125,6 +127,7 @@ func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
 	t.inst.ctx.Step++
+	t.stepped = true
 	l, err := nn.Value[float32](t.loss)
 	if err != nil {
 		return 0, err

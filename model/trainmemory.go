@@ -1,0 +1,80 @@
+package model
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// ActivationBytes returns how much memory the trainer's activations, their
+// gradients and work buffers take: what they do take after a step, and before
+// the first one what they will take. The latter is found by running two steps
+// of a few samples and is rather too high, by up to a third, since some work
+// buffers stop growing with the batch; the steps overwrite the network's
+// gradients and nothing else. Weights, gradients and an
+// optimiser's moments come on top, see StateBytes.
+func (t *Trainer) ActivationBytes() (int64, error) {
+	if t.stepped {
+		return t.heldBytes(), nil
+	}
+	few, many := min(t.batch, 2), min(t.batch, 4)
+	a, err := t.net.probeBytes(few)
+	if err != nil || many == few {
+		return a, err
+	}
+	b, err := t.net.probeBytes(many)
+	if err != nil {
+		return 0, err
+	}
+	return a + (b-a)/int64(many-few)*int64(t.batch-few), nil
+}
+
+// StateBytes returns what a network with n trainable values holds while Adam
+// trains it: each value, its gradient and two moments.
+func StateBytes(n int) int64 { return 4 * 4 * int64(n) }
+
+// heldBytes sums up the trainer's buffers without the network's tensors.
+func (t *Trainer) heldBytes() int64 {
+	t.net.building.Lock()
+	defer t.net.building.Unlock()
+	seen := map[uintptr]bool{}
+	for _, p := range t.net.store.All {
+		reachable(reflect.ValueOf(p), seen)
+	}
+	return reachable(reflect.ValueOf(t.inst), seen) + reachable(reflect.ValueOf(&t.inputs), seen) + reachable(reflect.ValueOf(t.target), seen)
+}
+
+// probeBytes runs a step of b samples of zeros and returns what it held.
+func (n *Network) probeBytes(b int) (int64, error) {
+	t, err := NewTrainer(n, b, TrainerOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = t.Close() }() // releases memory only
+	var saved [][]float32
+	for _, s := range n.Buffers() {
+		saved = append(saved, slices.Clone(s.Value))
+	}
+	defer func() {
+		for i, s := range n.Buffers() {
+			copy(s.Value, saved[i])
+		}
+	}()
+	batch := Batch{Target: make([]float32, b*OutputDim)}
+	for m, x := range t.inputs {
+		switch m {
+		case R:
+			batch.Camera = x
+		case L:
+			batch.LiDAR = x
+		case M:
+			batch.Radar = x
+		case W:
+			batch.CSI = x
+		}
+	}
+	if _, err := t.ForwardBackward(&batch); err != nil {
+		return 0, fmt.Errorf("probe the memory of a training step: %w", err)
+	}
+	return t.heldBytes(), nil
+}
