@@ -175,6 +175,7 @@ func (c benchParityCmd) compare(ctx context.Context, cfg model.Config, dir strin
 	if c.MeanStart {
 		setMeanPose(net, batches)
 	}
+	leaveTies(net)
 	card := model.Card{Name: "parity", Window: model.Causal, Data: "none: initial weights"}
 	if _, err = model.SaveCheckpoint(filepath.Join(dir, "start"), net, card); err != nil {
 		return nil, err
@@ -388,6 +389,22 @@ func simulatedBatches(ctx context.Context, cfg model.Config, batch, steps int) (
 		}
 	}
 	return out, nil
+}
+
+// leaveTies moves biases and the weights of norms away from their initial 0 and
+// 1. There, where a point's neighbours are all points, the row of a point and
+// itself lies exactly on the position encoding's ReLU, and rounding alone would
+// choose its gradient.
+func leaveTies(net *model.Network) {
+	rng := rand.New(rand.NewPCG(1, 5))
+	for _, p := range net.Parameters() {
+		if len(p.Shape) != 1 {
+			continue
+		}
+		for i := range p.Value {
+			p.Value[i] += 0.1 * (2*rng.Float32() - 1)
+		}
+	}
 }
 
 func setMeanPose(net *model.Network, batches []*model.Batch) {
