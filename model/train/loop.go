@@ -28,6 +28,7 @@ type Options struct {
 	MeanStart    bool    // begin with the head's bias at the mean training pose
 	TimeLimit    time.Duration
 	Curve        io.Writer             // JSON lines, one per epoch; may be nil
+	Start        func(StartInfo)       // called before the first step; may be nil
 	Step         func(StepInfo)        // called after each step; may be nil
 	AfterEpoch   func(EpochInfo) error // e.g. evaluate and checkpoint; may be nil
 	ScheduleTime time.Duration         // if set, the schedule follows elapsed time instead of epochs
@@ -56,6 +57,13 @@ func (o Options) Check() error {
 		return fmt.Errorf("%d replicas cannot share a batch of %d: each needs the same number of samples, at least 2", n, o.Batch)
 	}
 	return nil
+}
+
+// StartInfo tells what a training is about to take.
+type StartInfo struct {
+	// StateBytes are the weights, gradients and the optimiser's moments, of all
+	// replicas together; ActivationBytes what a step takes besides.
+	StateBytes, ActivationBytes int64
 }
 
 // StepInfo tells about one optimiser step.
@@ -92,6 +100,13 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 		return err
 	}
 	defer reps.close()
+	if opt.Start != nil {
+		info, err := reps.memory()
+		if err != nil {
+			return err
+		}
+		opt.Start(info)
+	}
 	present := make([]model.Mask, opt.Batch)
 	adam := newAdam(net, opt)
 	rng := rand.New(rand.NewPCG(opt.Seed, 0x7261696e))

@@ -40,6 +40,18 @@ func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64) (*re
 	return r, nil
 }
 
+// memory returns what training takes, see model.Trainer.ActivationBytes.
+func (r *replicas) memory() (StartInfo, error) {
+	each, err := r.trainers[0].ActivationBytes()
+	if err != nil {
+		return StartInfo{}, err
+	}
+	n, params := int64(len(r.nets)), r.nets[0].NumParameters()
+	return StartInfo{ActivationBytes: n * each,
+		// Only the first network has an optimiser.
+		StateBytes: model.StateBytes(params) + (n-1)*model.StateBytes(params)/2}, nil
+}
+
 // forwardBackward leaves the mean gradient in the first network's parameters
 // and returns the mean loss, metres. fill fills row of the batch it is given
 // with sample k of the whole batch; it is called from one goroutine at a time

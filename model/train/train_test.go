@@ -66,17 +66,26 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 func TestSameSeedSameWeights(t *testing.T) {
 	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}
 	data := simulated(t, "mmfi", keys, LoadOptions{Window: model.Causal, Stride: 3})
-	weights := func() []*model.Parameter {
+	weights := func(start func(StartInfo)) []*model.Parameter {
 		net, err := model.New(small(), 9)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 1e-3, Seed: 4, Dropout: 0.5, Replicas: 2}); err != nil {
+		if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 1e-3, Seed: 4, Dropout: 0.5, Replicas: 2, Start: start}); err != nil {
 			t.Fatal(err)
 		}
 		return net.Parameters()
 	}
-	a, b := weights(), weights()
+	var info StartInfo
+	// Stating the memory runs steps of its own, which must not show.
+	a, b := weights(nil), weights(func(i StartInfo) { info = i })
+	n := 0
+	for _, p := range a {
+		n += len(p.Value)
+	}
+	if want := 24 * int64(n); info.StateBytes != want || info.ActivationBytes < 16*1000 {
+		t.Errorf("memory stated as %+v, want %d bytes of state", info, want)
+	}
 	for i, p := range a {
 		for k, v := range p.Value {
 			if v != b[i].Value[k] {
