@@ -14,10 +14,12 @@ var mlpHidden = []int{512, 256, 256}
 
 const (
 	attentionLayers  = 4
-	attentionHeads   = 8
 	attentionHidden  = 1024
 	attentionDropout = 0.1
 )
+
+// AttentionHeads is how many heads each layer of an AttentionHead has.
+const AttentionHeads = 8
 
 // newHead builds the fusion head of n modalities.
 func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn.Head[T] {
@@ -25,7 +27,7 @@ func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn
 	case MLPHead:
 		return nn.NewMLPHead(s, "head.mlp", n, FeatureDim, mlpHidden, OutputDim)
 	case AttentionHead:
-		return nn.NewAttentionHead(s, ctx, "head", n, FeatureDim, attentionLayers, attentionHeads, attentionHidden, OutputDim, attentionDropout)
+		return nn.NewAttentionHead(s, ctx, "head", n, FeatureDim, attentionLayers, AttentionHeads, attentionHidden, OutputDim, attentionDropout)
 	}
 	return nn.NewConcatHead(s, "head.fc", n, FeatureDim, OutputDim)
 }

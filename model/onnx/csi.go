@@ -69,7 +69,7 @@ func (g *graph) positions(x value, w *weights, name string, tokens, c int) value
 // (model.md 2.4). x is [batch, tokens, c].
 func (g *graph) channelTransformer(x value, w *weights, name string, tokens, c, heads, mlp int) value {
 	g.scope = "csi/transformer/attention"
-	y := g.layerNorm(x, w, name+".attention_norm", c)
+	y := g.layerNorm(x, w, name+".attention_norm", c, layerNormEps)
 	matmul := func(x value, l linear) value {
 		k := len(l.weight) / l.out
 		return g.op("MatMul", []value{x, g.floats("weight", transposed(narrow(l.weight), l.out, k), k, l.out)})
@@ -103,11 +103,11 @@ func (g *graph) channelTransformer(x value, w *weights, name string, tokens, c, 
 	x = g.add(matmul(ctx, w.lin(name+".channel_attn.out", c, c, false)), x)
 
 	g.scope = "csi/transformer/mlp"
-	z := g.layerNorm(x, w, name+".ffn_norm", c)
+	z := g.layerNorm(x, w, name+".ffn_norm", c, layerNormEps)
 	f1, f2 := w.lin(name+".ffn.fc1", c, mlp, true), w.lin(name+".ffn.fc2", mlp, c, true)
 	z = g.add(matmul(z, f1), g.floats("bias", narrow(f1.bias), mlp))
 	z = g.add(matmul(g.gelu(z), f2), g.floats("bias", narrow(f2.bias), c))
-	return g.layerNorm(g.add(z, x), w, name+".encoder_norm", c)
+	return g.layerNorm(g.add(z, x), w, name+".encoder_norm", c, layerNormEps)
 }
 
 // gelu is the exact unit x·½·(1 + erf(x/√2)), in the form that runtimes

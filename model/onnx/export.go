@@ -77,9 +77,6 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 	if opt.Batch < 0 {
 		return 0, fmt.Errorf("onnx export: batch %d: want a positive number, or 0 to leave it open", opt.Batch)
 	}
-	if cfg.Head != "concat" {
-		return 0, fmt.Errorf("onnx export: head %q: this build exports concat", cfg.Head)
-	}
 	w := &weights{byName: map[string]tensor{}}
 	for _, p := range net.Parameters() {
 		w.byName[p.Name] = tensor{p.Shape, p.Value}
@@ -113,8 +110,9 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 		}
 		features = append(features, f)
 	}
-	g.scope = "head"
-	g.concatHead(features, w, cfg.Mask(), mask)
+	if err := g.head(cfg.Head, fusion{features, cfg.Mask(), mask}, w); err != nil {
+		return 0, err
+	}
 	if w.err != nil {
 		return 0, w.err
 	}
@@ -130,37 +128,6 @@ func batchDim(batch int) []dimension {
 		return []dimension{{name: "batch"}}
 	}
 	return fixed(batch)
-}
-
-// concatHead is one linear layer on the concatenated features; the columns of
-// modalities that are not written are left out, as their features are zero.
-func (g *graph) concatHead(features []value, w *weights, all, mask model.Mask) {
-	n := 0
-	for m := range model.NumModalities {
-		if all.Has(m) {
-			n++
-		}
-	}
-	full := w.lin("head.fc", n*model.FeatureDim, model.OutputDim, true)
-	l := linear{out: full.out, bias: full.bias}
-	for o := range full.out {
-		slot := 0
-		for m := range model.NumModalities {
-			if !all.Has(m) {
-				continue
-			}
-			if mask.Has(m) {
-				at := (o*n + slot) * model.FeatureDim
-				l.weight = append(l.weight, full.weight[at:at+model.FeatureDim]...)
-			}
-			slot++
-		}
-	}
-	x := features[0]
-	if len(features) > 1 {
-		x = g.op("Concat", features, attrInt("axis", 1))
-	}
-	g.gemmTo(PoseOutput, x, l)
 }
 
 // writeModel wraps the pieces of the graph.

@@ -271,6 +271,16 @@ func TestRuntimeAgrees(t *testing.T) {
 		{"without the camera", small("LMW"), "LMW", 2, 2, 9},
 		{"camera alone", small("RM"), "R", 0, 2, 10},
 	}
+	for i, head := range []string{model.MLPHead, model.AttentionHead, model.MLPHead, model.AttentionHead} {
+		cfg := small("RLMW")
+		cfg.Head = head
+		tests = append(tests, tests[0])
+		last := &tests[len(tests)-1]
+		last.name, last.cfg, last.mask = head, cfg, "RLMW"
+		if i > 1 {
+			last.name, last.mask, last.batch, last.samples = head+", part of the modalities", "LW", 0, 2
+		}
+	}
 	for seed := range uint64(4) {
 		cfg := drawn(seed)
 		tests = append(tests, tests[0])

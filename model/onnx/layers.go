@@ -152,9 +152,9 @@ func (g *graph) conv(x value, l linear, in, kernel, stride int) value {
 }
 
 // layerNorm normalises the last axis, of c values.
-func (g *graph) layerNorm(x value, w *weights, name string, c int) value {
+func (g *graph) layerNorm(x value, w *weights, name string, c int, eps float32) value {
 	return g.op("LayerNormalization", []value{x, g.floats("weight", w.get(name+".weight", c), c), g.floats("bias", w.get(name+".bias", c), c)},
-		attrInt("axis", -1), attrFloat("epsilon", layerNormEps))
+		attrInt("axis", -1), attrFloat("epsilon", eps))
 }
 
 // project ends an encoder: the mean over positions, two linear layers. x is
