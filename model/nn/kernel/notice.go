@@ -16,8 +16,8 @@ type cost struct{ edge, paper float64 }
 
 var costs = map[string]cost{
 	"avx512":   {1, 1},
-	"avx2":     {1.1, 1.1},
-	"portable": {3, 10},
+	"avx2":     {1.3, 1.2},
+	"portable": {10, 13},
 }
 
 // Notice returns one sentence for the operator if the path in use is slower
