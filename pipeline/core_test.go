@@ -419,7 +419,10 @@ func TestInferenceErrorsDoNotStopPoses(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
-	next(t, d.subscribe(t, "pose"), func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	poses := d.subscribe(t, "pose")
+	for range 2 { // a pose is counted after it was sent
+		next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	}
 	get := func(path, host string) (int, string) {
 		req, err := http.NewRequest(http.MethodGet, d.WebURL()+path, nil)
 		if err != nil {
