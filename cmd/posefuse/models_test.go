@@ -140,9 +140,9 @@ func TestModelsSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for part, p := range map[string]struct{ subject, stride int }{"train": {4, 2}, "val": {5, 3}} {
-		d, err := train.Load(t.Context(), folder, []mmfi.ClipKey{{Subject: p.subject, Activity: 12}}, v.Config, train.LoadOptions{Window: v.Window, Stride: p.stride})
-		if err != nil {
-			t.Fatal(err)
+		d, loadErr := train.Load(t.Context(), folder, []mmfi.ClipKey{{Subject: p.subject, Activity: 12}}, v.Config, train.LoadOptions{Window: v.Window, Stride: p.stride})
+		if loadErr != nil {
+			t.Fatal(loadErr)
 		}
 		if v.Parts[part].Samples != len(d.Samples) || len(d.Samples) < 2 {
 			t.Errorf("%s: %d samples, want %d", part, v.Parts[part].Samples, len(d.Samples))
@@ -152,9 +152,9 @@ func TestModelsSamples(t *testing.T) {
 			d.Fill(b, i, ref)
 		}
 		for name, want := range map[string][]float32{"camera": b.Camera, "radar": b.Radar, "target": b.Target} {
-			got, err := os.ReadFile(filepath.Join(out, part, name+".f32"))
-			if err != nil {
-				t.Fatal(err)
+			got, readErr := os.ReadFile(filepath.Join(out, part, name+".f32"))
+			if readErr != nil {
+				t.Fatal(readErr)
 			}
 			var bytes []byte
 			for _, x := range want {

@@ -91,9 +91,9 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 		keys   []mmfi.ClipKey
 		stride int
 	}{{"train", trainSet, trainKeys, c.Stride}, {"val", valSet, valKeys, c.ValStride}} {
-		n, err := v.write(ctx, filepath.Join(c.Out, p.name), p.ds, p.keys, p.stride)
-		if err != nil {
-			return err
+		n, writeErr := v.write(ctx, filepath.Join(c.Out, p.name), p.ds, p.keys, p.stride)
+		if writeErr != nil {
+			return writeErr
 		}
 		v.Parts[p.name] = samplesPart{n, len(p.keys)}
 	}
@@ -112,7 +112,7 @@ const clipsAtOnce = 16
 
 // write prepares the clips and returns the number of samples.
 func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, keys []mmfi.ClipKey, stride int) (n int, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("create output folder: %w", err)
 	}
 	var files []*floatFile
@@ -122,9 +122,9 @@ func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, ke
 		}
 	}()
 	for _, a := range v.Arrays {
-		f, err := createFloats(filepath.Join(dir, a.Name+".f32"))
-		if err != nil {
-			return 0, err
+		f, createErr := createFloats(filepath.Join(dir, a.Name+".f32"))
+		if createErr != nil {
+			return 0, createErr
 		}
 		files = append(files, f)
 	}
@@ -132,9 +132,9 @@ func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, ke
 	defer bar.done()
 	for at := 0; at < len(keys); at += clipsAtOnce {
 		bar.show(float64(at)/float64(len(keys)), "")
-		d, err := train.Load(ctx, ds, keys[at:min(at+clipsAtOnce, len(keys))], v.Config, train.LoadOptions{Window: v.Window, Stride: stride})
-		if err != nil {
-			return n, err
+		d, loadErr := train.Load(ctx, ds, keys[at:min(at+clipsAtOnce, len(keys))], v.Config, train.LoadOptions{Window: v.Window, Stride: stride})
+		if loadErr != nil {
+			return n, loadErr
 		}
 		b := d.NewBatch(1)
 		arrays := map[string][]float32{"target": b.Target}
