@@ -30,15 +30,13 @@ type PointBlock[T Float] struct {
 	b             int
 	y             []T
 	qo, ko, vo    []T
-	r             []T // [b·N·k, C]
-	w0, w0n       []T // [b·N·k, C]
+	w0            []T // [b·N·k, C]
 	att           []T // [b·N·k, C/8] softmax weights
 	o, on, out    []T // [b·N, C]
-	dout, don     []T
+	dout, dx      []T
+	r, dr, dw0    []T // of the pyramid's work memory
 	dq, dk, dv    []T
-	dr, dw0       []T
-	datt, dw1     []T
-	dp, dyv, dx   []T
+	don, datt     []T
 	mixF, sumF    func(lo, hi int)
 	addF, dsumF   func(lo, hi int)
 	dmixF, dreluF func(lo, hi int)
@@ -84,16 +82,20 @@ func (p *PointBlock[T]) Forward(x []T, b int) []T {
 	p.q.Forward(p.y, grow(&p.qo, n*c), n)
 	p.k.Forward(p.y, grow(&p.ko, n*c), n)
 	p.v.Forward(p.y, grow(&p.vo, n*c), n)
-	p.p2.Forward(p.p1.Forward(l.Rel, nk), grow(&p.r, nk*c), nk)
+	work := &p.geo.work
+	p.r = grow(&work.a, nk*c)
+	p.p2.Forward(p.p1.Forward(l.Rel, nk), p.r, nk)
 	grow(&p.w0, nk*c)
 	split(b, l.N*l.K*c, p.mixF)
-	p.bw.Forward(p.w0, grow(&p.w0n, nk*c), nk, true)
-	p.w2.Forward(p.w1.Forward(p.w0n, nk), grow(&p.att, nk*cs), nk)
+	w0n := grow(&work.b, nk*c)
+	p.bw.Forward(p.w0, w0n, nk, true)
+	p.w2.Forward(p.w1.Forward(w0n, nk), grow(&p.att, nk*cs), nk)
 	grow(&p.o, n*c)
 	split(b, l.N*l.K*c, p.sumF)
 	p.bo.Forward(p.o, grow(&p.on, n*c), n, true)
-	t := p.l3.Forward(p.on, n)
-	copy(grow(&p.out, n*c), t)
+	// The sum goes into l3's output: its normalisation's backward pass does
+	// not read it.
+	p.out = p.l3.Forward(p.on, n)
 	split(n*c, 1, p.addF)
 	return p.out
 }
@@ -167,25 +169,26 @@ func (p *PointBlock[T]) Backward(dy []T) []T {
 	p.dout = dy
 	grow(&p.dx, n*c)
 	split(n*c, 1, p.dreluF)
-	don := grow(&p.don, n*c)
-	p.l3.Backward(dy, don, 0)
-	p.bo.Backward(p.o, don, don, n)
-	grow(&p.dv, n*c)
-	grow(&p.dr, nk*c)
-	grow(&p.datt, nk*cs)
+	work := &p.geo.work
+	p.don = grow(&work.o, n*c)
+	p.l3.Backward(dy, p.don, 0)
+	p.bo.Backward(p.o, p.don, p.don, n)
+	p.r, p.dr = grow(&work.a, nk*c), grow(&work.b, nk*c)
+	p.p2.Forward(p.p1.out, p.r, nk)
+	p.dv, p.datt = grow(&work.v, n*c), grow(&work.att, nk*cs)
 	split(p.b, 2*l.N*l.K*c, p.dsumF)
-	dw1 := grow(&p.dw1, nk*cs)
+	dw1 := grow(&work.hidden, nk*cs)
 	p.w2.Backward(p.w1.out, p.datt, dw1, 0, nk)
-	dw0 := grow(&p.dw0, nk*c)
-	p.w1.Backward(dw1, dw0, 0)
-	p.bw.Backward(p.w0, dw0, dw0, nk)
-	grow(&p.dq, n*c)
-	grow(&p.dk, n*c)
+	p.w1.x, p.dw0 = p.r, grow(&work.c, nk*c) // r has done its work
+	p.bw.Again(p.w0, p.w1.x, nk, true)
+	p.w1.Backward(dw1, p.dw0, 0)
+	p.bw.Backward(p.w0, p.dw0, p.dw0, nk)
+	p.dq, p.dk = grow(&work.q, n*c), grow(&work.k, n*c)
 	split(p.b, 2*l.N*l.K*c, p.dmixF)
-	dp := grow(&p.dp, nk*3)
+	dp := grow(&work.pos, nk*3)
 	p.p2.Backward(p.p1.out, p.dr, dp, 0, nk)
 	p.p1.Backward(dp, nil, 0)
-	dyv := grow(&p.dyv, n*c)
+	dyv := grow(&work.y, n*c)
 	p.q.Backward(p.y, p.dq, dyv, 0, n)
 	p.k.Backward(p.y, p.dk, dyv, 1, n)
 	p.v.Backward(p.y, p.dv, dyv, 1, n)

@@ -44,6 +44,8 @@ type PointLevel[T Float] struct {
 type Pyramid[T Float] struct {
 	Levels []*PointLevel[T]
 
+	work pointWork[T]
+
 	raw   []T
 	dim   int
 	build func(lo, hi int)

@@ -21,7 +21,7 @@ type TransitionDown[T Float] struct {
 	ctx       *Context
 	src, u    []T // [b, N, 3+Cin], [b, N, Cout]
 	cen       []T // [b, m, Cout]
-	pre, act  []T // [b, m, k, Cout]
+	pre, act  []T // [b, m, k, Cout], act in the pyramid's work memory
 	out       []T
 	arg       []int32
 	dpre, du  []T
@@ -133,7 +133,7 @@ func (t *TransitionDown[T]) Forward(x []T, b int) []T {
 	grow(&t.cen, b*l.N*t.Cout)
 	rows := b * l.N * l.DownK
 	grow(&t.pre, rows*t.Cout)
-	grow(&t.act, rows*t.Cout)
+	t.act = grow(&t.geo.work.a, rows*t.Cout)
 	grow(&t.out, b*l.N*t.Cout)
 	growIndex(&t.arg, b*l.N*t.Cout)
 	split(b, p.N*w, t.packF)
@@ -190,7 +190,7 @@ func (t *TransitionDown[T]) Backward(dy []T) []T {
 	c, w := t.Cout, 3+t.Cin
 	rows := t.b * l.N * l.DownK
 	t.dy = dy
-	grow(&t.dpre, rows*c)
+	t.dpre = grow(&t.geo.work.a, rows*c)
 	clear(t.dpre)
 	for i := range t.b * l.N {
 		for ch, n := range t.arg[i*c : (i+1)*c] {
