@@ -15,7 +15,7 @@ import (
 
 // foreign encodes the network's tensors as another program might: the type of
 // each tensor is dtype(its name); edit may change the list.
-func foreign(t *testing.T, n *Network, dtype func(name string) string, edit func(map[string]foreignTensor)) []byte {
+func foreign(t testing.TB, n *Network, dtype func(name string) string, edit func(map[string]foreignTensor)) []byte {
 	t.Helper()
 	all := map[string]foreignTensor{}
 	for _, x := range n.tensors() {
@@ -62,6 +62,36 @@ type foreignTensor struct {
 }
 
 func float32s(string) string { return "F32" }
+
+// Whatever the file says, it is refused or leaves finite values of its own.
+func FuzzReadWeights(f *testing.F) {
+	cfg := small()
+	cfg.Modalities, cfg.Camera.Channels = "R", 2
+	src, err := New(cfg, 1)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, dtype := range []string{"F32", "F64", "BF16"} {
+		b := foreign(f, src, func(string) string { return dtype }, nil)
+		f.Add(b)
+		f.Add(b[:len(b)/2])
+		f.Add(bytes.Replace(b, []byte(dtype), []byte("F16"), 1))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dst, err := New(cfg, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dst.ReadWeights(bytes.NewReader(b)); err != nil {
+			return
+		}
+		for _, x := range dst.tensors() {
+			if err := checkValues(x.name, x.value); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
 
 func TestReadWeightsConverts(t *testing.T) {
 	src, _ := trained(t)
