@@ -36,19 +36,34 @@ func SoftmaxColumns[T Float](x []T, k, c int, h, hs []T) {
 		v.softcols(k, c, ptr(x), ptr(h), ptr(hs))
 		return
 	}
-	for j := range c {
-		top := x[j]
+	var tops, sums [64]T
+	for lo := 0; lo < c; lo += len(tops) {
+		w := min(len(tops), c-lo)
+		top, sum := tops[:w], sums[:w]
+		copy(top, x[lo:])
+		clear(sum)
 		for n := 1; n < k; n++ {
-			top = max(top, x[n*c+j])
+			for j, v := range x[n*c+lo : n*c+lo+w] {
+				top[j] = max(top[j], v)
+			}
 		}
-		var sum T
 		for n := range k {
-			e := x[n*c+j : n*c+j+1]
-			sum += ExpRow(e, e, top)
+			row := x[n*c+lo : n*c+lo+w]
+			for j := range row {
+				row[j] -= top[j]
+			}
+			ExpRow(row, row, 0)
+			for j, v := range row {
+				sum[j] += v
+			}
 		}
-		f := 1 / sum
+		for j := range sum {
+			sum[j] = 1 / sum[j]
+		}
 		for n := range k {
-			x[n*c+j] *= f
+			for j := range sum {
+				x[n*c+lo+j] *= sum[j]
+			}
 		}
 	}
 	if h == nil {
