@@ -117,14 +117,6 @@ func inside(x0, n, w int) int {
 	return m
 }
 
-type winogradForward[T Float] struct {
-	g       *Winograd[T]
-	u, x, y []T
-	ep      ConvEpilogue[T]
-	tiles   int
-	blocks  pieces
-}
-
 // pieces hands out parts of a job to the threads as they get free.
 type pieces struct {
 	n    int
@@ -136,70 +128,14 @@ func (p *pieces) take() (i int, ok bool) {
 	return i, i < p.n
 }
 
+// start makes the job consist of n parts, none of them taken.
+func (p *pieces) start(n int) {
+	p.n = n
+	p.next.Store(0)
+}
+
 // span returns the part of n items that piece i covers.
 func (p *pieces) span(i, n int) (lo, hi int) { return i * n / p.n, (i + 1) * n / p.n }
-
-// Forward convolves n images with the weights u that Pack transformed.
-func (g *Winograd[T]) Forward(u, x, y []T, n int, ep ConvEpilogue[T]) {
-	_, _, _ = u[g.WeightLen()-1], x[n*g.H*g.W*g.Cin-1], y[n*g.H*g.W*g.Cout-1]
-	if ep.Bias != nil {
-		_ = ep.Bias[g.Cout-1]
-	}
-	if ep.Res != nil {
-		_ = ep.Res[n*g.H*g.W*g.Cout-1]
-	}
-	f := &g.forward
-	f.g, f.u, f.x, f.y, f.ep, f.tiles = g, u, x, y, ep, n*g.perImage()
-	f.blocks.n = g.blocks(f.tiles)
-	f.blocks.next.Store(0)
-	Do(min(Threads(), f.blocks.n), 1, f)
-	f.u, f.x, f.y, f.ep = nil, nil, nil, ConvEpilogue[T]{}
-}
-
-// blocks is the number of blocks that so many tiles are cut into, a multiple of
-// the number of threads unless there are few tiles. No result depends on it.
-func (g *Winograd[T]) blocks(tiles int) int {
-	n, t := (tiles+g.blockTiles()-1)/g.blockTiles(), Threads()
-	return min((n+t-1)/t*t, tiles)
-}
-
-// blockTiles is how many tiles a thread carries through all three stages at
-// once: enough to use each weight several times, few enough to stay in cache.
-func (g *Winograd[T]) blockTiles() int {
-	const bytes = 4 << 20
-	return min(max(bytes/(products*4*(g.Cin+g.paddedN())), 24), 48)
-}
-
-// Run takes blocks of tiles through input transform, products and output
-// transform until none is left.
-func (f *winogradForward[T]) Run(int, int) {
-	g := f.g
-	ws := g.Scratch.get()
-	np, width := g.paddedN(), panelWidth[T]()
-	if n := max(g.W*g.Cin, g.Cout); len(ws.zeros) < n {
-		ws.zeros = make([]T, n)
-	}
-	for i, ok := f.blocks.take(); ok; i, ok = f.blocks.take() {
-		lo, hi := f.blocks.span(i, f.tiles)
-		n := hi - lo
-		fv, fm := n*g.Cin+16, n*np+16 // 16: neighbours shall not share a cache set
-		v, m := atLeast(&ws.v, products*fv), atLeast(&ws.m, products*fm)
-		t := g.tileAt(lo)
-		for i := range n {
-			g.transformInput(ws, f.x, t, v[i*g.Cin:], fv)
-			g.next(&t)
-		}
-		for p := range products {
-			mulPanels(n, g.Cin, np, v[p*fv:], g.Cin, f.u[p*g.Cin*np:(p+1)*g.Cin*np], width, m[p*fm:], np)
-		}
-		t = g.tileAt(lo)
-		for i := range n {
-			f.output(ws, t, m[i*np:], fm)
-			g.next(&t)
-		}
-	}
-	g.Scratch.put(ws)
-}
 
 // transformInput writes the 36 values of each channel of a tile to dst, those
 // of one product fstride apart from those of the next.
@@ -240,51 +176,6 @@ func (g *Winograd[T]) transformInput(ws *workspace[T], x []T, t winogradTile, ds
 		inputTile(&d)
 		for p, v := range d {
 			dst[p*fstride+ch] = v
-		}
-	}
-}
-
-// output transforms the products of one tile and writes its outputs.
-func (f *winogradForward[T]) output(ws *workspace[T], t winogradTile, m []T, fstride int) {
-	g := f.g
-	h, w := min(tileOut, g.H-t.y), min(tileOut, g.W-t.x)
-	at := ((t.image*g.H+t.y)*g.W + t.x) * g.Cout
-	done := 0
-	if vectorised[T]() && g.Cout >= active.conv.lanes {
-		n := g.Cout / active.conv.lanes
-		done = n * active.conv.lanes
-		bias := f.ep.Bias
-		if bias == nil {
-			bias = ws.zeros
-		}
-		var res *float32
-		if f.ep.Res != nil {
-			res = &any(f.ep.Res).([]float32)[at]
-		}
-		m32 := any(m).([]float32)
-		_ = m32[(products-1)*fstride+g.Cout-1]
-		active.conv.output(&m32[0], 4*fstride, n, &any(bias).([]float32)[0], &any(f.y).([]float32)[at],
-			4*g.W*g.Cout, 4*g.Cout, h, w, res, float32(f.ep.floor()))
-	}
-	floor := f.ep.floor()
-	for ch := done; ch < g.Cout; ch++ {
-		var d [products]T
-		for p := range d {
-			d[p] = m[p*fstride+ch]
-		}
-		o := outputTile(&d)
-		for r := range h {
-			for c := range w {
-				k := at + (r*g.W+c)*g.Cout + ch
-				v := o[r*tileOut+c]
-				if f.ep.Bias != nil {
-					v += f.ep.Bias[ch]
-				}
-				if f.ep.Res != nil {
-					v += f.ep.Res[k]
-				}
-				f.y[k] = max(v, floor)
-			}
 		}
 	}
 }

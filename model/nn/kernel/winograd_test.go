@@ -129,16 +129,19 @@ func checkWinograd[T Float](t failer, seed uint64, n, h, wd, cin, cout int, relu
 // convolution in float64, and in float64 agrees with it.
 func TestWinogradEqualsNaiveConvolution(t *testing.T) {
 	defer SetThreads(Threads())
+	defer func(n int) { manyWeights = n }(manyWeights)
 	onEachPath(t, func(t *testing.T) {
 		for _, s := range [][5]int{{1, 1, 1, 1, 1}, {1, 4, 4, 16, 16}, {2, 5, 7, 3, 5}, {1, 17, 4, 32, 48}, {3, 13, 9, 17, 33}, {2, 8, 8, 64, 64}, {1, 1, 9, 8, 24}, {5, 3, 1, 40, 7}} {
-			for _, threads := range []int{1, 3} {
+			for _, threads := range []int{1, 3, 4} {
 				SetThreads(threads)
+				manyWeights = threads & 1 << 30 // 4 threads share the weights
 				checkWinograd[float32](t, 1, s[0], s[1], s[2], s[3], s[4], threads == 1, 3e-6)
 			}
 			checkWinograd[float64](t, 1, s[0], s[1], s[2], s[3], s[4], false, 1e-14)
 		}
 		rapid.Check(t, func(r *rapid.T) {
 			SetThreads(rapid.IntRange(1, 4).Draw(r, "threads"))
+			manyWeights = rapid.IntRange(0, 1).Draw(r, "tiles shared") << 30
 			d := func(name string, most int) int { return rapid.IntRange(1, most).Draw(r, name) }
 			checkWinograd[float32](r, uint64(d("seed", 1000)), d("n", 3), d("h", 11), d("w", 11), d("cin", 40), d("cout", 40), rapid.Bool().Draw(r, "relu"), 3e-6)
 		})
@@ -150,6 +153,8 @@ func TestWinogradDoesNotDependOnThreads(t *testing.T) {
 	const n, h, w, cin, cout = 3, 22, 10, 24, 40
 	rng := rand.New(rand.NewPCG(1, 1))
 	x, wt, dy := normal[float32](rng, n*h*w*cin), normal[float32](rng, cin*cout*9), normal[float32](rng, n*h*w*cout)
+	defer func(n int) { manyWeights = n }(manyWeights)
+	manyWeights = 0
 	onEachPath(t, func(t *testing.T) {
 		run := func(threads int) (y, dw []float32) {
 			SetThreads(threads)
@@ -162,7 +167,7 @@ func TestWinogradDoesNotDependOnThreads(t *testing.T) {
 			return y, dw
 		}
 		y1, d1 := run(1)
-		for _, threads := range []int{2, 3, 7} {
+		for _, threads := range []int{2, 3, 7, 16} {
 			y, d := run(threads)
 			for i := range y {
 				if y[i] != y1[i] {
