@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,6 +19,18 @@ func readWeights(f *os.File, size int64) (*mapping, error) {
 	}
 	_ = unix.Madvise(b, unix.MADV_WILLNEED) // only advice: it is read once from start to end
 	return &mapping{data: b, mapped: true}, nil
+}
+
+// populate brings the pages in, before goroutines read them whose faults nobody
+// can catch.
+func (m *mapping) populate() error {
+	if !m.mapped {
+		return nil
+	}
+	if err := unix.Madvise(m.data, unix.MADV_POPULATE_READ); errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EHWPOISON) {
+		return fmt.Errorf("unreadable: %w: the file was cut short after it was loaded, or its disk fails; replace files by renaming only", err)
+	}
+	return nil // older kernels do not know the advice
 }
 
 // release returns the pages to the system's file cache until they are read

@@ -54,9 +54,21 @@ func NewRuntime(n *Network) (*Runtime, error) { return NewRuntimeWith(n, Runtime
 
 // NewRuntimeWith is NewRuntime with options.
 func NewRuntimeWith(n *Network, opt RuntimeOptions) (*Runtime, error) {
-	if n.closed.Load() {
+	if n.closed.Load() || n.weights != nil && !n.weights.retain() {
 		return nil, errors.New("the network was closed")
 	}
+	r, err := newRuntime(n, opt)
+	if n.weights == nil {
+		return r, err
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.weights.drop())
+	}
+	n.weights.file.release() // folding read it for the last time
+	return r, nil
+}
+
+func newRuntime(n *Network, opt RuntimeOptions) (*Runtime, error) {
 	n.building.Lock()
 	defer n.building.Unlock()
 	inst, err := newInstance(n.Config, n.store, &nn.Context{Mode: nn.Eval})
@@ -72,12 +84,12 @@ func NewRuntimeWith(n *Network, opt RuntimeOptions) (*Runtime, error) {
 		r.fold()
 		return r, nil
 	}
-	// Folding reads the mapped weights for the last time.
+	if err := n.weights.file.populate(); err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
 	if err := guarded(func() error { r.fold(); return nil }); err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
-	n.weights.retain()
-	n.weights.file.release()
 	return r, nil
 }
 

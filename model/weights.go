@@ -79,10 +79,15 @@ func shareWeights(w *weightSet) (*weightSet, error) {
 	return have, w.file.close()
 }
 
-func (w *weightSet) retain() {
+// retain takes a reference, unless the last one was given back.
+func (w *weightSet) retain() bool {
 	openWeights.Lock()
+	defer openWeights.Unlock()
+	if w.refs == 0 {
+		return false
+	}
 	w.refs++
-	openWeights.Unlock()
+	return true
 }
 
 // drop gives one reference back; the last one closes the file.

@@ -280,6 +280,9 @@ func TestFileChangesUnderTheRuntime(t *testing.T) {
 	if _, _, err := LoadCheckpoint(dir); err == nil || !strings.Contains(err.Error(), "truncated") {
 		t.Errorf("the cut file: %v", err)
 	}
+	if _, err := NewRuntime(cut); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("a runtime of the cut file: %v", err)
+	}
 	err = guarded(func() error {
 		for _, p := range cut.Parameters() {
 			for _, v := range p.Value {
