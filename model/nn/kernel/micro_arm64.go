@@ -23,3 +23,28 @@ func axpyneon(n int, alpha float32, x *float32, y *float32)
 //
 //go:noescape
 func adamneon(n int, w *float32, grad *float32, m *float32, v *float32, c *[8]float32)
+
+// winogradInputneon transforms one 6 x 6 tile of n vectors of channels; see conv in strip.go.
+//
+//go:noescape
+func winogradInputneon(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
+
+// winogradGradientneon transforms the output gradient of one 4 x 4 tile, n vectors of channels; see conv in strip.go.
+//
+//go:noescape
+func winogradGradientneon(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
+
+// winogradOutputneon transforms the products of one tile, n vectors of channels, to h x w outputs; see conv in strip.go.
+//
+//go:noescape
+func winogradOutputneon(m *float32, fstride int, n int, bias *float32, y *float32, row int, col int, h int, w int, res *float32, floor float32)
+
+// winogradWeightsneon transforms one vector of 3 x 3 filters, whose weights are wstride apart, to 36 vectors ustride apart; strides in bytes.
+//
+//go:noescape
+func winogradWeightsneon(w *float32, wstride int, u *float32, ustride int)
+
+// winogradFilterneon turns the gradient of 36 vectors of transformed weights, ustride apart, into that of 3 x 3 filters, whose weights are wstride apart; strides in bytes.
+//
+//go:noescape
+func winogradFilterneon(u *float32, ustride int, w *float32, wstride int)

@@ -4,6 +4,56 @@
 
 #include "textflag.h"
 
+DATA winogradinputneon<>+0(SB)/4, $0x3f2aaaab // 0.6666667
+DATA winogradinputneon<>+4(SB)/4, $0x3fc00000 // 1.5
+DATA winogradinputneon<>+8(SB)/4, $0x3ee38e39 // 0.44444445
+DATA winogradinputneon<>+12(SB)/4, $0x40100000 // 2.25
+DATA winogradinputneon<>+16(SB)/4, $0x402c71c7 // 2.6944444
+DATA winogradinputneon<>+20(SB)/4, $0x00000000 // 0
+DATA winogradinputneon<>+24(SB)/4, $0x00000000 // 0
+DATA winogradinputneon<>+28(SB)/4, $0x00000000 // 0
+GLOBL winogradinputneon<>(SB), RODATA|NOPTR, $32
+
+DATA winogradgradientneon<>+0(SB)/4, $0x3f2aaaab // 0.6666667
+DATA winogradgradientneon<>+4(SB)/4, $0x3fc00000 // 1.5
+DATA winogradgradientneon<>+8(SB)/4, $0x3ee38e39 // 0.44444445
+DATA winogradgradientneon<>+12(SB)/4, $0x40100000 // 2.25
+DATA winogradgradientneon<>+16(SB)/4, $0x402c71c7 // 2.6944444
+DATA winogradgradientneon<>+20(SB)/4, $0x00000000 // 0
+DATA winogradgradientneon<>+24(SB)/4, $0x00000000 // 0
+DATA winogradgradientneon<>+28(SB)/4, $0x00000000 // 0
+GLOBL winogradgradientneon<>(SB), RODATA|NOPTR, $32
+
+DATA winogradoutputneon<>+0(SB)/4, $0x3f2aaaab // 0.6666667
+DATA winogradoutputneon<>+4(SB)/4, $0x3fc00000 // 1.5
+DATA winogradoutputneon<>+8(SB)/4, $0x3ee38e39 // 0.44444445
+DATA winogradoutputneon<>+12(SB)/4, $0x40100000 // 2.25
+DATA winogradoutputneon<>+16(SB)/4, $0x3e97b426 // 0.2962963
+DATA winogradoutputneon<>+20(SB)/4, $0x40580000 // 3.375
+DATA winogradoutputneon<>+24(SB)/4, $0x00000000 // 0
+DATA winogradoutputneon<>+28(SB)/4, $0x00000000 // 0
+GLOBL winogradoutputneon<>(SB), RODATA|NOPTR, $32
+
+DATA winogradweightsneon<>+0(SB)/4, $0xbf1f81f8 // -0.6230769
+DATA winogradweightsneon<>+4(SB)/4, $0xbed4ad4b // -0.41538462
+DATA winogradweightsneon<>+8(SB)/4, $0xbe8dc8dd // -0.2769231
+DATA winogradweightsneon<>+12(SB)/4, $0x3dfc0fc1 // 0.12307692
+DATA winogradweightsneon<>+16(SB)/4, $0x3e3d0bd1 // 0.18461539
+DATA winogradweightsneon<>+20(SB)/4, $0x3e8dc8dd // 0.2769231
+DATA winogradweightsneon<>+24(SB)/4, $0x00000000 // 0
+DATA winogradweightsneon<>+28(SB)/4, $0x00000000 // 0
+GLOBL winogradweightsneon<>(SB), RODATA|NOPTR, $32
+
+DATA winogradfilterneon<>+0(SB)/4, $0xbf1f81f8 // -0.6230769
+DATA winogradfilterneon<>+4(SB)/4, $0xbed4ad4b // -0.41538462
+DATA winogradfilterneon<>+8(SB)/4, $0xbe8dc8dd // -0.2769231
+DATA winogradfilterneon<>+12(SB)/4, $0x3dfc0fc1 // 0.12307692
+DATA winogradfilterneon<>+16(SB)/4, $0x3e3d0bd1 // 0.18461539
+DATA winogradfilterneon<>+20(SB)/4, $0x3e8dc8dd // 0.2769231
+DATA winogradfilterneon<>+24(SB)/4, $0x00000000 // 0
+DATA winogradfilterneon<>+28(SB)/4, $0x00000000 // 0
+GLOBL winogradfilterneon<>(SB), RODATA|NOPTR, $32
+
 // func microneonx2(k int, a *float32, b *float32, c *float32, ldc int, acc int)
 TEXT ·microneonx2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD k+0(FP), R0
@@ -313,4 +363,1935 @@ loop:
 	VST1.P [V8.S4], 16(R1)
 	SUBS $4, R0, R0
 	BNE loop
+	RET
+
+// func winogradInputneon(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
+TEXT ·winogradInputneon(SB), NOSPLIT|NOFRAME, $0-56
+	MOVD rows+0(FP), R0
+	MOVD 40(R0), R1
+	MOVD 32(R0), R2
+	MOVD 24(R0), R3
+	MOVD 16(R0), R4
+	MOVD 8(R0), R5
+	MOVD 0(R0), R0
+	MOVD off+8(FP), R6
+	MOVD step+16(FP), R7
+	MOVD cols+24(FP), R8
+	MOVD n+32(FP), R9
+	MOVD dst+40(FP), R10
+	MOVD fstride+48(FP), R11
+	MOVD $winogradinputneon<>(SB), R14
+	VLD1 (R14), [V0.S4, V1.S4]
+
+loop:
+	MOVD R10, R13
+	MOVD R6, R12
+	TBZ $0, R8, outsideA0
+	ADD R12, R0, R14
+	VLD1 (R14), [V2.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V4.S4]
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4F815082 // fmls v2.4s, v4.4s, v1.s[0]
+	B doneA0
+
+outsideA0:
+	VEOR V2.B16, V2.B16, V2.B16
+
+doneA0:
+	ADD R7, R12, R12
+	TBZ $1, R8, outsideA1
+	ADD R12, R0, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V5.S4]
+	WORD $0x4E23D484 // fadd v4.4s, v4.4s, v3.4s
+	WORD $0x4F8150A4 // fmls v4.4s, v5.4s, v1.s[0]
+	B doneA1
+
+outsideA1:
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneA1:
+	ADD R7, R12, R12
+	TBZ $2, R8, outsideA2
+	ADD R12, R0, R14
+	VLD1 (R14), [V5.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V6.S4]
+	WORD $0x4E23D4A5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4F8150C5 // fmls v5.4s, v6.4s, v1.s[0]
+	B doneA2
+
+outsideA2:
+	VEOR V5.B16, V5.B16, V5.B16
+
+doneA2:
+	ADD R7, R12, R12
+	TBZ $3, R8, outsideA3
+	ADD R12, R0, R14
+	VLD1 (R14), [V6.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V7.S4]
+	WORD $0x4E23D4C6 // fadd v6.4s, v6.4s, v3.4s
+	WORD $0x4F8150E6 // fmls v6.4s, v7.4s, v1.s[0]
+	B doneA3
+
+outsideA3:
+	VEOR V6.B16, V6.B16, V6.B16
+
+doneA3:
+	ADD R7, R12, R12
+	TBZ $4, R8, outsideA4
+	ADD R12, R0, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V8.S4]
+	WORD $0x4E23D4E7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x4F815107 // fmls v7.4s, v8.4s, v1.s[0]
+	B doneA4
+
+outsideA4:
+	VEOR V7.B16, V7.B16, V7.B16
+
+doneA4:
+	ADD R7, R12, R12
+	TBZ $5, R8, outsideA5
+	ADD R12, R0, R14
+	VLD1 (R14), [V8.S4]
+	ADD R12, R2, R14
+	VLD1 (R14), [V3.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V9.S4]
+	WORD $0x4E23D508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x4F815128 // fmls v8.4s, v9.4s, v1.s[0]
+	B doneA5
+
+outsideA5:
+	VEOR V8.B16, V8.B16, V8.B16
+
+doneA5:
+	WORD $0x4E27D449 // fadd v9.4s, v2.4s, v7.4s
+	WORD $0x4F8150A9 // fmls v9.4s, v5.4s, v1.s[0]
+	VST1.P [V9.S4], (R13)(R11)
+	VMOV V7.B16, V9.B16
+	WORD $0x4FA058A9 // fmls v9.4s, v5.4s, v0.s[3]
+	VMOV V6.B16, V3.B16
+	WORD $0x4FA05883 // fmls v3.4s, v4.4s, v0.s[3]
+	VMOV V9.B16, V10.B16
+	WORD $0x4F80106A // fmla v10.4s, v3.4s, v0.s[0]
+	WORD $0x4F805069 // fmls v9.4s, v3.4s, v0.s[0]
+	VST1.P [V10.S4], (R13)(R11)
+	VST1.P [V9.S4], (R13)(R11)
+	VMOV V7.B16, V9.B16
+	WORD $0x4F8058A9 // fmls v9.4s, v5.4s, v0.s[2]
+	VMOV V6.B16, V10.B16
+	WORD $0x4F80588A // fmls v10.4s, v4.4s, v0.s[2]
+	VMOV V9.B16, V3.B16
+	WORD $0x4FA01143 // fmla v3.4s, v10.4s, v0.s[1]
+	WORD $0x4FA05149 // fmls v9.4s, v10.4s, v0.s[1]
+	VST1.P [V3.S4], (R13)(R11)
+	VST1.P [V9.S4], (R13)(R11)
+	WORD $0x4E28D489 // fadd v9.4s, v4.4s, v8.4s
+	WORD $0x4F8150C9 // fmls v9.4s, v6.4s, v1.s[0]
+	VST1.P [V9.S4], (R13)(R11)
+	MOVD R6, R12
+	TBZ $0, R8, outsideB0
+	ADD R12, R2, R14
+	VLD1 (R14), [V8.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V6.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V5.S4]
+	WORD $0x4FA058C8 // fmls v8.4s, v6.4s, v0.s[3]
+	WORD $0x4FA058A7 // fmls v7.4s, v5.4s, v0.s[3]
+	VMOV V8.B16, V5.B16
+	WORD $0x4F8010E5 // fmla v5.4s, v7.4s, v0.s[0]
+	WORD $0x4F8050E8 // fmls v8.4s, v7.4s, v0.s[0]
+	B doneB0
+
+outsideB0:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V8.B16, V8.B16, V8.B16
+
+doneB0:
+	ADD R7, R12, R12
+	TBZ $1, R8, outsideB1
+	ADD R12, R2, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V6.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V2.S4]
+	WORD $0x4FA05887 // fmls v7.4s, v4.4s, v0.s[3]
+	WORD $0x4FA05846 // fmls v6.4s, v2.4s, v0.s[3]
+	VMOV V7.B16, V2.B16
+	WORD $0x4F8010C2 // fmla v2.4s, v6.4s, v0.s[0]
+	WORD $0x4F8050C7 // fmls v7.4s, v6.4s, v0.s[0]
+	B doneB1
+
+outsideB1:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V7.B16, V7.B16, V7.B16
+
+doneB1:
+	ADD R7, R12, R12
+	TBZ $2, R8, outsideB2
+	ADD R12, R2, R14
+	VLD1 (R14), [V6.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V3.S4]
+	WORD $0x4FA05926 // fmls v6.4s, v9.4s, v0.s[3]
+	WORD $0x4FA05864 // fmls v4.4s, v3.4s, v0.s[3]
+	VMOV V6.B16, V3.B16
+	WORD $0x4F801083 // fmla v3.4s, v4.4s, v0.s[0]
+	WORD $0x4F805086 // fmls v6.4s, v4.4s, v0.s[0]
+	B doneB2
+
+outsideB2:
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V6.B16, V6.B16, V6.B16
+
+doneB2:
+	ADD R7, R12, R12
+	TBZ $3, R8, outsideB3
+	ADD R12, R2, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V10.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V11.S4]
+	WORD $0x4FA05944 // fmls v4.4s, v10.4s, v0.s[3]
+	WORD $0x4FA05969 // fmls v9.4s, v11.4s, v0.s[3]
+	VMOV V4.B16, V11.B16
+	WORD $0x4F80112B // fmla v11.4s, v9.4s, v0.s[0]
+	WORD $0x4F805124 // fmls v4.4s, v9.4s, v0.s[0]
+	B doneB3
+
+outsideB3:
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneB3:
+	ADD R7, R12, R12
+	TBZ $4, R8, outsideB4
+	ADD R12, R2, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V10.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V12.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V13.S4]
+	WORD $0x4FA05989 // fmls v9.4s, v12.4s, v0.s[3]
+	WORD $0x4FA059AA // fmls v10.4s, v13.4s, v0.s[3]
+	VMOV V9.B16, V13.B16
+	WORD $0x4F80114D // fmla v13.4s, v10.4s, v0.s[0]
+	WORD $0x4F805149 // fmls v9.4s, v10.4s, v0.s[0]
+	B doneB4
+
+outsideB4:
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V9.B16, V9.B16, V9.B16
+
+doneB4:
+	ADD R7, R12, R12
+	TBZ $5, R8, outsideB5
+	ADD R12, R2, R14
+	VLD1 (R14), [V10.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V12.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V14.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V15.S4]
+	WORD $0x4FA059CA // fmls v10.4s, v14.4s, v0.s[3]
+	WORD $0x4FA059EC // fmls v12.4s, v15.4s, v0.s[3]
+	VMOV V10.B16, V15.B16
+	WORD $0x4F80118F // fmla v15.4s, v12.4s, v0.s[0]
+	WORD $0x4F80518A // fmls v10.4s, v12.4s, v0.s[0]
+	B doneB5
+
+outsideB5:
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V10.B16, V10.B16, V10.B16
+
+doneB5:
+	WORD $0x4E2DD4AC // fadd v12.4s, v5.4s, v13.4s
+	WORD $0x4F81506C // fmls v12.4s, v3.4s, v1.s[0]
+	VST1.P [V12.S4], (R13)(R11)
+	VMOV V13.B16, V12.B16
+	WORD $0x4FA0586C // fmls v12.4s, v3.4s, v0.s[3]
+	VMOV V11.B16, V14.B16
+	WORD $0x4FA0584E // fmls v14.4s, v2.4s, v0.s[3]
+	VMOV V12.B16, V16.B16
+	WORD $0x4F8011D0 // fmla v16.4s, v14.4s, v0.s[0]
+	WORD $0x4F8051CC // fmls v12.4s, v14.4s, v0.s[0]
+	VST1.P [V16.S4], (R13)(R11)
+	VST1.P [V12.S4], (R13)(R11)
+	VMOV V13.B16, V12.B16
+	WORD $0x4F80586C // fmls v12.4s, v3.4s, v0.s[2]
+	VMOV V11.B16, V16.B16
+	WORD $0x4F805850 // fmls v16.4s, v2.4s, v0.s[2]
+	VMOV V12.B16, V14.B16
+	WORD $0x4FA0120E // fmla v14.4s, v16.4s, v0.s[1]
+	WORD $0x4FA0520C // fmls v12.4s, v16.4s, v0.s[1]
+	VST1.P [V14.S4], (R13)(R11)
+	VST1.P [V12.S4], (R13)(R11)
+	WORD $0x4E2FD44C // fadd v12.4s, v2.4s, v15.4s
+	WORD $0x4F81516C // fmls v12.4s, v11.4s, v1.s[0]
+	VST1.P [V12.S4], (R13)(R11)
+	WORD $0x4E29D50F // fadd v15.4s, v8.4s, v9.4s
+	WORD $0x4F8150CF // fmls v15.4s, v6.4s, v1.s[0]
+	VST1.P [V15.S4], (R13)(R11)
+	VMOV V9.B16, V15.B16
+	WORD $0x4FA058CF // fmls v15.4s, v6.4s, v0.s[3]
+	VMOV V4.B16, V13.B16
+	WORD $0x4FA058ED // fmls v13.4s, v7.4s, v0.s[3]
+	VMOV V15.B16, V11.B16
+	WORD $0x4F8011AB // fmla v11.4s, v13.4s, v0.s[0]
+	WORD $0x4F8051AF // fmls v15.4s, v13.4s, v0.s[0]
+	VST1.P [V11.S4], (R13)(R11)
+	VST1.P [V15.S4], (R13)(R11)
+	VMOV V9.B16, V15.B16
+	WORD $0x4F8058CF // fmls v15.4s, v6.4s, v0.s[2]
+	VMOV V4.B16, V11.B16
+	WORD $0x4F8058EB // fmls v11.4s, v7.4s, v0.s[2]
+	VMOV V15.B16, V13.B16
+	WORD $0x4FA0116D // fmla v13.4s, v11.4s, v0.s[1]
+	WORD $0x4FA0516F // fmls v15.4s, v11.4s, v0.s[1]
+	VST1.P [V13.S4], (R13)(R11)
+	VST1.P [V15.S4], (R13)(R11)
+	WORD $0x4E2AD4EF // fadd v15.4s, v7.4s, v10.4s
+	WORD $0x4F81508F // fmls v15.4s, v4.4s, v1.s[0]
+	VST1.P [V15.S4], (R13)(R11)
+	MOVD R6, R12
+	TBZ $0, R8, outsideC0
+	ADD R12, R2, R14
+	VLD1 (R14), [V10.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V6.S4]
+	WORD $0x4F80588A // fmls v10.4s, v4.4s, v0.s[2]
+	WORD $0x4F8058C9 // fmls v9.4s, v6.4s, v0.s[2]
+	VMOV V10.B16, V6.B16
+	WORD $0x4FA01126 // fmla v6.4s, v9.4s, v0.s[1]
+	WORD $0x4FA0512A // fmls v10.4s, v9.4s, v0.s[1]
+	B doneC0
+
+outsideC0:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V10.B16, V10.B16, V10.B16
+
+doneC0:
+	ADD R7, R12, R12
+	TBZ $1, R8, outsideC1
+	ADD R12, R2, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V8.S4]
+	WORD $0x4F8058E9 // fmls v9.4s, v7.4s, v0.s[2]
+	WORD $0x4F805904 // fmls v4.4s, v8.4s, v0.s[2]
+	VMOV V9.B16, V8.B16
+	WORD $0x4FA01088 // fmla v8.4s, v4.4s, v0.s[1]
+	WORD $0x4FA05089 // fmls v9.4s, v4.4s, v0.s[1]
+	B doneC1
+
+outsideC1:
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+
+doneC1:
+	ADD R7, R12, R12
+	TBZ $2, R8, outsideC2
+	ADD R12, R2, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V13.S4]
+	WORD $0x4F8059E4 // fmls v4.4s, v15.4s, v0.s[2]
+	WORD $0x4F8059A7 // fmls v7.4s, v13.4s, v0.s[2]
+	VMOV V4.B16, V13.B16
+	WORD $0x4FA010ED // fmla v13.4s, v7.4s, v0.s[1]
+	WORD $0x4FA050E4 // fmls v4.4s, v7.4s, v0.s[1]
+	B doneC2
+
+outsideC2:
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneC2:
+	ADD R7, R12, R12
+	TBZ $3, R8, outsideC3
+	ADD R12, R2, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V11.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V3.S4]
+	WORD $0x4F805967 // fmls v7.4s, v11.4s, v0.s[2]
+	WORD $0x4F80586F // fmls v15.4s, v3.4s, v0.s[2]
+	VMOV V7.B16, V3.B16
+	WORD $0x4FA011E3 // fmla v3.4s, v15.4s, v0.s[1]
+	WORD $0x4FA051E7 // fmls v7.4s, v15.4s, v0.s[1]
+	B doneC3
+
+outsideC3:
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V7.B16, V7.B16, V7.B16
+
+doneC3:
+	ADD R7, R12, R12
+	TBZ $4, R8, outsideC4
+	ADD R12, R2, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V11.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V2.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V5.S4]
+	WORD $0x4F80584F // fmls v15.4s, v2.4s, v0.s[2]
+	WORD $0x4F8058AB // fmls v11.4s, v5.4s, v0.s[2]
+	VMOV V15.B16, V5.B16
+	WORD $0x4FA01165 // fmla v5.4s, v11.4s, v0.s[1]
+	WORD $0x4FA0516F // fmls v15.4s, v11.4s, v0.s[1]
+	B doneC4
+
+outsideC4:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V15.B16, V15.B16, V15.B16
+
+doneC4:
+	ADD R7, R12, R12
+	TBZ $5, R8, outsideC5
+	ADD R12, R2, R14
+	VLD1 (R14), [V11.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V2.S4]
+	ADD R12, R4, R14
+	VLD1 (R14), [V12.S4]
+	ADD R12, R5, R14
+	VLD1 (R14), [V14.S4]
+	WORD $0x4F80598B // fmls v11.4s, v12.4s, v0.s[2]
+	WORD $0x4F8059C2 // fmls v2.4s, v14.4s, v0.s[2]
+	VMOV V11.B16, V14.B16
+	WORD $0x4FA0104E // fmla v14.4s, v2.4s, v0.s[1]
+	WORD $0x4FA0504B // fmls v11.4s, v2.4s, v0.s[1]
+	B doneC5
+
+outsideC5:
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V11.B16, V11.B16, V11.B16
+
+doneC5:
+	WORD $0x4E25D4C2 // fadd v2.4s, v6.4s, v5.4s
+	WORD $0x4F8151A2 // fmls v2.4s, v13.4s, v1.s[0]
+	VST1.P [V2.S4], (R13)(R11)
+	VMOV V5.B16, V2.B16
+	WORD $0x4FA059A2 // fmls v2.4s, v13.4s, v0.s[3]
+	VMOV V3.B16, V12.B16
+	WORD $0x4FA0590C // fmls v12.4s, v8.4s, v0.s[3]
+	VMOV V2.B16, V16.B16
+	WORD $0x4F801190 // fmla v16.4s, v12.4s, v0.s[0]
+	WORD $0x4F805182 // fmls v2.4s, v12.4s, v0.s[0]
+	VST1.P [V16.S4], (R13)(R11)
+	VST1.P [V2.S4], (R13)(R11)
+	VMOV V5.B16, V2.B16
+	WORD $0x4F8059A2 // fmls v2.4s, v13.4s, v0.s[2]
+	VMOV V3.B16, V16.B16
+	WORD $0x4F805910 // fmls v16.4s, v8.4s, v0.s[2]
+	VMOV V2.B16, V12.B16
+	WORD $0x4FA0120C // fmla v12.4s, v16.4s, v0.s[1]
+	WORD $0x4FA05202 // fmls v2.4s, v16.4s, v0.s[1]
+	VST1.P [V12.S4], (R13)(R11)
+	VST1.P [V2.S4], (R13)(R11)
+	WORD $0x4E2ED502 // fadd v2.4s, v8.4s, v14.4s
+	WORD $0x4F815062 // fmls v2.4s, v3.4s, v1.s[0]
+	VST1.P [V2.S4], (R13)(R11)
+	WORD $0x4E2FD54E // fadd v14.4s, v10.4s, v15.4s
+	WORD $0x4F81508E // fmls v14.4s, v4.4s, v1.s[0]
+	VST1.P [V14.S4], (R13)(R11)
+	VMOV V15.B16, V14.B16
+	WORD $0x4FA0588E // fmls v14.4s, v4.4s, v0.s[3]
+	VMOV V7.B16, V5.B16
+	WORD $0x4FA05925 // fmls v5.4s, v9.4s, v0.s[3]
+	VMOV V14.B16, V3.B16
+	WORD $0x4F8010A3 // fmla v3.4s, v5.4s, v0.s[0]
+	WORD $0x4F8050AE // fmls v14.4s, v5.4s, v0.s[0]
+	VST1.P [V3.S4], (R13)(R11)
+	VST1.P [V14.S4], (R13)(R11)
+	VMOV V15.B16, V14.B16
+	WORD $0x4F80588E // fmls v14.4s, v4.4s, v0.s[2]
+	VMOV V7.B16, V3.B16
+	WORD $0x4F805923 // fmls v3.4s, v9.4s, v0.s[2]
+	VMOV V14.B16, V5.B16
+	WORD $0x4FA01065 // fmla v5.4s, v3.4s, v0.s[1]
+	WORD $0x4FA0506E // fmls v14.4s, v3.4s, v0.s[1]
+	VST1.P [V5.S4], (R13)(R11)
+	VST1.P [V14.S4], (R13)(R11)
+	WORD $0x4E2BD52E // fadd v14.4s, v9.4s, v11.4s
+	WORD $0x4F8150EE // fmls v14.4s, v7.4s, v1.s[0]
+	VST1.P [V14.S4], (R13)(R11)
+	MOVD R6, R12
+	TBZ $0, R8, outsideD0
+	ADD R12, R5, R14
+	VLD1 (R14), [V11.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V7.S4]
+	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
+	WORD $0x4F8150EB // fmls v11.4s, v7.4s, v1.s[0]
+	B doneD0
+
+outsideD0:
+	VEOR V11.B16, V11.B16, V11.B16
+
+doneD0:
+	ADD R7, R12, R12
+	TBZ $1, R8, outsideD1
+	ADD R12, R5, R14
+	VLD1 (R14), [V7.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V4.S4]
+	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
+	WORD $0x4F815087 // fmls v7.4s, v4.4s, v1.s[0]
+	B doneD1
+
+outsideD1:
+	VEOR V7.B16, V7.B16, V7.B16
+
+doneD1:
+	ADD R7, R12, R12
+	TBZ $2, R8, outsideD2
+	ADD R12, R5, R14
+	VLD1 (R14), [V4.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V9.S4]
+	WORD $0x4E2FD484 // fadd v4.4s, v4.4s, v15.4s
+	WORD $0x4F815124 // fmls v4.4s, v9.4s, v1.s[0]
+	B doneD2
+
+outsideD2:
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneD2:
+	ADD R7, R12, R12
+	TBZ $3, R8, outsideD3
+	ADD R12, R5, R14
+	VLD1 (R14), [V9.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V10.S4]
+	WORD $0x4E2FD529 // fadd v9.4s, v9.4s, v15.4s
+	WORD $0x4F815149 // fmls v9.4s, v10.4s, v1.s[0]
+	B doneD3
+
+outsideD3:
+	VEOR V9.B16, V9.B16, V9.B16
+
+doneD3:
+	ADD R7, R12, R12
+	TBZ $4, R8, outsideD4
+	ADD R12, R5, R14
+	VLD1 (R14), [V10.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V14.S4]
+	WORD $0x4E2FD54A // fadd v10.4s, v10.4s, v15.4s
+	WORD $0x4F8151CA // fmls v10.4s, v14.4s, v1.s[0]
+	B doneD4
+
+outsideD4:
+	VEOR V10.B16, V10.B16, V10.B16
+
+doneD4:
+	ADD R7, R12, R12
+	TBZ $5, R8, outsideD5
+	ADD R12, R5, R14
+	VLD1 (R14), [V14.S4]
+	ADD R12, R1, R14
+	VLD1 (R14), [V15.S4]
+	ADD R12, R3, R14
+	VLD1 (R14), [V5.S4]
+	WORD $0x4E2FD5CE // fadd v14.4s, v14.4s, v15.4s
+	WORD $0x4F8150AE // fmls v14.4s, v5.4s, v1.s[0]
+	B doneD5
+
+outsideD5:
+	VEOR V14.B16, V14.B16, V14.B16
+
+doneD5:
+	WORD $0x4E2AD565 // fadd v5.4s, v11.4s, v10.4s
+	WORD $0x4F815085 // fmls v5.4s, v4.4s, v1.s[0]
+	VST1.P [V5.S4], (R13)(R11)
+	VMOV V10.B16, V5.B16
+	WORD $0x4FA05885 // fmls v5.4s, v4.4s, v0.s[3]
+	VMOV V9.B16, V15.B16
+	WORD $0x4FA058EF // fmls v15.4s, v7.4s, v0.s[3]
+	VMOV V5.B16, V3.B16
+	WORD $0x4F8011E3 // fmla v3.4s, v15.4s, v0.s[0]
+	WORD $0x4F8051E5 // fmls v5.4s, v15.4s, v0.s[0]
+	VST1.P [V3.S4], (R13)(R11)
+	VST1.P [V5.S4], (R13)(R11)
+	VMOV V10.B16, V5.B16
+	WORD $0x4F805885 // fmls v5.4s, v4.4s, v0.s[2]
+	VMOV V9.B16, V3.B16
+	WORD $0x4F8058E3 // fmls v3.4s, v7.4s, v0.s[2]
+	VMOV V5.B16, V15.B16
+	WORD $0x4FA0106F // fmla v15.4s, v3.4s, v0.s[1]
+	WORD $0x4FA05065 // fmls v5.4s, v3.4s, v0.s[1]
+	VST1.P [V15.S4], (R13)(R11)
+	VST1.P [V5.S4], (R13)(R11)
+	WORD $0x4E2ED4E5 // fadd v5.4s, v7.4s, v14.4s
+	WORD $0x4F815125 // fmls v5.4s, v9.4s, v1.s[0]
+	VST1.P [V5.S4], (R13)(R11)
+	ADD $16, R6, R6
+	ADD $16, R10, R10
+	SUBS $1, R9, R9
+	BNE loop
+	RET
+
+// func winogradGradientneon(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
+TEXT ·winogradGradientneon(SB), NOSPLIT|NOFRAME, $0-56
+	MOVD rows+0(FP), R0
+	MOVD 24(R0), R1
+	MOVD 16(R0), R2
+	MOVD 8(R0), R3
+	MOVD 0(R0), R0
+	MOVD off+8(FP), R4
+	MOVD step+16(FP), R5
+	MOVD cols+24(FP), R6
+	MOVD n+32(FP), R7
+	MOVD dst+40(FP), R8
+	MOVD fstride+48(FP), R9
+	MOVD $winogradgradientneon<>(SB), R12
+	VLD1 (R12), [V0.S4, V1.S4]
+
+loop:
+	MOVD R8, R11
+	MOVD R4, R10
+	TBZ $0, R6, outsideA0
+	ADD R10, R0, R12
+	VLD1 (R12), [V2.S4]
+	B doneA0
+
+outsideA0:
+	VEOR V2.B16, V2.B16, V2.B16
+
+doneA0:
+	ADD R5, R10, R10
+	TBZ $1, R6, outsideA1
+	ADD R10, R0, R12
+	VLD1 (R12), [V3.S4]
+	B doneA1
+
+outsideA1:
+	VEOR V3.B16, V3.B16, V3.B16
+
+doneA1:
+	ADD R5, R10, R10
+	TBZ $2, R6, outsideA2
+	ADD R10, R0, R12
+	VLD1 (R12), [V4.S4]
+	B doneA2
+
+outsideA2:
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneA2:
+	ADD R5, R10, R10
+	TBZ $3, R6, outsideA3
+	ADD R10, R0, R12
+	VLD1 (R12), [V5.S4]
+	B doneA3
+
+outsideA3:
+	VEOR V5.B16, V5.B16, V5.B16
+
+doneA3:
+	VST1.P [V2.S4], (R11)(R9)
+	VMOV V2.B16, V6.B16
+	WORD $0x4F801886 // fmla v6.4s, v4.4s, v0.s[2]
+	VMOV V3.B16, V7.B16
+	WORD $0x4F8018A7 // fmla v7.4s, v5.4s, v0.s[2]
+	VMOV V6.B16, V8.B16
+	WORD $0x4F8010E8 // fmla v8.4s, v7.4s, v0.s[0]
+	WORD $0x4F8050E6 // fmls v6.4s, v7.4s, v0.s[0]
+	VST1.P [V8.S4], (R11)(R9)
+	VST1.P [V6.S4], (R11)(R9)
+	VMOV V2.B16, V6.B16
+	WORD $0x4FA01886 // fmla v6.4s, v4.4s, v0.s[3]
+	VMOV V3.B16, V8.B16
+	WORD $0x4FA018A8 // fmla v8.4s, v5.4s, v0.s[3]
+	VMOV V6.B16, V7.B16
+	WORD $0x4FA01107 // fmla v7.4s, v8.4s, v0.s[1]
+	WORD $0x4FA05106 // fmls v6.4s, v8.4s, v0.s[1]
+	VST1.P [V7.S4], (R11)(R9)
+	VST1.P [V6.S4], (R11)(R9)
+	VST1.P [V5.S4], (R11)(R9)
+	MOVD R4, R10
+	TBZ $0, R6, outsideB0
+	ADD R10, R0, R12
+	VLD1 (R12), [V5.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V4.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V3.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V2.S4]
+	WORD $0x4F801865 // fmla v5.4s, v3.4s, v0.s[2]
+	WORD $0x4F801844 // fmla v4.4s, v2.4s, v0.s[2]
+	VMOV V5.B16, V2.B16
+	WORD $0x4F801082 // fmla v2.4s, v4.4s, v0.s[0]
+	WORD $0x4F805085 // fmls v5.4s, v4.4s, v0.s[0]
+	B doneB0
+
+outsideB0:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V5.B16, V5.B16, V5.B16
+
+doneB0:
+	ADD R5, R10, R10
+	TBZ $1, R6, outsideB1
+	ADD R10, R0, R12
+	VLD1 (R12), [V4.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V3.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V6.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V7.S4]
+	WORD $0x4F8018C4 // fmla v4.4s, v6.4s, v0.s[2]
+	WORD $0x4F8018E3 // fmla v3.4s, v7.4s, v0.s[2]
+	VMOV V4.B16, V7.B16
+	WORD $0x4F801067 // fmla v7.4s, v3.4s, v0.s[0]
+	WORD $0x4F805064 // fmls v4.4s, v3.4s, v0.s[0]
+	B doneB1
+
+outsideB1:
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneB1:
+	ADD R5, R10, R10
+	TBZ $2, R6, outsideB2
+	ADD R10, R0, R12
+	VLD1 (R12), [V3.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V6.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V8.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V9.S4]
+	WORD $0x4F801903 // fmla v3.4s, v8.4s, v0.s[2]
+	WORD $0x4F801926 // fmla v6.4s, v9.4s, v0.s[2]
+	VMOV V3.B16, V9.B16
+	WORD $0x4F8010C9 // fmla v9.4s, v6.4s, v0.s[0]
+	WORD $0x4F8050C3 // fmls v3.4s, v6.4s, v0.s[0]
+	B doneB2
+
+outsideB2:
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+doneB2:
+	ADD R5, R10, R10
+	TBZ $3, R6, outsideB3
+	ADD R10, R0, R12
+	VLD1 (R12), [V6.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V8.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V10.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V11.S4]
+	WORD $0x4F801946 // fmla v6.4s, v10.4s, v0.s[2]
+	WORD $0x4F801968 // fmla v8.4s, v11.4s, v0.s[2]
+	VMOV V6.B16, V11.B16
+	WORD $0x4F80110B // fmla v11.4s, v8.4s, v0.s[0]
+	WORD $0x4F805106 // fmls v6.4s, v8.4s, v0.s[0]
+	B doneB3
+
+outsideB3:
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V6.B16, V6.B16, V6.B16
+
+doneB3:
+	VST1.P [V2.S4], (R11)(R9)
+	VMOV V2.B16, V8.B16
+	WORD $0x4F801928 // fmla v8.4s, v9.4s, v0.s[2]
+	VMOV V7.B16, V10.B16
+	WORD $0x4F80196A // fmla v10.4s, v11.4s, v0.s[2]
+	VMOV V8.B16, V12.B16
+	WORD $0x4F80114C // fmla v12.4s, v10.4s, v0.s[0]
+	WORD $0x4F805148 // fmls v8.4s, v10.4s, v0.s[0]
+	VST1.P [V12.S4], (R11)(R9)
+	VST1.P [V8.S4], (R11)(R9)
+	VMOV V2.B16, V8.B16
+	WORD $0x4FA01928 // fmla v8.4s, v9.4s, v0.s[3]
+	VMOV V7.B16, V12.B16
+	WORD $0x4FA0196C // fmla v12.4s, v11.4s, v0.s[3]
+	VMOV V8.B16, V10.B16
+	WORD $0x4FA0118A // fmla v10.4s, v12.4s, v0.s[1]
+	WORD $0x4FA05188 // fmls v8.4s, v12.4s, v0.s[1]
+	VST1.P [V10.S4], (R11)(R9)
+	VST1.P [V8.S4], (R11)(R9)
+	VST1.P [V11.S4], (R11)(R9)
+	VST1.P [V5.S4], (R11)(R9)
+	VMOV V5.B16, V11.B16
+	WORD $0x4F80186B // fmla v11.4s, v3.4s, v0.s[2]
+	VMOV V4.B16, V9.B16
+	WORD $0x4F8018C9 // fmla v9.4s, v6.4s, v0.s[2]
+	VMOV V11.B16, V7.B16
+	WORD $0x4F801127 // fmla v7.4s, v9.4s, v0.s[0]
+	WORD $0x4F80512B // fmls v11.4s, v9.4s, v0.s[0]
+	VST1.P [V7.S4], (R11)(R9)
+	VST1.P [V11.S4], (R11)(R9)
+	VMOV V5.B16, V11.B16
+	WORD $0x4FA0186B // fmla v11.4s, v3.4s, v0.s[3]
+	VMOV V4.B16, V7.B16
+	WORD $0x4FA018C7 // fmla v7.4s, v6.4s, v0.s[3]
+	VMOV V11.B16, V9.B16
+	WORD $0x4FA010E9 // fmla v9.4s, v7.4s, v0.s[1]
+	WORD $0x4FA050EB // fmls v11.4s, v7.4s, v0.s[1]
+	VST1.P [V9.S4], (R11)(R9)
+	VST1.P [V11.S4], (R11)(R9)
+	VST1.P [V6.S4], (R11)(R9)
+	MOVD R4, R10
+	TBZ $0, R6, outsideC0
+	ADD R10, R0, R12
+	VLD1 (R12), [V6.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V3.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V4.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V5.S4]
+	WORD $0x4FA01886 // fmla v6.4s, v4.4s, v0.s[3]
+	WORD $0x4FA018A3 // fmla v3.4s, v5.4s, v0.s[3]
+	VMOV V6.B16, V5.B16
+	WORD $0x4FA01065 // fmla v5.4s, v3.4s, v0.s[1]
+	WORD $0x4FA05066 // fmls v6.4s, v3.4s, v0.s[1]
+	B doneC0
+
+outsideC0:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+
+doneC0:
+	ADD R5, R10, R10
+	TBZ $1, R6, outsideC1
+	ADD R10, R0, R12
+	VLD1 (R12), [V3.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V4.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V11.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V9.S4]
+	WORD $0x4FA01963 // fmla v3.4s, v11.4s, v0.s[3]
+	WORD $0x4FA01924 // fmla v4.4s, v9.4s, v0.s[3]
+	VMOV V3.B16, V9.B16
+	WORD $0x4FA01089 // fmla v9.4s, v4.4s, v0.s[1]
+	WORD $0x4FA05083 // fmls v3.4s, v4.4s, v0.s[1]
+	B doneC1
+
+outsideC1:
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+doneC1:
+	ADD R5, R10, R10
+	TBZ $2, R6, outsideC2
+	ADD R10, R0, R12
+	VLD1 (R12), [V4.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V11.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V7.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V2.S4]
+	WORD $0x4FA018E4 // fmla v4.4s, v7.4s, v0.s[3]
+	WORD $0x4FA0184B // fmla v11.4s, v2.4s, v0.s[3]
+	VMOV V4.B16, V2.B16
+	WORD $0x4FA01162 // fmla v2.4s, v11.4s, v0.s[1]
+	WORD $0x4FA05164 // fmls v4.4s, v11.4s, v0.s[1]
+	B doneC2
+
+outsideC2:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneC2:
+	ADD R5, R10, R10
+	TBZ $3, R6, outsideC3
+	ADD R10, R0, R12
+	VLD1 (R12), [V11.S4]
+	ADD R10, R3, R12
+	VLD1 (R12), [V7.S4]
+	ADD R10, R2, R12
+	VLD1 (R12), [V8.S4]
+	ADD R10, R1, R12
+	VLD1 (R12), [V10.S4]
+	WORD $0x4FA0190B // fmla v11.4s, v8.4s, v0.s[3]
+	WORD $0x4FA01947 // fmla v7.4s, v10.4s, v0.s[3]
+	VMOV V11.B16, V10.B16
+	WORD $0x4FA010EA // fmla v10.4s, v7.4s, v0.s[1]
+	WORD $0x4FA050EB // fmls v11.4s, v7.4s, v0.s[1]
+	B doneC3
+
+outsideC3:
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+
+doneC3:
+	VST1.P [V5.S4], (R11)(R9)
+	VMOV V5.B16, V7.B16
+	WORD $0x4F801847 // fmla v7.4s, v2.4s, v0.s[2]
+	VMOV V9.B16, V8.B16
+	WORD $0x4F801948 // fmla v8.4s, v10.4s, v0.s[2]
+	VMOV V7.B16, V12.B16
+	WORD $0x4F80110C // fmla v12.4s, v8.4s, v0.s[0]
+	WORD $0x4F805107 // fmls v7.4s, v8.4s, v0.s[0]
+	VST1.P [V12.S4], (R11)(R9)
+	VST1.P [V7.S4], (R11)(R9)
+	VMOV V5.B16, V7.B16
+	WORD $0x4FA01847 // fmla v7.4s, v2.4s, v0.s[3]
+	VMOV V9.B16, V12.B16
+	WORD $0x4FA0194C // fmla v12.4s, v10.4s, v0.s[3]
+	VMOV V7.B16, V8.B16
+	WORD $0x4FA01188 // fmla v8.4s, v12.4s, v0.s[1]
+	WORD $0x4FA05187 // fmls v7.4s, v12.4s, v0.s[1]
+	VST1.P [V8.S4], (R11)(R9)
+	VST1.P [V7.S4], (R11)(R9)
+	VST1.P [V10.S4], (R11)(R9)
+	VST1.P [V6.S4], (R11)(R9)
+	VMOV V6.B16, V10.B16
+	WORD $0x4F80188A // fmla v10.4s, v4.4s, v0.s[2]
+	VMOV V3.B16, V2.B16
+	WORD $0x4F801962 // fmla v2.4s, v11.4s, v0.s[2]
+	VMOV V10.B16, V9.B16
+	WORD $0x4F801049 // fmla v9.4s, v2.4s, v0.s[0]
+	WORD $0x4F80504A // fmls v10.4s, v2.4s, v0.s[0]
+	VST1.P [V9.S4], (R11)(R9)
+	VST1.P [V10.S4], (R11)(R9)
+	VMOV V6.B16, V10.B16
+	WORD $0x4FA0188A // fmla v10.4s, v4.4s, v0.s[3]
+	VMOV V3.B16, V9.B16
+	WORD $0x4FA01969 // fmla v9.4s, v11.4s, v0.s[3]
+	VMOV V10.B16, V2.B16
+	WORD $0x4FA01122 // fmla v2.4s, v9.4s, v0.s[1]
+	WORD $0x4FA0512A // fmls v10.4s, v9.4s, v0.s[1]
+	VST1.P [V2.S4], (R11)(R9)
+	VST1.P [V10.S4], (R11)(R9)
+	VST1.P [V11.S4], (R11)(R9)
+	MOVD R4, R10
+	TBZ $0, R6, outsideD0
+	ADD R10, R1, R12
+	VLD1 (R12), [V11.S4]
+	B doneD0
+
+outsideD0:
+	VEOR V11.B16, V11.B16, V11.B16
+
+doneD0:
+	ADD R5, R10, R10
+	TBZ $1, R6, outsideD1
+	ADD R10, R1, R12
+	VLD1 (R12), [V4.S4]
+	B doneD1
+
+outsideD1:
+	VEOR V4.B16, V4.B16, V4.B16
+
+doneD1:
+	ADD R5, R10, R10
+	TBZ $2, R6, outsideD2
+	ADD R10, R1, R12
+	VLD1 (R12), [V3.S4]
+	B doneD2
+
+outsideD2:
+	VEOR V3.B16, V3.B16, V3.B16
+
+doneD2:
+	ADD R5, R10, R10
+	TBZ $3, R6, outsideD3
+	ADD R10, R1, R12
+	VLD1 (R12), [V6.S4]
+	B doneD3
+
+outsideD3:
+	VEOR V6.B16, V6.B16, V6.B16
+
+doneD3:
+	VST1.P [V11.S4], (R11)(R9)
+	VMOV V11.B16, V10.B16
+	WORD $0x4F80186A // fmla v10.4s, v3.4s, v0.s[2]
+	VMOV V4.B16, V2.B16
+	WORD $0x4F8018C2 // fmla v2.4s, v6.4s, v0.s[2]
+	VMOV V10.B16, V9.B16
+	WORD $0x4F801049 // fmla v9.4s, v2.4s, v0.s[0]
+	WORD $0x4F80504A // fmls v10.4s, v2.4s, v0.s[0]
+	VST1.P [V9.S4], (R11)(R9)
+	VST1.P [V10.S4], (R11)(R9)
+	VMOV V11.B16, V10.B16
+	WORD $0x4FA0186A // fmla v10.4s, v3.4s, v0.s[3]
+	VMOV V4.B16, V9.B16
+	WORD $0x4FA018C9 // fmla v9.4s, v6.4s, v0.s[3]
+	VMOV V10.B16, V2.B16
+	WORD $0x4FA01122 // fmla v2.4s, v9.4s, v0.s[1]
+	WORD $0x4FA0512A // fmls v10.4s, v9.4s, v0.s[1]
+	VST1.P [V2.S4], (R11)(R9)
+	VST1.P [V10.S4], (R11)(R9)
+	VST1.P [V6.S4], (R11)(R9)
+	ADD $16, R4, R4
+	ADD $16, R8, R8
+	SUBS $1, R7, R7
+	BNE loop
+	RET
+
+// func winogradOutputneon(m *float32, fstride int, n int, bias *float32, y *float32, row int, col int, h int, w int, res *float32, floor float32)
+TEXT ·winogradOutputneon(SB), NOSPLIT|NOFRAME, $0-84
+	MOVD m+0(FP), R0
+	MOVD fstride+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD bias+24(FP), R3
+	MOVD y+32(FP), R4
+	MOVD row+40(FP), R5
+	MOVD col+48(FP), R6
+	MOVD h+56(FP), R7
+	MOVD w+64(FP), R8
+	MOVD res+72(FP), R9
+	FMOVS floor+80(FP), F0
+	VDUP V0.S[0], V0.S4
+	SUB R4, R9, R12
+	MOVD $winogradoutputneon<>(SB), R13
+	VLD1 (R13), [V1.S4, V2.S4]
+
+loop:
+	MOVD R0, R10
+	VLD1.P (R10)(R1), [V3.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V8.S4]
+	WORD $0x4E25D489 // fadd v9.4s, v4.4s, v5.4s
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4E29D46B // fadd v11.4s, v3.4s, v9.4s
+	WORD $0x4E2AD56B // fadd v11.4s, v11.4s, v10.4s
+	WORD $0x4F81992C // fmul v12.4s, v9.4s, v1.s[2]
+	WORD $0x4FA1194C // fmla v12.4s, v10.4s, v1.s[3]
+	VLD1.P (R10)(R1), [V8.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V3.S4]
+	WORD $0x4E26D4EA // fadd v10.4s, v7.4s, v6.4s
+	WORD $0x4E24D4A9 // fadd v9.4s, v5.4s, v4.4s
+	WORD $0x4E2AD50D // fadd v13.4s, v8.4s, v10.4s
+	WORD $0x4E29D5AD // fadd v13.4s, v13.4s, v9.4s
+	WORD $0x4F81994E // fmul v14.4s, v10.4s, v1.s[2]
+	WORD $0x4FA1192E // fmla v14.4s, v9.4s, v1.s[3]
+	VLD1.P (R10)(R1), [V3.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V8.S4]
+	WORD $0x4E25D489 // fadd v9.4s, v4.4s, v5.4s
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4E29D46F // fadd v15.4s, v3.4s, v9.4s
+	WORD $0x4E2AD5EF // fadd v15.4s, v15.4s, v10.4s
+	WORD $0x4F819930 // fmul v16.4s, v9.4s, v1.s[2]
+	WORD $0x4FA11950 // fmla v16.4s, v10.4s, v1.s[3]
+	VLD1.P (R10)(R1), [V8.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V3.S4]
+	WORD $0x4E26D4EA // fadd v10.4s, v7.4s, v6.4s
+	WORD $0x4E24D4A9 // fadd v9.4s, v5.4s, v4.4s
+	WORD $0x4E2AD511 // fadd v17.4s, v8.4s, v10.4s
+	WORD $0x4E29D631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4F819952 // fmul v18.4s, v10.4s, v1.s[2]
+	WORD $0x4FA11932 // fmla v18.4s, v9.4s, v1.s[3]
+	VLD1.P (R10)(R1), [V3.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V8.S4]
+	WORD $0x4E25D489 // fadd v9.4s, v4.4s, v5.4s
+	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
+	WORD $0x4E29D473 // fadd v19.4s, v3.4s, v9.4s
+	WORD $0x4E2AD673 // fadd v19.4s, v19.4s, v10.4s
+	WORD $0x4F819934 // fmul v20.4s, v9.4s, v1.s[2]
+	WORD $0x4FA11954 // fmla v20.4s, v10.4s, v1.s[3]
+	VLD1.P (R10)(R1), [V8.S4]
+	VLD1.P (R10)(R1), [V7.S4]
+	VLD1.P (R10)(R1), [V6.S4]
+	VLD1.P (R10)(R1), [V5.S4]
+	VLD1.P (R10)(R1), [V4.S4]
+	VLD1.P (R10)(R1), [V3.S4]
+	WORD $0x4E26D4EA // fadd v10.4s, v7.4s, v6.4s
+	WORD $0x4E24D4A9 // fadd v9.4s, v5.4s, v4.4s
+	WORD $0x4E2AD515 // fadd v21.4s, v8.4s, v10.4s
+	WORD $0x4E29D6B5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4F819956 // fmul v22.4s, v10.4s, v1.s[2]
+	WORD $0x4FA11936 // fmla v22.4s, v9.4s, v1.s[3]
+	WORD $0x4E2FD5A3 // fadd v3.4s, v13.4s, v15.4s
+	WORD $0x4E33D624 // fadd v4.4s, v17.4s, v19.4s
+	WORD $0x4E23D565 // fadd v5.4s, v11.4s, v3.4s
+	WORD $0x4E24D4A5 // fadd v5.4s, v5.4s, v4.4s
+	WORD $0x4F819866 // fmul v6.4s, v3.4s, v1.s[2]
+	WORD $0x4FA11886 // fmla v6.4s, v4.4s, v1.s[3]
+	WORD $0x4EAFD5A4 // fsub v4.4s, v13.4s, v15.4s
+	WORD $0x4EB3D623 // fsub v3.4s, v17.4s, v19.4s
+	WORD $0x4F819087 // fmul v7.4s, v4.4s, v1.s[0]
+	WORD $0x4FA11067 // fmla v7.4s, v3.4s, v1.s[1]
+	VMOV V21.B16, V8.B16
+	WORD $0x4F821088 // fmla v8.4s, v4.4s, v2.s[0]
+	WORD $0x4FA21068 // fmla v8.4s, v3.4s, v2.s[1]
+	MOVD R4, R11
+	VLD1 (R3), [V3.S4]
+	WORD $0x4E23D4A5 // fadd v5.4s, v5.4s, v3.4s
+	CBZ R9, plain00
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D4A5 // fadd v5.4s, v5.4s, v4.4s
+
+plain00:
+	WORD $0x4E20F4A5 // fmax v5.4s, v5.4s, v0.4s
+	VST1 [V5.S4], (R11)
+	CMP $1, R7
+	BLE after0
+	ADD R5, R11, R11
+	WORD $0x4E23D4E7 // fadd v7.4s, v7.4s, v3.4s
+	CBZ R9, plain01
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D4E7 // fadd v7.4s, v7.4s, v4.4s
+
+plain01:
+	WORD $0x4E20F4E7 // fmax v7.4s, v7.4s, v0.4s
+	VST1 [V7.S4], (R11)
+	CMP $2, R7
+	BLE after0
+	ADD R5, R11, R11
+	WORD $0x4E23D4C6 // fadd v6.4s, v6.4s, v3.4s
+	CBZ R9, plain02
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D4C6 // fadd v6.4s, v6.4s, v4.4s
+
+plain02:
+	WORD $0x4E20F4C6 // fmax v6.4s, v6.4s, v0.4s
+	VST1 [V6.S4], (R11)
+	CMP $3, R7
+	BLE after0
+	ADD R5, R11, R11
+	WORD $0x4E23D508 // fadd v8.4s, v8.4s, v3.4s
+	CBZ R9, plain03
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D508 // fadd v8.4s, v8.4s, v4.4s
+
+plain03:
+	WORD $0x4E20F508 // fmax v8.4s, v8.4s, v0.4s
+	VST1 [V8.S4], (R11)
+
+after0:
+	CMP $2, R8
+	BLE after2
+	WORD $0x4E30D5D5 // fadd v21.4s, v14.4s, v16.4s
+	WORD $0x4E34D653 // fadd v19.4s, v18.4s, v20.4s
+	WORD $0x4E35D591 // fadd v17.4s, v12.4s, v21.4s
+	WORD $0x4E33D631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4F819AAF // fmul v15.4s, v21.4s, v1.s[2]
+	WORD $0x4FA11A6F // fmla v15.4s, v19.4s, v1.s[3]
+	WORD $0x4EB0D5D3 // fsub v19.4s, v14.4s, v16.4s
+	WORD $0x4EB4D655 // fsub v21.4s, v18.4s, v20.4s
+	WORD $0x4F81926D // fmul v13.4s, v19.4s, v1.s[0]
+	WORD $0x4FA112AD // fmla v13.4s, v21.4s, v1.s[1]
+	VMOV V22.B16, V11.B16
+	WORD $0x4F82126B // fmla v11.4s, v19.4s, v2.s[0]
+	WORD $0x4FA212AB // fmla v11.4s, v21.4s, v2.s[1]
+	MOVD R4, R11
+	ADD R6, R11, R11
+	ADD R6, R11, R11
+	VLD1 (R3), [V21.S4]
+	WORD $0x4E35D631 // fadd v17.4s, v17.4s, v21.4s
+	CBZ R9, plain20
+	ADD R12, R11, R13
+	VLD1 (R13), [V19.S4]
+	WORD $0x4E33D631 // fadd v17.4s, v17.4s, v19.4s
+
+plain20:
+	WORD $0x4E20F631 // fmax v17.4s, v17.4s, v0.4s
+	VST1 [V17.S4], (R11)
+	CMP $1, R7
+	BLE after2
+	ADD R5, R11, R11
+	WORD $0x4E35D5AD // fadd v13.4s, v13.4s, v21.4s
+	CBZ R9, plain21
+	ADD R12, R11, R13
+	VLD1 (R13), [V19.S4]
+	WORD $0x4E33D5AD // fadd v13.4s, v13.4s, v19.4s
+
+plain21:
+	WORD $0x4E20F5AD // fmax v13.4s, v13.4s, v0.4s
+	VST1 [V13.S4], (R11)
+	CMP $2, R7
+	BLE after2
+	ADD R5, R11, R11
+	WORD $0x4E35D5EF // fadd v15.4s, v15.4s, v21.4s
+	CBZ R9, plain22
+	ADD R12, R11, R13
+	VLD1 (R13), [V19.S4]
+	WORD $0x4E33D5EF // fadd v15.4s, v15.4s, v19.4s
+
+plain22:
+	WORD $0x4E20F5EF // fmax v15.4s, v15.4s, v0.4s
+	VST1 [V15.S4], (R11)
+	CMP $3, R7
+	BLE after2
+	ADD R5, R11, R11
+	WORD $0x4E35D56B // fadd v11.4s, v11.4s, v21.4s
+	CBZ R9, plain23
+	ADD R12, R11, R13
+	VLD1 (R13), [V19.S4]
+	WORD $0x4E33D56B // fadd v11.4s, v11.4s, v19.4s
+
+plain23:
+	WORD $0x4E20F56B // fmax v11.4s, v11.4s, v0.4s
+	VST1 [V11.S4], (R11)
+
+after2:
+	CMP $1, R8
+	BLE next
+	MOVD R0, R10
+	VLD1.P (R10)(R1), [V22.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V12.S4]
+	WORD $0x4EB2D68B // fsub v11.4s, v20.4s, v18.4s
+	WORD $0x4EAED60F // fsub v15.4s, v16.4s, v14.4s
+	WORD $0x4F81916D // fmul v13.4s, v11.4s, v1.s[0]
+	WORD $0x4FA111ED // fmla v13.4s, v15.4s, v1.s[1]
+	VMOV V12.B16, V17.B16
+	WORD $0x4F821171 // fmla v17.4s, v11.4s, v2.s[0]
+	WORD $0x4FA211F1 // fmla v17.4s, v15.4s, v2.s[1]
+	VLD1.P (R10)(R1), [V12.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V22.S4]
+	WORD $0x4EB0D5CF // fsub v15.4s, v14.4s, v16.4s
+	WORD $0x4EB4D64B // fsub v11.4s, v18.4s, v20.4s
+	WORD $0x4F8191F3 // fmul v19.4s, v15.4s, v1.s[0]
+	WORD $0x4FA11173 // fmla v19.4s, v11.4s, v1.s[1]
+	VMOV V22.B16, V21.B16
+	WORD $0x4F8211F5 // fmla v21.4s, v15.4s, v2.s[0]
+	WORD $0x4FA21175 // fmla v21.4s, v11.4s, v2.s[1]
+	VLD1.P (R10)(R1), [V22.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V12.S4]
+	WORD $0x4EB2D68B // fsub v11.4s, v20.4s, v18.4s
+	WORD $0x4EAED60F // fsub v15.4s, v16.4s, v14.4s
+	WORD $0x4F819168 // fmul v8.4s, v11.4s, v1.s[0]
+	WORD $0x4FA111E8 // fmla v8.4s, v15.4s, v1.s[1]
+	VMOV V12.B16, V6.B16
+	WORD $0x4F821166 // fmla v6.4s, v11.4s, v2.s[0]
+	WORD $0x4FA211E6 // fmla v6.4s, v15.4s, v2.s[1]
+	VLD1.P (R10)(R1), [V12.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V22.S4]
+	WORD $0x4EB0D5CF // fsub v15.4s, v14.4s, v16.4s
+	WORD $0x4EB4D64B // fsub v11.4s, v18.4s, v20.4s
+	WORD $0x4F8191E7 // fmul v7.4s, v15.4s, v1.s[0]
+	WORD $0x4FA11167 // fmla v7.4s, v11.4s, v1.s[1]
+	VMOV V22.B16, V5.B16
+	WORD $0x4F8211E5 // fmla v5.4s, v15.4s, v2.s[0]
+	WORD $0x4FA21165 // fmla v5.4s, v11.4s, v2.s[1]
+	VLD1.P (R10)(R1), [V22.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V12.S4]
+	WORD $0x4EB2D68B // fsub v11.4s, v20.4s, v18.4s
+	WORD $0x4EAED60F // fsub v15.4s, v16.4s, v14.4s
+	WORD $0x4F819164 // fmul v4.4s, v11.4s, v1.s[0]
+	WORD $0x4FA111E4 // fmla v4.4s, v15.4s, v1.s[1]
+	VMOV V12.B16, V3.B16
+	WORD $0x4F821163 // fmla v3.4s, v11.4s, v2.s[0]
+	WORD $0x4FA211E3 // fmla v3.4s, v15.4s, v2.s[1]
+	VLD1.P (R10)(R1), [V12.S4]
+	VLD1.P (R10)(R1), [V14.S4]
+	VLD1.P (R10)(R1), [V16.S4]
+	VLD1.P (R10)(R1), [V18.S4]
+	VLD1.P (R10)(R1), [V20.S4]
+	VLD1.P (R10)(R1), [V22.S4]
+	WORD $0x4EB0D5CF // fsub v15.4s, v14.4s, v16.4s
+	WORD $0x4EB4D64B // fsub v11.4s, v18.4s, v20.4s
+	WORD $0x4F8191E9 // fmul v9.4s, v15.4s, v1.s[0]
+	WORD $0x4FA11169 // fmla v9.4s, v11.4s, v1.s[1]
+	VMOV V22.B16, V10.B16
+	WORD $0x4F8211EA // fmla v10.4s, v15.4s, v2.s[0]
+	WORD $0x4FA2116A // fmla v10.4s, v11.4s, v2.s[1]
+	CMP $1, R8
+	BLE after1
+	WORD $0x4E28D676 // fadd v22.4s, v19.4s, v8.4s
+	WORD $0x4E24D4F4 // fadd v20.4s, v7.4s, v4.4s
+	WORD $0x4E36D5B2 // fadd v18.4s, v13.4s, v22.4s
+	WORD $0x4E34D652 // fadd v18.4s, v18.4s, v20.4s
+	WORD $0x4F819AD0 // fmul v16.4s, v22.4s, v1.s[2]
+	WORD $0x4FA11A90 // fmla v16.4s, v20.4s, v1.s[3]
+	WORD $0x4EA8D674 // fsub v20.4s, v19.4s, v8.4s
+	WORD $0x4EA4D4F6 // fsub v22.4s, v7.4s, v4.4s
+	WORD $0x4F81928E // fmul v14.4s, v20.4s, v1.s[0]
+	WORD $0x4FA112CE // fmla v14.4s, v22.4s, v1.s[1]
+	VMOV V9.B16, V12.B16
+	WORD $0x4F82128C // fmla v12.4s, v20.4s, v2.s[0]
+	WORD $0x4FA212CC // fmla v12.4s, v22.4s, v2.s[1]
+	MOVD R4, R11
+	ADD R6, R11, R11
+	VLD1 (R3), [V22.S4]
+	WORD $0x4E36D652 // fadd v18.4s, v18.4s, v22.4s
+	CBZ R9, plain10
+	ADD R12, R11, R13
+	VLD1 (R13), [V20.S4]
+	WORD $0x4E34D652 // fadd v18.4s, v18.4s, v20.4s
+
+plain10:
+	WORD $0x4E20F652 // fmax v18.4s, v18.4s, v0.4s
+	VST1 [V18.S4], (R11)
+	CMP $1, R7
+	BLE after1
+	ADD R5, R11, R11
+	WORD $0x4E36D5CE // fadd v14.4s, v14.4s, v22.4s
+	CBZ R9, plain11
+	ADD R12, R11, R13
+	VLD1 (R13), [V20.S4]
+	WORD $0x4E34D5CE // fadd v14.4s, v14.4s, v20.4s
+
+plain11:
+	WORD $0x4E20F5CE // fmax v14.4s, v14.4s, v0.4s
+	VST1 [V14.S4], (R11)
+	CMP $2, R7
+	BLE after1
+	ADD R5, R11, R11
+	WORD $0x4E36D610 // fadd v16.4s, v16.4s, v22.4s
+	CBZ R9, plain12
+	ADD R12, R11, R13
+	VLD1 (R13), [V20.S4]
+	WORD $0x4E34D610 // fadd v16.4s, v16.4s, v20.4s
+
+plain12:
+	WORD $0x4E20F610 // fmax v16.4s, v16.4s, v0.4s
+	VST1 [V16.S4], (R11)
+	CMP $3, R7
+	BLE after1
+	ADD R5, R11, R11
+	WORD $0x4E36D58C // fadd v12.4s, v12.4s, v22.4s
+	CBZ R9, plain13
+	ADD R12, R11, R13
+	VLD1 (R13), [V20.S4]
+	WORD $0x4E34D58C // fadd v12.4s, v12.4s, v20.4s
+
+plain13:
+	WORD $0x4E20F58C // fmax v12.4s, v12.4s, v0.4s
+	VST1 [V12.S4], (R11)
+
+after1:
+	CMP $3, R8
+	BLE after3
+	WORD $0x4E26D6A9 // fadd v9.4s, v21.4s, v6.4s
+	WORD $0x4E23D4A4 // fadd v4.4s, v5.4s, v3.4s
+	WORD $0x4E29D627 // fadd v7.4s, v17.4s, v9.4s
+	WORD $0x4E24D4E7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4F819928 // fmul v8.4s, v9.4s, v1.s[2]
+	WORD $0x4FA11888 // fmla v8.4s, v4.4s, v1.s[3]
+	WORD $0x4EA6D6A4 // fsub v4.4s, v21.4s, v6.4s
+	WORD $0x4EA3D4A9 // fsub v9.4s, v5.4s, v3.4s
+	WORD $0x4F819093 // fmul v19.4s, v4.4s, v1.s[0]
+	WORD $0x4FA11133 // fmla v19.4s, v9.4s, v1.s[1]
+	VMOV V10.B16, V13.B16
+	WORD $0x4F82108D // fmla v13.4s, v4.4s, v2.s[0]
+	WORD $0x4FA2112D // fmla v13.4s, v9.4s, v2.s[1]
+	MOVD R4, R11
+	ADD R6, R11, R11
+	ADD R6, R11, R11
+	ADD R6, R11, R11
+	VLD1 (R3), [V9.S4]
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	CBZ R9, plain30
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D4E7 // fadd v7.4s, v7.4s, v4.4s
+
+plain30:
+	WORD $0x4E20F4E7 // fmax v7.4s, v7.4s, v0.4s
+	VST1 [V7.S4], (R11)
+	CMP $1, R7
+	BLE after3
+	ADD R5, R11, R11
+	WORD $0x4E29D673 // fadd v19.4s, v19.4s, v9.4s
+	CBZ R9, plain31
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D673 // fadd v19.4s, v19.4s, v4.4s
+
+plain31:
+	WORD $0x4E20F673 // fmax v19.4s, v19.4s, v0.4s
+	VST1 [V19.S4], (R11)
+	CMP $2, R7
+	BLE after3
+	ADD R5, R11, R11
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	CBZ R9, plain32
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D508 // fadd v8.4s, v8.4s, v4.4s
+
+plain32:
+	WORD $0x4E20F508 // fmax v8.4s, v8.4s, v0.4s
+	VST1 [V8.S4], (R11)
+	CMP $3, R7
+	BLE after3
+	ADD R5, R11, R11
+	WORD $0x4E29D5AD // fadd v13.4s, v13.4s, v9.4s
+	CBZ R9, plain33
+	ADD R12, R11, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D5AD // fadd v13.4s, v13.4s, v4.4s
+
+plain33:
+	WORD $0x4E20F5AD // fmax v13.4s, v13.4s, v0.4s
+	VST1 [V13.S4], (R11)
+
+after3:
+
+next:
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func winogradWeightsneon(w *float32, wstride int, u *float32, ustride int)
+TEXT ·winogradWeightsneon(SB), NOSPLIT|NOFRAME, $0-32
+	MOVD w+0(FP), R0
+	MOVD wstride+8(FP), R1
+	MOVD u+16(FP), R2
+	MOVD ustride+24(FP), R3
+	MOVD $winogradweightsneon<>(SB), R4
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1.P (R0)(R1), [V2.S4]
+	VLD1.P (R0)(R1), [V3.S4]
+	VLD1.P (R0)(R1), [V4.S4]
+	VLD1.P (R0)(R1), [V5.S4]
+	VLD1.P (R0)(R1), [V6.S4]
+	VLD1.P (R0)(R1), [V7.S4]
+	VLD1.P (R0)(R1), [V8.S4]
+	VLD1.P (R0)(R1), [V9.S4]
+	VLD1.P (R0)(R1), [V10.S4]
+	VST1.P [V2.S4], (R2)(R3)
+	WORD $0x4F80904B // fmul v11.4s, v2.4s, v0.s[0]
+	WORD $0x4F80188B // fmla v11.4s, v4.4s, v0.s[2]
+	VMOV V11.B16, V12.B16
+	WORD $0x4FA0106B // fmla v11.4s, v3.4s, v0.s[1]
+	WORD $0x4FA0506C // fmls v12.4s, v3.4s, v0.s[1]
+	VST1.P [V11.S4], (R2)(R3)
+	VST1.P [V12.S4], (R2)(R3)
+	WORD $0x4FA0984C // fmul v12.4s, v2.4s, v0.s[3]
+	WORD $0x4FA1108C // fmla v12.4s, v4.4s, v1.s[1]
+	VMOV V12.B16, V11.B16
+	WORD $0x4F81106C // fmla v12.4s, v3.4s, v1.s[0]
+	WORD $0x4F81506B // fmls v11.4s, v3.4s, v1.s[0]
+	VST1.P [V12.S4], (R2)(R3)
+	VST1.P [V11.S4], (R2)(R3)
+	VST1.P [V4.S4], (R2)(R3)
+	WORD $0x4F80904B // fmul v11.4s, v2.4s, v0.s[0]
+	WORD $0x4F80190B // fmla v11.4s, v8.4s, v0.s[2]
+	VMOV V11.B16, V12.B16
+	WORD $0x4FA010AB // fmla v11.4s, v5.4s, v0.s[1]
+	WORD $0x4FA050AC // fmls v12.4s, v5.4s, v0.s[1]
+	WORD $0x4F80906D // fmul v13.4s, v3.4s, v0.s[0]
+	WORD $0x4F80192D // fmla v13.4s, v9.4s, v0.s[2]
+	VMOV V13.B16, V14.B16
+	WORD $0x4FA010CD // fmla v13.4s, v6.4s, v0.s[1]
+	WORD $0x4FA050CE // fmls v14.4s, v6.4s, v0.s[1]
+	WORD $0x4F80908F // fmul v15.4s, v4.4s, v0.s[0]
+	WORD $0x4F80194F // fmla v15.4s, v10.4s, v0.s[2]
+	VMOV V15.B16, V16.B16
+	WORD $0x4FA010EF // fmla v15.4s, v7.4s, v0.s[1]
+	WORD $0x4FA050F0 // fmls v16.4s, v7.4s, v0.s[1]
+	VST1.P [V11.S4], (R2)(R3)
+	WORD $0x4F809171 // fmul v17.4s, v11.4s, v0.s[0]
+	WORD $0x4F8019F1 // fmla v17.4s, v15.4s, v0.s[2]
+	VMOV V17.B16, V18.B16
+	WORD $0x4FA011B1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4FA051B2 // fmls v18.4s, v13.4s, v0.s[1]
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V18.S4], (R2)(R3)
+	WORD $0x4FA09972 // fmul v18.4s, v11.4s, v0.s[3]
+	WORD $0x4FA111F2 // fmla v18.4s, v15.4s, v1.s[1]
+	VMOV V18.B16, V17.B16
+	WORD $0x4F8111B2 // fmla v18.4s, v13.4s, v1.s[0]
+	WORD $0x4F8151B1 // fmls v17.4s, v13.4s, v1.s[0]
+	VST1.P [V18.S4], (R2)(R3)
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V15.S4], (R2)(R3)
+	VST1.P [V12.S4], (R2)(R3)
+	WORD $0x4F809191 // fmul v17.4s, v12.4s, v0.s[0]
+	WORD $0x4F801A11 // fmla v17.4s, v16.4s, v0.s[2]
+	VMOV V17.B16, V18.B16
+	WORD $0x4FA011D1 // fmla v17.4s, v14.4s, v0.s[1]
+	WORD $0x4FA051D2 // fmls v18.4s, v14.4s, v0.s[1]
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V18.S4], (R2)(R3)
+	WORD $0x4FA09992 // fmul v18.4s, v12.4s, v0.s[3]
+	WORD $0x4FA11212 // fmla v18.4s, v16.4s, v1.s[1]
+	VMOV V18.B16, V17.B16
+	WORD $0x4F8111D2 // fmla v18.4s, v14.4s, v1.s[0]
+	WORD $0x4F8151D1 // fmls v17.4s, v14.4s, v1.s[0]
+	VST1.P [V18.S4], (R2)(R3)
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V16.S4], (R2)(R3)
+	WORD $0x4FA09850 // fmul v16.4s, v2.4s, v0.s[3]
+	WORD $0x4FA11110 // fmla v16.4s, v8.4s, v1.s[1]
+	VMOV V16.B16, V14.B16
+	WORD $0x4F8110B0 // fmla v16.4s, v5.4s, v1.s[0]
+	WORD $0x4F8150AE // fmls v14.4s, v5.4s, v1.s[0]
+	WORD $0x4FA0986C // fmul v12.4s, v3.4s, v0.s[3]
+	WORD $0x4FA1112C // fmla v12.4s, v9.4s, v1.s[1]
+	VMOV V12.B16, V15.B16
+	WORD $0x4F8110CC // fmla v12.4s, v6.4s, v1.s[0]
+	WORD $0x4F8150CF // fmls v15.4s, v6.4s, v1.s[0]
+	WORD $0x4FA0988D // fmul v13.4s, v4.4s, v0.s[3]
+	WORD $0x4FA1114D // fmla v13.4s, v10.4s, v1.s[1]
+	VMOV V13.B16, V11.B16
+	WORD $0x4F8110ED // fmla v13.4s, v7.4s, v1.s[0]
+	WORD $0x4F8150EB // fmls v11.4s, v7.4s, v1.s[0]
+	VST1.P [V16.S4], (R2)(R3)
+	WORD $0x4F809211 // fmul v17.4s, v16.4s, v0.s[0]
+	WORD $0x4F8019B1 // fmla v17.4s, v13.4s, v0.s[2]
+	VMOV V17.B16, V18.B16
+	WORD $0x4FA01191 // fmla v17.4s, v12.4s, v0.s[1]
+	WORD $0x4FA05192 // fmls v18.4s, v12.4s, v0.s[1]
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V18.S4], (R2)(R3)
+	WORD $0x4FA09A12 // fmul v18.4s, v16.4s, v0.s[3]
+	WORD $0x4FA111B2 // fmla v18.4s, v13.4s, v1.s[1]
+	VMOV V18.B16, V17.B16
+	WORD $0x4F811192 // fmla v18.4s, v12.4s, v1.s[0]
+	WORD $0x4F815191 // fmls v17.4s, v12.4s, v1.s[0]
+	VST1.P [V18.S4], (R2)(R3)
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V13.S4], (R2)(R3)
+	VST1.P [V14.S4], (R2)(R3)
+	WORD $0x4F8091D1 // fmul v17.4s, v14.4s, v0.s[0]
+	WORD $0x4F801971 // fmla v17.4s, v11.4s, v0.s[2]
+	VMOV V17.B16, V18.B16
+	WORD $0x4FA011F1 // fmla v17.4s, v15.4s, v0.s[1]
+	WORD $0x4FA051F2 // fmls v18.4s, v15.4s, v0.s[1]
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V18.S4], (R2)(R3)
+	WORD $0x4FA099D2 // fmul v18.4s, v14.4s, v0.s[3]
+	WORD $0x4FA11172 // fmla v18.4s, v11.4s, v1.s[1]
+	VMOV V18.B16, V17.B16
+	WORD $0x4F8111F2 // fmla v18.4s, v15.4s, v1.s[0]
+	WORD $0x4F8151F1 // fmls v17.4s, v15.4s, v1.s[0]
+	VST1.P [V18.S4], (R2)(R3)
+	VST1.P [V17.S4], (R2)(R3)
+	VST1.P [V11.S4], (R2)(R3)
+	VST1.P [V8.S4], (R2)(R3)
+	WORD $0x4F80910B // fmul v11.4s, v8.4s, v0.s[0]
+	WORD $0x4F80194B // fmla v11.4s, v10.4s, v0.s[2]
+	VMOV V11.B16, V15.B16
+	WORD $0x4FA0112B // fmla v11.4s, v9.4s, v0.s[1]
+	WORD $0x4FA0512F // fmls v15.4s, v9.4s, v0.s[1]
+	VST1.P [V11.S4], (R2)(R3)
+	VST1.P [V15.S4], (R2)(R3)
+	WORD $0x4FA0990F // fmul v15.4s, v8.4s, v0.s[3]
+	WORD $0x4FA1114F // fmla v15.4s, v10.4s, v1.s[1]
+	VMOV V15.B16, V11.B16
+	WORD $0x4F81112F // fmla v15.4s, v9.4s, v1.s[0]
+	WORD $0x4F81512B // fmls v11.4s, v9.4s, v1.s[0]
+	VST1.P [V15.S4], (R2)(R3)
+	VST1.P [V11.S4], (R2)(R3)
+	VST1.P [V10.S4], (R2)(R3)
+	RET
+
+// func winogradFilterneon(u *float32, ustride int, w *float32, wstride int)
+TEXT ·winogradFilterneon(SB), NOSPLIT|NOFRAME, $0-32
+	MOVD u+0(FP), R0
+	MOVD ustride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD wstride+24(FP), R3
+	MOVD $winogradfilterneon<>(SB), R4
+	VLD1 (R4), [V0.S4, V1.S4]
+	ADD R1<<1, R1, R5
+	LSL $1, R5, R5
+	MOVD R0, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	WORD $0x4E24D468 // fadd v8.4s, v3.4s, v4.4s
+	WORD $0x4E26D4A9 // fadd v9.4s, v5.4s, v6.4s
+	VMOV V2.B16, V10.B16
+	WORD $0x4F80110A // fmla v10.4s, v8.4s, v0.s[0]
+	WORD $0x4FA0192A // fmla v10.4s, v9.4s, v0.s[3]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E25D4C9 // fadd v9.4s, v6.4s, v5.4s
+	WORD $0x4E23D488 // fadd v8.4s, v4.4s, v3.4s
+	VMOV V7.B16, V11.B16
+	WORD $0x4F80112B // fmla v11.4s, v9.4s, v0.s[0]
+	WORD $0x4FA0190B // fmla v11.4s, v8.4s, v0.s[3]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	WORD $0x4E24D468 // fadd v8.4s, v3.4s, v4.4s
+	WORD $0x4E26D4A9 // fadd v9.4s, v5.4s, v6.4s
+	VMOV V2.B16, V12.B16
+	WORD $0x4F80110C // fmla v12.4s, v8.4s, v0.s[0]
+	WORD $0x4FA0192C // fmla v12.4s, v9.4s, v0.s[3]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E25D4C9 // fadd v9.4s, v6.4s, v5.4s
+	WORD $0x4E23D488 // fadd v8.4s, v4.4s, v3.4s
+	VMOV V7.B16, V13.B16
+	WORD $0x4F80112D // fmla v13.4s, v9.4s, v0.s[0]
+	WORD $0x4FA0190D // fmla v13.4s, v8.4s, v0.s[3]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	WORD $0x4E24D468 // fadd v8.4s, v3.4s, v4.4s
+	WORD $0x4E26D4A9 // fadd v9.4s, v5.4s, v6.4s
+	VMOV V2.B16, V14.B16
+	WORD $0x4F80110E // fmla v14.4s, v8.4s, v0.s[0]
+	WORD $0x4FA0192E // fmla v14.4s, v9.4s, v0.s[3]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V4.S4]
+	VLD1.P (R4)(R5), [V3.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E25D4C9 // fadd v9.4s, v6.4s, v5.4s
+	WORD $0x4E23D488 // fadd v8.4s, v4.4s, v3.4s
+	VMOV V7.B16, V15.B16
+	WORD $0x4F80112F // fmla v15.4s, v9.4s, v0.s[0]
+	WORD $0x4FA0190F // fmla v15.4s, v8.4s, v0.s[3]
+	WORD $0x4E2CD562 // fadd v2.4s, v11.4s, v12.4s
+	WORD $0x4E2ED5A3 // fadd v3.4s, v13.4s, v14.4s
+	VMOV V10.B16, V4.B16
+	WORD $0x4F801044 // fmla v4.4s, v2.4s, v0.s[0]
+	WORD $0x4FA01864 // fmla v4.4s, v3.4s, v0.s[3]
+	VST1.P [V4.S4], (R2)(R3)
+	WORD $0x4EACD564 // fsub v4.4s, v11.4s, v12.4s
+	WORD $0x4EAED5A3 // fsub v3.4s, v13.4s, v14.4s
+	WORD $0x4FA09082 // fmul v2.4s, v4.4s, v0.s[1]
+	WORD $0x4F811062 // fmla v2.4s, v3.4s, v1.s[0]
+	VST1.P [V2.S4], (R2)(R3)
+	WORD $0x4E2CD562 // fadd v2.4s, v11.4s, v12.4s
+	WORD $0x4E2ED5A3 // fadd v3.4s, v13.4s, v14.4s
+	VMOV V15.B16, V4.B16
+	WORD $0x4F801844 // fmla v4.4s, v2.4s, v0.s[2]
+	WORD $0x4FA11064 // fmla v4.4s, v3.4s, v1.s[1]
+	VST1.P [V4.S4], (R2)(R3)
+	MOVD R0, R4
+	VLD1.P (R4)(R5), [V15.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V10.S4]
+	WORD $0x4EADD5C4 // fsub v4.4s, v14.4s, v13.4s
+	WORD $0x4EABD583 // fsub v3.4s, v12.4s, v11.4s
+	WORD $0x4FA09082 // fmul v2.4s, v4.4s, v0.s[1]
+	WORD $0x4F811062 // fmla v2.4s, v3.4s, v1.s[0]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V10.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V15.S4]
+	WORD $0x4EACD563 // fsub v3.4s, v11.4s, v12.4s
+	WORD $0x4EAED5A4 // fsub v4.4s, v13.4s, v14.4s
+	WORD $0x4FA09065 // fmul v5.4s, v3.4s, v0.s[1]
+	WORD $0x4F811085 // fmla v5.4s, v4.4s, v1.s[0]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V15.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V10.S4]
+	WORD $0x4EADD5C4 // fsub v4.4s, v14.4s, v13.4s
+	WORD $0x4EABD583 // fsub v3.4s, v12.4s, v11.4s
+	WORD $0x4FA09086 // fmul v6.4s, v4.4s, v0.s[1]
+	WORD $0x4F811066 // fmla v6.4s, v3.4s, v1.s[0]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V10.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V15.S4]
+	WORD $0x4EACD563 // fsub v3.4s, v11.4s, v12.4s
+	WORD $0x4EAED5A4 // fsub v4.4s, v13.4s, v14.4s
+	WORD $0x4FA09067 // fmul v7.4s, v3.4s, v0.s[1]
+	WORD $0x4F811087 // fmla v7.4s, v4.4s, v1.s[0]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V15.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V10.S4]
+	WORD $0x4EADD5C4 // fsub v4.4s, v14.4s, v13.4s
+	WORD $0x4EABD583 // fsub v3.4s, v12.4s, v11.4s
+	WORD $0x4FA09088 // fmul v8.4s, v4.4s, v0.s[1]
+	WORD $0x4F811068 // fmla v8.4s, v3.4s, v1.s[0]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V10.S4]
+	VLD1.P (R4)(R5), [V11.S4]
+	VLD1.P (R4)(R5), [V12.S4]
+	VLD1.P (R4)(R5), [V13.S4]
+	VLD1.P (R4)(R5), [V14.S4]
+	VLD1.P (R4)(R5), [V15.S4]
+	WORD $0x4EACD563 // fsub v3.4s, v11.4s, v12.4s
+	WORD $0x4EAED5A4 // fsub v4.4s, v13.4s, v14.4s
+	WORD $0x4FA09069 // fmul v9.4s, v3.4s, v0.s[1]
+	WORD $0x4F811089 // fmla v9.4s, v4.4s, v1.s[0]
+	WORD $0x4E26D4AF // fadd v15.4s, v5.4s, v6.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	VMOV V2.B16, V13.B16
+	WORD $0x4F8011ED // fmla v13.4s, v15.4s, v0.s[0]
+	WORD $0x4FA019CD // fmla v13.4s, v14.4s, v0.s[3]
+	VST1.P [V13.S4], (R2)(R3)
+	WORD $0x4EA6D4AD // fsub v13.4s, v5.4s, v6.4s
+	WORD $0x4EA8D4EE // fsub v14.4s, v7.4s, v8.4s
+	WORD $0x4FA091AF // fmul v15.4s, v13.4s, v0.s[1]
+	WORD $0x4F8111CF // fmla v15.4s, v14.4s, v1.s[0]
+	VST1.P [V15.S4], (R2)(R3)
+	WORD $0x4E26D4AF // fadd v15.4s, v5.4s, v6.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	VMOV V9.B16, V13.B16
+	WORD $0x4F8019ED // fmla v13.4s, v15.4s, v0.s[2]
+	WORD $0x4FA111CD // fmla v13.4s, v14.4s, v1.s[1]
+	VST1.P [V13.S4], (R2)(R3)
+	MOVD R0, R4
+	VLD1.P (R4)(R5), [V9.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E27D50D // fadd v13.4s, v8.4s, v7.4s
+	WORD $0x4E25D4CE // fadd v14.4s, v6.4s, v5.4s
+	VMOV V2.B16, V15.B16
+	WORD $0x4F8019AF // fmla v15.4s, v13.4s, v0.s[2]
+	WORD $0x4FA111CF // fmla v15.4s, v14.4s, v1.s[1]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V9.S4]
+	WORD $0x4E26D4AE // fadd v14.4s, v5.4s, v6.4s
+	WORD $0x4E28D4ED // fadd v13.4s, v7.4s, v8.4s
+	VMOV V9.B16, V12.B16
+	WORD $0x4F8019CC // fmla v12.4s, v14.4s, v0.s[2]
+	WORD $0x4FA111AC // fmla v12.4s, v13.4s, v1.s[1]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V9.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E27D50D // fadd v13.4s, v8.4s, v7.4s
+	WORD $0x4E25D4CE // fadd v14.4s, v6.4s, v5.4s
+	VMOV V2.B16, V11.B16
+	WORD $0x4F8019AB // fmla v11.4s, v13.4s, v0.s[2]
+	WORD $0x4FA111CB // fmla v11.4s, v14.4s, v1.s[1]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V9.S4]
+	WORD $0x4E26D4AE // fadd v14.4s, v5.4s, v6.4s
+	WORD $0x4E28D4ED // fadd v13.4s, v7.4s, v8.4s
+	VMOV V9.B16, V10.B16
+	WORD $0x4F8019CA // fmla v10.4s, v14.4s, v0.s[2]
+	WORD $0x4FA111AA // fmla v10.4s, v13.4s, v1.s[1]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V9.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V2.S4]
+	WORD $0x4E27D50D // fadd v13.4s, v8.4s, v7.4s
+	WORD $0x4E25D4CE // fadd v14.4s, v6.4s, v5.4s
+	VMOV V2.B16, V4.B16
+	WORD $0x4F8019A4 // fmla v4.4s, v13.4s, v0.s[2]
+	WORD $0x4FA111C4 // fmla v4.4s, v14.4s, v1.s[1]
+	MOVD R0, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	ADD R1, R4, R4
+	VLD1.P (R4)(R5), [V2.S4]
+	VLD1.P (R4)(R5), [V5.S4]
+	VLD1.P (R4)(R5), [V6.S4]
+	VLD1.P (R4)(R5), [V7.S4]
+	VLD1.P (R4)(R5), [V8.S4]
+	VLD1.P (R4)(R5), [V9.S4]
+	WORD $0x4E26D4AE // fadd v14.4s, v5.4s, v6.4s
+	WORD $0x4E28D4ED // fadd v13.4s, v7.4s, v8.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4F8019C3 // fmla v3.4s, v14.4s, v0.s[2]
+	WORD $0x4FA111A3 // fmla v3.4s, v13.4s, v1.s[1]
+	WORD $0x4E2BD589 // fadd v9.4s, v12.4s, v11.4s
+	WORD $0x4E24D548 // fadd v8.4s, v10.4s, v4.4s
+	VMOV V15.B16, V7.B16
+	WORD $0x4F801127 // fmla v7.4s, v9.4s, v0.s[0]
+	WORD $0x4FA01907 // fmla v7.4s, v8.4s, v0.s[3]
+	VST1.P [V7.S4], (R2)(R3)
+	WORD $0x4EABD587 // fsub v7.4s, v12.4s, v11.4s
+	WORD $0x4EA4D548 // fsub v8.4s, v10.4s, v4.4s
+	WORD $0x4FA090E9 // fmul v9.4s, v7.4s, v0.s[1]
+	WORD $0x4F811109 // fmla v9.4s, v8.4s, v1.s[0]
+	VST1.P [V9.S4], (R2)(R3)
+	WORD $0x4E2BD589 // fadd v9.4s, v12.4s, v11.4s
+	WORD $0x4E24D548 // fadd v8.4s, v10.4s, v4.4s
+	VMOV V3.B16, V7.B16
+	WORD $0x4F801927 // fmla v7.4s, v9.4s, v0.s[2]
+	WORD $0x4FA11107 // fmla v7.4s, v8.4s, v1.s[1]
+	VST1.P [V7.S4], (R2)(R3)
 	RET

@@ -11,7 +11,8 @@ type stripFunc func(k int, a *float32, am, ak int, b *float32, bk int, c *float3
 // portable code runs.
 type conv struct {
 	lanes int
-	// strips by number of vectors of columns - 1 and number of rows - 1
+	// strips by number of vectors of columns - 1 and number of rows - 1; nil
+	// where those of Gemm do their work, as they do without lanes
 	strips [2][]stripFunc
 	// input and gradient transform one tile of n vectors of channels: rows
 	// point to the tile's image rows (zeros for a row outside), off is the
@@ -33,6 +34,9 @@ func vectorised[T Float]() bool {
 	_, ok := any(z).(float32)
 	return ok && active.conv.lanes > 0
 }
+
+// striped tells whether T also has strips.
+func striped[T Float]() bool { return vectorised[T]() && active.conv.strips[0] != nil }
 
 // panelWidth is the number of columns of a full panel of a packed matrix.
 func panelWidth[T Float]() int {
@@ -78,7 +82,7 @@ func mulPanels[T Float](m, k, np int, a []T, lda int, b []T, width int, c []T, l
 		return
 	}
 	_, _, _ = a[(m-1)*lda+k-1], b[k*np-1], c[(m-1)*ldc+np-1]
-	if !vectorised[T]() {
+	if !striped[T]() {
 		if tiled[T]() {
 			g := gemmPool.Get().(*gemm32)
 			*g = gemm32{m: m, n: np, k: k, alpha: 1, a: any(a).([]float32), lda: lda, packed: any(b).([]float32), c: any(c).([]float32), ldc: ldc}
@@ -124,7 +128,7 @@ func mulTransposed[T Float](m, k, np int, a []T, lda int, b []T, ldb int, c []T,
 		return
 	}
 	_, _, _ = a[(k-1)*lda+m-1], b[(k-1)*ldb+np-1], c[(m-1)*ldc+np-1]
-	if !vectorised[T]() {
+	if !striped[T]() {
 		if tiled[T]() {
 			g := gemmPool.Get().(*gemm32)
 			*g = gemm32{transA: true, m: m, n: np, k: k, alpha: 1, beta: float32(acc), a: any(a).([]float32), lda: lda,

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -12,6 +13,7 @@ import (
 type file struct {
 	command     string // the command line, for the header
 	text, stubs bytes.Buffer
+	data        bytes.Buffer // tables of constants
 }
 
 func (f *file) header(w *bytes.Buffer) {
@@ -23,6 +25,7 @@ func (f *file) assembly() []byte {
 	var w bytes.Buffer
 	f.header(&w)
 	fmt.Fprint(&w, "#include \"textflag.h\"\n")
+	w.Write(f.data.Bytes())
 	w.Write(f.text.Bytes())
 	return w.Bytes()
 }
@@ -57,7 +60,8 @@ const (
 type function struct {
 	f      *file
 	params map[string]param
-	x, v   int // registers handed out
+	x, v   int    // registers handed out
+	free   []vreg // of those, given back
 }
 
 type param struct {
@@ -80,7 +84,6 @@ func (f *file) function(name, doc, signature string) *function {
 		fn.params[id] = param{kind, at}
 		at += size
 	}
-	at = (at + 7) / 8 * 8
 	fmt.Fprintf(&f.stubs, "\n// %s\n//\n//go:noescape\nfunc %s(%s)\n", doc, name, signature)
 	fmt.Fprintf(&f.text, "\n// func %s(%s)\nTEXT ·%s(SB), NOSPLIT|NOFRAME, $0-%d\n", name, signature, name, at)
 	return fn
@@ -103,7 +106,17 @@ func (fn *function) gp() xreg {
 }
 
 // vec hands out a vector register; vecs hands out n with consecutive numbers.
-func (fn *function) vec() vreg { return fn.vecs(1)[0] }
+func (fn *function) vec() vreg {
+	if n := len(fn.free); n > 0 {
+		v := fn.free[n-1]
+		fn.free = fn.free[:n-1]
+		return v
+	}
+	return fn.vecs(1)[0]
+}
+
+// release gives registers back whose values are of no more use.
+func (fn *function) release(vs ...vreg) { fn.free = append(fn.free, vs...) }
 
 func (fn *function) vecs(n int) []vreg {
 	if fn.v+n > vregs {
@@ -172,6 +185,54 @@ func (fn *function) fmla(dst, a, b vreg) {
 	fn.op("VFMLA %s, %s, %s", b.s4(), a.s4(), dst.s4())
 }
 
+// move copies a register.
+func (fn *function) move(dst, src vreg) { fn.op("VMOV V%d.B16, V%d.B16", int(src), int(dst)) }
+
+// loadAt loads the vector at base + offset by way of tmp.
+func (fn *function) loadAt(v vreg, base, offset, tmp xreg) {
+	fn.op("ADD %v, %v, %v", offset, base, tmp)
+	fn.ld1(tmp, v)
+}
+
+// loadStep and storeStep load and store one register and move the pointer by
+// a register's bytes.
+func (fn *function) loadStep(v vreg, p, step xreg) {
+	fn.op("VLD1.P (%v)(%v), %s", p, step, list([]vreg{v}))
+}
+func (fn *function) storeStep(v vreg, p, step xreg) {
+	fn.op("VST1.P %s, (%v)(%v)", list([]vreg{v}), p, step)
+}
+
+// lane is a number kept in one lane of a register.
+type lane struct {
+	v vreg
+	i int
+}
+
+// constants emits a read-only table of the numbers and loads it into
+// registers, four to each, by way of tmp.
+func (fn *function) constants(table string, tmp xreg, xs ...float64) []lane {
+	var data bytes.Buffer
+	size := (len(xs) + 3) / 4 * 16
+	for i := range size / 4 {
+		var x float32
+		if i < len(xs) {
+			x = float32(xs[i])
+		}
+		fmt.Fprintf(&data, "DATA %s<>+%d(SB)/4, $0x%08x // %v\n", table, 4*i, math.Float32bits(x), x)
+	}
+	fmt.Fprintf(&data, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", table, size)
+	fmt.Fprintf(&fn.f.data, "\n%s", data.Bytes())
+	vs := fn.vecs(size / 16)
+	fn.op("MOVD $%s<>(SB), %v", table, tmp)
+	fn.ld1(tmp, vs...)
+	at := make([]lane, len(xs))
+	for i := range at {
+		at[i] = lane{vs[i/4], i % 4}
+	}
+	return at
+}
+
 // Go's assembler has no word for the instructions below, so they are emitted
 // as numbers; encodings from the Arm Architecture Reference Manual, C7.2.
 const (
@@ -179,8 +240,11 @@ const (
 	codeFSUB   = 0x4EA0D400
 	codeFMUL   = 0x6E20DC00
 	codeFDIV   = 0x6E20FC00
+	codeFMAX   = 0x4E20F400
 	codeFSQRT  = 0x6EA1F800
 	codeFMLAel = 0x4F801000
+	codeFMLSel = 0x4F805000
+	codeFMULel = 0x4F809000
 )
 
 // three emits dst = a (code) b on four lanes.
@@ -193,14 +257,26 @@ func (fn *function) fsub(dst, a, b vreg) { fn.three("fsub", codeFSUB, dst, a, b)
 func (fn *function) fmul(dst, a, b vreg) { fn.three("fmul", codeFMUL, dst, a, b) }
 func (fn *function) fdiv(dst, a, b vreg) { fn.three("fdiv", codeFDIV, dst, a, b) }
 
+// fmax puts the greater of a and b into dst, or a NaN if either is one.
+func (fn *function) fmax(dst, a, b vreg) { fn.three("fmax", codeFMAX, dst, a, b) }
+
 // fsqrt puts the square roots of a into dst.
 func (fn *function) fsqrt(dst, a vreg) {
 	fn.op("WORD $0x%08X // fsqrt v%d.4s, v%d.4s", codeFSQRT|uint32(a)<<5|uint32(dst), int(dst), int(a))
 }
 
-// fmlaLane adds a*b[lane] to dst, in one rounding. The lane's number is split
-// over bits 11 (high) and 21 (low).
-func (fn *function) fmlaLane(dst, a, b vreg, lane int) {
-	code := codeFMLAel | uint32(lane&1)<<21 | uint32(lane>>1)<<11 | uint32(b)<<16 | uint32(a)<<5 | uint32(dst)
-	fn.op("WORD $0x%08X // fmla v%d.4s, v%d.4s, v%d.s[%d]", code, int(dst), int(a), int(b), lane)
+// byLane emits dst (code) a*b[lane]. The lane's number is split over bits 11
+// (high) and 21 (low).
+func (fn *function) byLane(name string, code uint32, dst, a, b vreg, lane int) {
+	code |= uint32(lane&1)<<21 | uint32(lane>>1)<<11 | uint32(b)<<16 | uint32(a)<<5 | uint32(dst)
+	fn.op("WORD $0x%08X // %s v%d.4s, v%d.4s, v%d.s[%d]", code, name, int(dst), int(a), int(b), lane)
 }
+
+// fmlaLane adds a*b[lane] to dst, in one rounding; addTimes and subTimes add
+// and subtract a*k, times puts it into dst.
+func (fn *function) fmlaLane(dst, a, b vreg, lane int) {
+	fn.byLane("fmla", codeFMLAel, dst, a, b, lane)
+}
+func (fn *function) addTimes(dst, a vreg, k lane) { fn.byLane("fmla", codeFMLAel, dst, a, k.v, k.i) }
+func (fn *function) subTimes(dst, a vreg, k lane) { fn.byLane("fmls", codeFMLSel, dst, a, k.v, k.i) }
+func (fn *function) times(dst, a vreg, k lane)    { fn.byLane("fmul", codeFMULel, dst, a, k.v, k.i) }

@@ -30,6 +30,11 @@ func generate(command string) *file {
 	microKernel(f, "microneonx1", 1)
 	axpy(f)
 	adam(f)
+	winogradInput(f)
+	winogradGradient(f)
+	winogradOutput(f)
+	winogradWeights(f)
+	winogradFilter(f)
 	return f
 }
 

@@ -17,6 +17,10 @@ func TestEncodingsAreTheAssemblers(t *testing.T) {
 		"WORD $0x4EA3D441 // fsub v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fsub(1, 2, 3) },
 		"WORD $0x6E23DC41 // fmul v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fmul(1, 2, 3) },
 		"WORD $0x6E23FC41 // fdiv v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fdiv(1, 2, 3) },
+		"WORD $0x4E23F441 // fmax v1.4s, v2.4s, v3.4s":      func(fn *function) { fn.fmax(1, 2, 3) },
+		"WORD $0x4FA35841 // fmls v1.4s, v2.4s, v3.s[3]":    func(fn *function) { fn.subTimes(1, 2, lane{3, 3}) },
+		"WORD $0x4F839841 // fmul v1.4s, v2.4s, v3.s[2]":    func(fn *function) { fn.times(1, 2, lane{3, 2}) },
+		"WORD $0x4FA31041 // fmla v1.4s, v2.4s, v3.s[1]":    func(fn *function) { fn.addTimes(1, 2, lane{3, 1}) },
 		"WORD $0x6EA1F841 // fsqrt v1.4s, v2.4s":            func(fn *function) { fn.fsqrt(1, 2) },
 	} {
 		fn := &function{f: &file{}}
