@@ -14,7 +14,7 @@ func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 	_, _ = u[g.WeightLen()-1], w[g.Cin*g.Cout*9-1]
 	g.pack = winogradPack[T]{g, u, w, scale, turned}
 	grain := 1
-	if trains[T]() {
+	if vectorised[T]() {
 		grain = active.conv.lanes
 	}
 	Do(g.paddedN(), grain, &g.pack)
@@ -25,7 +25,7 @@ func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 func (p *winogradPack[T]) Run(lo, hi int) {
 	g := p.g
 	np, width := g.paddedN(), panelWidth[T]()
-	if trains[T]() {
+	if vectorised[T]() {
 		ws := g.Scratch.get()
 		for ; lo < hi; lo += active.conv.lanes {
 			p.vector(ws, lo)
