@@ -83,7 +83,15 @@ func (g *Winograd[T]) paddedN() int  { return wholePanels(g.Cout, panelWidth[T](
 func (g *Winograd[T]) perImage() int { return g.tilesY() * g.tilesX() }
 
 // WeightLen is the number of values of the transformed weights.
-func (g *Winograd[T]) WeightLen() int { return products * g.Cin * g.paddedN() }
+func (g *Winograd[T]) WeightLen() int { return products * g.weightStride() }
+
+// apart keeps what is processed together from falling into one cache set, which
+// distances that are powers of two would do.
+const apart = 16
+
+// weightStride is the distance from the weights of one product to those of the
+// next.
+func (g *Winograd[T]) weightStride() int { return g.Cin*g.paddedN() + apart }
 
 // winogradTile is the position of a tile in a batch of images.
 type winogradTile struct{ image, y, x int } // y, x of its first output

@@ -62,7 +62,7 @@ const groupColumns = 128
 func (f *winogradForward[T]) byStages() {
 	g, np := f.g, f.g.paddedN()
 	ws := g.Scratch.get()
-	f.fv, f.fm = f.tiles*g.Cin+16, f.tiles*np+16
+	f.fv, f.fm = f.tiles*g.Cin+apart, f.tiles*np+apart
 	f.v, f.m = atLeast(&ws.v, products*f.fv), atLeast(&ws.m, products*f.fm)
 	f.do(inputStage, f.tiles)
 	f.do(productStage, products*((np+groupColumns-1)/groupColumns))
@@ -101,7 +101,7 @@ func (f *winogradForward[T]) Run(int, int) {
 			g.transformInput(ws, f.x, g.tileAt(i), f.v[i*g.Cin:], f.fv)
 		case productStage:
 			p, j := i%products, i/products*groupColumns
-			mulPanels(f.tiles, g.Cin, min(groupColumns, np-j), f.v[p*f.fv:], g.Cin, f.u[(p*np+j)*g.Cin:], panelWidth[T](), f.m[p*f.fm+j:], np)
+			mulPanels(f.tiles, g.Cin, min(groupColumns, np-j), f.v[p*f.fv:], g.Cin, f.u[p*g.weightStride()+j*g.Cin:], panelWidth[T](), f.m[p*f.fm+j:], np)
 		case outputStage:
 			f.output(ws, g.tileAt(i), f.m[i*np:], f.fm)
 		}
@@ -115,7 +115,7 @@ func (f *winogradForward[T]) block(ws *workspace[T], part int) {
 	g, np := f.g, f.g.paddedN()
 	lo, hi := f.parts.span(part, f.tiles)
 	n := hi - lo
-	fv, fm := n*g.Cin+16, n*np+16 // 16: neighbours shall not share a cache set
+	fv, fm := n*g.Cin+apart, n*np+apart
 	v, m := atLeast(&ws.v, products*fv), atLeast(&ws.m, products*fm)
 	t := g.tileAt(lo)
 	for i := range n {
@@ -123,7 +123,7 @@ func (f *winogradForward[T]) block(ws *workspace[T], part int) {
 		g.next(&t)
 	}
 	for p := range products {
-		mulPanels(n, g.Cin, np, v[p*fv:], g.Cin, f.u[p*g.Cin*np:(p+1)*g.Cin*np], panelWidth[T](), m[p*fm:], np)
+		mulPanels(n, g.Cin, np, v[p*fv:], g.Cin, f.u[p*g.weightStride():], panelWidth[T](), m[p*fm:], np)
 	}
 	t = g.tileAt(lo)
 	for i := range n {

@@ -27,7 +27,7 @@ func (g *Winograd[T]) Gradient(x, dy, dw []T, n int) {
 	s := &g.gradient
 	s.g, s.x, s.dy, s.dw, s.u, s.acc = g, x, dy, dw, atLeast(&g.Scratch.Weights, g.WeightLen()), 0
 	most := g.chunkTiles(all)
-	s.fv, s.fz = most*g.Cin+16, most*np+16
+	s.fv, s.fz = most*g.Cin+apart, most*np+apart
 	s.v, s.z = atLeast(&ws.v, products*s.fv), atLeast(&ws.m, products*s.fz)
 	for s.first = 0; s.first < all; s.first += s.n {
 		s.n = min(most, all-s.first)
@@ -69,7 +69,7 @@ func (s *winogradGradient[T]) Run(int, int) {
 			s.transformTiles(ws, i)
 		case weightGradients:
 			g, np := s.g, s.g.paddedN()
-			mulTransposed(g.Cin, s.n, np, s.v[i*s.fv:], g.Cin, s.z[i*s.fz:], np, s.u[i*g.Cin*np:], np, s.acc)
+			mulTransposed(g.Cin, s.n, np, s.v[i*s.fv:], g.Cin, s.z[i*s.fz:], np, s.u[i*g.weightStride():], np, s.acc)
 		case filterGradients:
 			if vectorised[T]() {
 				s.vector(ws, i*active.conv.lanes)
@@ -101,7 +101,7 @@ func (s *winogradGradient[T]) filters(co int) {
 	for ci := range g.Cin {
 		var u [products]float64
 		for p := range u {
-			u[p] = float64(s.u[(p*g.Cin+ci)*np+co])
+			u[p] = float64(s.u[p*g.weightStride()+ci*np+co])
 		}
 		for i, v := range filterTile(&u) {
 			s.dw[(co*g.Cin+ci)*9+i] = T(v)
@@ -151,7 +151,7 @@ func (s *winogradGradient[T]) vector(ws *workspace[T], co int) {
 	f := &ws.filters
 	u32, f32 := any(s.u).([]float32), any(f[:]).([]float32)
 	for ci := range g.Cin {
-		active.conv.filter(&u32[ci*np+co], 4*g.Cin*np, &f32[0], 4*maxLanes)
+		active.conv.filter(&u32[ci*np+co], 4*g.weightStride(), &f32[0], 4*maxLanes)
 		for l := range min(active.conv.lanes, g.Cout-co) {
 			w := s.dw[((co+l)*g.Cin+ci)*9:][:9]
 			for i := range w {

@@ -56,7 +56,7 @@ func (p *winogradPack[T]) Run(lo, hi int) {
 			u := weightTile(&f)
 			d := p.u[at+ci*pw:]
 			for i, v := range u {
-				d[i*g.Cin*np] = T(v)
+				d[i*g.weightStride()] = T(v)
 			}
 		}
 	}
@@ -92,6 +92,6 @@ func (p *winogradPack[T]) vector(ws *workspace[T], co int) {
 				}
 			}
 		}
-		active.conv.weights(&f32[0], 4*maxLanes, &u32[at+ci*pw], 4*g.Cin*np)
+		active.conv.weights(&f32[0], 4*maxLanes, &u32[at+ci*pw], 4*g.weightStride())
 	}
 }
