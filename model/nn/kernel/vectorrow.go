@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // SoftmaxRow writes the softmax of x to y; x and y have equal length, at least
 // 1.
@@ -69,11 +72,32 @@ func NormalizeRow[T Float](mean, inv T, x, y, w, b []T) {
 	}
 }
 
+// momentColumns is how many columns Moments reads a row as.
+const momentColumns = 16
+
+// moments are the columns' statistics; a variable of Moments would leave the
+// stack, since BatchStats calls assembly by a pointer.
+type moments[T Float] struct{ mean, sq [momentColumns]T }
+
+var (
+	moments32 = sync.Pool{New: func() any { return new(moments[float32]) }}
+	moments64 = sync.Pool{New: func() any { return new(moments[float64]) }}
+)
+
+func momentPool[T Float]() *sync.Pool {
+	var zero T
+	if _, ok := any(zero).(float32); ok {
+		return &moments32
+	}
+	return &moments64
+}
+
 // Moments returns the mean of the values of x, at least one, and the sum of
 // squared deviations from it. The values are summed in parts of fixed size.
 func Moments[T Float](x []T) (mean, sq float64) {
-	const width, part = 16, 16 * 512 // columns; values that stay in the L1 cache
-	var m, q [width]T
+	const width, part = momentColumns, momentColumns * 512 // values that stay in the L1 cache
+	columns, _ := momentPool[T]().Get().(*moments[T])
+	m, q := &columns.mean, &columns.sq
 	done := 0
 	join := func(m, q T, n int) {
 		w := float64(n) / float64(done+n)
@@ -90,6 +114,7 @@ func Moments[T Float](x []T) (mean, sq float64) {
 		}
 		x = x[rows*width:]
 	}
+	momentPool[T]().Put(columns)
 	for _, v := range x {
 		join(v, 0, 1)
 	}
