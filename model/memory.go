@@ -38,7 +38,7 @@ func (r *Runtime) Memory() int64 {
 	for _, t := range r.net.store.All {
 		reachable(reflect.ValueOf(t), seen) // not the runtime's
 	}
-	return reachable(reflect.ValueOf(r.inst), seen)
+	return reachable(reflect.ValueOf(r.inst), seen) + reachable(reflect.ValueOf(r.stream), seen)
 }
 
 // reachable sums up the arrays that v reaches and that seen does not hold yet.
