@@ -38,7 +38,7 @@ func calibrated(t testing.TB, net *Network, s Samples, clip string) map[string]f
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Observe(s.Batch.CSI, s.N); err != nil {
+	if err = c.Observe(s.Batch.CSI, s.N); err != nil {
 		t.Fatal(err)
 	}
 	scales, err := c.InputScales(clip)
@@ -82,16 +82,16 @@ func TestCalibrationRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.InputScales(ClipMSE); err == nil || !strings.Contains(err.Error(), "no sample") {
+	if _, err = c.InputScales(ClipMSE); err == nil || !strings.Contains(err.Error(), "no sample") {
 		t.Errorf("scales of nothing: %v", err)
 	}
-	if err := c.Observe(s.Batch.CSI, s.N+1); err == nil {
+	if err = c.Observe(s.Batch.CSI, s.N+1); err == nil {
 		t.Error("a short batch was taken")
 	}
-	if err := c.Observe(s.Batch.CSI, s.N); err != nil {
+	if err = c.Observe(s.Batch.CSI, s.N); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.InputScales("best"); err == nil || !strings.Contains(err.Error(), `"best"`) {
+	if _, err = c.InputScales("best"); err == nil || !strings.Contains(err.Error(), `"best"`) {
 		t.Errorf("unknown clip: %v", err)
 	}
 	cfg := Edge()

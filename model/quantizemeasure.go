@@ -64,7 +64,7 @@ func Quantize(n *Network, calibration, heldOut Samples, opt QuantizeOptions) (*Q
 			return nil, fmt.Errorf("quantize: %w", err)
 		}
 		for i := range calibration.N {
-			if err := cal.Observe(calibration.Batch.CSI[i*CSIValues:(i+1)*CSIValues], 1); err != nil {
+			if err = cal.Observe(calibration.Batch.CSI[i*CSIValues:(i+1)*CSIValues], 1); err != nil {
 				return nil, fmt.Errorf("quantize: %w", err)
 			}
 			opt.Progress(float64(i+1) / total)
