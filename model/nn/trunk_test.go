@@ -73,6 +73,50 @@ func TestTrunkErrorIsSmall(t *testing.T) {
 	}
 }
 
+// The same for the gradients of a training step, by Winograd's algorithm and by
+// direct convolution: both stray where a ReLU's input is a rounding error away
+// from 0.
+func TestTrunkGradientErrorIsSmall(t *testing.T) {
+	gradients := func(a *trunk[float64], s *Store[float64], x, dy []float64) (g []float64) {
+		a.forward(x, 2)
+		a.backward(append([]float64(nil), dy...))
+		for _, p := range s.All {
+			g = append(g, p.Grad...)
+		}
+		return g
+	}
+	s64 := NewStore[float64](1)
+	ref := newTrunk(s64, Train, 34, 12, 16, 2, 2, 2, 1)
+	ref.direct()
+	size := len(ref.forward(uniform[float64](2*ref.in), 2))
+	dy := randomValues(size)
+	want := gradients(ref, s64, uniform[float64](2*ref.in), dy)
+	for _, direct := range []bool{false, true} {
+		s := NewStore[float32](1)
+		for i, p := range s64.All {
+			q := s.Tensor(p.Name, p.Kind, p.FanIn, p.FanOut, p.Shape...)
+			for j := range q.Value {
+				q.Value[j] = float32(s64.All[i].Value[j])
+			}
+		}
+		a := newTrunk(s, Train, 34, 12, 16, 2, 2, 2, 1)
+		if direct {
+			a.direct()
+		}
+		a.forward(uniform[float32](2*a.in), 2)
+		a.backward(narrow[float32](dy))
+		var got []float32
+		for _, p := range s.All {
+			got = append(got, p.Grad...)
+		}
+		rms, top := relativeError(got, want)
+		t.Logf("direct %v: relative error: root mean square %.2g, largest %.2g", direct, rms, top)
+		if !(rms < 1e-4) {
+			t.Errorf("direct %v: relative error: root mean square %.2g, largest %.2g", direct, rms, top)
+		}
+	}
+}
+
 func TestTrunkInferenceAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -149,6 +149,28 @@ func TestWinogradEqualsNaiveConvolution(t *testing.T) {
 	})
 }
 
+// A value that is not a number shows in the outputs it reaches, ReLU or not.
+func TestWinogradKeepsNaN(t *testing.T) {
+	onEachPath(t, func(t *testing.T) {
+		const h, w, c = 9, 9, 19
+		g := Winograd[float32]{H: h, W: w, Cin: c, Cout: c, Scratch: new(Scratch[float32])}
+		u, x, y := make([]float32, g.WeightLen()), make([]float32, h*w*c), make([]float32, h*w*c)
+		g.Pack(u, normal[float32](rand.New(rand.NewPCG(1, 1)), c*c*9), nil, false)
+		x[(4*w+4)*c+3] = float32(math.NaN())
+		for _, relu := range []bool{false, true} {
+			g.Forward(u, x, y, 1, ConvEpilogue[float32]{ReLU: relu})
+			for ch := range c {
+				if v := y[(5*w+3)*c+ch]; v == v {
+					t.Fatalf("relu %v: channel %d is %g beside a NaN", relu, ch, v)
+				}
+				if v := y[ch]; v != v {
+					t.Fatalf("relu %v: channel %d far from the NaN is one", relu, ch)
+				}
+			}
+		}
+	})
+}
+
 func TestWinogradDoesNotDependOnThreads(t *testing.T) {
 	defer SetThreads(Threads())
 	const n, h, w, cin, cout = 3, 22, 10, 24, 40
