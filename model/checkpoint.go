@@ -74,7 +74,7 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 		return card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
 	}
 	if card.Quantization != nil {
-		if err := card.Quantization.validate(n.Config); err != nil {
+		if err = card.Quantization.validate(n.Config); err != nil {
 			return card, fmt.Errorf("save checkpoint: %w", err)
 		}
 	}
