@@ -7,6 +7,10 @@ import (
 	"posefuse/model/nn"
 )
 
+// ErrLowPrecision is wrapped when the camera encoder cannot stream because it
+// computes in low precision.
+var ErrLowPrecision = nn.ErrLowPrecision
+
 const (
 	keypointFrame = NumJoints * 2
 	// maxPushes is how many frames a stream takes at once to reach a window;
@@ -81,8 +85,11 @@ func (r *Runtime) NewCameraStream() (*CameraStream, error) {
 	if !ok {
 		return nil, fmt.Errorf("camera stream: the encoder is not the float32 one")
 	}
-	return &CameraStream{enc: e, stream: nn.NewTemporalStream(stem, blocks, maxRewind),
-		memory: make([]float32, 2*(CameraWindow+maxRewind)*keypointFrame)}, nil
+	stream, err := nn.NewTemporalStream(stem, blocks, maxRewind)
+	if err != nil {
+		return nil, fmt.Errorf("camera stream: %w", err)
+	}
+	return &CameraStream{enc: e, stream: stream, memory: make([]float32, 2*(CameraWindow+maxRewind)*keypointFrame)}, nil
 }
 
 // Stats returns the counters.

@@ -54,8 +54,9 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 	}
 	if card.Window == model.Causal && card.Config.Mask().Has(model.R) {
-		// Live windows mostly continue the one before.
-		if err := rt.StreamCamera(); err != nil {
+		// Live windows mostly continue the one before. Layers in low precision
+		// compute whole windows.
+		if err := rt.StreamCamera(); err != nil && !errors.Is(err, model.ErrLowPrecision) {
 			return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 		}
 	}

@@ -1,5 +1,10 @@
 package nn
 
+import "errors"
+
+// ErrLowPrecision is returned for layers that compute whole windows only.
+var ErrLowPrecision = errors.New("the layers compute in low precision")
+
 // TemporalStream is the dilated form of a folded temporal encoder on a stream
 // of frames: every layer keeps the activations that later frames need, so that
 // one more frame costs each layer one position instead of a whole window. Its
@@ -27,17 +32,25 @@ type streamLevel[T Float] struct {
 }
 
 // NewTemporalStream joins the stem and blocks of one encoder. Rewind can take
-// back up to slack frames.
-func NewTemporalStream[T Float](stem *TemporalStem[T], blocks []*TemporalBlock[T], slack int) *TemporalStream[T] {
+// back up to slack frames. The error is ErrLowPrecision.
+func NewTemporalStream[T Float](stem *TemporalStem[T], blocks []*TemporalBlock[T], slack int) (*TemporalStream[T], error) {
 	s := &TemporalStream[T]{stem: stem, blocks: blocks, slack: slack}
-	l := stem.unit.Lin.(*Linear[T])
-	s.add(stem.taps, 1, l.In)
+	units := []*Unit[T]{stem.unit}
+	for _, b := range blocks {
+		units = append(units, b.wide, b.point)
+	}
+	for _, u := range units {
+		if l, ok := u.Lin.(*Linear[T]); !ok || l.low != nil {
+			return nil, ErrLowPrecision
+		}
+	}
+	s.add(stem.taps, 1, stem.unit.Lin.(*Linear[T]).In)
 	dilation := stem.taps
 	for _, b := range blocks {
 		s.add(b.Taps, dilation, b.C)
 		dilation *= b.Taps
 	}
-	return s
+	return s, nil
 }
 
 func (s *TemporalStream[T]) add(taps, dilation, c int) {
