@@ -336,10 +336,72 @@ class CSI(nn.Module):
         return self.projection(self.transformer(self.drop(x)).mean(1))
 
 
-class Head(nn.Module):
+class ConcatHead(nn.Module):
     def __init__(self, n):
         super().__init__()
         self.fc = nn.Linear(n * FEATURE, OUTPUT)
+
+    def forward(self, features):
+        return self.fc(torch.cat(features, 1))
+
+
+class MLPHead(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        widths = [n * FEATURE, 512, 256, 256, OUTPUT]
+        layers = [m for i in range(4) for m in (nn.Linear(widths[i], widths[i + 1]), nn.ReLU())]
+        self.mlp = nn.Sequential(*layers[:-1])
+
+    def forward(self, features):
+        return self.mlp(torch.cat(features, 1))
+
+
+class SelfAttention(nn.Module):
+    HEADS = 8
+
+    def __init__(self, c, dropout):
+        super().__init__()
+        self.in_proj, self.out_proj = nn.Linear(c, 3 * c), nn.Linear(c, c)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x):
+        b, n, c = x.shape
+        q, k, v = self.in_proj(x).reshape(b, n, 3, self.HEADS, c // self.HEADS).permute(2, 0, 3, 1, 4)
+        s = self.drop((q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])).softmax(-1))
+        return self.out_proj((s @ v).transpose(1, 2).reshape(b, n, c))
+
+
+class EncoderLayer(nn.Module):
+    """A transformer encoder layer with the norms after the sums."""
+
+    def __init__(self, c, hidden, dropout):
+        super().__init__()
+        self.self_attn = SelfAttention(c, dropout)
+        self.linear1, self.linear2 = nn.Linear(c, hidden), nn.Linear(hidden, c)
+        self.norm1, self.norm2 = nn.LayerNorm(c), nn.LayerNorm(c)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x):
+        x = self.norm1(x + self.drop(self.self_attn(x)))
+        return self.norm2(x + self.drop(self.linear2(self.drop(F.relu(self.linear1(x))))))
+
+
+class AttentionHead(nn.Module):
+    """Four encoder layers on one token per modality, then one layer on the mean token."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(FEATURE, 1024, 0.1) for _ in range(4))
+        self.fc = nn.Linear(FEATURE, OUTPUT)
+
+    def forward(self, features):
+        x = torch.stack(features, 1)
+        for layer in self.layers:
+            x = layer(x)
+        return self.fc(x.mean(1))
+
+
+HEADS = {"concat": ConcatHead, "mlp": MLPHead, "attention": AttentionHead}
 
 
 class Network(nn.Module):
@@ -357,9 +419,9 @@ class Network(nn.Module):
             self.radar = Points(cfg["radar"], 5)
         if "W" in self.slots:
             self.csi = CSI(cfg["csi"])
-        if cfg["head"] != "concat":
-            raise ValueError(f"head {cfg['head']!r}: this script knows concat")
-        self.head = Head(len(self.slots))
+        if cfg["head"] not in HEADS:
+            raise ValueError(f"head {cfg['head']!r}: this script knows {', '.join(HEADS)}")
+        self.head = HEADS[cfg["head"]](len(self.slots))
 
     def encoders(self):
         names = {"R": "camera", "L": "lidar", "M": "radar", "W": "csi"}
@@ -387,7 +449,7 @@ class Network(nn.Module):
         for x, e in zip(inputs, self.encoders().values()):
             features.append(None if x is None else e(x))
         some = next(f for f in features if f is not None)
-        return self.head.fc(torch.cat([torch.zeros_like(some) if f is None else f for f in features], 1))
+        return self.head([torch.zeros_like(some) if f is None else f for f in features])
 
 
 def input_shapes(cfg):

@@ -53,7 +53,7 @@ class Samples:
 def forward(net, inputs, gates):
     """The pose; gates [B, modalities] of 0 and 1 say whose features count."""
     features = [e(x) * g[:, None] for x, e, g in zip(inputs, net.encoders().values(), gates.unbind(1))]
-    return net.head.fc(torch.cat(features, 1))
+    return net.head(features)
 
 
 def draw_gates(count, modalities, share, generator):

@@ -79,7 +79,7 @@ func mkParent(t *testing.T, path string) string {
 func TestModelsRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	start, out := filepath.Join(dir, "start", "weights.safetensors"), filepath.Join(dir, "back")
-	posefuse(t, "models", "export", "--safetensors", start, "--size", "edge", "--modalities", "RL", "--seed", "7", "--window", "centred")
+	posefuse(t, "models", "export", "--safetensors", start, "--size", "edge", "--modalities", "RL", "--head", "mlp", "--seed", "7", "--window", "centred")
 	v := decodeJSON[importView](t, posefuse(t, "models", "import", start, "--card", filepath.Dir(start), "--out", out,
 		"--name", "gpu", "--data", "nothing", "--split", "none", "--json"))
 	if c := v.Card; c.Name != "gpu" || c.Window != model.Centred || c.Config.Modalities != "RL" || c.Data != "nothing" {
@@ -90,7 +90,7 @@ func TestModelsRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := model.Edge()
-	cfg.Modalities = "RL"
+	cfg.Modalities, cfg.Head = "RL", model.MLPHead
 	want, err := model.New(cfg, 7)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestModelsRoundTrip(t *testing.T) {
 	if _, err = os.Stat(filepath.Join(out, card.Weights)); err != nil {
 		t.Fatal(err)
 	}
-	w := decodeJSON[importView](t, posefuse(t, "models", "import", filepath.Join(out, card.Weights), "--size", "edge", "--modalities", "RL", "--out", again, "--json"))
+	w := decodeJSON[importView](t, posefuse(t, "models", "import", filepath.Join(out, card.Weights), "--size", "edge", "--modalities", "RL", "--head", "mlp", "--out", again, "--json"))
 	if w.Card.SHA256 != card.SHA256 || len(w.Notices) != 1 || !strings.Contains(w.Notices[0], "--data") {
 		t.Errorf("by size: %+v", w)
 	}

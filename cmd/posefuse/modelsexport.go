@@ -23,6 +23,7 @@ type modelsExportCmd struct {
 	Size        string `default:"" enum:",edge,paper" help:"Export a fresh network of this size instead: edge or paper."`
 	Seed        uint64 `default:"1" help:"Seed of a fresh network's weights."`
 	Window      string `default:"causal" enum:"causal,centred" help:"Camera window of a fresh network: ${enum}."`
+	Head        string `default:"concat" enum:"concat,mlp,attention" help:"Fusion head of a fresh network: ${enum}."`
 	Modalities  string `default:"" placeholder:"LETTERS" help:"Only these modalities, letters of RLMW; all of the network's if empty."`
 	Batch       string `default:"1" help:"Samples per run of the ONNX model: a number, or dynamic."`
 	JSON        bool   `name:"json" help:"Print JSON."`
@@ -42,6 +43,7 @@ type exportView struct {
 	ONNX        *onnxView `json:"onnx,omitempty"`
 	Safetensors string    `json:"safetensors,omitempty"`
 	Card        string    `json:"card,omitempty"`
+	Notices     []string  `json:"notices,omitempty"`
 }
 
 // onnxView describes an ONNX file. An open batch is -1.
@@ -83,6 +85,9 @@ func (c modelsExportCmd) Run() error {
 		mask = net.Config.Mask()
 	}
 	var view exportView
+	if card.Quantization != nil && c.ONNX != "" {
+		view.Notices = append(view.Notices, fmt.Sprintf("the ONNX model computes in float32, the checkpoint in %s: their poses differ a little", card.Quantization.Mode))
+	}
 	if c.Safetensors != "" {
 		if mask != net.Config.Mask() {
 			return fmt.Errorf("models export: --safetensors holds the whole network, %s: leave out --modalities", net.Config.Mask())
@@ -132,6 +137,7 @@ func (c modelsExportCmd) network(mask model.Mask) (*model.Network, model.Card, e
 	if mask != 0 {
 		cfg.Modalities = mask.String()
 	}
+	cfg.Head = c.Head
 	net, err := model.New(cfg, c.Seed)
 	if err != nil {
 		return nil, model.Card{}, err
@@ -173,6 +179,9 @@ func writeONNX(file string, net *model.Network, opt onnx.Options) (*onnxView, er
 }
 
 func (v exportView) print() {
+	for _, n := range v.Notices {
+		fmt.Println("note:", n)
+	}
 	if v.Safetensors != "" {
 		fmt.Printf("%s: weights, described by %s\n", v.Safetensors, v.Card)
 	}

@@ -23,6 +23,7 @@ type modelsImportCmd struct {
 	Size       string `default:"" enum:",edge,paper" help:"Size of the network, instead of a card: edge or paper."`
 	Modalities string `default:"RLMW" help:"With --size: modalities of the network, letters of RLMW."`
 	Window     string `default:"causal" enum:"causal,centred" help:"With --size: camera window it was trained with, ${enum}."`
+	Head       string `default:"concat" enum:"concat,mlp,attention" help:"With --size: fusion head, ${enum}."`
 	Out        string `required:"" placeholder:"DIR" help:"Folder for the checkpoint."`
 	Name       string `default:"" help:"Name for the card; the card's own or the size if empty."`
 	Data       string `default:"" placeholder:"TEXT" help:"What the weights were trained on, for the card."`
@@ -120,7 +121,7 @@ func (c modelsImportCmd) card() (model.Card, error) {
 	if err != nil {
 		return model.Card{}, fmt.Errorf("--modalities: %w", err)
 	}
-	cfg.Modalities = mask.String()
+	cfg.Modalities, cfg.Head = mask.String(), c.Head
 	return model.Card{Name: c.Size, Config: cfg, Window: model.Window(c.Window)}, nil
 }
 
