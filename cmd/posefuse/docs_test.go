@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"posefuse/model/nn/kernel"
 	"posefuse/pipeline"
 	"posefuse/replay/sim"
 )
@@ -284,7 +285,7 @@ func keyExists(key string) bool {
 
 func TestDocumentedKeys(t *testing.T) {
 	top := map[string]bool{}
-	known := []string{}
+	known := []string{kernel.EnvCPU}
 	for _, key := range pipeline.Keys() {
 		first, _, _ := strings.Cut(key, ".")
 		top[first] = true
