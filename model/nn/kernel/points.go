@@ -303,7 +303,7 @@ func (w *nearestWork) pick(f *pointKernels, out []int32, k, p int, limit float32
 	}
 	full := (c + 7) &^ 7
 	for i := c; i < full; i++ {
-		keys[i] = math.MaxUint64
+		keys[i] = math.MaxInt64 // above any key
 	}
 	f.rank(full, &keys[0], &w.ranks[0])
 	for i, j := range index {

@@ -39,6 +39,11 @@ func pointcloseravx512(bounds *float32, stride int, q *[3]float32, limits *float
 //go:noescape
 func pointloweravx512(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
 
+// pointrankavx512 writes how many of the n keys, all below 1<<63, are smaller than each; n is a positive multiple of 8.
+//
+//go:noescape
+func pointrankavx512(n int, keys *uint64, ranks *uint64)
+
 // pointdistavx2 writes the squared distances of n points to q, and to low the smallest of each residue modulo 32; n is a positive multiple of 32.
 //
 //go:noescape
@@ -74,6 +79,11 @@ func pointcloseravx2(bounds *float32, stride int, q *[3]float32, limits *float32
 //go:noescape
 func pointloweravx2(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
 
+// pointrankavx2 writes how many of the n keys, all below 1<<63, are smaller than each; n is a positive multiple of 8.
+//
+//go:noescape
+func pointrankavx2(n int, keys *uint64, ranks *uint64)
+
 // pointbelowavx512 writes the positions of the values of d that are at most limit and returns how many there are; n is a positive multiple of 32, index has room for n.
 //
 //go:noescape
@@ -83,8 +93,3 @@ func pointbelowavx512(n int, d *float32, limit float32, index *int32) int
 //
 //go:noescape
 func pointbelowavx2(n int, d *float32, limit float32, bits *uint32)
-
-// pointrankavx512 writes how many of the n keys are smaller than each; n is a positive multiple of 8.
-//
-//go:noescape
-func pointrankavx512(n int, keys *uint64, ranks *uint64)

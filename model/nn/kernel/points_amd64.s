@@ -574,6 +574,87 @@ TEXT ·pointloweravx512(SB), NOSPLIT|NOFRAME, $0-56
 	VZEROUPPER
 	RET
 
+// func pointrankavx512(n int, keys *uint64, ranks *uint64)
+// Requires: AVX, AVX512F
+TEXT ·pointrankavx512(SB), NOSPLIT|NOFRAME, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         keys+8(FP), CX
+	MOVQ         ranks+16(FP), DX
+	MOVQ         $0x00000001, BX
+	VPBROADCASTQ BX, Z0
+	XORQ         BX, BX
+
+block:
+	MOVQ    AX, SI
+	SUBQ    BX, SI
+	CMPQ    SI, $0x10
+	JLT     narrow
+	VPXORD  Z2, Z2, Z2
+	VMOVUPS (CX)(BX*8), Z1
+	VPXORD  Z4, Z4, Z4
+	VMOVUPS 64(CX)(BX*8), Z3
+	XORQ    SI, SI
+
+wideloop:
+	VPBROADCASTQ (CX)(SI*8), Z5
+	VPCMPUQ      $0x01, Z1, Z5, K1
+	VPADDQ       Z0, Z2, K1, Z2
+	VPCMPUQ      $0x01, Z3, Z5, K1
+	VPADDQ       Z0, Z4, K1, Z4
+	VPBROADCASTQ 8(CX)(SI*8), Z5
+	VPCMPUQ      $0x01, Z1, Z5, K1
+	VPADDQ       Z0, Z2, K1, Z2
+	VPCMPUQ      $0x01, Z3, Z5, K1
+	VPADDQ       Z0, Z4, K1, Z4
+	VPBROADCASTQ 16(CX)(SI*8), Z5
+	VPCMPUQ      $0x01, Z1, Z5, K1
+	VPADDQ       Z0, Z2, K1, Z2
+	VPCMPUQ      $0x01, Z3, Z5, K1
+	VPADDQ       Z0, Z4, K1, Z4
+	VPBROADCASTQ 24(CX)(SI*8), Z5
+	VPCMPUQ      $0x01, Z1, Z5, K1
+	VPADDQ       Z0, Z2, K1, Z2
+	VPCMPUQ      $0x01, Z3, Z5, K1
+	VPADDQ       Z0, Z4, K1, Z4
+	ADDQ         $0x04, SI
+	CMPQ         SI, AX
+	JLT          wideloop
+	VMOVUPS      Z2, (DX)(BX*8)
+	VMOVUPS      Z4, 64(DX)(BX*8)
+	ADDQ         $0x10, BX
+	CMPQ         BX, AX
+	JLT          block
+	VZEROUPPER
+	RET
+
+narrow:
+	VPXORD  Z6, Z6, Z6
+	VMOVUPS (CX)(BX*8), Z1
+	XORQ    SI, SI
+
+narrowloop:
+	VPBROADCASTQ (CX)(SI*8), Z3
+	VPCMPUQ      $0x01, Z1, Z3, K1
+	VPADDQ       Z0, Z6, K1, Z6
+	VPBROADCASTQ 8(CX)(SI*8), Z3
+	VPCMPUQ      $0x01, Z1, Z3, K1
+	VPADDQ       Z0, Z6, K1, Z6
+	VPBROADCASTQ 16(CX)(SI*8), Z3
+	VPCMPUQ      $0x01, Z1, Z3, K1
+	VPADDQ       Z0, Z6, K1, Z6
+	VPBROADCASTQ 24(CX)(SI*8), Z3
+	VPCMPUQ      $0x01, Z1, Z3, K1
+	VPADDQ       Z0, Z6, K1, Z6
+	ADDQ         $0x04, SI
+	CMPQ         SI, AX
+	JLT          narrowloop
+	VMOVUPS      Z6, (DX)(BX*8)
+	ADDQ         $0x08, BX
+	CMPQ         BX, AX
+	JLT          block
+	VZEROUPPER
+	RET
+
 // func pointdistavx2(n int, x *float32, y *float32, z *float32, q *[3]float32, d *float32, low *[32]float32)
 // Requires: AVX
 TEXT ·pointdistavx2(SB), NOSPLIT|NOFRAME, $0-56
@@ -1462,6 +1543,118 @@ TEXT ·pointloweravx2(SB), NOSPLIT|NOFRAME, $0-56
 	VZEROUPPER
 	RET
 
+// func pointrankavx2(n int, keys *uint64, ranks *uint64)
+// Requires: AVX, AVX2
+TEXT ·pointrankavx2(SB), NOSPLIT|NOFRAME, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ keys+8(FP), CX
+	MOVQ ranks+16(FP), DX
+	XORQ BX, BX
+
+block:
+	MOVQ    AX, SI
+	SUBQ    BX, SI
+	CMPQ    SI, $0x10
+	JLT     narrow
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS (CX)(BX*8), Y0
+	VXORPS  Y3, Y3, Y3
+	VMOVUPS 32(CX)(BX*8), Y2
+	VXORPS  Y5, Y5, Y5
+	VMOVUPS 64(CX)(BX*8), Y4
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS 96(CX)(BX*8), Y6
+	XORQ    SI, SI
+
+wideloop:
+	VPBROADCASTQ (CX)(SI*8), Y8
+	VPCMPGTQ     Y8, Y0, Y9
+	VPSUBQ       Y9, Y1, Y1
+	VPCMPGTQ     Y8, Y2, Y9
+	VPSUBQ       Y9, Y3, Y3
+	VPCMPGTQ     Y8, Y4, Y9
+	VPSUBQ       Y9, Y5, Y5
+	VPCMPGTQ     Y8, Y6, Y8
+	VPSUBQ       Y8, Y7, Y7
+	VPBROADCASTQ 8(CX)(SI*8), Y8
+	VPCMPGTQ     Y8, Y0, Y9
+	VPSUBQ       Y9, Y1, Y1
+	VPCMPGTQ     Y8, Y2, Y9
+	VPSUBQ       Y9, Y3, Y3
+	VPCMPGTQ     Y8, Y4, Y9
+	VPSUBQ       Y9, Y5, Y5
+	VPCMPGTQ     Y8, Y6, Y8
+	VPSUBQ       Y8, Y7, Y7
+	VPBROADCASTQ 16(CX)(SI*8), Y8
+	VPCMPGTQ     Y8, Y0, Y9
+	VPSUBQ       Y9, Y1, Y1
+	VPCMPGTQ     Y8, Y2, Y9
+	VPSUBQ       Y9, Y3, Y3
+	VPCMPGTQ     Y8, Y4, Y9
+	VPSUBQ       Y9, Y5, Y5
+	VPCMPGTQ     Y8, Y6, Y8
+	VPSUBQ       Y8, Y7, Y7
+	VPBROADCASTQ 24(CX)(SI*8), Y8
+	VPCMPGTQ     Y8, Y0, Y9
+	VPSUBQ       Y9, Y1, Y1
+	VPCMPGTQ     Y8, Y2, Y9
+	VPSUBQ       Y9, Y3, Y3
+	VPCMPGTQ     Y8, Y4, Y9
+	VPSUBQ       Y9, Y5, Y5
+	VPCMPGTQ     Y8, Y6, Y8
+	VPSUBQ       Y8, Y7, Y7
+	ADDQ         $0x04, SI
+	CMPQ         SI, AX
+	JLT          wideloop
+	VMOVUPS      Y1, (DX)(BX*8)
+	VMOVUPS      Y3, 32(DX)(BX*8)
+	VMOVUPS      Y5, 64(DX)(BX*8)
+	VMOVUPS      Y7, 96(DX)(BX*8)
+	ADDQ         $0x10, BX
+	CMPQ         BX, AX
+	JLT          block
+	VZEROUPPER
+	RET
+
+narrow:
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS (CX)(BX*8), Y0
+	VXORPS  Y3, Y3, Y3
+	VMOVUPS 32(CX)(BX*8), Y2
+	XORQ    SI, SI
+
+narrowloop:
+	VPBROADCASTQ (CX)(SI*8), Y4
+	VPCMPGTQ     Y4, Y0, Y5
+	VPSUBQ       Y5, Y1, Y1
+	VPCMPGTQ     Y4, Y2, Y4
+	VPSUBQ       Y4, Y3, Y3
+	VPBROADCASTQ 8(CX)(SI*8), Y4
+	VPCMPGTQ     Y4, Y0, Y5
+	VPSUBQ       Y5, Y1, Y1
+	VPCMPGTQ     Y4, Y2, Y4
+	VPSUBQ       Y4, Y3, Y3
+	VPBROADCASTQ 16(CX)(SI*8), Y4
+	VPCMPGTQ     Y4, Y0, Y5
+	VPSUBQ       Y5, Y1, Y1
+	VPCMPGTQ     Y4, Y2, Y4
+	VPSUBQ       Y4, Y3, Y3
+	VPBROADCASTQ 24(CX)(SI*8), Y4
+	VPCMPGTQ     Y4, Y0, Y5
+	VPSUBQ       Y5, Y1, Y1
+	VPCMPGTQ     Y4, Y2, Y4
+	VPSUBQ       Y4, Y3, Y3
+	ADDQ         $0x04, SI
+	CMPQ         SI, AX
+	JLT          narrowloop
+	VMOVUPS      Y1, (DX)(BX*8)
+	VMOVUPS      Y3, 32(DX)(BX*8)
+	ADDQ         $0x08, BX
+	CMPQ         BX, AX
+	JLT          block
+	VZEROUPPER
+	RET
+
 // func pointbelowavx512(n int, d *float32, limit float32, index *int32) int
 // Requires: AVX, AVX512F, POPCNT, SSE
 TEXT ·pointbelowavx512(SB), NOSPLIT|NOFRAME, $0-40
@@ -1531,86 +1724,5 @@ loop:
 	ADDQ      $0x04, DX
 	SUBQ      $0x20, AX
 	JNZ       loop
-	VZEROUPPER
-	RET
-
-// func pointrankavx512(n int, keys *uint64, ranks *uint64)
-// Requires: AVX, AVX512F
-TEXT ·pointrankavx512(SB), NOSPLIT|NOFRAME, $0-24
-	MOVQ         n+0(FP), AX
-	MOVQ         keys+8(FP), CX
-	MOVQ         ranks+16(FP), DX
-	MOVQ         $0x00000001, BX
-	VPBROADCASTQ BX, Z0
-	XORQ         BX, BX
-
-block:
-	MOVQ      AX, SI
-	SUBQ      BX, SI
-	CMPQ      SI, $0x10
-	JLT       narrow
-	VMOVDQU64 (CX)(BX*8), Z1
-	VPXORQ    Z2, Z2, Z2
-	VMOVDQU64 64(CX)(BX*8), Z3
-	VPXORQ    Z4, Z4, Z4
-	XORQ      SI, SI
-
-wideloop:
-	VPBROADCASTQ (CX)(SI*8), Z5
-	VPCMPUQ      $0x01, Z1, Z5, K1
-	VPADDQ       Z0, Z2, K1, Z2
-	VPCMPUQ      $0x01, Z3, Z5, K1
-	VPADDQ       Z0, Z4, K1, Z4
-	VPBROADCASTQ 8(CX)(SI*8), Z5
-	VPCMPUQ      $0x01, Z1, Z5, K1
-	VPADDQ       Z0, Z2, K1, Z2
-	VPCMPUQ      $0x01, Z3, Z5, K1
-	VPADDQ       Z0, Z4, K1, Z4
-	VPBROADCASTQ 16(CX)(SI*8), Z5
-	VPCMPUQ      $0x01, Z1, Z5, K1
-	VPADDQ       Z0, Z2, K1, Z2
-	VPCMPUQ      $0x01, Z3, Z5, K1
-	VPADDQ       Z0, Z4, K1, Z4
-	VPBROADCASTQ 24(CX)(SI*8), Z5
-	VPCMPUQ      $0x01, Z1, Z5, K1
-	VPADDQ       Z0, Z2, K1, Z2
-	VPCMPUQ      $0x01, Z3, Z5, K1
-	VPADDQ       Z0, Z4, K1, Z4
-	ADDQ         $0x04, SI
-	CMPQ         SI, AX
-	JLT          wideloop
-	VMOVDQU64    Z2, (DX)(BX*8)
-	VMOVDQU64    Z4, 64(DX)(BX*8)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          block
-	VZEROUPPER
-	RET
-
-narrow:
-	VMOVDQU64 (CX)(BX*8), Z1
-	VPXORQ    Z6, Z6, Z6
-	XORQ      SI, SI
-
-narrowloop:
-	VPBROADCASTQ (CX)(SI*8), Z3
-	VPCMPUQ      $0x01, Z1, Z3, K1
-	VPADDQ       Z0, Z6, K1, Z6
-	VPBROADCASTQ 8(CX)(SI*8), Z3
-	VPCMPUQ      $0x01, Z1, Z3, K1
-	VPADDQ       Z0, Z6, K1, Z6
-	VPBROADCASTQ 16(CX)(SI*8), Z3
-	VPCMPUQ      $0x01, Z1, Z3, K1
-	VPADDQ       Z0, Z6, K1, Z6
-	VPBROADCASTQ 24(CX)(SI*8), Z3
-	VPCMPUQ      $0x01, Z1, Z3, K1
-	VPADDQ       Z0, Z6, K1, Z6
-	ADDQ         $0x04, SI
-	CMPQ         SI, AX
-	JLT          narrowloop
-	VMOVDQU64    Z6, (DX)(BX*8)
-	ADDQ         $0x08, BX
-	CMPQ         BX, AX
-	JLT          block
 	VZEROUPPER
 	RET

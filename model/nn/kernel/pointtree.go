@@ -260,7 +260,7 @@ func (w *nearestWork) nearestOf(f *pointKernels, t *pointTree, k int, limit floa
 	}
 	full := (c + 7) &^ 7
 	for i := c; i < full; i++ {
-		w.cand[i] = math.MaxUint64
+		w.cand[i] = math.MaxInt64 // above any key
 	}
 	f.rank(full, &w.cand[0], &w.ranks[0])
 	for i, r := range w.ranks[:c] {

@@ -48,10 +48,10 @@ func main() {
 		blockDistances(w)
 		closer(w)
 		lower(w)
+		rank(w)
 	}
 	belowCompress()
 	belowMask()
-	rank()
 	Generate()
 }
 
@@ -271,18 +271,21 @@ func belowMask() {
 }
 
 // rank counts for each key how many are smaller; distinct keys get distinct
-// ranks. Eight vectors of counts stay in registers.
-func rank() {
-	TEXT("pointrankavx512", NOSPLIT|NOFRAME, "func(n int, keys *uint64, ranks *uint64)")
+// ranks.
+func rank(w width) {
+	TEXT("pointrank"+w.name, NOSPLIT|NOFRAME, "func(n int, keys *uint64, ranks *uint64)")
 	Pragma("noescape")
-	Doc("pointrankavx512 writes how many of the n keys are smaller than each; n is a positive multiple of 8.")
-	n := Load(Param("n"), GP64())
+	Doc(fmt.Sprintf("pointrank%s writes how many of the n keys, all below 1<<63, are smaller than each; n is a positive multiple of 8.", w.name))
+	n := GP64()
+	Load(Param("n"), n)
 	keys := Load(Param("keys"), GP64())
 	ranks := Load(Param("ranks"), GP64())
-	one := ZMM()
-	o := GP64()
-	MOVQ(U32(1), o)
-	VPBROADCASTQ(o, one)
+	one := w.vec()
+	if w.zmm {
+		o := GP64()
+		MOVQ(U32(1), o)
+		VPBROADCASTQ(o, one)
+	}
 	i, j := GP64(), GP64()
 	XORQ(i, i)
 	Label("block") // 16 keys at a time, or the last 8
@@ -291,35 +294,42 @@ func rank() {
 	SUBQ(i, rest)
 	CMPQ(rest, Imm(16))
 	JLT(LabelRef("narrow"))
-	for _, vecs := range []int{2, 1} {
-		name := []string{"", "narrow", "wide"}[vecs]
-		if vecs == 1 {
-			Label("narrow")
+	for _, keysAtOnce := range []int{16, 8} {
+		name := "wide"
+		if keysAtOnce == 8 {
+			name = "narrow"
+			Label(name)
 		}
+		vecs := 2 * keysAtOnce / w.lanes
 		v, count := make([]reg.VecVirtual, vecs), make([]reg.VecVirtual, vecs)
 		for c := range v {
-			v[c], count[c] = ZMM(), ZMM()
-			VMOVDQU64(Mem{Base: keys, Index: i, Scale: 8, Disp: 64 * c}, v[c])
-			VPXORQ(count[c], count[c], count[c])
+			v[c], count[c] = w.vec(), w.zero()
+			VMOVUPS(Mem{Base: keys, Index: i, Scale: 8, Disp: w.bytes() * c}, v[c])
 		}
 		XORQ(j, j)
 		Label(name + "loop")
 		for u := range 4 {
-			b := ZMM()
+			b := w.vec()
 			VPBROADCASTQ(Mem{Base: keys, Index: j, Scale: 8, Disp: 8 * u}, b)
 			for c := range v {
-				m := K()
-				VPCMPUQ(Imm(1), v[c], b, m) // b < v
-				VPADDQ(one, count[c], m, count[c])
+				if w.zmm {
+					m := K()
+					VPCMPUQ(Imm(1), v[c], b, m) // b < v
+					VPADDQ(one, count[c], m, count[c])
+					continue
+				}
+				t := YMM()
+				VPCMPGTQ(b, v[c], t) // v > b: -1
+				VPSUBQ(t, count[c], count[c])
 			}
 		}
 		ADDQ(Imm(4), j)
 		CMPQ(j, n)
 		JLT(LabelRef(name + "loop"))
 		for c := range v {
-			VMOVDQU64(count[c], Mem{Base: ranks, Index: i, Scale: 8, Disp: 64 * c})
+			VMOVUPS(count[c], Mem{Base: ranks, Index: i, Scale: 8, Disp: w.bytes() * c})
 		}
-		ADDQ(Imm(uint64(8*vecs)), i)
+		ADDQ(Imm(uint64(keysAtOnce)), i)
 		CMPQ(i, n)
 		JLT(LabelRef("block"))
 		VZEROUPPER()
