@@ -119,8 +119,11 @@ type headerEntry struct {
 func decodeHeader(b []byte) ([]headerEntry, error) {
 	fail := func(err error) ([]headerEntry, error) { return nil, fmt.Errorf("weights: header: %w", err) }
 	dec := json.NewDecoder(bytes.NewReader(b))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return fail(fmt.Errorf("starts with %v (%v), want {: is it a safetensors file?", t, err))
+	switch t, err := dec.Token(); {
+	case err != nil:
+		return fail(fmt.Errorf("%w: is it a safetensors file?", err))
+	case t != json.Delim('{'):
+		return fail(fmt.Errorf("starts with %v, want {: is it a safetensors file?", t))
 	}
 	var out []headerEntry
 	seen := map[string]bool{}

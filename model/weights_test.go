@@ -277,10 +277,10 @@ func TestFileChangesUnderTheRuntime(t *testing.T) {
 	if pose(t, running) != before {
 		t.Error("cutting the file changed the running network")
 	}
-	if _, _, err := LoadCheckpoint(dir); err == nil || !strings.Contains(err.Error(), "truncated") {
+	if _, _, err = LoadCheckpoint(dir); err == nil || !strings.Contains(err.Error(), "truncated") {
 		t.Errorf("the cut file: %v", err)
 	}
-	if _, err := NewRuntime(cut); err == nil || !strings.Contains(err.Error(), "cut short") {
+	if _, err = NewRuntime(cut); err == nil || !strings.Contains(err.Error(), "cut short") {
 		t.Errorf("a runtime of the cut file: %v", err)
 	}
 	err = guarded(func() error {

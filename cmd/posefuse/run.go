@@ -52,7 +52,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := net.Close(); err != nil { // the inferer keeps what it needs
+	if err = net.Close(); err != nil { // the inferer keeps what it needs
 		return err
 	}
 	shareCores(cfg.Model.InferenceCores())
