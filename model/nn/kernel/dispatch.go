@@ -10,10 +10,10 @@ import (
 // path is one set of float32 micro-kernels.
 type path struct {
 	name   string
-	mr, nr int // tile of the wide micro-kernel; the narrow one is nr/2 wide
+	mr, nr int // largest tile of a product; narrow panels of B are nr/2 wide
 	wide   func(k int, a, b, c *float32, ldc, acc int)
 	narrow func(k int, a, b, c *float32, ldc, acc int)
-	tiles  *tileSet                                        // nil: A and B are packed for wide and narrow
+	tiles  *tileSet                                        // kernels of products; nil: A and B are packed for wide and narrow
 	vec    *vectorSet                                      // nil: plain Go
 	axpy   func(n int, alpha float32, x, y *float32)       // n a multiple of 8; may be nil
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil

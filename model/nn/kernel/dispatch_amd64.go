@@ -5,12 +5,12 @@ import "golang.org/x/sys/cpu"
 // available lists the paths this CPU can run, best first.
 func available() []path {
 	var ps []path
-	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasAVX2 {
-		ps = append(ps, path{name: "avx512", mr: 12, nr: 32, wide: microavx512x2, narrow: microavx512x1, tiles: &tilesavx512, vec: &vectorsavx512,
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasAVX2 && cpu.X86.HasBMI2 {
+		ps = append(ps, path{name: "avx512", mr: 12, nr: 32, tiles: &tilesavx512, vec: &vectorsavx512,
 			axpy: axpyavx2, adam: adamavx2, points: &pointsAVX512, conv: convAVX512})
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		ps = append(ps, path{name: "avx2", mr: 6, nr: 16, wide: microavx2x2, narrow: microavx2x1, tiles: &tilesavx2, vec: &vectorsavx2,
+		ps = append(ps, path{name: "avx2", mr: 6, nr: 16, tiles: &tilesavx2, vec: &vectorsavx2,
 			axpy: axpyavx2, adam: adamavx2, points: &pointsAVX2, conv: convAVX2})
 	}
 	return append(ps, portable)

@@ -10,6 +10,5 @@ package kernel
 
 //go:generate go run -tags avo ./gen/tile -out tile_amd64.s -stubs tile_amd64.go -pkg kernel
 //go:generate go run -tags avo ./gen/vector -out vector_amd64.s -stubs vector_amd64.go -pkg kernel
-//go:generate go run -tags avo ./gen/gemm -out micro_amd64.s -stubs micro_amd64.go -pkg kernel
 //go:generate go run ./gen/neon -out micro_arm64.s -stubs micro_arm64.go -pkg kernel
 //go:generate go run -tags avo ./gen/points -out points_amd64.s -stubs points_amd64.go -pkg kernel

@@ -21,7 +21,7 @@ func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b 
 	}
 	checkOperand(transA, m, k, a, lda)
 	checkOperand(transB, k, n, b, ldb)
-	if c32, ok := any(c).([]float32); ok && active.wide != nil {
+	if c32, ok := any(c).([]float32); ok {
 		g := gemmPool.Get().(*gemm32)
 		*g = gemm32{transA: transA, transB: transB, m: m, n: n, k: k, alpha: float32(alpha), beta: float32(beta),
 			a: any(a).([]float32), lda: lda, b: any(b).([]float32), ldb: ldb, c: c32, ldc: ldc}

@@ -33,7 +33,7 @@ func (p *PackedB[T]) PackB(transB bool, k, n int, b []T, ldb int) {
 	}
 	checkOperand(transB, k, n, b, ldb)
 	b32, ok := any(b).([]float32)
-	if !ok || active.wide == nil {
+	if !ok {
 		p.resize(k * n)
 		for i := range k {
 			row := p.data[i*n : (i+1)*n]

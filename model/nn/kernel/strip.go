@@ -54,7 +54,7 @@ func panelWidth[T Float]() int {
 func tiled[T Float]() bool {
 	var z T
 	_, ok := any(z).(float32)
-	return ok && active.wide != nil
+	return ok
 }
 
 // wholePanels returns n rounded up to half a panel.

@@ -4,6 +4,16 @@
 
 package kernel
 
+// axpyavx2 adds alpha*x to y; n is a positive multiple of 8.
+//
+//go:noescape
+func axpyavx2(n int, alpha float32, x *float32, y *float32)
+
+// adamavx2 updates w, m, v from grad; c = decay, beta1, 1-beta1, beta2, 1-beta2, lr/bias1, 1/sqrt(bias2), eps; n is a positive multiple of 8.
+//
+//go:noescape
+func adamavx2(n int, w *float32, grad *float32, m *float32, v *float32, c *[8]float32)
+
 // statsavx512 writes each column's mean, inv being 1/rows, and sum of squared deviations.
 //
 //go:noescape

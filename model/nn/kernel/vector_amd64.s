@@ -436,6 +436,71 @@ DATA vec_abs<>+56(SB)/4, $0x7fffffff
 DATA vec_abs<>+60(SB)/4, $0x7fffffff
 GLOBL vec_abs<>(SB), RODATA|NOPTR, $64
 
+// func axpyavx2(n int, alpha float32, x *float32, y *float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·axpyavx2(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         y+24(FP), DX
+	MOVSS        alpha+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+loop:
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (CX), Y0, Y1
+	VMOVUPS     Y1, (DX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func adamavx2(n int, w *float32, grad *float32, m *float32, v *float32, c *[8]float32)
+// Requires: AVX, FMA3
+TEXT ·adamavx2(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         c+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VBROADCASTSS 16(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+	VBROADCASTSS 24(DI), Y6
+	VBROADCASTSS 28(DI), Y7
+
+loop:
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DX), Y9
+	VFMADD231PS Y8, Y0, Y9
+	VMULPS      (BX), Y1, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VMOVUPS     Y10, (BX)
+	VMULPS      Y9, Y9, Y11
+	VMULPS      (SI), Y3, Y9
+	VFMADD231PS Y11, Y4, Y9
+	VMOVUPS     Y9, (SI)
+	VSQRTPS     Y9, Y9
+	VMULPS      Y6, Y9, Y9
+	VADDPS      Y7, Y9, Y9
+	VMULPS      Y5, Y10, Y10
+	VDIVPS      Y9, Y10, Y10
+	VSUBPS      Y10, Y8, Y8
+	VMOVUPS     Y8, (CX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
 // func statsavx512(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
 // Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·statsavx512(SB), NOSPLIT, $0-48

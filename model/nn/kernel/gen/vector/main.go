@@ -14,6 +14,8 @@ import (
 func main() {
 	ConstraintExpr("amd64")
 	constants()
+	axpy()
+	adam()
 	for _, s := range isa.All {
 		batchNorm(s)
 		elementwise(s)
