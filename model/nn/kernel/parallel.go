@@ -25,7 +25,7 @@ type job struct {
 
 var (
 	threads atomic.Int32
-	jobs    = make(chan job)
+	jobs    = make(chan job, 64)
 	workers atomic.Int32
 	groups  = sync.Pool{New: func() any { return new(sync.WaitGroup) }}
 )
@@ -53,8 +53,9 @@ func Parallel(n int, f func(lo, hi int)) {
 }
 
 // Do splits 0..n-1 into at most Threads() ranges whose lengths are multiples
-// of grain (but for the last), runs t on them and waits. A range for which no
-// worker is free runs on the caller, so nested calls cannot deadlock.
+// of grain (but for the last), runs t on them and waits. What no worker has
+// begun by the time the caller has done its own range, the caller does too, so
+// nested calls cannot deadlock.
 func Do(n, grain int, t Task) {
 	parts := min(Threads(), (n+grain-1)/grain)
 	if parts <= 1 {
@@ -81,6 +82,14 @@ func Do(n, grain int, t Task) {
 		}
 	}
 	t.Run(0, min(chunk, n))
+	for waiting := true; waiting; {
+		select {
+		case j := <-jobs:
+			j.run()
+		default:
+			waiting = false
+		}
+	}
 	wg.Wait()
 	groups.Put(wg)
 }
