@@ -20,13 +20,15 @@ the batch statistics are per antenna; in evaluation the antennas are one batch.
 
 With --serve one request is read per line, {"task": "infer:RLMW", "mode":
 "frozen", "runs": 5}, and one answer written, {"times_ms": [...]}, so that a
-caller can interleave PyTorch with others.
+caller can interleave PyTorch with others; {"task": T, "keep": MODE} frees the
+rest.
 
 Peak memory is the growth of the resident set of a fresh process from the
 moment before the network is built; --tasks with one task and one mode gives it.
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -151,6 +153,11 @@ def serve(folder):
     ready = {}
     for line in sys.stdin:
         r = json.loads(line)
+        if "keep" in r:  # free all but this mode of the task
+            ready = {k: v for k, v in ready.items() if k == (r.get("task"), r["keep"])}
+            gc.collect()
+            print(json.dumps({"times_ms": []}), flush=True)
+            continue
         key = (r["task"], r["mode"])
         if key not in ready:
             ready[key] = make(folder, *key)

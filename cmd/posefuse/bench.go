@@ -17,6 +17,7 @@ type benchCmd struct {
 	Model   benchModelCmd   `cmd:"" default:"withargs" help:"Time inference: sizes, precisions, threads, sets of sensors (the default)."`
 	Train   benchTrainCmd   `cmd:"" help:"Time training steps and state their memory."`
 	Scaling benchScalingCmd `cmd:"" help:"How cost grows with points, batch and rooms."`
+	Peers   benchPeersCmd   `cmd:"" help:"Time the network against ONNX Runtime and PyTorch and hold the ratios against the project's bars."`
 	Parity  benchParityCmd  `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 

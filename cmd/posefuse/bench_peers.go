@@ -1,0 +1,435 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"posefuse/model"
+	"posefuse/model/nn/kernel"
+	"posefuse/model/onnx"
+)
+
+type benchPeersCmd struct {
+	pythonFlags
+	Node         string `default:"node" help:"Node.js for ONNX Runtime (npm ci in bench/ort)."`
+	Threads      int    `default:"2" help:"CPU threads of everybody; edge always has one, as its bar says."`
+	Rounds       int    `default:"5" help:"Rounds; in each everybody runs in turn."`
+	Runs         int    `default:"5" help:"Inferences of each in a round."`
+	Batch        []int  `default:"8" help:"Samples per training step, e.g. 8,16."`
+	SkipTraining bool   `help:"Leave the training steps out, which take minutes."`
+	JSON         bool   `name:"json" help:"Print JSON."`
+}
+
+// Help shows the command's example.
+func (benchPeersCmd) Help() string {
+	return "Times the same network here, in ONNX Runtime and in PyTorch, turn by turn, and holds the ratios\n" +
+		"against the project's bars. A ratio is the median over the rounds of our best time in a round\n" +
+		"by the peer's, so that a disturbance hits both. PyTorch's best mode counts, chosen before.\n\n" +
+		"Example:\n\n  posefuse bench peers --threads 2"
+}
+
+// errAbsent is a peer that is not installed.
+var errAbsent = errors.New("not installed")
+
+// peerRow is one task with everybody's times.
+type peerRow struct {
+	Task    string             `json:"task"`
+	Threads int                `json:"threads"`
+	OursMS  peerTimes          `json:"ours"`
+	Peers   map[string]peerRun `json:"peers"`
+}
+
+type peerTimes struct {
+	MinMS    float64 `json:"min_ms"`
+	MedianMS float64 `json:"median_ms"`
+	P99MS    float64 `json:"p99_ms"`
+	Bytes    int64   `json:"peak_bytes,omitempty"`
+}
+
+type peerRun struct {
+	peerTimes
+	Mode  string  `json:"mode,omitempty"`
+	Ratio float64 `json:"ratio"` // ours by theirs
+}
+
+// barResult is one bar of reference/engine.md, part 4.
+type barResult struct {
+	Bar      string  `json:"bar"`
+	Measured float64 `json:"measured"`
+	Limit    float64 `json:"limit"`
+	Unit     string  `json:"unit"` // "of the peer", "ms", "allocations"
+	Met      bool    `json:"met"`
+	Missing  string  `json:"missing,omitempty"` // why it could not be measured
+}
+
+type peersReport struct {
+	CPU         string      `json:"cpu_path"`
+	PeakGFLOPS  float64     `json:"peak_gflop_per_s"`
+	TorchGFLOPS float64     `json:"pytorch_gemm_gflop_per_s,omitempty"`
+	Notes       []string    `json:"notes"`
+	Rows        []*peerRow  `json:"rows"`
+	Bars        []barResult `json:"bars"`
+}
+
+// contestant runs a task some times and returns each run's milliseconds.
+type contestant struct {
+	name string // "" for ours
+	mode string
+	run  func(runs int) (timings, error)
+}
+
+// Run measures and prints.
+func (c benchPeersCmd) Run(ctx context.Context) error {
+	if c.Threads < 1 || c.Rounds < 1 || c.Runs < 1 {
+		return errors.New("--threads, --rounds and --runs: want at least 1")
+	}
+	dir, err := os.MkdirTemp("", "posefuse-peers-")
+	if err != nil {
+		return fmt.Errorf("exchange folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover below /tmp harms nobody
+	kernel.SetThreads(c.Threads)
+	p := &peers{benchPeersCmd: c, dir: dir, report: peersReport{CPU: kernel.Path(), PeakGFLOPS: peakGFLOPS(), Notes: []string{}}}
+	defer p.close()
+	if err := p.measure(ctx); err != nil {
+		return err
+	}
+	p.judge()
+	if !c.JSON {
+		p.report.print()
+		return nil
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(p.report); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
+}
+
+// peers is one run of the command.
+type peers struct {
+	benchPeersCmd
+	dir    string
+	report peersReport
+	torch  map[string]*torchServer // by size
+	allocs float64
+	absent map[string]string // peer: why
+}
+
+const (
+	peerTorch = "PyTorch"
+	peerORT   = "ONNX Runtime"
+)
+
+func (p *peers) close() {
+	for _, t := range p.torch {
+		t.close()
+	}
+}
+
+func (p *peers) measure(ctx context.Context) error {
+	p.torch, p.absent = map[string]*torchServer{}, map[string]string{}
+	if err := p.check(ctx); err != nil {
+		p.leaveOut(peerTorch, err)
+	}
+	if err := p.checkNode(ctx); err != nil {
+		p.leaveOut(peerORT, err)
+	}
+	rlm := model.Mask(1<<model.R | 1<<model.L | 1<<model.M)
+	for _, size := range []string{"paper", "edge"} {
+		net, err := randomNetwork(size)
+		if err != nil {
+			return err
+		}
+		if _, err = model.SaveCheckpoint(filepath.Join(p.dir, size), net, model.Card{Name: size, Window: model.Causal}); err != nil {
+			return err
+		}
+		for _, mask := range []model.Mask{model.AllModalities, rlm, 1 << model.W} {
+			if err := p.inference(ctx, net, mask); err != nil {
+				return err
+			}
+		}
+		if size != "paper" {
+			continue
+		}
+		for _, precision := range []model.Precision{model.BFloat16, model.Int8} {
+			if err := p.lowPrecision(ctx, net, precision); err != nil {
+				return err
+			}
+		}
+	}
+	if p.SkipTraining {
+		return nil
+	}
+	for _, batch := range p.Batch {
+		for _, letters := range []string{"W", "RLMW"} {
+			if err := p.training(ctx, letters, batch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *peers) leaveOut(peer string, err error) {
+	if _, known := p.absent[peer]; !known {
+		p.absent[peer] = err.Error()
+		p.report.Notes = append(p.report.Notes, fmt.Sprintf("%s: left out: %v", peer, err))
+	}
+}
+
+// threads returns how many threads a size gets: the bar of edge is for one core.
+func (p *peers) threads(size string) int {
+	if size == "edge" {
+		return 1
+	}
+	return p.Threads
+}
+
+// inference times one sample of one set of sensors in float32.
+func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Mask) error {
+	size := net.Config.Size
+	kernel.SetThreads(p.threads(size))
+	defer kernel.SetThreads(p.Threads)
+	task := "infer:" + mask.String()
+	ours, err := p.ours(net, mask, model.Float32)
+	if err != nil {
+		return err
+	}
+	all := []contestant{ours}
+	if t, err := p.torchFor(ctx, size); err == nil {
+		best, err := t.best(task)
+		if err != nil {
+			return err
+		}
+		all = append(all, best)
+	}
+	if c, err := p.ort(ctx, net, mask); err == nil {
+		all = append(all, c)
+	} else if !errors.Is(err, errAbsent) {
+		return err
+	}
+	_, err = p.compete(size+" "+task, all)
+	return err
+}
+
+// lowPrecision times all sensors against ONNX Runtime in float32.
+func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision model.Precision) error {
+	if !precision.Native() {
+		p.report.Notes = append(p.report.Notes, fmt.Sprintf("%s: left out: this CPU has no instructions for it", precision))
+		return nil
+	}
+	ours, err := p.ours(net, model.AllModalities, precision)
+	if err != nil {
+		return err
+	}
+	all := []contestant{ours}
+	if c, err := p.ort(ctx, net, model.AllModalities); err == nil {
+		all = append(all, c)
+	} else if !errors.Is(err, errAbsent) {
+		return err
+	}
+	_, err = p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
+	return err
+}
+
+// ours is this program's runtime.
+func (p *peers) ours(net *model.Network, mask model.Mask, precision model.Precision) (contestant, error) {
+	run, err := runtimeIn(net, precision)
+	if err != nil {
+		return contestant{}, err
+	}
+	in := randomInput(net.Config)
+	in.Present = mask
+	var out model.Output
+	tick := func() error { return run.Infer(&in, &out) }
+	if err = tick(); err != nil {
+		return contestant{}, err
+	}
+	allocs, err := allocationsPerRun(5, tick)
+	p.allocs = max(p.allocs, allocs)
+	return contestant{run: func(runs int) (timings, error) { return repeat(0, runs, tick) }}, err
+}
+
+// ort exports the network and prepares ONNX Runtime.
+func (p *peers) ort(ctx context.Context, net *model.Network, mask model.Mask) (contestant, error) {
+	if why, gone := p.absent[peerORT]; gone {
+		return contestant{}, fmt.Errorf("%w: %s", errAbsent, why)
+	}
+	file := filepath.Join(p.dir, net.Config.Size+"-"+mask.String()+".onnx")
+	if _, err := os.Stat(file); err != nil {
+		if _, err := writeONNX(file, net, onnx.Options{Modalities: mask, Batch: 1}); err != nil {
+			return contestant{}, err
+		}
+	}
+	s, err := p.startORT(ctx, file, p.threads(net.Config.Size))
+	if err != nil {
+		return contestant{}, err
+	}
+	return contestant{name: peerORT, run: s}, nil
+}
+
+// training times steps and then, each in a process of its own, their memory.
+func (p *peers) training(ctx context.Context, letters string, batch int) error {
+	cfg := model.Paper()
+	cfg.Modalities = letters
+	task := fmt.Sprintf("train:%s:%d", letters, batch)
+	step, closer, err := trainingStep(cfg, batch)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	if err = step(); err != nil {
+		return err
+	}
+	all := []contestant{{run: func(int) (timings, error) { return repeat(0, 1, step) }}}
+	t, err := p.torchFor(ctx, "paper")
+	if err == nil {
+		best, err := t.best(task)
+		if err != nil {
+			return err
+		}
+		one := best.run
+		best.run = func(int) (timings, error) { return one(1) }
+		all = append(all, best)
+	}
+	row, err := p.compete("paper "+task, all)
+	if err != nil {
+		return err
+	}
+	t.forget()
+	return p.memory(ctx, row, letters, batch, task)
+}
+
+// compete runs the rounds.
+func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
+	times := make([]timings, len(all))
+	ratios := make([]timings, len(all))
+	for range p.Rounds {
+		var ours float64
+		for i, c := range all {
+			settle()
+			t, err := c.run(p.Runs)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", task, c.name, err)
+			}
+			times[i] = append(times[i], t...)
+			if i == 0 {
+				ours = t.min()
+			}
+			ratios[i] = append(ratios[i], ours/t.min())
+		}
+	}
+	row := &peerRow{Task: task, Threads: kernel.Threads(), Peers: map[string]peerRun{}}
+	for i, c := range all {
+		t := peerTimes{MinMS: times[i].min(), MedianMS: times[i].median(), P99MS: times[i].p99()}
+		if i == 0 {
+			row.OursMS = t
+			continue
+		}
+		row.Peers[c.name] = peerRun{peerTimes: t, Mode: c.mode, Ratio: ratios[i].median()}
+	}
+	p.report.Rows = append(p.report.Rows, row)
+	if !p.JSON {
+		row.print()
+	}
+	return row, nil
+}
+
+func (r *peerRow) print() {
+	fmt.Printf("%-22s ours %9s ms (median %s, p99 %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS), milli(r.OursMS.P99MS))
+	for _, name := range []string{peerORT, peerTorch} {
+		if q, ok := r.Peers[name]; ok {
+			fmt.Printf("%22s %-12s %9s ms (median %s)  ratio %.2f  %s\n", "", name, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
+		}
+	}
+}
+
+func (p *peers) row(task string) *peerRow {
+	i := slices.IndexFunc(p.report.Rows, func(r *peerRow) bool { return r.Task == task })
+	if i < 0 {
+		return nil
+	}
+	return p.report.Rows[i]
+}
+
+// judge holds the measurements against the bars.
+func (p *peers) judge() {
+	ratio := func(bar, task, peer string, limit float64) {
+		b := barResult{Bar: bar, Limit: limit, Unit: "of " + peer}
+		if r := p.row(task); r == nil {
+			b.Missing = "not measured"
+		} else if q, ok := r.Peers[peer]; !ok {
+			b.Missing = p.absent[peer]
+		} else {
+			b.Measured = q.Ratio
+		}
+		p.bar(b)
+	}
+	ratio("paper size, all four, float32", "paper infer:RLMW", peerORT, 1)
+	ratio("paper size, all four, float32", "paper infer:RLMW", peerTorch, 0.7)
+	for _, precision := range []model.Precision{model.BFloat16, model.Int8} {
+		task := fmt.Sprintf("paper infer:RLMW %s", precision)
+		ratio(fmt.Sprintf("paper size, all four, %s, by float32", precision), task, peerORT, 0.5)
+		if r := p.row(task); r != nil {
+			p.bar(barResult{Bar: fmt.Sprintf("paper size, all four, %s, p99 on %d core(s)", precision, p.Threads), Measured: r.OursMS.P99MS, Limit: 100, Unit: "ms"})
+		}
+	}
+	ratio("paper size, R + L + M, float32", "paper infer:RLM", peerTorch, 0.3)
+	if r := p.row("edge infer:RLMW"); r != nil {
+		p.bar(barResult{Bar: "edge, all four, on one core", Measured: r.OursMS.MedianMS, Limit: 8, Unit: "ms"})
+	}
+	for _, batch := range p.Batch {
+		for _, letters := range []string{"W", "RLMW"} {
+			task := fmt.Sprintf("paper train:%s:%d", letters, batch)
+			ratio(fmt.Sprintf("training step of %s, batch %d", letters, batch), task, peerTorch, 1)
+			b := barResult{Bar: fmt.Sprintf("memory of training %s, batch %d", letters, batch), Limit: 1, Unit: "of " + peerTorch}
+			r := p.row(task)
+			if r == nil || r.OursMS.Bytes == 0 || r.Peers[peerTorch].Bytes == 0 {
+				b.Missing = "not measured"
+			} else {
+				b.Measured = float64(r.OursMS.Bytes) / float64(r.Peers[peerTorch].Bytes)
+			}
+			p.bar(b)
+		}
+	}
+	p.bar(barResult{Bar: "allocations per inference", Measured: p.allocs, Limit: 0, Unit: "allocations"})
+}
+
+func (p *peers) bar(b barResult) {
+	b.Met = b.Missing == "" && b.Measured <= b.Limit && !math.IsNaN(b.Measured)
+	p.report.Bars = append(p.report.Bars, b)
+}
+
+func (r *peersReport) print() {
+	fmt.Printf("\npeak of a matrix product here %.0f GFLOP/s (%s)", r.PeakGFLOPS, r.CPU)
+	if r.TorchGFLOPS > 0 {
+		fmt.Printf(", in PyTorch %.0f", r.TorchGFLOPS)
+	}
+	fmt.Println()
+	for _, row := range r.Rows {
+		if q := row.Peers[peerTorch]; row.OursMS.Bytes > 0 {
+			fmt.Printf("memory of %s: ours %s, PyTorch %s\n", row.Task, megabytes(row.OursMS.Bytes), megabytes(q.Bytes))
+		}
+	}
+	fmt.Printf("\n%-48s %10s %8s\n", "bar", "measured", "limit")
+	for _, b := range r.Bars {
+		state := "met"
+		switch {
+		case b.Missing != "":
+			fmt.Printf("%-48s %10s %8g %s: %s\n", b.Bar, "-", b.Limit, b.Unit, b.Missing)
+			continue
+		case !b.Met:
+			state = "NOT MET"
+		}
+		fmt.Printf("%-48s %10.3g %8g %s: %s\n", b.Bar, b.Measured, b.Limit, b.Unit, state)
+	}
+	for _, n := range r.Notes {
+		fmt.Println(n)
+	}
+}
