@@ -359,6 +359,7 @@ func FuzzCard(f *testing.F) {
 	}
 	f.Add([]byte(`{"schema":1,"window":"causal","weights":"w","config":{"modalities":"R","head":"concat","camera":{"channels":1000000000,"widths":[81]}}}`))
 	f.Add([]byte(`{"config":{"csi":{"blocks":[1,1e99]}}}`))
+	f.Add([]byte(`{"quantization":{"mode":"int8","input_scales":{"csi.layer1.0.conv1":1e-9,"csi.layer1.0.conv2":null}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		card, err := ReadCard(fstest.MapFS{CardFile: {Data: b}}, ".")
 		if err != nil {
