@@ -79,10 +79,13 @@ func (g *Winograd[T]) blocks(tiles int) int {
 }
 
 // blockTiles is how many tiles a thread carries through all three stages at
-// once: enough to use each weight several times, few enough to stay in cache.
+// once: enough to use each weight several times, more where weights come from
+// memory, and few enough to stay in cache. Measured.
 func (g *Winograd[T]) blockTiles() int {
-	const bytes = 4 << 20
-	return min(max(bytes/(products*4*(g.Cin+g.paddedN())), 24), 48)
+	if g.WeightLen() >= manyWeights {
+		return 48
+	}
+	return 28
 }
 
 // Run works on parts of the stage until none is left.
