@@ -111,8 +111,8 @@ func (q *Quantization) validate(c Config) error {
 		if !ok {
 			return fmt.Errorf("quantization: input_scales: %q is missing: run posefuse models quantize again", name)
 		}
-		if !(v > 0) || v-v != 0 {
-			return fmt.Errorf("quantization: input_scales: %q is %v, want a positive number: run posefuse models quantize again", name, v)
+		if !nn.LegalScale(v) {
+			return fmt.Errorf("quantization: input_scales: %q is %v, no scale of activations: run posefuse models quantize again", name, v)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.InputScales)) {

@@ -295,6 +295,7 @@ func TestQuantizedCheckpointRefused(t *testing.T) {
 		"extra":   {func(q map[string]any) { q["input_scales"].(map[string]any)["csi.layer9.0.conv1"] = 1 }, "csi.layer9.0.conv1"},
 		"list":    {func(q map[string]any) { q["input_scales"].(map[string]any)[conv] = []int{1, 2} }, conv},
 		"NaN":     {func(q map[string]any) { q["input_scales"].(map[string]any)[conv] = "NaN" }, conv},
+		"tiny":    {func(q map[string]any) { q["input_scales"].(map[string]any)[conv] = 1e-42 }, conv},
 		"huge":    {func(q map[string]any) { q["input_scales"].(map[string]any)[conv] = 1e300 }, conv},
 		"mode":    {func(q map[string]any) { q["mode"] = "int4" }, "int4"},
 		"bf16":    {func(q map[string]any) { q["mode"] = "bf16" }, "input_scales"},

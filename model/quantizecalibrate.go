@@ -82,13 +82,14 @@ func (c *Calibrator) InputScales(clip string) (map[string]float32, error) {
 		default:
 			return nil, fmt.Errorf("calibration: clip %q: use %s, %s or %s", clip, ClipMSE, ClipMax, ClipPercent)
 		}
-		if top == 0 {
-			top = 1 // never active: any scale will do
+		scale := float32(top / 255)
+		if top < 1e-15 {
+			scale = 1 // as good as never active: zero will do
 		}
-		if !(top <= math.MaxFloat32) {
+		if !nn.LegalScale(scale) {
 			return nil, fmt.Errorf("calibration: the input of %q reaches %g: the network's weights are unusable", name, top)
 		}
-		out[name] = float32(top / 255)
+		out[name] = scale
 	}
 	return out, nil
 }

@@ -24,6 +24,16 @@ type LowTrunk struct {
 	setF    func(lo, hi int)
 }
 
+// Bounds of a scale: far from where its inverse or a product with a weight is
+// no normal number.
+const (
+	minScale = 1e-20
+	maxScale = 1e20
+)
+
+// LegalScale reports whether v can be the scale of an int8 input.
+func LegalScale(v float32) bool { return v >= minScale && v <= maxScale }
+
 // lowBlock is a basic block in low precision.
 type lowBlock struct {
 	from          *BasicBlock[float32]
@@ -81,8 +91,8 @@ func NewLowTrunk(blocks []*BasicBlock[float32], f kernel.LowFormat, scales map[s
 			first, second := from.Convs()
 			for name, s := range map[string]*float32{first: &b.inScale, second: &b.midScale} {
 				v, ok := scales[name]
-				if !ok || !(v > 0) || v-v != 0 {
-					return nil, fmt.Errorf("low precision: convolution %q has input scale %v, want a positive number", name, v)
+				if !ok || !LegalScale(v) {
+					return nil, fmt.Errorf("low precision: convolution %q has input scale %v, want one from %g to %g", name, v, minScale, maxScale)
 				}
 				*s = v
 			}

@@ -99,7 +99,7 @@ func TestLowTrunkFollowsFloat32(t *testing.T) {
 
 func TestLowTrunkRefusesScales(t *testing.T) {
 	_, blocks := lowBlocks(&Context{Mode: Eval})
-	for _, bad := range []float32{0, -1, float32(math.NaN()), float32(math.Inf(1))} {
+	for _, bad := range []float32{0, -1, 1e-40, 1e30, float32(math.NaN()), float32(math.Inf(1))} {
 		scales := map[string]float32{}
 		for _, k := range blocks {
 			a, b := k.Convs()
