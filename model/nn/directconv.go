@@ -190,11 +190,7 @@ func (c *Conv2d[T]) scatter(lo, hi int) {
 					continue
 				}
 				d := line[(x0+a)*c.Cin : (x0+b)*c.Cin]
-				s = s[a*c.Cin : b*c.Cin]
-				s = s[:len(d)]
-				for j, v := range s {
-					d[j] += v
-				}
+				kernel.Axpy(1, s[a*c.Cin:b*c.Cin], d)
 			}
 		}
 	}
