@@ -175,7 +175,7 @@ func TestElementwiseStaysInside(t *testing.T) {
 				g := want[1][j] + s.WeightDecay*want[0][j]
 				want[2][j] = s.Beta1*want[2][j] + (1-s.Beta1)*g
 				want[3][j] = s.Beta2*want[3][j] + (1-s.Beta2)*g*g
-				want[0][j] -= s.LR / (1 - math.Pow(s.Beta1, 3)) * want[2][j] / (math.Sqrt(want[3][j]/(1-math.Pow(s.Beta2, 3))) + s.Eps)
+				want[0][j] -= s.LR / (1 - math.Pow(s.Beta1, float64(s.Step))) * want[2][j] / (math.Sqrt(want[3][j]/(1-math.Pow(s.Beta2, float64(s.Step)))) + s.Eps)
 			}
 			Axpy(-0.3, v[0][1:], v[1][1:])
 			for j := 1; j <= n; j++ {
