@@ -36,10 +36,8 @@ type ChannelTransformer[T Float] struct {
 	slope      []T // of the GELU
 	res2, out  []T
 	dres2      []T
-	dg, dz     []T
-	dctx, dy   []T
+	dg, dy     []T
 	ds         []T
-	dqo, dko   [][]T
 	dvo        [][]T
 	one, zero  []T // [C]
 	smF, dsmF  func(lo, hi int)
@@ -69,7 +67,7 @@ func NewChannelTransformer[T Float](s *Store[T], ctx *Context, name string, toke
 	s.Tensor(name+".unused_norm.bias", NormBias, c, c, c).Unused = true
 	t.attnDrop, t.outDrop = NewDropout[T](ctx, dropout), NewDropout[T](ctx, dropout)
 	t.d1, t.d2 = NewDropout[T](ctx, dropout), NewDropout[T](ctx, dropout)
-	for _, p := range []*[][]T{&t.qo, &t.ko, &t.vo, &t.dqo, &t.dko, &t.dvo} {
+	for _, p := range []*[][]T{&t.qo, &t.ko, &t.vo, &t.dvo} {
 		*p = make([][]T, heads)
 	}
 	t.one, t.zero = make([]T, c), make([]T, c)
@@ -229,22 +227,22 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 	// dout is free from here on; it carries the branch's gradient.
 	copy(dout, d)
 	t.undrop(t.d2, dout)
-	dg := grow(&t.dg, rows*m)
+	// What a layer read makes room for its gradient, which comes last.
+	dg := t.g
+	t.dg = dg
 	t.f2.Backward(t.g, dout, dg, 0, rows)
 	t.undrop(t.d1, dg)
 	split(rows*m, 30, t.dgeluF)
-	dz := grow(&t.dz, rows*c)
+	dz := t.z
 	t.f1.Backward(t.z, dg, dz, 0, rows)
 	t.ln2.Backward(t.res1, dz, d, rows, true)
 	copy(dout, d)
 	t.undrop(t.outDrop, dout)
-	dctx := grow(&t.dctx, rows*c)
+	dctx := t.context
 	t.o.Backward(t.context, dout, dctx, 0, rows)
 
 	for h := range heads {
 		grow(&t.dvo[h], rows*c)
-		grow(&t.dqo[h], rows*c)
-		grow(&t.dko[h], rows*c)
 	}
 	f := 1 / T(heads)
 	for s := range b {
@@ -268,8 +266,9 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 		at := s * n * c
 		for h := range heads {
 			ds := t.ds[(s*heads+h)*c*c:]
-			kernel.Gemm(false, true, n, c, c, scale, t.ko[h][at:], c, ds, c, 0, t.dqo[h][at:], c)
-			kernel.Gemm(false, false, n, c, c, scale, t.qo[h][at:], c, ds, c, 0, t.dko[h][at:], c)
+			// The values are no longer needed, and then the keys.
+			kernel.Gemm(false, true, n, c, c, scale, t.ko[h][at:], c, ds, c, 0, t.vo[h][at:], c)
+			kernel.Gemm(false, false, n, c, c, scale, t.qo[h][at:], c, ds, c, 0, t.ko[h][at:], c)
 		}
 	}
 	dy := grow(&t.dy, rows*c)
@@ -278,8 +277,8 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 		if h > 0 {
 			beta = 1
 		}
-		t.q[h].Backward(t.y, t.dqo[h], dy, beta, rows)
-		t.k[h].Backward(t.y, t.dko[h], dy, 1, rows)
+		t.q[h].Backward(t.y, t.vo[h], dy, beta, rows)
+		t.k[h].Backward(t.y, t.ko[h], dy, 1, rows)
 		t.v[h].Backward(t.y, t.dvo[h], dy, 1, rows)
 	}
 	t.ln1.Backward(t.x, dy, d, rows, true)
