@@ -24,7 +24,7 @@ type Conv2d[T Float] struct {
 
 // winogradChannels is the least number of channels on both sides for which
 // Winograd's algorithm is faster.
-const winogradChannels = 16
+const winogradChannels = 8
 
 // NewConv2d returns a convolution for h x w inputs.
 func NewConv2d[T Float](s *Store[T], name string, cin, cout, k, stride, h, w int) *Conv2d[T] {

@@ -10,7 +10,8 @@ type stripFunc func(k int, a *float32, am, ak int, b *float32, bk int, c *float3
 // conv holds the kernels of convolution of one CPU path; with lanes 0 the
 // portable code runs.
 type conv struct {
-	lanes int
+	lanes    int
+	narrower *conv // with fewer lanes; nil for none
 	// strips by number of vectors of columns - 1 and number of rows - 1; nil
 	// where those of Gemm do their work, as they do without lanes
 	strips [2][]stripFunc
@@ -28,20 +29,30 @@ type conv struct {
 	filter  func(u *float32, ustride int, w *float32, wstride int)
 }
 
-// vectorised tells whether T has convolution kernels on the path in use.
-func vectorised[T Float]() bool {
+// noConv are the kernels of types without any.
+var noConv conv
+
+// convKernels returns the kernels of a convolution on the path in use: those of
+// the widest vectors that its channels fill.
+func convKernels[T Float](cin, cout int) *conv {
 	var z T
-	_, ok := any(z).(float32)
-	return ok && active.conv.lanes > 0
+	if _, ok := any(z).(float32); !ok {
+		return &noConv
+	}
+	k := &active.conv
+	for k.narrower != nil && min(cin, cout) < k.lanes {
+		k = k.narrower
+	}
+	return k
 }
 
-// striped tells whether T also has strips.
-func striped[T Float]() bool { return vectorised[T]() && active.conv.strips[0] != nil }
+// striped tells whether there are strips.
+func (k *conv) striped() bool { return k.strips[0] != nil }
 
 // panelWidth is the number of columns of a full panel of a packed matrix.
-func panelWidth[T Float]() int {
-	if vectorised[T]() {
-		return 2 * active.conv.lanes
+func panelWidth[T Float](k *conv) int {
+	if k.lanes > 0 {
+		return 2 * k.lanes
 	}
 	if tiled[T]() {
 		return active.nr
@@ -77,12 +88,12 @@ func evenly(m, most int) int {
 	return (m + n - 1) / n
 }
 
-func mulPanels[T Float](m, k, np int, a []T, lda int, b []T, width int, c []T, ldc int) {
+func mulPanels[T Float](kern *conv, m, k, np int, a []T, lda int, b []T, width int, c []T, ldc int) {
 	if m == 0 || k == 0 || np == 0 {
 		return
 	}
 	_, _, _ = a[(m-1)*lda+k-1], b[k*np-1], c[(m-1)*ldc+np-1]
-	if !striped[T]() {
+	if !kern.striped() {
 		if tiled[T]() {
 			g := gemmPool.Get().(*gemm32)
 			*g = gemm32{m: m, n: np, k: k, alpha: 1, a: any(a).([]float32), lda: lda, packed: any(b).([]float32), c: any(c).([]float32), ldc: ldc}
@@ -100,7 +111,7 @@ func mulPanels[T Float](m, k, np int, a []T, lda int, b []T, width int, c []T, l
 	a32, b32, c32 := any(a).([]float32), any(b).([]float32), any(c).([]float32)
 	for j := 0; j < np; j += width {
 		w := min(width, np-j)
-		strips := active.conv.strips[w/active.conv.lanes-1]
+		strips := kern.strips[w/kern.lanes-1]
 		for i := 0; i < m; {
 			h := evenly(m-i, len(strips))
 			strips[h-1](k, &a32[i*lda], 4*lda, 4, &b32[j*k], 4*w, &c32[i*ldc+j], 4*ldc, 0)
@@ -123,12 +134,12 @@ func mulPanelPortable[T Float](m, k, w int, a []T, lda int, b, c []T, ldc int) {
 
 // mulTransposed computes C = Aᵀ·B, or C += Aᵀ·B if acc is 1, of row-major
 // matrices: A is k x m, B k x np, C m x np; np is a multiple of half a panel.
-func mulTransposed[T Float](m, k, np int, a []T, lda int, b []T, ldb int, c []T, ldc, acc int) {
+func mulTransposed[T Float](kern *conv, m, k, np int, a []T, lda int, b []T, ldb int, c []T, ldc, acc int) {
 	if m == 0 || k == 0 || np == 0 {
 		return
 	}
 	_, _, _ = a[(k-1)*lda+m-1], b[(k-1)*ldb+np-1], c[(m-1)*ldc+np-1]
-	if !striped[T]() {
+	if !kern.striped() {
 		if tiled[T]() {
 			g := gemmPool.Get().(*gemm32)
 			*g = gemm32{transA: true, m: m, n: np, k: k, alpha: 1, beta: float32(acc), a: any(a).([]float32), lda: lda,
@@ -153,10 +164,10 @@ func mulTransposed[T Float](m, k, np int, a []T, lda int, b []T, ldb int, c []T,
 		return
 	}
 	a32, b32, c32 := any(a).([]float32), any(b).([]float32), any(c).([]float32)
-	width := 2 * active.conv.lanes
+	width := 2 * kern.lanes
 	for j := 0; j < np; j += width {
 		w := min(width, np-j)
-		strips := active.conv.strips[w/active.conv.lanes-1]
+		strips := kern.strips[w/kern.lanes-1]
 		for i := 0; i < m; {
 			h := evenly(m-i, len(strips))
 			strips[h-1](k, &a32[i], 4, 4*lda, &b32[j], 4*ldb, &c32[i*ldc+j], 4*ldc, acc)

@@ -77,10 +77,12 @@ func atLeast[T Float](s *[]T, n int) []T {
 	return *s
 }
 
-func (g *Winograd[T]) tilesY() int   { return (g.H + tileOut - 1) / tileOut }
-func (g *Winograd[T]) tilesX() int   { return (g.W + tileOut - 1) / tileOut }
-func (g *Winograd[T]) paddedN() int  { return wholePanels(g.Cout, panelWidth[T]()) }
-func (g *Winograd[T]) perImage() int { return g.tilesY() * g.tilesX() }
+func (g *Winograd[T]) tilesY() int     { return (g.H + tileOut - 1) / tileOut }
+func (g *Winograd[T]) tilesX() int     { return (g.W + tileOut - 1) / tileOut }
+func (g *Winograd[T]) kernels() *conv  { return convKernels[T](g.Cin, g.Cout) }
+func (g *Winograd[T]) panelWidth() int { return panelWidth[T](g.kernels()) }
+func (g *Winograd[T]) paddedN() int    { return wholePanels(g.Cout, g.panelWidth()) }
+func (g *Winograd[T]) perImage() int   { return g.tilesY() * g.tilesX() }
 
 // WeightLen is the number of values of the transformed weights.
 func (g *Winograd[T]) WeightLen() int { return products * g.weightStride() }
@@ -151,7 +153,7 @@ func (g *Winograd[T]) transformInput(ws *workspace[T], x []T, t winogradTile, ds
 	c := g.Cin
 	cols := inside(t.x-1, tileIn, g.W)
 	done := 0
-	if vectorised[T]() && c >= active.conv.lanes {
+	if k := g.kernels(); k.lanes > 0 && c >= k.lanes {
 		x32, z32 := any(x).([]float32), any(ws.zeros).([]float32)
 		at := (t.image*g.H + t.y - 1) * g.W * c
 		for r := range tileIn {
@@ -162,11 +164,11 @@ func (g *Winograd[T]) transformInput(ws *workspace[T], x []T, t winogradTile, ds
 			}
 			at += g.W * c
 		}
-		n := c / active.conv.lanes
-		done = n * active.conv.lanes
+		n := c / k.lanes
+		done = n * k.lanes
 		d32 := any(dst).([]float32)
 		_ = d32[(products-1)*fstride+c-1]
-		active.conv.input(&ws.rows, 4*(t.x-1)*c, 4*c, cols, n, &d32[0], 4*fstride)
+		k.input(&ws.rows, 4*(t.x-1)*c, 4*c, cols, n, &d32[0], 4*fstride)
 	}
 	for ch := done; ch < c; ch++ {
 		var d [products]T

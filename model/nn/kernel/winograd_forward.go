@@ -104,7 +104,7 @@ func (f *winogradForward[T]) Run(int, int) {
 			g.transformInput(ws, f.x, g.tileAt(i), f.v[i*g.Cin:], f.fv)
 		case productStage:
 			p, j := i%products, i/products*groupColumns
-			mulPanels(f.tiles, g.Cin, min(groupColumns, np-j), f.v[p*f.fv:], g.Cin, f.u[p*g.weightStride()+j*g.Cin:], panelWidth[T](), f.m[p*f.fm+j:], np)
+			mulPanels(g.kernels(), f.tiles, g.Cin, min(groupColumns, np-j), f.v[p*f.fv:], g.Cin, f.u[p*g.weightStride()+j*g.Cin:], g.panelWidth(), f.m[p*f.fm+j:], np)
 		case outputStage:
 			f.output(ws, g.tileAt(i), f.m[i*np:], f.fm)
 		}
@@ -126,7 +126,7 @@ func (f *winogradForward[T]) block(ws *workspace[T], part int) {
 		g.next(&t)
 	}
 	for p := range products {
-		mulPanels(n, g.Cin, np, v[p*fv:], g.Cin, f.u[p*g.weightStride():], panelWidth[T](), m[p*fm:], np)
+		mulPanels(g.kernels(), n, g.Cin, np, v[p*fv:], g.Cin, f.u[p*g.weightStride():], g.panelWidth(), m[p*fm:], np)
 	}
 	t = g.tileAt(lo)
 	for i := range n {
@@ -141,9 +141,9 @@ func (f *winogradForward[T]) output(ws *workspace[T], t winogradTile, m []T, fst
 	h, w := min(tileOut, g.H-t.y), min(tileOut, g.W-t.x)
 	at := ((t.image*g.H+t.y)*g.W + t.x) * g.Cout
 	done := 0
-	if vectorised[T]() && g.Cout >= active.conv.lanes {
-		n := g.Cout / active.conv.lanes
-		done = n * active.conv.lanes
+	if k := g.kernels(); k.lanes > 0 && g.Cout >= k.lanes {
+		n := g.Cout / k.lanes
+		done = n * k.lanes
 		bias := f.ep.Bias
 		if bias == nil {
 			bias = ws.zeros
@@ -154,7 +154,7 @@ func (f *winogradForward[T]) output(ws *workspace[T], t winogradTile, m []T, fst
 		}
 		m32 := any(m).([]float32)
 		_ = m32[(products-1)*fstride+g.Cout-1]
-		active.conv.output(&m32[0], 4*fstride, n, &any(bias).([]float32)[0], &any(f.y).([]float32)[at],
+		k.output(&m32[0], 4*fstride, n, &any(bias).([]float32)[0], &any(f.y).([]float32)[at],
 			4*g.W*g.Cout, 4*g.Cout, h, w, res, float32(f.ep.floor()))
 	}
 	floor := f.ep.floor()

@@ -36,8 +36,8 @@ func (g *Winograd[T]) Gradient(x, dy, dw []T, n int) {
 		s.acc = 1
 	}
 	lanes := 1
-	if vectorised[T]() {
-		lanes = active.conv.lanes
+	if k := g.kernels(); k.lanes > 0 {
+		lanes = k.lanes
 	}
 	s.do(filterGradients, (g.Cout+lanes-1)/lanes)
 	s.x, s.dy, s.dw, s.u, s.v, s.z = nil, nil, nil, nil, nil, nil
@@ -69,10 +69,10 @@ func (s *winogradGradient[T]) Run(int, int) {
 			s.transformTiles(ws, i)
 		case weightGradients:
 			g, np := s.g, s.g.paddedN()
-			mulTransposed(g.Cin, s.n, np, s.v[i*s.fv:], g.Cin, s.z[i*s.fz:], np, s.u[i*g.weightStride():], np, s.acc)
+			mulTransposed(g.kernels(), g.Cin, s.n, np, s.v[i*s.fv:], g.Cin, s.z[i*s.fz:], np, s.u[i*g.weightStride():], np, s.acc)
 		case filterGradients:
-			if vectorised[T]() {
-				s.vector(ws, i*active.conv.lanes)
+			if k := s.g.kernels(); k.lanes > 0 {
+				s.vector(ws, i*k.lanes)
 			} else {
 				s.filters(i)
 			}
@@ -114,7 +114,7 @@ func (s *winogradGradient[T]) transform(ws *workspace[T], t winogradTile, dst []
 	g := s.g
 	c := g.Cout
 	done := 0
-	if vectorised[T]() && c >= active.conv.lanes {
+	if k := g.kernels(); k.lanes > 0 && c >= k.lanes {
 		dy32, z32 := any(s.dy).([]float32), any(ws.zeros).([]float32)
 		for r := range tileOut {
 			if y := t.y + r; y < g.H {
@@ -123,11 +123,11 @@ func (s *winogradGradient[T]) transform(ws *workspace[T], t winogradTile, dst []
 				ws.rows[r] = &z32[0]
 			}
 		}
-		n := c / active.conv.lanes
-		done = n * active.conv.lanes
+		n := c / k.lanes
+		done = n * k.lanes
 		d32 := any(dst).([]float32)
 		_ = d32[(products-1)*s.fz+c-1]
-		active.conv.gradient(&ws.rows, 4*t.x*c, 4*c, inside(t.x, tileOut, g.W), n, &d32[0], 4*s.fz)
+		k.gradient(&ws.rows, 4*t.x*c, 4*c, inside(t.x, tileOut, g.W), n, &d32[0], 4*s.fz)
 	}
 	h, w := min(tileOut, g.H-t.y), min(tileOut, g.W-t.x)
 	for ch := done; ch < c; ch++ {
@@ -146,13 +146,13 @@ func (s *winogradGradient[T]) transform(ws *workspace[T], t winogradTile, dst []
 // vector computes the gradient of the filters of one vector of output channels
 // from co on.
 func (s *winogradGradient[T]) vector(ws *workspace[T], co int) {
-	g := s.g
+	g, k := s.g, s.g.kernels()
 	np := g.paddedN()
 	f := &ws.filters
 	u32, f32 := any(s.u).([]float32), any(f[:]).([]float32)
 	for ci := range g.Cin {
-		active.conv.filter(&u32[ci*np+co], 4*g.weightStride(), &f32[0], 4*maxLanes)
-		for l := range min(active.conv.lanes, g.Cout-co) {
+		k.filter(&u32[ci*np+co], 4*g.weightStride(), &f32[0], 4*maxLanes)
+		for l := range min(k.lanes, g.Cout-co) {
 			w := s.dw[((co+l)*g.Cin+ci)*9:][:9]
 			for i := range w {
 				w[i] = f[i*maxLanes+l]

@@ -14,8 +14,8 @@ func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 	_, _ = u[g.WeightLen()-1], w[g.Cin*g.Cout*9-1]
 	g.pack = winogradPack[T]{g, u, w, scale, turned}
 	grain := 1
-	if vectorised[T]() {
-		grain = active.conv.lanes
+	if k := g.kernels(); k.lanes > 0 {
+		grain = k.lanes
 	}
 	Do(g.paddedN(), grain, &g.pack)
 	g.pack = winogradPack[T]{}
@@ -24,10 +24,10 @@ func (g *Winograd[T]) Pack(u, w, scale []T, turned bool) {
 // Run transforms the filters of output channels lo..hi-1.
 func (p *winogradPack[T]) Run(lo, hi int) {
 	g := p.g
-	np, width := g.paddedN(), panelWidth[T]()
-	if vectorised[T]() {
+	np, width := g.paddedN(), g.panelWidth()
+	if k := g.kernels(); k.lanes > 0 {
 		ws := g.Scratch.get()
-		for ; lo < hi; lo += active.conv.lanes {
+		for ; lo < hi; lo += k.lanes {
 			p.vector(ws, lo)
 		}
 		g.Scratch.put(ws)
@@ -64,9 +64,9 @@ func (p *winogradPack[T]) Run(lo, hi int) {
 
 // vector transforms the filters of one vector of output channels from co on.
 func (p *winogradPack[T]) vector(ws *workspace[T], co int) {
-	g, lanes := p.g, active.conv.lanes
+	g, k := p.g, p.g.kernels()
 	np := g.paddedN()
-	at, pw := panelAt(g.Cin, np, panelWidth[T](), co)
+	at, pw := panelAt(g.Cin, np, g.panelWidth(), co)
 	f := &ws.filters
 	clear(f[:])
 	out, in := 9*g.Cin, 9 // distance of output and of input channels in w
@@ -75,7 +75,7 @@ func (p *winogradPack[T]) vector(ws *workspace[T], co int) {
 	}
 	u32, f32 := any(p.u).([]float32), any(f[:]).([]float32)
 	for ci := range g.Cin {
-		for l := range min(lanes, g.Cout-co) {
+		for l := range min(k.lanes, g.Cout-co) {
 			w := p.w[(co+l)*out+ci*in:][:9]
 			switch {
 			case p.turned:
@@ -92,6 +92,6 @@ func (p *winogradPack[T]) vector(ws *workspace[T], co int) {
 				}
 			}
 		}
-		active.conv.weights(&f32[0], 4*maxLanes, &u32[at+ci*pw], 4*g.weightStride())
+		k.weights(&f32[0], 4*maxLanes, &u32[at+ci*pw], 4*g.weightStride())
 	}
 }
