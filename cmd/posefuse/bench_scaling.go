@@ -13,7 +13,7 @@ type benchScalingCmd struct {
 	Size      string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Precision string        `default:"float32" enum:"float32,bf16,int8" help:"Precision of the WiFi trunk: ${enum}."`
 	Threads   int           `default:"2" help:"CPU threads."`
-	Points    []int         `default:"128,256,512,1024,2048,4096" help:"LiDAR points per cloud."`
+	Points    []int         `default:"256,512,1024,2048,4096" help:"LiDAR points per cloud, from 256."`
 	Batch     []int         `default:"1,2,4,8,16" help:"Samples per call, all sensors."`
 	Rooms     []int         `default:"1,2,4,8" help:"Rooms on this computer, each with a runtime of its own on one network."`
 	For       time.Duration `default:"2s" help:"How long to measure each row."`

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"posefuse/model"
+	"posefuse/model/nn/kernel"
+)
+
+// printed returns what f prints on standard output.
+func printed(t *testing.T, f func() error) []byte {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := os.Stdout
+	os.Stdout = w
+	done := make(chan []byte)
+	go func() {
+		b, _ := io.ReadAll(r)
+		done <- b
+	}()
+	err = f()
+	os.Stdout = old
+	_ = w.Close()
+	b := <-done
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// keepThreads restores the kernel's threads, which the commands set.
+func keepThreads(t *testing.T) {
+	n := kernel.Threads()
+	t.Cleanup(func() { kernel.SetThreads(n) })
+}
+
+func TestTimingsQuantiles(t *testing.T) {
+	x := timings{}
+	for i := range 100 {
+		x = append(x, float64(99-i))
+	}
+	if x.min() != 0 || x.median() != 50 || x.p99() != 99 || x[0] != 99 {
+		t.Errorf("min %v, median %v, p99 %v, first %v", x.min(), x.median(), x.p99(), x[0])
+	}
+	if (timings{}).median() != 0 {
+		t.Error("no timings have a median")
+	}
+}
+
+func TestBenchModelRows(t *testing.T) {
+	keepThreads(t)
+	out := printed(t, func() error {
+		return benchModelCmd{Size: []string{"edge"}, Precision: []string{"float32"}, Threads: []int{1}, Coalitions: []string{"R", "RLMW"}, For: time.Millisecond, JSON: true}.Run()
+	})
+	var rows []benchRow
+	if err := json.Unmarshal(out, &rows); err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows, %v: %s", len(rows), err, out)
+	}
+	for i, want := range []string{"R", "RLMW"} {
+		r := rows[i]
+		mask, _ := model.ParseMask(want)
+		if r.Coalition != want || r.Precision != "float32" || r.GFLOP != float64(model.FLOPs(model.Edge(), mask))/1e9 || r.CPU != kernel.Path() {
+			t.Errorf("row %d is %+v", i, r)
+		}
+		if !(0 < r.MinMS && r.MinMS <= r.MedianMS && r.MedianMS <= r.P99MS) || r.Runs < 3 || math.Abs(r.Share-r.GFLOPS/r.Peak) > 1e-9 {
+			t.Errorf("row %d does not hold together: %+v", i, r)
+		}
+	}
+	for _, c := range []benchModelCmd{{Coalitions: []string{"X"}}, {Threads: []int{0}}, {Model: t.TempDir()}} {
+		if c.Run() == nil {
+			t.Errorf("%+v is accepted", c)
+		}
+	}
+}
+
+func TestBenchTrainAndScalingRows(t *testing.T) {
+	keepThreads(t)
+	out := printed(t, func() error {
+		return benchTrainCmd{Size: "edge", Modalities: "RM", Batch: []int{2, 4}, Threads: []int{1}, Runs: 1, JSON: true}.Run()
+	})
+	var trained []trainRow
+	if err := json.Unmarshal(out, &trained); err != nil || len(trained) != 2 {
+		t.Fatalf("%d rows, %v: %s", len(trained), err, out)
+	}
+	for i, r := range trained {
+		if r.Batch != 2<<i || r.Modalities != "RM" || r.MinMS <= 0 || r.PeakBytes <= 0 {
+			t.Errorf("row %d is %+v", i, r)
+		}
+	}
+	out = printed(t, func() error {
+		return benchScalingCmd{Size: "edge", Precision: "float32", Threads: 1, Points: []int{256, 512}, Batch: []int{2}, Rooms: []int{2}, For: time.Millisecond, JSON: true}.Run()
+	})
+	var scaled []scalingRow
+	if err := json.Unmarshal(out, &scaled); err != nil || len(scaled) != 4 {
+		t.Fatalf("%d rows, %v: %s", len(scaled), err, out)
+	}
+	for i, want := range []scalingRow{{What: "points", N: 256}, {What: "points", N: 512}, {What: "batch", N: 2}, {What: "rooms", N: 2}} {
+		if r := scaled[i]; r.What != want.What || r.N != want.N || r.MedianMS <= 0 || r.PerS <= 0 || r.Bytes <= 0 {
+			t.Errorf("row %d is %+v", i, r)
+		}
+	}
+	if (benchScalingCmd{Size: "edge", Points: []int{0}}).Run() == nil {
+		t.Error("clouds of no point are accepted")
+	}
+}
+
+// The bars are judged from the rows alone.
+func TestPeersJudge(t *testing.T) {
+	p := &peers{benchPeersCmd: benchPeersCmd{Threads: 2, Batch: []int{8}}, absent: map[string]string{peerORT: "not here"}}
+	p.report.Rows = []*peerRow{
+		{Task: "paper infer:RLMW", Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
+		{Task: "paper infer:RLM", Peers: map[string]peerRun{peerTorch: {Ratio: 0.31}}},
+		{Task: "paper train:W:8", OursMS: peerTimes{Bytes: 200}, Peers: map[string]peerRun{peerTorch: {Ratio: 1, peerTimes: peerTimes{Bytes: 100}}}},
+	}
+	p.judge()
+	got := map[string]string{}
+	for _, b := range p.report.Bars {
+		state := "missed"
+		if b.Met {
+			state = "met"
+		} else if b.Missing != "" {
+			state = b.Missing
+		}
+		got[b.Bar+" "+b.Unit] = state
+	}
+	for bar, want := range map[string]string{
+		"paper size, all four, float32 of PyTorch":      "met",
+		"paper size, all four, float32 of ONNX Runtime": "not here",
+		"paper size, R + L + M, float32 of PyTorch":     "missed",
+		"training step of W, batch 8 of PyTorch":        "met",
+		"memory of training W, batch 8 of PyTorch":      "missed",
+		"training step of RLMW, batch 8 of PyTorch":     "not measured",
+		"allocations per inference allocations":         "met",
+	} {
+		if got[bar] != want {
+			t.Errorf("%s: %q, want %q", bar, got[bar], want)
+		}
+	}
+}
+
+// A peer that is not installed is left out by name, with the way to get it.
+func TestPeersNameWhatIsMissing(t *testing.T) {
+	p := &peers{benchPeersCmd: benchPeersCmd{pythonFlags: pythonFlags{Python: "/nowhere/python", Scripts: filepath.Join(repository, "bench")}, Node: "/nowhere/node"}}
+	if err := p.check(t.Context()); err == nil || !strings.Contains(err.Error(), "apt-get install python3-torch") {
+		t.Errorf("PyTorch: %v", err)
+	}
+	if err := p.checkNode(t.Context()); err == nil || !strings.Contains(err.Error(), "npm ci --prefix") {
+		t.Errorf("ONNX Runtime: %v", err)
+	}
+	p.Scripts = t.TempDir()
+	if err := p.check(t.Context()); err == nil || !strings.Contains(err.Error(), "--scripts") {
+		t.Errorf("scripts: %v", err)
+	}
+}
+
+// needTorch skips, and says so where nobody can miss it, without PyTorch.
+func needTorch(t *testing.T) pythonFlags {
+	t.Helper()
+	p := pythonFlags{Python: "/usr/bin/python3", Scripts: filepath.Join(repository, "bench")}
+	if err := p.check(t.Context()); err != nil {
+		_, _ = os.Stderr.WriteString("\nNOT TESTED: the network against PyTorch, which is not here; apt-get install python3-torch libopenblas0-openmp\n\n")
+		t.Skip(err)
+	}
+	return p
+}
+
+// The edge network in PyTorch: outputs, a training pass judged by float64, the
+// training curve and the way back of trained weights.
+func TestPyTorchAgrees(t *testing.T) {
+	flags := needTorch(t)
+	keepThreads(t)
+	kernel.SetThreads(1)
+	c := benchParityCmd{pythonFlags: flags, Steps: 5, Batch: 16, LR: 1e-4, Threads: 1}
+	rep, err := c.compare(t.Context(), model.Edge(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.verdict(); err != nil {
+		t.Error(err)
+	}
+	if len(rep.Ours) != c.Steps || !(rep.Ours[c.Steps-1] < rep.Ours[0]) {
+		t.Errorf("losses %v", rep.Ours)
+	}
+}
+
+// What time.py answers is what bench peers reads.
+func TestPyTorchServes(t *testing.T) {
+	p := &peers{benchPeersCmd: benchPeersCmd{pythonFlags: needTorch(t), Threads: 1}, dir: t.TempDir(), torch: map[string]*torchServer{}}
+	net, err := randomNetwork("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = model.SaveCheckpoint(filepath.Join(p.dir, "edge"), net, model.Card{Name: "edge", Window: model.Causal}); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	srv, err := p.torchFor(t.Context(), "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range []string{"infer:RM", "train:R:2"} {
+		best, err := srv.best(task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := best.run(3)
+		if err != nil || len(got) != 3 || got.min() <= 0 || best.mode == "" {
+			t.Errorf("%s, mode %q: %v, %v", task, best.mode, got, err)
+		}
+	}
+	srv.forget()
+	if _, err := srv.ask(map[string]any{"task": "dance:R", "mode": "x", "runs": 1}); err == nil {
+		t.Error("an unknown task is timed")
+	}
+}
+
+// Weights trained in PyTorch come back through posefuse models import.
+func TestTrainedWeightsComeBack(t *testing.T) {
+	flags := needTorch(t)
+	keepThreads(t)
+	dir := t.TempDir()
+	c := benchParityCmd{pythonFlags: flags, Steps: 2, Batch: 4, LR: 1e-3, Threads: 1, Keep: dir}
+	cfg := model.Edge()
+	cfg.Modalities = "RM"
+	if _, err := c.compare(t.Context(), cfg, dir); err != nil {
+		t.Fatal(err)
+	}
+	imported := filepath.Join(dir, "imported")
+	printed(t, func() error {
+		return modelsImportCmd{File: filepath.Join(dir, "torch", "trained", "weights.safetensors"), Card: filepath.Join(dir, "start", model.CardFile), Out: imported, JSON: true}.Run()
+	})
+	net, _, err := model.LoadCheckpoint(imported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches, err := simulatedBatches(context.Background(), cfg, c.Batch, c.Steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := poseDifference(net, batches[0], c.Batch, filepath.Join(dir, "torch", "after.f32"))
+	if err != nil || !(d <= outputBar) {
+		t.Errorf("poses differ by %v, %v", d, err)
+	}
+	start, _, err := model.LoadCheckpoint(filepath.Join(dir, "start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err = poseDifference(start, batches[0], c.Batch, filepath.Join(dir, "torch", "after.f32")); err != nil || d < 10*outputBar {
+		t.Errorf("the weights did not change: %v, %v", d, err)
+	}
+}
+
+func TestBenchWithoutSubcommand(t *testing.T) {
+	for _, args := range [][]string{{"bench"}, {"bench", "--size", "paper", "--threads", "1,2"}, {"bench", "model", "--precision", "bf16,int8"}} {
+		k, err := newParser(t).Parse(args)
+		if err != nil {
+			t.Errorf("%v: %v", args, err)
+			continue
+		}
+		if got := k.Selected().Path(); got != "bench model" {
+			t.Errorf("%v runs %q", args, got)
+		}
+	}
+	if _, err := newParser(t).Parse([]string{"bench", "--size", "huge"}); err == nil {
+		t.Error("a size that does not exist is accepted")
+	}
+}
