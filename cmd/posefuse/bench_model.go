@@ -124,7 +124,7 @@ func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []mo
 		if err != nil {
 			return nil, err
 		}
-		allocs, err := allocationsPerRun(min(len(t), 20), tick)
+		allocs, err := allocationsPerRun(10, tick)
 		if err != nil {
 			return nil, err
 		}
@@ -166,8 +166,14 @@ func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
 	return run, nil
 }
 
-// allocationsPerRun counts heap allocations of the whole process.
+// allocationsPerRun counts heap allocations, rounded down to whole ones as
+// testing.AllocsPerRun does: those of the runtime's own goroutines are few and
+// not f's.
 func allocationsPerRun(runs int, f func() error) (float64, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if err := f(); err != nil { // goroutines settle on the one processor
+		return 0, err
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range runs {
@@ -176,7 +182,7 @@ func allocationsPerRun(runs int, f func() error) (float64, error) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / float64(runs), nil
+	return float64((after.Mallocs - before.Mallocs) / uint64(runs)), nil
 }
 
 // peakGFLOPS is the rate of the best of many products of matrices that fit the

@@ -251,7 +251,7 @@ func (p *peers) ours(net *model.Network, mask model.Mask, precision model.Precis
 	if err = tick(); err != nil {
 		return contestant{}, err
 	}
-	allocs, err := allocationsPerRun(5, tick)
+	allocs, err := allocationsPerRun(10, tick)
 	p.allocs = max(p.allocs, allocs)
 	return contestant{run: func(runs int) (timings, error) { return repeat(0, runs, tick) }}, err
 }
