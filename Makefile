@@ -69,11 +69,11 @@ test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
 	  $(GO) test -count=1 -v -run EnvironmentForces ./model/nn/kernel | sed -n 's/.*: \(POSEFUSE_CPU=\)/\1/p'; \
 	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model; done
 
-# Left out on arm64: full-size networks, which take qemu ten minutes and more;
+# Left out on arm64: full-size networks and stages, which take qemu minutes;
 # gradients in float64, neighbour search, concurrency, files and training, whose
 # code is plain Go and the same everywhere; files that change under a mapping,
 # as qemu hides the address of the fault.
-ARM_SKIP  := FullSize|TestGradients|PointSetMatches
+ARM_SKIP  := FullSize|FoldedPointStages|TestGradients|PointSetMatches
 ARM_MODEL := Vector|RuleH|InferenceEquals|StagedInferenceEquals|Coalitions|BatchStats|Dropout|AllocatesNothing|Half|Prep|CSI|Procrustes|RoundTrip
 
 test-arm64: need-go ## kernels and network on arm64, under qemu (installs qemu-user-static)
