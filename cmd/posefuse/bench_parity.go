@@ -46,7 +46,7 @@ type benchParityCmd struct {
 	Size      string  `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Steps     int     `default:"20" help:"Training steps."`
 	Batch     int     `default:"4" help:"Samples per step."`
-	LR        float64 `name:"lr" default:"0.001" help:"Learning rate."`
+	LR        float64 `name:"lr" default:"0.00001" help:"Learning rate. Above 1e-4 training amplifies rounding so much that float64 PyTorch does not repeat its own curve."`
 	MeanStart bool    `help:"Start with the output at the mean training pose, as training does; harder, because the loss is smaller."`
 	Threads   int     `default:"1" help:"CPU threads."`
 	Reference bool    `help:"Train in PyTorch's float64 too, which tells rounding from mistakes; slow."`
