@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -61,6 +62,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err // before minutes of loading
 	}
 	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
+	if os.Getenv("GOGC") == "" {
+		// Samples, activations and weights hold no pointers: collecting beside
+		// them is cheap, and memory is what bounds the batch.
+		debug.SetGCPercent(10)
+	}
 	trainSet, valSet, err := c.open()
 	if err != nil {
 		return err
