@@ -72,7 +72,8 @@ func (c benchTrainCmd) Run() error {
 
 // measureTraining times steps of one batch size and the memory they take.
 func measureTraining(cfg model.Config, batch, runs int) (trainRow, error) {
-	debug.FreeOSMemory() // what earlier rows left
+	defer debug.SetGCPercent(debug.SetGCPercent(trainGarbagePercent)) // as posefuse train
+	debug.FreeOSMemory()                                              // what earlier rows left
 	before, err := resetPeak()
 	if err != nil {
 		return trainRow{}, err

@@ -45,6 +45,11 @@ func (trainCmd) Help() string {
 		"  posefuse train --size edge --stride 6 --modality-dropout 0.5 --decay-every 0 --time-limit 30m --out models/edge"
 }
 
+// trainGarbagePercent bounds garbage while training. Samples, activations and
+// weights hold no pointers: collecting beside them is cheap, and memory is what
+// bounds the batch.
+const trainGarbagePercent = 10
+
 // Run trains, checkpoints every epoch and evaluates at the end.
 func (c trainCmd) Run(ctx context.Context) error {
 	mask, err := model.ParseMask(c.Modalities)
@@ -63,9 +68,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	}
 	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
-		// Samples, activations and weights hold no pointers: collecting beside
-		// them is cheap, and memory is what bounds the batch.
-		debug.SetGCPercent(10)
+		debug.SetGCPercent(trainGarbagePercent)
 	}
 	trainSet, valSet, err := c.open()
 	if err != nil {
