@@ -81,6 +81,7 @@ type peersReport struct {
 type contestant struct {
 	name string // "" for ours
 	mode string
+	long bool // a run takes seconds and needs no warming up
 	run  func(runs int) (timings, error)
 }
 
@@ -214,8 +215,27 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Ma
 	} else if !errors.Is(err, errAbsent) {
 		return err
 	}
-	_, err = p.compete(size+" "+task, all)
-	return err
+	row, err := p.compete(size+" "+task, all)
+	if err != nil {
+		return err
+	}
+	return p.tail(row, ours)
+}
+
+// tail times us alone, many runs in a row, for the percentile that a handful of
+// runs between other programs' cannot give.
+func (p *peers) tail(row *peerRow, ours contestant) error {
+	const runs = 100
+	settle()
+	t, err := ours.run(runs)
+	if err != nil {
+		return fmt.Errorf("%s: %w", row.Task, err)
+	}
+	row.OursMS.P99MS = t.p99()
+	if !p.JSON {
+		fmt.Printf("%22s alone, %d runs in a row: median %s ms, p99 %s\n", "", runs, milli(t.median()), milli(row.OursMS.P99MS))
+	}
+	return nil
 }
 
 // lowPrecision times all sensors against ONNX Runtime in float32.
@@ -234,8 +254,11 @@ func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision 
 	} else if !errors.Is(err, errAbsent) {
 		return err
 	}
-	_, err = p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
-	return err
+	row, err := p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
+	if err != nil {
+		return err
+	}
+	return p.tail(row, ours)
 }
 
 // ours is this program's runtime.
@@ -287,7 +310,7 @@ func (p *peers) training(ctx context.Context, letters string, batch int) error {
 	if err = step(); err != nil {
 		return err
 	}
-	all := []contestant{{run: func(int) (timings, error) { return repeat(0, 1, step) }}}
+	all := []contestant{{long: true, run: func(int) (timings, error) { return repeat(0, 1, step) }}}
 	t, err := p.torchFor(ctx, "paper")
 	if err == nil {
 		best, err := t.best(task)
@@ -295,6 +318,7 @@ func (p *peers) training(ctx context.Context, letters string, batch int) error {
 			return err
 		}
 		one := best.run
+		best.long = true
 		best.run = func(int) (timings, error) { return one(1) }
 		all = append(all, best)
 	}
@@ -314,6 +338,12 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 		var ours float64
 		for i, c := range all {
 			settle()
+			if !c.long {
+				// The other programs have emptied the caches.
+				if _, err := c.run(1); err != nil {
+					return nil, fmt.Errorf("%s, %s: %w", task, c.name, err)
+				}
+			}
 			t, err := c.run(p.Runs)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", task, c.name, err)
@@ -342,7 +372,7 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 }
 
 func (r *peerRow) print() {
-	fmt.Printf("%-22s ours %9s ms (median %s, p99 %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS), milli(r.OursMS.P99MS))
+	fmt.Printf("%-22s ours %9s ms (median %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS))
 	for _, name := range []string{peerORT, peerTorch} {
 		if q, ok := r.Peers[name]; ok {
 			fmt.Printf("%22s %-12s %9s ms (median %s)  ratio %.2f  %s\n", "", name, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
@@ -398,7 +428,7 @@ func (p *peers) judge() {
 	p.bar(barResult{Bar: "allocations per inference", Measured: p.allocs, Limit: 0, Unit: "allocations"})
 }
 
-// fastest returns the task with all sensors at paper size whose median is
+// fastest returns the task with all sensors at paper size whose best time is
 // least. What a mode costs in accuracy is posefuse models quantize's to say.
 func (p *peers) fastest() (task, mode string) {
 	best := math.Inf(1)
@@ -407,8 +437,8 @@ func (p *peers) fastest() (task, mode string) {
 		if m != model.Float32 {
 			t += " " + string(m)
 		}
-		if r := p.row(t); r != nil && r.OursMS.MedianMS < best {
-			best, task, mode = r.OursMS.MedianMS, t, string(m)
+		if r := p.row(t); r != nil && r.OursMS.MinMS < best {
+			best, task, mode = r.OursMS.MinMS, t, string(m)
 		}
 	}
 	return task, mode
