@@ -249,7 +249,7 @@ func (r *Runtime) InferBatch(b *Batch, n int, pose []float32) error {
 	return nil
 }
 
-func setGates(gate []float32, present []Mask, m int) {
+func setGates[T nn.Float](gate []T, present []Mask, m int) {
 	for s := range gate {
 		gate[s] = 1
 		if present != nil && !present[s].Has(m) {

@@ -37,60 +37,73 @@ type TrainerOptions struct {
 // Trainer computes losses and gradients of a network for batches of one size,
 // by a Gorgonia graph. It is not safe for concurrent use.
 type Trainer struct {
-	net    *Network
-	batch  int
-	inst   *instance[float32]
-	graph  *nn.Graph[float32]
-	inputs [NumModalities][]float32
-	target []float32
-	gates  [NumModalities][]float32
-	feats  [NumModalities]*nn.Node
-	pose   *nn.Node
-	loss   *nn.Node
-
-	stepped bool // ForwardBackward has run
+	trainGraph[float32]
+	net *Network
 }
 
 // NewTrainer builds the graph of n for batches of the given size.
 func NewTrainer(n *Network, batch int, opt TrainerOptions) (*Trainer, error) {
-	if batch < 2 {
-		return nil, fmt.Errorf("batch size %d: batch normalisation needs at least 2 samples", batch)
-	}
 	if n.Frozen() {
 		return nil, fmt.Errorf("trainer: %w", errFrozen)
 	}
-	t := &Trainer{net: n, batch: batch}
-	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
-	var err error
+	t := &Trainer{net: n}
 	n.building.Lock()
 	defer n.building.Unlock()
-	if t.inst, err = newInstance(n.Config, n.store, ctx); err != nil {
+	if err := t.build(n.Config, n.store, batch, opt); err != nil {
 		return nil, err
 	}
-	t.graph = nn.NewGraph[float32](batch)
+	return t, nil
+}
+
+// trainGraph is the graph of one network, its loss and its inputs.
+type trainGraph[T nn.Float] struct {
+	batch  int
+	inst   *instance[T]
+	graph  *nn.Graph[T]
+	inputs [NumModalities][]T
+	target []T
+	gates  [NumModalities][]T
+	feats  [NumModalities]*nn.Node
+	pose   *nn.Node
+	loss   *nn.Node
+
+	stepped bool // forwardBackward has run
+}
+
+func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt TrainerOptions) error {
+	if batch < 2 {
+		return fmt.Errorf("batch size %d: batch normalisation needs at least 2 samples", batch)
+	}
+	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
+	var err error
+	if t.inst, err = newInstance(cfg, store, ctx); err != nil {
+		return err
+	}
+	t.batch = batch
+	t.graph = nn.NewGraph[T](batch)
 	var heads []*nn.Node
 	for _, m := range t.inst.slots {
 		e := t.inst.encoders[m]
-		t.gates[m] = make([]float32, batch)
+		t.gates[m] = make([]T, batch)
 		e.proj.Gate = t.gates[m]
-		t.inputs[m] = make([]float32, batch*e.in)
+		t.inputs[m] = make([]T, batch*e.in)
 		x := t.graph.Input(encoderNames[m], t.inputs[m])
 		for i, s := range e.steps {
 			if x, err = t.graph.Block(encoderNames[m]+"."+s.name, s.block, s.params, x, i > 0); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		t.feats[m] = x
 		heads = append(heads, x)
 	}
 	if t.pose, err = t.graph.Head("head", t.inst.head, t.inst.headParams, OutputDim, heads...); err != nil {
-		return nil, err
+		return err
 	}
-	t.target = make([]float32, batch*OutputDim)
-	if t.loss, err = t.graph.Loss(&nn.MPJPE[float32]{Joints: NumJoints}, t.pose, t.graph.Input("target", t.target)); err != nil {
-		return nil, err
+	t.target = make([]T, batch*OutputDim)
+	if t.loss, err = t.graph.Loss(&nn.MPJPE[T]{Joints: NumJoints}, t.pose, t.graph.Input("target", t.target)); err != nil {
+		return err
 	}
-	return t, t.graph.Compile(t.loss)
+	return t.graph.Compile(t.loss)
 }
 
 // SetBatchStatsOnly switches between plain training and the mode of the Fisher
@@ -107,7 +120,9 @@ var ErrNotFinite = errors.New("loss is not finite")
 
 // ForwardBackward runs one batch in training mode and leaves the gradients in
 // the network's parameters. It returns the mean distance of joints, metres.
-func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
+func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) { return t.forwardBackward(b) }
+
+func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 	if b.Present != nil && len(b.Present) != t.batch {
 		return 0, fmt.Errorf("batch: presence given for %d samples, want %d", len(b.Present), t.batch)
 	}
@@ -116,19 +131,19 @@ func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
 		if len(x) != len(t.inputs[m]) {
 			return 0, fmt.Errorf("batch: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), len(t.inputs[m]), t.batch)
 		}
-		copy(t.inputs[m], x)
+		convert(t.inputs[m], x)
 		setGates(t.gates[m], b.Present, m)
 	}
 	if len(b.Target) != len(t.target) {
 		return 0, fmt.Errorf("batch: target holds %d values, want %d for %d samples", len(b.Target), len(t.target), t.batch)
 	}
-	copy(t.target, b.Target)
+	convert(t.target, b.Target)
 	if err = t.graph.Run(); err != nil {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
 	t.inst.ctx.Step++
 	t.stepped = true
-	l, err := nn.Value[float32](t.loss)
+	l, err := nn.Value[T](t.loss)
 	if err != nil {
 		return 0, err
 	}
@@ -137,6 +152,13 @@ func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) {
 		return lossM, ErrNotFinite
 	}
 	return lossM, nil
+}
+
+// convert copies src to dst, which is as long.
+func convert[D, S nn.Float](dst []D, src []S) {
+	for i, v := range src {
+		dst[i] = D(v)
+	}
 }
 
 // Features returns per modality the B x FeatureDim features the head saw in

@@ -74,13 +74,12 @@ class Camera(nn.Module):
 def distances(p, exact):
     """[B, n, n] squared distances between the points of each cloud.
 
-    exact adds up x, y, z in float32 as the product does, so that both see the
-    same ties, also where the rest is float64; the other is the fast way. Farthest points and neighbours all read this one
+    exact adds up x, y, z as the product does, so that both see the same ties;
+    the other is the fast way. Farthest points and neighbours all read this one
     table, which takes the loop below down to three operations a point.
     """
     if not exact:
         return torch.cdist(p, p)  # not squared: the order is the same
-    p = p.float()
     x, y, z = (p[:, :, None] - p[:, None]).unbind(-1)
     return x * x + y * y + z * z
 
@@ -220,11 +219,12 @@ class Points(nn.Module):
         )
         self.projection = projection(widths[-1])
         self.exact = False
+        self.distances = torch.float32  # as in the product, also where the rest is float64
 
     def forward(self, x):
         p = x[..., :3].contiguous()
         with torch.no_grad():
-            d = distances(p, self.exact)
+            d = distances(p.to(self.distances), self.exact)
         for s in self.stages:
             p, d, x = s(p, d, x, self.exact)
         return self.projection(x.mean(1))
@@ -427,11 +427,11 @@ class Network(nn.Module):
         names = {"R": "camera", "L": "lidar", "M": "radar", "W": "csi"}
         return {m: getattr(self, names[m]) for m in self.slots}
 
-    def set_exact(self, exact):
-        """Choose ties between neighbours as the product does, or the fast search."""
+    def set_exact(self, exact, dtype=torch.float32):
+        """Choose ties between neighbours as the product does that computes in dtype, or the fast search."""
         for m in "LM":
             if m in self.slots:
-                self.encoders()[m].exact = exact
+                self.encoders()[m].exact, self.encoders()[m].distances = exact, dtype
 
     def set_channels_last(self, on):
         if "W" in self.slots:

@@ -17,6 +17,10 @@ network has), target. Written to --out:
   losses64.json the same in float64, if --reference is given
   trained/      checkpoint folder after the last step
   after.f32     poses of the first batch, running statistics, after training
+
+With --float64 only losses64.json and trained64/, a checkpoint folder with the
+trained weights rounded to float32, are written; neighbours then come from
+distances in float64, as in the product's float64 training.
 """
 
 import argparse
@@ -66,7 +70,7 @@ def write_poses(path, net, inputs):
 def start(args, dtype):
     """The network to train, as the product trains it but for dropout."""
     net, _ = network.load(args.model)
-    net.set_exact(not args.fast_neighbours)
+    net.set_exact(not args.fast_neighbours, torch.float64 if args.float64 else torch.float32)
     net.no_dropout()
     return net.to(dtype).train()
 
@@ -117,6 +121,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fast-neighbours", action="store_true", help="cdist and topk instead of the product's order of ties")
     parser.add_argument("--reference", action="store_true", help="train in float64 too")
+    parser.add_argument("--float64", action="store_true", help="train in float64 alone")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -127,7 +132,12 @@ def main():
     net.set_exact(not args.fast_neighbours)
     net.no_dropout()
     batches = read_batches(args.batches, net, args.batch, args.steps)
-    inputs, target = batches[0]
+    if args.float64:
+        net, losses = train(args, batches, torch.float64)
+        write_json(os.path.join(args.out, "losses64.json"), losses)
+        write_checkpoint(os.path.join(args.out, "trained64"), card, net.float())
+        return
+    inputs, _ = batches[0]
     write_poses(os.path.join(args.out, "eval.f32"), net, inputs)
 
     one_step(args, card, batches[0], torch.float32, "")

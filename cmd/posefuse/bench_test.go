@@ -194,6 +194,36 @@ func TestPyTorchAgrees(t *testing.T) {
 	}
 }
 
+// Training in float64 is PyTorch's, step by step, at the recipe's learning
+// rate: losses, weights and running statistics.
+func TestPyTorchTrainsTheSame(t *testing.T) {
+	flags := needTorch(t)
+	keepThreads(t)
+	kernel.SetThreads(1)
+	c := benchParityCmd{pythonFlags: flags, Steps: 5, Batch: 8, Threads: 1, Float64: true}
+	c.LR = c.rate()
+	if c.LR != 1e-3 {
+		t.Fatalf("learning rate %g, want the recipe's", c.LR)
+	}
+	cfg := model.Edge()
+	cfg.LiDAR = model.PointsConfig{Points: 128, Planes: []int{8, 16, 32}, Strides: []int{1, 4, 4}, Neighbours: []int{8, 8, 8}}
+	cfg.CSI.Height, cfg.CSI.Width = 16, 8
+	rep, err := c.compare64(t.Context(), cfg, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.verdict(); err != nil {
+		t.Error(err)
+	}
+	if len(rep.Ours) != c.Steps || rep.Ours[0] == rep.Ours[c.Steps-1] || !(rep.Weights > 0) {
+		t.Errorf("report %+v", rep)
+	}
+	rep.Weights = math.NaN()
+	if rep.verdict() == nil {
+		t.Error("weights that are no numbers pass")
+	}
+}
+
 // What time.py answers is what bench peers reads.
 func TestPyTorchServes(t *testing.T) {
 	p := &peers{benchPeersCmd: benchPeersCmd{pythonFlags: needTorch(t), Threads: 1}, dir: t.TempDir(), torch: map[string]*torchServer{}}

@@ -86,6 +86,15 @@ func TestGemmIgnoresOldContentWhenBetaIsZero(t *testing.T) {
 func TestAdamMatchesWorkedValues(t *testing.T) {
 	// model.md 6.7: lr 1e-3, coupled weight decay 1e-4.
 	want := [][2]float64{{0.9990000000999001, -0.4990000000499875}, {0.9980821389654975, -0.4985302721354489}}
+	w64, m64, v64 := []float64{1, -0.5}, make([]float64, 2), make([]float64, 2)
+	for step, g := range [][]float64{{0.1, -0.2}, {0.3, 0.05}} {
+		AdamStep{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 1e-4, Step: step + 1}.Apply64(w64, g, m64, v64)
+		for i, w := range w64 {
+			if d := math.Abs(w - want[step][i]); d > 1e-15 {
+				t.Fatalf("float64, step %d: w[%d] = %.17g, want %.17g", step+1, i, w, want[step][i])
+			}
+		}
+	}
 	onEachPath(t, func(t *testing.T) {
 		for _, n := range []int{2, 18} { // 18: one vector step and a tail
 			w, m, v := make([]float32, n), make([]float32, n), make([]float32, n)
