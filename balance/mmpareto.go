@@ -23,7 +23,7 @@ func (MMPareto) Weights(joint, uni [][]float32) (kJoint, kUni float64) {
 	if dot > 0 {
 		return 0.5, 0.5
 	}
-	g := 0.5
+	var g float64
 	switch {
 	case dot >= n1:
 		g = 0.999

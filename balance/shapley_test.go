@@ -73,14 +73,6 @@ func sum(x []float64) float64 {
 	return s
 }
 
-func flatten(rows ...[]float64) []float64 {
-	var out []float64
-	for _, r := range rows {
-		out = append(out, r...)
-	}
-	return out
-}
-
 // predictor is a linear head: the sum of the partial predictions and a bias.
 func predictor(partial [][]float64, bias []float64) func(uint8) ([]float64, error) {
 	return func(mask uint8) ([]float64, error) {

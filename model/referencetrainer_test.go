@@ -37,12 +37,11 @@ func TestReferenceTrainerFollowsTrainer(t *testing.T) {
 	defer ref.Close()
 	moments := map[string][2][]float32{}
 	for step := 1; step <= 2; step++ {
-		have, err := ref.Step(b, rate, decay)
-		if err != nil {
+		var have, want float64
+		if have, err = ref.Step(b, rate, decay); err != nil {
 			t.Fatal(err)
 		}
-		want, err := tr.ForwardBackward(b)
-		if err != nil {
+		if want, err = tr.ForwardBackward(b); err != nil {
 			t.Fatal(err)
 		}
 		if d := math.Abs(have - want); d > 1e-5*want {
@@ -99,7 +98,7 @@ func TestReferenceTrainerRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewReferenceTrainer(net, 1); err == nil {
+	if _, err = NewReferenceTrainer(net, 1); err == nil {
 		t.Error("a batch of one sample is accepted")
 	}
 	ref, err := NewReferenceTrainer(net, 2)
@@ -107,7 +106,7 @@ func TestReferenceTrainerRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ref.Close()
-	if _, err := ref.Step(randomBatch(small(), 3), 1e-3, 0); err == nil {
+	if _, err = ref.Step(randomBatch(small(), 3), 1e-3, 0); err == nil {
 		t.Error("a batch of another size is accepted")
 	}
 	other := small()

@@ -33,7 +33,7 @@ func TestActivationBytesBeforeAndAfterAStep(t *testing.T) {
 				t.Fatalf("%s: %s changed", mods, b.Name)
 			}
 		}
-		if _, err := tr.ForwardBackward(randomBatch(cfg, n)); err != nil {
+		if _, err = tr.ForwardBackward(randomBatch(cfg, n)); err != nil {
 			t.Fatal(err)
 		}
 		held, err := tr.ActivationBytes()

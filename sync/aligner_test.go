@@ -58,7 +58,7 @@ func (f fake) run(ctx context.Context, c Clock, a *Aligner) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(wait, 0)):
+		case <-time.After(max(wait, 4)): // one after the other, never at once
 		}
 		if f.alive != nil && !f.alive(i) {
 			continue

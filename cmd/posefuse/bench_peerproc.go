@@ -19,7 +19,6 @@ type torchServer struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stderr strings.Builder
-	gemm   float64
 }
 
 // torchFor returns the server for a size and starts it on first use.

@@ -203,16 +203,17 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Ma
 		return err
 	}
 	all := []contestant{ours}
-	if t, err := p.torchFor(ctx, size); err == nil {
-		best, err := t.best(task)
-		if err != nil {
-			return err
+	t, err := p.torchFor(ctx, size)
+	if err == nil {
+		var best contestant
+		if best, err = t.best(task); err == nil {
+			all = append(all, best)
 		}
-		all = append(all, best)
 	}
-	if c, err := p.ort(ctx, net, mask); err == nil {
-		all = append(all, c)
-	} else if !errors.Is(err, errAbsent) {
+	if err != nil && !errors.Is(err, errAbsent) {
+		return err
+	}
+	if all, err = p.withORT(ctx, all, net, mask); err != nil {
 		return err
 	}
 	row, err := p.compete(size+" "+task, all)
@@ -220,6 +221,18 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Ma
 		return err
 	}
 	return p.tail(row, ours)
+}
+
+// withORT adds ONNX Runtime where it is installed.
+func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask model.Mask) ([]contestant, error) {
+	c, err := p.ort(ctx, net, mask)
+	switch {
+	case err == nil:
+		return append(all, c), nil
+	case errors.Is(err, errAbsent):
+		return all, nil
+	}
+	return nil, err
 }
 
 // tail times us alone, many runs in a row, for the percentile that a handful of
@@ -249,9 +262,7 @@ func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision 
 		return err
 	}
 	all := []contestant{ours}
-	if c, err := p.ort(ctx, net, model.AllModalities); err == nil {
-		all = append(all, c)
-	} else if !errors.Is(err, errAbsent) {
+	if all, err = p.withORT(ctx, all, net, model.AllModalities); err != nil {
 		return err
 	}
 	row, err := p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
@@ -312,9 +323,12 @@ func (p *peers) training(ctx context.Context, letters string, batch int) error {
 	}
 	all := []contestant{{long: true, run: func(int) (timings, error) { return repeat(0, 1, step) }}}
 	t, err := p.torchFor(ctx, "paper")
-	if err == nil {
-		best, err := t.best(task)
-		if err != nil {
+	if err != nil && !errors.Is(err, errAbsent) {
+		return err
+	}
+	if t != nil {
+		var best contestant
+		if best, err = t.best(task); err != nil {
 			return err
 		}
 		one := best.run

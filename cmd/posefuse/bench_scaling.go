@@ -56,9 +56,9 @@ func (c benchScalingCmd) Run() error {
 		r.Threads = c.Threads
 		table.add(r, r.What, fmt.Sprint(r.N), milli(r.MinMS), milli(r.MedianMS), milli(r.P99MS), fmt.Sprintf("%.1f", r.PerS), megabytes(r.Bytes))
 	}
+	var r scalingRow
 	for _, n := range c.Points {
-		r, err := c.points(cfg, n)
-		if err != nil {
+		if r, err = c.points(cfg, n); err != nil {
 			return err
 		}
 		show(r)
@@ -113,7 +113,7 @@ func (c benchScalingCmd) batch(net *model.Network, n int) (scalingRow, error) {
 	}
 	b, pose := randomBatch(net.Config, n), make([]float32, n*model.OutputDim)
 	infer := func() error { return run.InferBatch(b, n, pose) }
-	if err := infer(); err != nil { // buffers
+	if err = infer(); err != nil { // buffers
 		return scalingRow{}, err
 	}
 	t, err := repeat(c.For, 3, infer)

@@ -29,10 +29,11 @@ func ReLUGrad[T Float](y, dy, dx []T) {
 		y, dy, dx = y[n:], dy[n:], dx[n:]
 	}
 	for i, d := range dy {
-		if !(y[i] > 0) {
-			d = 0
+		var through T
+		if y[i] > 0 {
+			through = d
 		}
-		dy[i], dx[i] = d, d
+		dy[i], dx[i] = through, through
 	}
 }
 

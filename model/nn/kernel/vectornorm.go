@@ -77,10 +77,10 @@ type Norm[T Float] struct {
 
 // behind returns dy, or 0 where the ReLU was closed.
 func (n *Norm[T]) behind(j int, x, dy T) T {
-	if n.ReLU && !(x*n.Scale[j]+n.Shift[j] > 0) {
-		return 0
+	if !n.ReLU || x*n.Scale[j]+n.Shift[j] > 0 {
+		return dy
 	}
-	return dy
+	return 0
 }
 
 // GradSums writes per column the sums over the rows of d and of d*(x - mean),
