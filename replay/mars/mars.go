@@ -33,6 +33,11 @@ const (
 // joints are the Kinect v2 joints that stand for MM-Fi's 17.
 var joints = [17]int{0, 16, 17, 18, 12, 13, 14, 1, 20, 2, 3, 4, 5, 6, 8, 9, 10}
 
+var (
+	_ mmfi.PartialDataset = (*Dataset)(nil)
+	_ mmfi.PartialClip    = (*clip)(nil)
+)
+
 // Dataset is a folder of MARS clips.
 type Dataset struct {
 	root    string
@@ -110,6 +115,9 @@ func Open(root string, opt Options) (*Dataset, error) {
 
 // Keys lists the clips, ordered by subject, then activity.
 func (d *Dataset) Keys() []mmfi.ClipKey { return slices.Clone(d.keys) }
+
+// Modalities implements mmfi.PartialDataset: there is a radar only.
+func (d *Dataset) Modalities() mmfi.Modalities { return mmfi.ReadMmWave }
 
 // Describe names the data for figures and model cards.
 func (d *Dataset) Describe() string {

@@ -36,6 +36,13 @@ type PartialClip interface {
 	FrameOf(i int, which Modalities, f *Frame) error
 }
 
+// PartialDataset is a Dataset that may lack a sensor altogether and says so.
+type PartialDataset interface {
+	Dataset
+	// Modalities returns the sensors of which the data set has recordings.
+	Modalities() Modalities
+}
+
 // ManifestName is the file beside the environments that marks a data set as
 // simulated.
 const ManifestName = "SIMULATED.json"
@@ -64,8 +71,8 @@ type Directory struct {
 }
 
 var (
-	_ Dataset     = (*Directory)(nil)
-	_ PartialClip = (*directoryClip)(nil)
+	_ PartialDataset = (*Directory)(nil)
+	_ PartialClip    = (*directoryClip)(nil)
 )
 
 // Open lists the clips below root. Clips and frames may be missing; what is
@@ -122,6 +129,27 @@ func (d *Directory) path(k ClipKey) string {
 
 // Keys implements Dataset.
 func (d *Directory) Keys() []ClipKey { return append([]ClipKey(nil), d.keys...) }
+
+// Modalities implements PartialDataset: the sensors that any clip has a folder
+// of. What a single clip lacks is reported when it is read.
+func (d *Directory) Modalities() Modalities {
+	var have Modalities
+	folders := map[Modalities]string{ReadRGB: rgbFolder, ReadLiDAR: lidarFolder, ReadMmWave: mmWaveFolder, ReadCSI: csiFolder}
+	for _, k := range d.keys {
+		for m, folder := range folders {
+			if have&m != 0 {
+				continue
+			}
+			if info, err := os.Stat(filepath.Join(d.path(k), folder)); err == nil && info.IsDir() {
+				have |= m
+			}
+		}
+		if have == ReadAll {
+			break
+		}
+	}
+	return have
+}
 
 // Describe implements Dataset.
 func (d *Directory) Describe() string {
