@@ -11,14 +11,11 @@ import (
 
 // Output is what the network says about one sample.
 type Output struct {
-	Coalition Mask                               // modalities that took part: present and known to the network
-	Pose      [OutputDim]float32                 // 17 x 3, metres, camera frame (x right, y down, z forward)
-	Features  [NumModalities][FeatureDim]float32 // zero for absent modalities
-	// LeaveOneOut holds for each modality of the coalition the pose without
-	// it, metres; it is set only if the coalition has at least two members.
-	LeaveOneOut [NumModalities][OutputDim]float32
-	EncoderTime [NumModalities]time.Duration // per encoder, 0 for absent modalities
-	HeadTime    time.Duration                // all passes of the fusion head
+	Coalition   Mask                               // modalities that took part: present and known to the network
+	Pose        [OutputDim]float32                 // 17 x 3, metres, camera frame (x right, y down, z forward)
+	Features    [NumModalities][FeatureDim]float32 // zero for absent modalities
+	EncoderTime [NumModalities]time.Duration       // per encoder, 0 for absent modalities
+	HeadTime    time.Duration                      // of the fusion head
 }
 
 // Runtime runs a network for inference: batch normalisation folded into the
@@ -37,7 +34,8 @@ type Runtime struct {
 	// concurrent Encode calls write apart.
 	staged    [NumModalities]stagedFeature
 	closed    atomic.Bool
-	stream    *CameraStream // nil: every window is computed as a whole
+	stream    *CameraStream  // nil: every window is computed as a whole
+	pass      *coalitionPass // of Contribution; nil before its first call
 	precision Precision
 }
 
@@ -202,16 +200,6 @@ func (r *Runtime) Finish(present Mask, out *Output) error {
 	}
 	start := time.Now()
 	copy(out.Pose[:], r.inst.head.Forward(r.in, 1))
-	many := out.Coalition&(out.Coalition-1) != 0
-	for i, m := range r.inst.slots {
-		if !many || !out.Coalition.Has(m) {
-			continue
-		}
-		f := r.in[i]
-		r.in[i] = r.zero
-		copy(out.LeaveOneOut[m][:], r.inst.head.Forward(r.in, 1))
-		r.in[i] = f
-	}
 	out.HeadTime = time.Since(start)
 	return nil
 }

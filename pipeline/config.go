@@ -139,6 +139,9 @@ type ModelConfig struct {
 	Path  string `yaml:"path"`  // checkpoint folder or file; empty takes the shipped one
 	Name  string `yaml:"name"`  // in the registry; empty with a path
 	Cores int    `yaml:"cores"` // threads of inference; 0 means one per core
+	// Contribution adds to each pose what the sensors do to it: influence_mm
+	// and spread_mm.
+	Contribution bool `yaml:"contribution"`
 }
 
 // ExtrinsicsConfig places the sensors in the room. Null means unknown.
@@ -186,6 +189,7 @@ func DefaultConfig() Config {
 				Nexmon:  NexmonConfig{Interface: "wlan0", Port: 5500, Chip: "auto"}},
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
+		Model:    ModelConfig{Contribution: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto"},

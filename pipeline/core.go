@@ -204,7 +204,7 @@ func (c *Core) onSensorChange(s sensors.Snapshot) {
 // and refused if it cannot run live, before the old one is touched. A model
 // that was accepted belongs to the daemon.
 func (c *Core) SwapModel(inf Inferer) error {
-	e, err := newEngine(inf)
+	e, err := newEngine(inf, c.cfg.Model.Contribution)
 	if err != nil {
 		return err
 	}

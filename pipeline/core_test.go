@@ -51,10 +51,6 @@ func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
 	for m := range model.NumModalities {
 		if in.Present.Has(m) {
 			n++
-			for j := range model.NumJoints {
-				// Two poses d apart have a standard deviation of d/2.
-				out.LeaveOneOut[m][3*j] = float32(m) * 0.01
-			}
 		}
 	}
 	for j := range model.NumJoints {
@@ -65,6 +61,20 @@ func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
 		out.Pose[7] = float32(math.NaN())
 	}
 	return nil
+}
+
+// Contribution says that modality m moves the joints by m + 1 mm and that joint
+// j is j mm uncertain.
+func (f *fakeModel) Contribution(present model.Mask, c *model.Contribution) {
+	*c = model.Contribution{Of: present}
+	for m := range model.NumModalities {
+		if present.Has(m) {
+			c.InfluenceMM[m] = float64(m + 1)
+		}
+	}
+	for j := range c.SpreadMM {
+		c.SpreadMM[j] = float64(j)
+	}
 }
 
 // fakeSource emits samples at a fixed period until it is told to fail.
@@ -404,7 +414,7 @@ func TestInferenceErrorsDoNotStopPoses(t *testing.T) {
 	poses := d.subscribe(t, "pose")
 	next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil })
 	broken := newFakeModel("broken")
-	e, err := newEngine(broken)
+	e, err := newEngine(broken, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,9 @@ func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable mode
 		j.forget()
 	}
 	if err == nil && e.in.Present != 0 {
-		err = e.staged.Finish(e.in.Present, &e.out)
+		if err = e.staged.Finish(e.in.Present, &e.out); err == nil {
+			e.contribute(e.in.Present)
+		}
 	}
 	e.staged.Begin()
 	return unusable, err

@@ -162,7 +162,7 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := newEngine(newStagedModel("whole"))
+		whole, err := newEngine(newStagedModel("whole"), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -432,7 +432,7 @@ func (l *lockedBuffer) String() string {
 // An encoder's error costs the tick's pose, not the next one's.
 func TestEncoderErrors(t *testing.T) {
 	inf := newStagedModel("staged")
-	e, err := newEngine(inf)
+	e, err := newEngine(inf, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,7 +448,7 @@ func TestEncoderErrors(t *testing.T) {
 }
 
 func TestStagedTickAllocatesNothing(t *testing.T) {
-	e, err := newEngine(newStagedModel("staged"))
+	e, err := newEngine(newStagedModel("staged"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"posefuse/model"
@@ -30,6 +29,13 @@ type StagedInferer interface {
 	Begin()
 	Encode(modality int, input []float32) error
 	Finish(present model.Mask, out *model.Output) error
+}
+
+// Contributor is an Inferer that can tell what each modality did to the pose
+// of the sample it worked on last, as *model.Runtime does. It is called between
+// the Infer or Finish of a sample and the next Begin.
+type Contributor interface {
+	Contribution(present model.Mask, c *model.Contribution)
 }
 
 type runtimeInferer struct {
@@ -81,11 +87,16 @@ type engine struct {
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
 	staged StagedInferer    // inf, or nil if it works on whole samples only
 	jobs   [model.NumModalities]encodeJob
+
+	contributor  Contributor // inf, or nil if it cannot tell or must not
+	contribution model.Contribution
 }
 
 // newEngine refuses models that cannot run live and proves that the others
 // give finite poses for zero input of every shape.
-func newEngine(inf Inferer) (*engine, error) {
+// It tells the contributions of the modalities if the model can and contribution
+// says so.
+func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	card := inf.Card()
 	fail := func(err error) (*engine, error) {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
@@ -108,6 +119,9 @@ func newEngine(inf Inferer) (*engine, error) {
 		e.bufs[m] = make([]float32, n)
 	}
 	e.staged, _ = inf.(StagedInferer)
+	if contribution {
+		e.contributor, _ = inf.(Contributor)
+	}
 	for m := range e.jobs {
 		e.jobs[m] = encodeJob{engine: e, modality: m, done: make(chan struct{}, 1)}
 	}
@@ -118,6 +132,7 @@ func newEngine(inf Inferer) (*engine, error) {
 	if !finitePose(&e.out.Pose) {
 		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
 	}
+	e.contribute(e.mask) // its buffers have their size before the first tick
 	if e.staged != nil {
 		e.staged.Begin()
 	}
@@ -206,8 +221,10 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 type result struct {
 	present model.Mask
 	joints  [model.NumJoints][3]float64 // metres, frame of the message; valid if present is not 0
-	spread  [model.NumJoints]float64    // mm; valid with two modalities or more
-	time    time.Duration
+	// contribution is of the same modalities as the pose, at least two; nil if
+	// it is not told.
+	contribution *model.Contribution
+	time         time.Duration
 }
 
 // run infers the tick. A modality whose data cannot be used is left out and
@@ -235,7 +252,9 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transf
 		return unusable, nil
 	}
 	transformPose(&r.joints, &e.out.Pose, roomFromCamera)
-	leaveOneOutSpread(&e.out, &r.spread)
+	if c := &e.contribution; c.Of == r.present && finiteContribution(c) {
+		r.contribution = c
+	}
 	return unusable, nil
 }
 
@@ -244,43 +263,29 @@ func (e *engine) inferWhole(t *timesync.Tick) (unusable model.Mask, err error) {
 	if e.in.Present == 0 {
 		return unusable, nil
 	}
-	return unusable, e.inf.Infer(&e.in, &e.out)
+	if err = e.inf.Infer(&e.in, &e.out); err == nil {
+		e.contribute(e.in.Present)
+	}
+	return unusable, err
 }
 
-// leaveOneOutSpread sets dst to the standard deviation, per joint in mm, of
-// the poses with one modality left out: the root of the mean squared distance
-// to their mean. A joint whose spread is not finite becomes 0.
-func leaveOneOutSpread(out *model.Output, dst *[model.NumJoints]float64) {
-	n := 0.0
-	for m := range model.NumModalities {
-		if out.Coalition.Has(m) {
-			n++
-		}
+// contribute asks what each modality does to the pose, if there is somebody to
+// ask and more than one modality.
+func (e *engine) contribute(present model.Mask) {
+	e.contribution.Of = 0
+	if e.contributor != nil && present&(present-1) != 0 {
+		e.contributor.Contribution(present, &e.contribution)
 	}
-	if n < 2 {
-		return
+}
+
+// finiteContribution reports whether every number can go into a message.
+func finiteContribution(c *model.Contribution) bool {
+	sum := 0.0
+	for _, v := range c.InfluenceMM {
+		sum += v
 	}
-	for j := range dst {
-		var square float64
-		for k := range 3 {
-			var sum, sum2 float64
-			first := math.NaN()
-			for m := range model.NumModalities {
-				if !out.Coalition.Has(m) {
-					continue
-				}
-				v := float64(out.LeaveOneOut[m][3*j+k])
-				if math.IsNaN(first) {
-					first = v // differences to one of them keep the digits
-				}
-				sum += v - first
-				sum2 += (v - first) * (v - first)
-			}
-			square += max(0, sum2/n-(sum/n)*(sum/n))
-		}
-		dst[j] = 1000 * math.Sqrt(square)
-		if math.IsNaN(dst[j]) || math.IsInf(dst[j], 0) {
-			dst[j] = 0
-		}
+	for _, v := range c.SpreadMM {
+		sum += v
 	}
+	return c.Of&(c.Of-1) != 0 && sum-sum == 0
 }

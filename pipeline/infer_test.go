@@ -64,22 +64,6 @@ func TestTransformsAreRigid(t *testing.T) {
 	})
 }
 
-func TestSpread(t *testing.T) {
-	out := model.Output{Coalition: 0b0011}
-	out.LeaveOneOut[0][3], out.LeaveOneOut[1][3] = 2.00, 2.10 // joint 1: 100 mm apart along x, so 50 mm
-	out.LeaveOneOut[2][0] = 9                                 // not in the coalition
-	var got [model.NumJoints]float64
-	leaveOneOutSpread(&out, &got)
-	if math.Abs(got[1]-50) > 1e-3 || got[0] != 0 {
-		t.Errorf("spread %v", got)
-	}
-	got = [model.NumJoints]float64{}
-	out.Coalition = 0b0001
-	if leaveOneOutSpread(&out, &got); got[1] != 0 {
-		t.Errorf("spread of one modality %v", got)
-	}
-}
-
 func slot(m sensors.Modality, s *sensors.Sample, window int) timesync.Slot {
 	s.Modality = m
 	sl := timesync.Slot{State: timesync.Fused, Sample: s}
@@ -106,7 +90,7 @@ func fullTick() *timesync.Tick {
 }
 
 func TestPrepareFillsTheInputs(t *testing.T) {
-	e, err := newEngine(newFakeModel("fake"))
+	e, err := newEngine(newFakeModel("fake"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +120,7 @@ func TestPrepareFillsTheInputs(t *testing.T) {
 var fullTickOnce = fullTick()
 
 func TestPrepareLeavesOutWhatItCannotUse(t *testing.T) {
-	e, err := newEngine(newFakeModel("fake"))
+	e, err := newEngine(newFakeModel("fake"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +149,7 @@ func TestPrepareLeavesOutWhatItCannotUse(t *testing.T) {
 func TestEngineIgnoresModalitiesTheModelLacks(t *testing.T) {
 	f := newFakeModel("no csi")
 	f.card.Config.Modalities = "RLM"
-	e, err := newEngine(f)
+	e, err := newEngine(f, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,10 +33,10 @@ func cameraOnly(t *testing.T) (live, whole *engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if live, err = newEngine(inf); err != nil {
+	if live, err = newEngine(inf, true); err != nil {
 		t.Fatal(err)
 	}
-	if whole, err = newEngine(runtimeInferer{rt, card}); err != nil {
+	if whole, err = newEngine(runtimeInferer{rt, card}, true); err != nil {
 		t.Fatal(err)
 	}
 	return live, whole

@@ -39,8 +39,11 @@ type tickLoop struct {
 	spread  [model.NumJoints]float64
 	ages    [model.NumModalities]float64
 	skews   [model.NumModalities]float64
-	buf     []byte
-	stamp   []byte
+	// What the message's SpreadMeanMM and InfluenceMM point to.
+	spreadMean float64
+	influences [model.NumModalities]float64
+	buf        []byte
+	stamp      []byte
 
 	progress progress
 }
@@ -185,18 +188,23 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	l.stamp = l.clock.WallAt(t.TimeNS).UTC().AppendFormat(l.stamp[:0], time.RFC3339Nano)
 	p.CaptureTime = string(l.stamp)
 	p.Coalition = res.present.String()
-	p.JointsM, p.SpreadMM = nil, nil
+	p.JointsM, p.SpreadMM, p.SpreadMeanMM = nil, nil, nil
 	if res.present != 0 {
 		for j := range res.joints {
 			for k, v := range res.joints[j] {
 				l.joints[j][k] = roundTo(v, 1e6)
 			}
-			l.spread[j] = roundTo(res.spread[j], 1e2)
 		}
 		p.JointsM = &l.joints
-		if res.present&(res.present-1) != 0 {
-			p.SpreadMM = &l.spread
+	}
+	if c := res.contribution; c != nil {
+		var sum float64
+		for j, v := range c.SpreadMM {
+			l.spread[j] = roundTo(v, 1e2)
+			sum += v
 		}
+		l.spreadMean = roundTo(sum/model.NumJoints, 1e2)
+		p.SpreadMM, p.SpreadMeanMM = &l.spread, &l.spreadMean
 	}
 	p.Model = bus.PoseModel{}
 	if e != nil {
@@ -206,7 +214,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	// and the write to the bus.
 	now := l.clock.NowNS()
 	for m := range model.NumModalities {
-		p.Modalities["RLMW"[m:m+1]] = l.modality(m, t, e, res.present, unusable, now)
+		p.Modalities["RLMW"[m:m+1]] = l.modality(m, t, e, &res, unusable, now)
 	}
 	last := t.LastByteNS()
 	if last == 0 {
@@ -247,9 +255,13 @@ func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
 
 // modality describes one slot. A modality that the model does not know is
 // off; one whose data could not be used is a gap.
-func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, present, unusable model.Mask, now int64) bus.PoseModality {
+func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, res *result, unusable model.Mask, now int64) bus.PoseModality {
 	slot := &t.Slots[m]
-	out := bus.PoseModality{State: string(slot.State), Presence: present.Has(m)}
+	out := bus.PoseModality{State: string(slot.State), Presence: res.present.Has(m)}
+	if out.Presence && res.contribution != nil {
+		l.influences[m] = roundTo(res.contribution.InfluenceMM[m], 1e2)
+		out.InfluenceMM = &l.influences[m]
+	}
 	if slot.State != timesync.Fused {
 		return out
 	}

@@ -44,6 +44,10 @@ func AppendPose(dst []byte, p *Pose) ([]byte, error) {
 		}
 		e.raw("]")
 	}
+	if p.SpreadMeanMM != nil {
+		e.raw(`,"spread_mean_mm":`)
+		e.num(*p.SpreadMeanMM)
+	}
 	e.str(`,"coalition":`, p.Coalition)
 	e.raw(`,"modalities":`)
 	e.modalities(p.Modalities)
@@ -138,6 +142,10 @@ func (e *encoder) modalities(m map[string]PoseModality) {
 		e.opt(v.AgeMS)
 		e.raw(`,"skew_ms":`)
 		e.opt(v.SkewMS)
+		if v.InfluenceMM != nil {
+			e.raw(`,"influence_mm":`)
+			e.num(*v.InfluenceMM)
+		}
 		e.raw("}")
 	}
 	e.raw("}")

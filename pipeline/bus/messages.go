@@ -26,14 +26,16 @@ type Pose struct {
 	Frame      string          `json:"frame"`
 	JointOrder string          `json:"joint_order"` // always "h36m17"
 	JointsM    *[17][3]float64 `json:"joints_m"`    // metres; null when no modality was present
-	// SpreadMM is the standard deviation, per joint, of the poses that the
-	// coalitions with one modality left out give: the daemon's confidence.
-	// Null with fewer than two modalities.
-	SpreadMM   *[17]float64            `json:"spread_mm"`
-	Coalition  string                  `json:"coalition"`  // letters present of "RLMW", "-" if none
-	Modalities map[string]PoseModality `json:"modalities"` // keys "R", "L", "M", "W"
-	Model      PoseModel               `json:"model"`
-	LatencyMS  PoseLatency             `json:"latency_ms"`
+	// SpreadMM is how far, per joint, the poses of coalitions of the present
+	// modalities lie apart (model.PublishedSpread): the daemon's confidence.
+	// Null with fewer than two modalities or model.contribution off.
+	SpreadMM *[17]float64 `json:"spread_mm"`
+	// SpreadMeanMM is the mean of SpreadMM; left out where that is null.
+	SpreadMeanMM *float64                `json:"spread_mean_mm,omitempty"`
+	Coalition    string                  `json:"coalition"`  // letters present of "RLMW", "-" if none
+	Modalities   map[string]PoseModality `json:"modalities"` // keys "R", "L", "M", "W"
+	Model        PoseModel               `json:"model"`
+	LatencyMS    PoseLatency             `json:"latency_ms"`
 }
 
 // PoseModality tells how one modality took part in a pose.
@@ -42,6 +44,10 @@ type PoseModality struct {
 	Presence bool     `json:"presence"` // took part in this pose
 	AgeMS    *float64 `json:"age_ms"`   // publication minus capture; null if absent
 	SkewMS   *float64 `json:"skew_ms"`  // capture minus tick; null if absent
+	// InfluenceMM is how far the joints of this pose would move on average
+	// without the modality. Left out if it is absent or the only one, or with
+	// model.contribution off.
+	InfluenceMM *float64 `json:"influence_mm,omitempty"`
 }
 
 // PoseModel names the model that made a pose.
