@@ -22,6 +22,22 @@ func MPJPE[P, G float32 | float64](pred []P, truth []G) float64 {
 	return sum / float64(n)
 }
 
+// PelvisMPJPE is MPJPE after both poses are moved so that their first joint,
+// the pelvis, is the origin: the error of the posture, not of the place.
+func PelvisMPJPE[P, G float32 | float64](pred []P, truth []G) float64 {
+	n := len(truth) / 3
+	var sum float64
+	for j := 1; j < n; j++ {
+		var s float64
+		for k := range 3 {
+			d := float64(pred[3*j+k]) - float64(pred[k]) - float64(truth[3*j+k]) + float64(truth[k])
+			s += d * d
+		}
+		sum += math.Sqrt(s)
+	}
+	return sum / float64(n)
+}
+
 // PAMPJPE returns the mean distance of the joints after the best similarity
 // transform of pred onto truth (model.md 1.7). If either pose is a single
 // point, every joint of the aligned one is the centre of truth.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,19 +16,33 @@ import (
 type Score struct {
 	Frames    int     `json:"frames"`
 	MPJPEMM   float64 `json:"mpjpe_mm"`
+	PelvisMM  float64 `json:"pelvis_mpjpe_mm"` // both poses moved so that the pelvis is the origin
 	PAMPJPEMM float64 `json:"pa_mpjpe_mm"`
 }
 
 type scoreSum struct {
-	n         int
-	mpjpe, pa float64
+	n                 int
+	mpjpe, pelvis, pa float64
 }
 
-func (s *scoreSum) add(mpjpe, pa float64) { s.n++; s.mpjpe += mpjpe; s.pa += pa }
+// add counts one pose, metres.
+func (s *scoreSum) add(pose, truth []float32) {
+	s.n++
+	s.mpjpe += model.MPJPE(pose, truth)
+	s.pelvis += model.PelvisMPJPE(pose, truth)
+	s.pa += model.PAMPJPE(pose, truth)
+}
+
+func (s *scoreSum) merge(o scoreSum) {
+	s.n += o.n
+	s.mpjpe += o.mpjpe
+	s.pelvis += o.pelvis
+	s.pa += o.pa
+}
 
 func (s scoreSum) score() Score {
 	n := math.Max(float64(s.n), 1)
-	return Score{s.n, 1000 * s.mpjpe / n, 1000 * s.pa / n}
+	return Score{s.n, 1000 * s.mpjpe / n, 1000 * s.pelvis / n, 1000 * s.pa / n}
 }
 
 // Report is the outcome of an evaluation. Every figure is in millimetres
@@ -36,7 +51,11 @@ type Report struct {
 	Data       string           `json:"data"` // what the data is; says "simulated" where it is
 	Window     model.Window     `json:"window"`
 	Coalitions map[string]Score `json:"coalitions"` // by letters, e.g. "RLMW"
-	Activities map[string]Score `json:"activities"` // the full coalition, by activity, e.g. "A12"
+	// The full coalition, by activity ("A12"), by subject ("S05") and by both
+	// ("S05/A12").
+	Activities map[string]Score `json:"activities"`
+	Subjects   map[string]Score `json:"subjects"`
+	Clips      map[string]Score `json:"clips"`
 	// Baselines that use no sensor: the mean training pose, and with oracle
 	// knowledge the mean pose of the frame's own activity or subject.
 	Baselines  map[string]Score `json:"baselines"`
@@ -44,64 +63,65 @@ type Report struct {
 	EmptyLiDAR int              `json:"frames_without_lidar_points"`
 }
 
+// evaluationBatch is how many frames go through the network at once.
+const evaluationBatch = 32
+
 // Evaluate runs net on every sample of data for each coalition. The mean
 // training pose for the baselines comes from train, or from data itself if
 // train is nil. visit, if not nil, gets every pose of the full coalition.
 func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalitions []model.Mask, describe string, visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)) (*Report, error) {
-	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}, Activities: map[string]Score{}}
+	if err := data.CheckFits(net.Config); err != nil {
+		return nil, err
+	}
 	run, err := model.NewRuntime(net)
 	if err != nil {
 		return nil, err
 	}
-	const size = 32
-	batch, poses := data.NewBatch(size), make([]float32, size*model.OutputDim)
+	defer func() { _ = run.Close() }() // gives memory back only
 	full := net.Config.Mask()
 	if !slices.Contains(coalitions, full) {
 		coalitions = append([]model.Mask{full}, coalitions...)
 	}
+	batch, poses := data.NewBatch(evaluationBatch), make([]float32, evaluationBatch*model.OutputDim)
 	sums := make([]scoreSum, len(coalitions))
-	byActivity := map[int]*scoreSum{}
-	for at := 0; at < len(data.Samples); at += size {
+	byClip := map[mmfi.ClipKey]*scoreSum{}
+	for at := 0; at < len(data.Samples); at += evaluationBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n := min(size, len(data.Samples)-at)
-		for row := range size {
+		n := min(evaluationBatch, len(data.Samples)-at)
+		for row := range evaluationBatch {
 			data.Fill(batch, row, data.Samples[at+min(row, n-1)])
 		}
-		if err := run.InferBatch(batch, size, poses); err != nil {
+		if err := run.InferBatch(batch, evaluationBatch, poses); err != nil {
 			return nil, err
 		}
 		for k, mask := range coalitions {
-			if err := run.Coalition(mask, size, poses); err != nil {
+			if err := run.Coalition(mask, evaluationBatch, poses); err != nil {
 				return nil, err
 			}
 			for row := range n {
 				ref := data.Samples[at+row]
 				c, pose := data.Clips[ref.Clip], poses[row*model.OutputDim:(row+1)*model.OutputDim]
 				truth := c.Truth[ref.Row*model.OutputDim : (ref.Row+1)*model.OutputDim]
-				e, pa := model.MPJPE(pose, truth), model.PAMPJPE(pose, truth)
-				sums[k].add(e, pa)
 				if mask != full {
+					sums[k].add(pose, truth)
 					continue
 				}
-				s := byActivity[c.Key.Activity]
-				if s == nil {
-					s = &scoreSum{}
-					byActivity[c.Key.Activity] = s
+				if byClip[c.Key] == nil {
+					byClip[c.Key] = &scoreSum{}
 				}
-				s.add(e, pa)
+				byClip[c.Key].add(pose, truth)
 				if visit != nil {
 					visit(c.Key, c.Frames[ref.Row], (*[model.OutputDim]float32)(pose))
 				}
 			}
 		}
 	}
+	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}}
+	rep.split(byClip, &sums[slices.Index(coalitions, full)])
 	for k, mask := range coalitions {
 		rep.Coalitions[mask.String()] = sums[k].score()
-	}
-	for a, s := range byActivity {
-		rep.Activities[fmt.Sprintf("A%02d", a)] = s.score()
 	}
 	for _, c := range data.Clips {
 		rep.EmptyRadar += c.EmptyRadar
@@ -118,12 +138,45 @@ func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalit
 	return rep, nil
 }
 
+// split sums the clips by what they have in common, always in the same order,
+// and all of them into whole.
+func (r *Report) split(byClip map[mmfi.ClipKey]*scoreSum, whole *scoreSum) {
+	r.Activities, r.Subjects, r.Clips = map[string]Score{}, map[string]Score{}, map[string]Score{}
+	activities, subjects := map[int]scoreSum{}, map[int]scoreSum{}
+	keys := slices.SortedFunc(maps.Keys(byClip), func(a, b mmfi.ClipKey) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Activity, b.Activity))
+	})
+	for _, k := range keys {
+		s := *byClip[k]
+		a, p := activities[k.Activity], subjects[k.Subject]
+		a.merge(s)
+		p.merge(s)
+		whole.merge(s)
+		activities[k.Activity], subjects[k.Subject] = a, p
+		r.Clips[fmt.Sprintf("S%02d/A%02d", k.Subject, k.Activity)] = s.score()
+	}
+	for a, s := range activities {
+		r.Activities[fmt.Sprintf("A%02d", a)] = s.score()
+	}
+	for p, s := range subjects {
+		r.Subjects[fmt.Sprintf("S%02d", p)] = s.score()
+	}
+}
+
 // MeanPose is the report's name of the baseline that uses no sensor and no label.
 const MeanPose = "mean training pose"
 
 // OwnMeanPose stands in its place when no training data was given: the mean
 // pose of the evaluated frames themselves, which knows a little too much.
 const OwnMeanPose = "mean pose of these frames"
+
+// ActivityMeanPose and SubjectMeanPose are the baselines that are told the
+// frame's activity or subject: the mean training pose of the activity, and the
+// mean pose of the evaluated frames of the subject.
+const (
+	ActivityMeanPose = "mean pose per activity (oracle)"
+	SubjectMeanPose  = "mean pose per subject (oracle)"
+)
 
 // baselines scores the poses that need no sensor: the mean pose of the
 // training data, and the oracles' mean pose per activity and per subject.
@@ -135,8 +188,8 @@ func baselines(data, train *Data) map[string]Score {
 		key  func(mmfi.ClipKey) int
 	}{
 		{MeanPose, train, func(mmfi.ClipKey) int { return 0 }},
-		{"mean pose per activity (oracle)", train, func(k mmfi.ClipKey) int { return k.Activity }},
-		{"mean pose per subject (oracle)", data, func(k mmfi.ClipKey) int { return k.Subject }},
+		{ActivityMeanPose, train, func(k mmfi.ClipKey) int { return k.Activity }},
+		{SubjectMeanPose, data, func(k mmfi.ClipKey) int { return k.Subject }},
 	}
 	out := map[string]Score{}
 	for _, kind := range kinds {
@@ -148,8 +201,7 @@ func baselines(data, train *Data) map[string]Score {
 				mean = all[0]
 			}
 			for r := range c.Frames {
-				truth := c.Truth[r*model.OutputDim : (r+1)*model.OutputDim]
-				s.add(model.MPJPE(mean, truth), model.PAMPJPE(mean, truth))
+				s.add(mean, c.Truth[r*model.OutputDim:(r+1)*model.OutputDim])
 			}
 		}
 		out[kind.name] = s.score()
