@@ -1,0 +1,463 @@
+package plot
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+)
+
+// Series is one line, or one row of points, of a chart.
+type Series struct {
+	Name string
+	X, Y []float64
+	// Low and High are the ends of the interval at each point; nil for none. A
+	// line shows them as a band, points as bars.
+	Low, High []float64
+	Points    bool // markers only
+	Dashed    bool
+	// Colour fixes the series' colour, 1-based; 0 takes the next one.
+	Colour int
+}
+
+// Mark is a reference line across the chart.
+type Mark struct {
+	Name  string
+	Value float64
+	Along bool // a level of y, else a place on x
+}
+
+// Chart is one pair of axes. The title says what is shown, the caption on what
+// data; axis labels carry the units.
+type Chart struct {
+	Title, Caption string
+	XLabel, YLabel string
+	XNames         []string // of the places 0, 1, … for a chart over names instead of numbers
+	LogX, LogY     bool
+	FromZero       bool // y begins at 0
+	Series         []Series
+	Marks          []Mark
+}
+
+// ErrEmpty is wrapped by the error for a chart without a value to show.
+var ErrEmpty = errors.New("nothing to draw")
+
+const (
+	chartWidth  = 760.0
+	chartHeight = 440.0
+	textSize    = 13.0
+	titleSize   = 16.0
+	legendTop   = 10.0
+)
+
+// Write draws the chart as name.svg and name.png in dir, each replaced
+// atomically.
+func (c *Chart) Write(dir, name string) error {
+	vec, err := c.SVG()
+	if err != nil {
+		return fmt.Errorf("plot %s: %w", name, err)
+	}
+	pixels, err := c.PNG()
+	if err != nil {
+		return fmt.Errorf("plot %s: %w", name, err)
+	}
+	for ext, b := range map[string][]byte{".svg": vec, ".png": pixels} {
+		if err := renameio.WriteFile(filepath.Join(dir, name+ext), b, 0o644); err != nil {
+			return fmt.Errorf("write plot: %w", err)
+		}
+	}
+	return nil
+}
+
+// SVG returns the chart as Scalable Vector Graphics.
+func (c *Chart) SVG() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s := newSVG(chartWidth, c.height(), c.Title)
+	c.draw(s)
+	return s.bytes(), nil
+}
+
+// PNG returns the chart as an image of twice the resolution.
+func (c *Chart) PNG() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	r := newRaster(chartWidth, c.height())
+	c.draw(r)
+	return r.bytes()
+}
+
+func (c *Chart) check() error {
+	drawable := 0
+	for _, s := range c.Series {
+		if len(s.X) != len(s.Y) || s.Low != nil && len(s.Low) != len(s.Y) || len(s.Low) != len(s.High) {
+			return fmt.Errorf("series %q: %d x, %d y, %d and %d ends of intervals", s.Name, len(s.X), len(s.Y), len(s.Low), len(s.High))
+		}
+		for i := range s.X {
+			if c.drawable(s.X[i], s.Y[i]) {
+				drawable++
+			}
+		}
+	}
+	if drawable == 0 {
+		return fmt.Errorf("%w: no finite value in %d series", ErrEmpty, len(c.Series))
+	}
+	return nil
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func (c *Chart) drawable(x, y float64) bool {
+	return finite(x) && finite(y) && (!c.LogX || x > 0) && (!c.LogY || y > 0)
+}
+
+// span returns the range of the values to show on each axis.
+func (c *Chart) span() (x0, x1, y0, y1 float64) {
+	x0, y0 = math.Inf(1), math.Inf(1)
+	x1, y1 = math.Inf(-1), math.Inf(-1)
+	take := func(v float64, logarithmic bool, low, high *float64) {
+		if finite(v) && (!logarithmic || v > 0) {
+			*low, *high = math.Min(*low, v), math.Max(*high, v)
+		}
+	}
+	for _, s := range c.Series {
+		for i := range s.X {
+			if !c.drawable(s.X[i], s.Y[i]) {
+				continue
+			}
+			take(s.X[i], c.LogX, &x0, &x1)
+			take(s.Y[i], c.LogY, &y0, &y1)
+			if s.Low != nil {
+				take(s.Low[i], c.LogY, &y0, &y1)
+				take(s.High[i], c.LogY, &y0, &y1)
+			}
+		}
+	}
+	for _, m := range c.Marks {
+		if m.Along {
+			take(m.Value, c.LogY, &y0, &y1)
+		} else {
+			take(m.Value, c.LogX, &x0, &x1)
+		}
+	}
+	if c.FromZero && !c.LogY {
+		y0 = math.Min(y0, 0)
+	}
+	return x0, x1, y0, y1
+}
+
+// lines breaks text at spaces so that it fits a width.
+func lines(text string, size, width float64) []string {
+	var out []string
+	at := ""
+	for _, word := range strings.Fields(text) {
+		next := word
+		if at != "" {
+			next = at + " " + word
+		}
+		if at != "" && textWidth(next, size) > width {
+			out = append(out, at)
+			next = word
+		}
+		at = next
+	}
+	if at != "" {
+		out = append(out, at)
+	}
+	return out
+}
+
+func (c *Chart) captionLines() []string { return lines(c.Caption, textSize-2, chartWidth-40) }
+
+func (c *Chart) titleLines() []string { return lines(c.Title, titleSize, chartWidth-40) }
+
+// Reference levels are told apart by their greys, and by their order in the
+// legend.
+var (
+	levels    = []colour{{0x55, 0x55, 0x55}, {0x99, 0x99, 0x99}, {0x22, 0x22, 0x22}}
+	levelDash = []float64{2, 4}
+)
+
+const (
+	captionStep = 15.0
+	titleStep   = 21.0
+)
+
+func (c *Chart) height() float64 {
+	return chartHeight + captionStep*float64(len(c.captionLines())) + titleStep*float64(max(len(c.titleLines())-1, 0)) + c.nameDepth()
+}
+
+// nameDepth is the additional room below the axis for names that stand upright.
+func (c *Chart) nameDepth() float64 {
+	if len(c.XNames) == 0 || !c.uprightNames() {
+		return 0
+	}
+	widest := 0.0
+	for _, n := range c.XNames {
+		widest = math.Max(widest, textWidth(n, textSize))
+	}
+	return math.Max(widest-textSize, 0)
+}
+
+func (c *Chart) uprightNames() bool {
+	widest := 0.0
+	for _, n := range c.XNames {
+		widest = math.Max(widest, textWidth(n, textSize))
+	}
+	return (widest+10)*float64(len(c.XNames)) > chartWidth-100-c.legendWidth()
+}
+
+// legendWidth is the room beside the axes that the series' names need.
+func (c *Chart) legendWidth() float64 {
+	widest := 0.0
+	for _, s := range c.Series {
+		widest = math.Max(widest, textWidth(s.Name, textSize))
+	}
+	if len(c.Series) < 2 {
+		widest = 0
+	}
+	for _, m := range c.Marks {
+		if m.Along {
+			widest = math.Max(widest, textWidth(m.Name, textSize))
+		}
+	}
+	if widest == 0 {
+		return 0
+	}
+	return widest + 44
+}
+
+func (c *Chart) colourOf(i int) colour {
+	if k := c.Series[i].Colour; k > 0 {
+		return palette[(k-1)%len(palette)]
+	}
+	return palette[i%len(palette)]
+}
+
+func (c *Chart) draw(cv canvas) {
+	height := c.height()
+	top := 20.0
+	for _, l := range c.titleLines() {
+		cv.text(point{20, top + 6}, l, titleSize, atStart, false, ink)
+		top += titleStep
+	}
+	top += 6
+	captions := c.captionLines()
+	for i, l := range captions {
+		cv.text(point{20, height - 10 - captionStep*float64(len(captions)-1-i)}, l, textSize-2, atStart, false, soft)
+	}
+	bottom := height - 16 - captionStep*float64(len(captions)) - 44 - c.nameDepth()
+	right := chartWidth - 24 - c.legendWidth()
+
+	x0, x1, y0, y1 := c.span()
+	y := newAxis(y0, y1, bottom, top, 7, c.LogY)
+	widest := 0.0
+	for _, t := range y.ticks {
+		widest = math.Max(widest, textWidth(y.label(t), textSize))
+	}
+	left := 20 + textSize + 12 + widest + 8
+	var x axis
+	if len(c.XNames) > 0 {
+		x = axis{low: -0.5, high: float64(len(c.XNames)) - 0.5, from: left, to: right}
+	} else {
+		x = newAxis(x0, x1, left, right, 8, c.LogX)
+		if !c.LogX && x1 > x0 {
+			// Data end where they end: round ends would waste the width.
+			x.low, x.high = x0, x1
+			x.ticks = slices.DeleteFunc(x.ticks, func(t float64) bool {
+				return t < x0-1e-9*math.Abs(x1-x0) || t > x1+1e-9*math.Abs(x1-x0)
+			})
+		}
+	}
+	c.drawAxes(cv, x, y, left, right, top, bottom)
+	c.drawMarks(cv, x, y, left, right, top, bottom)
+	for i, s := range c.Series {
+		c.drawSeries(cv, i, s, x, y)
+	}
+	c.drawLegend(cv, right+16, top)
+}
+
+func (c *Chart) drawAxes(cv canvas, x, y axis, left, right, top, bottom float64) {
+	for _, t := range y.ticks {
+		at := y.at(t)
+		cv.stroke([]point{{left, at}, {right, at}}, 1, grid, nil)
+		cv.text(point{left - 8, at + 4.5}, y.label(t), textSize, atEnd, false, ink)
+	}
+	cv.stroke([]point{{left, bottom}, {right, bottom}}, 1.2, ink, nil)
+	if len(c.XNames) > 0 {
+		for i, n := range c.XNames {
+			at := x.at(float64(i))
+			cv.stroke([]point{{at, bottom}, {at, bottom + 4}}, 1.2, ink, nil)
+			if c.uprightNames() {
+				cv.text(point{at + 4.5, bottom + 9}, n, textSize, atEnd, true, ink)
+			} else {
+				cv.text(point{at, bottom + 19}, n, textSize, atMiddle, false, ink)
+			}
+		}
+	} else {
+		for _, t := range x.ticks {
+			at := x.at(t)
+			cv.stroke([]point{{at, bottom}, {at, bottom + 4}}, 1.2, ink, nil)
+			cv.text(point{at, bottom + 19}, x.label(t), textSize, atMiddle, false, ink)
+		}
+	}
+	cv.text(point{(left + right) / 2, bottom + 40 + c.nameDepth()}, c.XLabel, textSize, atMiddle, false, ink)
+	cv.text(point{20 + textSize - 2, (top + bottom) / 2}, c.YLabel, textSize, atMiddle, true, ink)
+}
+
+func (c *Chart) drawMarks(cv canvas, x, y axis, left, right, top, bottom float64) {
+	level := 0
+	for _, m := range c.Marks {
+		if m.Along {
+			if !y.shows(m.Value) {
+				continue
+			}
+			at := y.at(m.Value)
+			cv.stroke([]point{{left, at}, {right, at}}, 1.6, levels[level%len(levels)], levelDash)
+			level++
+			continue
+		}
+		if !x.shows(m.Value) {
+			continue
+		}
+		at := x.at(m.Value)
+		cv.stroke([]point{{at, top}, {at, bottom}}, 1.3, soft, []float64{2, 4})
+		if textWidth(m.Name, textSize-1)+8 < right-at {
+			cv.text(point{at + 5, top + textSize}, m.Name, textSize-1, atStart, false, soft)
+		} else {
+			cv.text(point{at - 5, top + textSize}, m.Name, textSize-1, atEnd, false, soft)
+		}
+	}
+}
+
+func (c *Chart) drawSeries(cv canvas, i int, s Series, x, y axis) {
+	col := c.colourOf(i)
+	// Points of several series over the same place stand beside each other.
+	shift := 0.0
+	if s.Points && len(c.XNames) > 0 {
+		width := (x.at(1) - x.at(0)) * 0.6
+		shift = width * (float64(i) + 0.5 - float64(len(c.Series))/2) / float64(len(c.Series))
+	}
+	place := func(k int) (point, bool) {
+		if !c.drawable(s.X[k], s.Y[k]) {
+			return point{}, false
+		}
+		return point{x.at(s.X[k]) + shift, y.at(s.Y[k])}, true
+	}
+	var run []int
+	flush := func() {
+		if len(run) > 0 {
+			c.drawRun(cv, s, run, place, y, col)
+		}
+		run = run[:0]
+	}
+	for k := range s.X {
+		if _, ok := place(k); ok {
+			run = append(run, k)
+		} else {
+			flush()
+		}
+	}
+	flush()
+	every := 1
+	if !s.Points {
+		every = max(len(s.X)/12, 1)
+	}
+	for k := range s.X {
+		p, ok := place(k)
+		if !ok || k%every != 0 {
+			continue
+		}
+		if s.Points && s.Low != nil && y.shows(s.Low[k]) && y.shows(s.High[k]) {
+			lo, hi := y.at(s.Low[k]), y.at(s.High[k])
+			cv.stroke([]point{{p.x, lo}, {p.x, hi}}, 1.8, col, nil)
+			cv.stroke([]point{{p.x - 4, lo}, {p.x + 4, lo}}, 1.8, col, nil)
+			cv.stroke([]point{{p.x - 4, hi}, {p.x + 4, hi}}, 1.8, col, nil)
+		}
+		cv.fill(markerOutline(i, p, markerRadius(s)), col, 1)
+	}
+}
+
+func markerRadius(s Series) float64 {
+	if s.Points {
+		return 5
+	}
+	return 3.4
+}
+
+// drawRun draws a stretch of a series without gaps: the band of its interval
+// and the line.
+func (c *Chart) drawRun(cv canvas, s Series, run []int, place func(int) (point, bool), y axis, col colour) {
+	if s.Points {
+		return
+	}
+	var line, low, high []point
+	for _, k := range run {
+		p, _ := place(k)
+		line = append(line, p)
+		if s.Low != nil && y.shows(s.Low[k]) && y.shows(s.High[k]) {
+			low = append(low, point{p.x, y.at(s.Low[k])})
+			high = append(high, point{p.x, y.at(s.High[k])})
+		}
+	}
+	if len(low) > 1 {
+		slices.Reverse(low)
+		cv.fill(append(high, low...), col, 0.16)
+	}
+	var dash []float64
+	if s.Dashed {
+		dash = []float64{7, 5}
+	}
+	if len(line) > 1 {
+		cv.stroke(line, 2, col, dash)
+	}
+}
+
+func (c *Chart) drawLegend(cv canvas, left, top float64) {
+	if c.legendWidth() == 0 {
+		return
+	}
+	at := top + legendTop
+	for i, s := range c.Series {
+		if s.Name == "" || len(c.Series) < 2 {
+			continue
+		}
+		col := c.colourOf(i)
+		if !s.Points {
+			var dash []float64
+			if s.Dashed {
+				dash = []float64{7, 5}
+			}
+			cv.stroke([]point{{left, at}, {left + 24, at}}, 2, col, dash)
+		}
+		cv.fill(markerOutline(i, point{left + 12, at}, markerRadius(s)), col, 1)
+		cv.text(point{left + 32, at + 4.5}, s.Name, textSize, atStart, false, ink)
+		at += 21
+	}
+	level := 0
+	for _, m := range c.Marks {
+		if m.Along {
+			cv.stroke([]point{{left, at}, {left + 24, at}}, 1.6, levels[level%len(levels)], levelDash)
+			cv.text(point{left + 32, at + 4.5}, m.Name, textSize, atStart, false, ink)
+			level++
+			at += 21
+		}
+	}
+}
+
+// Remove deletes the two files of a plot that has nothing to show any more.
+func Remove(dir, name string) error {
+	for _, ext := range []string{".svg", ".png"} {
+		if err := os.Remove(filepath.Join(dir, name+ext)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove plot: %w", err)
+		}
+	}
+	return nil
+}
