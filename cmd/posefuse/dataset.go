@@ -13,7 +13,8 @@ import (
 
 // dataFlags choose the recordings a command works on.
 type dataFlags struct {
-	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it the simulator is used."`
+	marsFlags
+	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
 	Preset   string   `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
 	SimSeed  uint64   `default:"1" help:"Simulator seed."`
 	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) that drives the simulator where an activity has it."`
@@ -23,8 +24,18 @@ type dataFlags struct {
 }
 
 // open returns the training and validation data sets of the flags; for MM-Fi
-// they are one folder.
+// and MARS they are one folder.
 func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
+	if f.MARS != "" {
+		if f.MMFi != "" {
+			return nil, nil, errors.New("--mars and --mmfi: give one of the two")
+		}
+		dir, openErr := f.openMARS()
+		if openErr != nil {
+			return nil, nil, openErr
+		}
+		return dir, dir, nil
+	}
 	if f.MMFi != "" {
 		dir, openErr := mmfi.Open(f.MMFi)
 		if openErr != nil {
@@ -59,6 +70,9 @@ func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
 
 // keys returns the clips of the flags' split that each data set holds.
 func (f dataFlags) keys(train, val mmfi.Dataset) (trainKeys, valKeys []mmfi.ClipKey, err error) {
+	if f.MARS != "" {
+		return f.marsKeys(train)
+	}
 	t, v, err := mmfi.Split(f.Protocol, strings.ToUpper(f.Split))
 	if err != nil {
 		return nil, nil, err
@@ -71,6 +85,14 @@ func (f dataFlags) keys(train, val mmfi.Dataset) (trainKeys, valKeys []mmfi.Clip
 		return nil, nil, fmt.Errorf("%s holds no validation clip of protocol %d, split %s", val.Describe(), f.Protocol, f.Split)
 	}
 	return trainKeys, valKeys, nil
+}
+
+// split names the flags' split for cards and reports.
+func (f dataFlags) split() string {
+	if f.MARS != "" {
+		return f.marsSplit()
+	}
+	return fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
 }
 
 func present(ds mmfi.Dataset, want []mmfi.ClipKey) []mmfi.ClipKey {

@@ -27,7 +27,8 @@ func (evalCmd) Help() string {
 	return "Example:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper"
 }
 
-// Run evaluates a model on the validation part of the chosen data.
+// Run evaluates a model on the validation part of the chosen data, or where
+// there is one, the test part.
 func (c evalCmd) Run(ctx context.Context) error {
 	net, card, err := loadModel(c.Model)
 	if err != nil {
@@ -45,7 +46,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	} else if _, keys, err = c.keys(valSet, valSet); err != nil {
 		return err
 	}
-	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, card.Window, c.Stride)
+	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest)})
 	if err != nil {
 		return err
 	}
@@ -85,10 +86,10 @@ func jointsOf(pose *[model.OutputDim]float32) (joints [model.NumJoints][3]float3
 func printReport(rep *train.Report) {
 	fmt.Printf("data: %s\n", rep.Data)
 	table := func(title string, rows map[string]train.Score, less func(a, b string) int) {
-		fmt.Printf("\n%-34s %9s %9s %8s\n", title, "MPJPE mm", "PA mm", "frames")
+		fmt.Printf("\n%-34s %9s %9s %9s %8s\n", title, "MPJPE mm", "pelvis mm", "PA mm", "frames")
 		for _, name := range slices.SortedFunc(maps.Keys(rows), less) {
 			s := rows[name]
-			fmt.Printf("%-34s %9.1f %9.1f %8d\n", name, s.MPJPEMM, s.PAMPJPEMM, s.Frames)
+			fmt.Printf("%-34s %9.1f %9.1f %9.1f %8d\n", name, s.MPJPEMM, s.PelvisMM, s.PAMPJPEMM, s.Frames)
 		}
 	}
 	byError := func(rows map[string]train.Score) func(a, b string) int {
@@ -110,6 +111,7 @@ func printReport(rep *train.Report) {
 	}
 	table("coalition", rep.Coalitions, byError(rep.Coalitions))
 	table("no sensor at all", rep.Baselines, byError(rep.Baselines))
+	table("subject, all sensors", rep.Subjects, byName)
 	table("activity, all sensors", rep.Activities, byName)
 	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d\n", rep.EmptyRadar, rep.EmptyLiDAR)
 }

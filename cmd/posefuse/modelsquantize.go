@@ -10,6 +10,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/model/train"
 	"posefuse/replay/mmfi"
 )
 
@@ -56,11 +57,11 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	if len(trainKeys) == 0 {
 		return fmt.Errorf("%s holds no training clip of protocol %d, split %s to calibrate on", trainSet.Describe(), c.Protocol, c.Split)
 	}
-	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, card.Window, c.Samples)
+	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTraining)}, c.Samples)
 	if err != nil {
 		return err
 	}
-	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, card.Window, c.Samples)
+	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTest)}, c.Samples)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	}
 	bar := newProgress("quantizing")
 	q, err := model.Quantize(net, calibration, heldOut, model.QuantizeOptions{Mode: mode, Clip: c.Clip,
-		Data:     fmt.Sprintf("%s; protocol %d, split %s", valSet.Describe(), c.Protocol, c.Split),
+		Data:     fmt.Sprintf("%s; %s", valSet.Describe(), c.split()),
 		Progress: func(share float64) { bar.show(share, "") }})
 	bar.done()
 	if err != nil {
@@ -114,14 +115,18 @@ func printQuantization(q *model.Quantization) {
 
 // spreadSamples loads n frames, spread evenly over up to 48 clips that are
 // themselves spread evenly over keys.
-func spreadSamples(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, window model.Window, n int) (model.Samples, error) {
+func spreadSamples(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt train.LoadOptions, n int) (model.Samples, error) {
 	const most, clipFrames = 48, 297 // MM-Fi's frames per clip
 	clips := min(len(keys), most, n)
 	chosen := make([]mmfi.ClipKey, clips)
 	for i := range chosen {
 		chosen[i] = keys[i*len(keys)/clips]
 	}
-	data, err := loadWithProgress(ctx, label, ds, chosen, cfg, window, max(1, clips*clipFrames/n))
+	opt.Stride = max(1, clips*clipFrames/n)
+	if opt.Part != (train.Part{}) {
+		opt.Stride = max(1, int(float64(opt.Stride)*(opt.Part.To-opt.Part.From)))
+	}
+	data, err := loadWithProgress(ctx, label, ds, chosen, cfg, opt)
 	if err != nil {
 		return model.Samples{}, err
 	}

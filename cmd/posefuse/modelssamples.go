@@ -77,7 +77,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := samplesView{Schema: 1, Data: trainSet.Describe(), Split: fmt.Sprintf("protocol %d, split %s", c.Protocol, c.Split),
+	v := samplesView{Schema: 1, Data: trainSet.Describe(), Split: c.split(),
 		Window: card.Window, Config: card.Config, Parts: map[string]samplesPart{}}
 	for m := range model.NumModalities {
 		if card.Config.Mask().Has(m) {
@@ -86,12 +86,15 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 	}
 	v.Arrays = append(v.Arrays, portShape{"target", []int{model.OutputDim}})
 	for _, p := range []struct {
-		name   string
-		ds     mmfi.Dataset
-		keys   []mmfi.ClipKey
-		stride int
-	}{{"train", trainSet, trainKeys, c.Stride}, {"val", valSet, valKeys, c.ValStride}} {
-		n, writeErr := v.write(ctx, filepath.Join(c.Out, p.name), p.ds, p.keys, p.stride)
+		name string
+		ds   mmfi.Dataset
+		keys []mmfi.ClipKey
+		opt  train.LoadOptions
+	}{
+		{"train", trainSet, trainKeys, train.LoadOptions{Window: v.Window, Stride: c.Stride, Part: c.part(forTraining)}},
+		{"val", valSet, valKeys, train.LoadOptions{Window: v.Window, Stride: c.ValStride, Part: c.part(forValidation)}},
+	} {
+		n, writeErr := v.write(ctx, filepath.Join(c.Out, p.name), p.ds, p.keys, p.opt)
 		if writeErr != nil {
 			return writeErr
 		}
@@ -111,7 +114,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 const clipsAtOnce = 16
 
 // write prepares the clips and returns the number of samples.
-func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, keys []mmfi.ClipKey, stride int) (n int, err error) {
+func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, keys []mmfi.ClipKey, opt train.LoadOptions) (n int, err error) {
 	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("create output folder: %w", err)
 	}
@@ -132,7 +135,7 @@ func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, ke
 	defer bar.done()
 	for at := 0; at < len(keys); at += clipsAtOnce {
 		bar.show(float64(at)/float64(len(keys)), "")
-		d, loadErr := train.Load(ctx, ds, keys[at:min(at+clipsAtOnce, len(keys))], v.Config, train.LoadOptions{Window: v.Window, Stride: stride})
+		d, loadErr := train.Load(ctx, ds, keys[at:min(at+clipsAtOnce, len(keys))], v.Config, opt)
 		if loadErr != nil {
 			return n, loadErr
 		}

@@ -78,11 +78,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trainData, err := loadWithProgress(ctx, "loading training clips  ", trainSet, trainKeys, cfg, model.Window(c.Window), c.Stride)
+	trainData, err := loadWithProgress(ctx, "loading training clips  ", trainSet, trainKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.Stride, Part: c.part(forTraining)})
 	if err != nil {
 		return err
 	}
-	valData, err := loadWithProgress(ctx, "loading validation clips", valSet, valKeys, cfg, model.Window(c.Window), c.ValStride)
+	valData, err := loadWithProgress(ctx, "loading validation clips", valSet, valKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.ValStride, Part: c.part(forValidation)})
 	if err != nil {
 		return err
 	}
@@ -155,18 +155,17 @@ func (c trainCmd) card(ds mmfi.Dataset, frames int) model.Card {
 		Name: name, Version: time.Now().UTC().Format("20060102T150405Z"),
 		Window: model.Window(c.Window), Created: time.Now().UTC().Format(time.RFC3339),
 		Data:    fmt.Sprintf("%s; %d training frames", ds.Describe(), frames),
-		Split:   fmt.Sprintf("protocol %d, split %s", c.Protocol, c.Split),
+		Split:   c.split(),
 		Command: "posefuse " + strings.Join(os.Args[1:], " "),
 		Metrics: map[string]float64{},
 	}
 }
 
-func loadWithProgress(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, window model.Window, stride int) (*train.Data, error) {
+func loadWithProgress(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt train.LoadOptions) (*train.Data, error) {
 	bar := newProgress(label)
 	defer bar.done()
-	return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window, Stride: stride, Progress: func(done, total int) {
-		bar.show(float64(done)/float64(total), "")
-	}})
+	opt.Progress = func(done, total int) { bar.show(float64(done)/float64(total), "") }
+	return train.Load(ctx, ds, keys, cfg, opt)
 }
 
 // allCoalitions lists the non-empty subsets of mask, the full one first.

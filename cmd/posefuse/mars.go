@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"posefuse/model/train"
+	"posefuse/replay/mars"
+	"posefuse/replay/mmfi"
+)
+
+// marsFlags choose real radar recordings and how they are split.
+type marsFlags struct {
+	MARS        string `name:"mars" placeholder:"DIR" help:"MARS folder (holds index.csv): real radar and Kinect joints, for a network of --modalities M."`
+	MARSHistory int    `name:"mars-history" default:"4" help:"Radar frames that one sample of --mars holds, the newest and those before it."`
+	MARSHoldOut int    `name:"mars-hold-out" default:"0" placeholder:"SUBJECT" help:"Split --mars across people: train on the others, test on this subject. 0 splits within each clip: its first 60 % train, the next 20 % validate, the last 20 % test."`
+}
+
+func (f marsFlags) openMARS() (*mars.Dataset, error) {
+	return mars.Open(f.MARS, mars.Options{History: f.MARSHistory})
+}
+
+// marsKeys returns the clips to train on and those to validate or test on:
+// all clips both times where the split runs within them, see part.
+func (f marsFlags) marsKeys(ds mmfi.Dataset) (trainKeys, valKeys []mmfi.ClipKey, err error) {
+	all := ds.Keys()
+	if f.MARSHoldOut == 0 {
+		return all, all, nil
+	}
+	for _, k := range all {
+		if k.Subject == f.MARSHoldOut {
+			valKeys = append(valKeys, k)
+		} else {
+			trainKeys = append(trainKeys, k)
+		}
+	}
+	if len(valKeys) == 0 || len(trainKeys) == 0 {
+		var subjects []int
+		for _, k := range all {
+			subjects = append(subjects, k.Subject)
+		}
+		slices.Sort(subjects)
+		return nil, nil, fmt.Errorf("--mars-hold-out %d: %s has the subjects %v; hold out one of several", f.MARSHoldOut, ds.Describe(), slices.Compact(subjects))
+	}
+	return trainKeys, valKeys, nil
+}
+
+// dataUse is what samples are for.
+type dataUse int
+
+const (
+	forTraining dataUse = iota
+	forValidation
+	forTest
+)
+
+// part returns which frames of each clip serve the use: all, unless the split
+// runs within the clips.
+func (f marsFlags) part(use dataUse) train.Part {
+	if f.MARS == "" || f.MARSHoldOut != 0 {
+		return train.Part{}
+	}
+	return []train.Part{train.TrainPart, train.ValPart, train.TestPart}[use]
+}
+
+func (f marsFlags) marsSplit() string {
+	if f.MARSHoldOut != 0 {
+		return fmt.Sprintf("subject %d held out", f.MARSHoldOut)
+	}
+	return "within clips: 60 % train, 20 % validation, 20 % test"
+}
