@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia needs a version that accepts this Go
 
@@ -32,6 +33,9 @@ func (b *Batch) input(m int) []float32 {
 type TrainerOptions struct {
 	Seed      uint64 // of dropout
 	NoDropout bool
+	// Branches are coalitions of the network's modalities whose losses join
+	// that of the whole network, see SetBranchWeights. Nil means none.
+	Branches []Mask
 }
 
 // Trainer computes losses and gradients of a network for batches of one size,
@@ -64,8 +68,14 @@ type trainGraph[T nn.Float] struct {
 	target []T
 	gates  [NumModalities][]T
 	feats  [NumModalities]*nn.Node
-	pose   *nn.Node
+	pose   *nn.Node // nil with branches
 	loss   *nn.Node
+
+	branched *nn.BranchedLoss[T] // nil without branches; its first is the whole network
+	lossM    float64             // of the last step
+	losses   []float64           // per branch, for branchLosses
+	weights  []T                 // per branch, kept during backward
+	ranMode  nn.Mode             // of the last step
 
 	stepped bool // forwardBackward has run
 }
@@ -96,11 +106,18 @@ func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt Tra
 		t.feats[m] = x
 		heads = append(heads, x)
 	}
+	t.target = make([]T, batch*OutputDim)
+	target := t.graph.Input("target", t.target)
+	if opt.Branches != nil {
+		if err = t.branch(cfg, opt.Branches, target, heads); err != nil {
+			return err
+		}
+		return t.graph.Compile(t.loss)
+	}
 	if t.pose, err = t.graph.Head("head", t.inst.head, t.inst.headParams, OutputDim, heads...); err != nil {
 		return err
 	}
-	t.target = make([]T, batch*OutputDim)
-	if t.loss, err = t.graph.Loss(&nn.MPJPE[T]{Joints: NumJoints}, t.pose, t.graph.Input("target", t.target)); err != nil {
+	if t.loss, err = t.graph.Loss(&nn.MPJPE[T]{Joints: NumJoints}, t.pose, target); err != nil {
 		return err
 	}
 	return t.graph.Compile(t.loss)
@@ -115,11 +132,16 @@ func (t *Trainer) SetBatchStatsOnly(on bool) {
 	}
 }
 
+// SetStep numbers the next batch. Dropout draws the same masks for the same
+// seed and number; without it batches are numbered from 0.
+func (t *Trainer) SetStep(n uint64) { t.inst.ctx.Step = n }
+
 // ErrNotFinite is returned by ForwardBackward when the loss is NaN or infinite.
 var ErrNotFinite = errors.New("loss is not finite")
 
 // ForwardBackward runs one batch in training mode and leaves the gradients in
-// the network's parameters. It returns the mean distance of joints, metres.
+// the network's parameters. It returns the mean distance of joints, metres;
+// with branches the weighted sum of their losses.
 func (t *Trainer) ForwardBackward(b *Batch) (lossM float64, err error) { return t.forwardBackward(b) }
 
 func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
@@ -138,16 +160,18 @@ func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 		return 0, fmt.Errorf("batch: target holds %d values, want %d for %d samples", len(b.Target), len(t.target), t.batch)
 	}
 	convert(t.target, b.Target)
+	t.keepSamples(b.Present)
 	if err = t.graph.Run(); err != nil {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
 	t.inst.ctx.Step++
-	t.stepped = true
+	t.stepped, t.ranMode = true, t.inst.ctx.Mode
 	l, err := nn.Value[T](t.loss)
 	if err != nil {
 		return 0, err
 	}
 	lossM = float64(l[0])
+	t.lossM = lossM
 	if math.IsNaN(lossM) || math.IsInf(lossM, 0) {
 		return lossM, ErrNotFinite
 	}
@@ -180,12 +204,20 @@ func (t *Trainer) Features() [NumModalities][]float32 {
 // Predictions returns the B x OutputDim poses of the last ForwardBackward,
 // metres, valid until the next one.
 func (t *Trainer) Predictions() []float32 {
+	if t.branched != nil {
+		return t.branched.Branches[0].Pose
+	}
 	v, err := nn.Value[float32](t.pose)
 	if err != nil {
 		return nil
 	}
 	return v
 }
+
+// PassTimes returns how long the forward and the backward pass of the last
+// ForwardBackward took. With branches the head's backward passes count as
+// forward, since they run there.
+func (t *Trainer) PassTimes() (forward, backward time.Duration) { return t.graph.Times() }
 
 // Close releases the graph.
 func (t *Trainer) Close() error { return t.graph.Close() }

@@ -41,7 +41,8 @@ func (t *Trainer) heldBytes() int64 {
 	for _, p := range t.net.store.All {
 		reachable(reflect.ValueOf(p), seen)
 	}
-	return reachable(reflect.ValueOf(t.inst), seen) + reachable(reflect.ValueOf(&t.inputs), seen) + reachable(reflect.ValueOf(t.target), seen)
+	return reachable(reflect.ValueOf(t.inst), seen) + reachable(reflect.ValueOf(&t.inputs), seen) + reachable(reflect.ValueOf(t.target), seen) +
+		reachable(reflect.ValueOf(t.branched), seen)
 }
 
 // probeBytes runs a step of b samples of zeros and returns what it held.

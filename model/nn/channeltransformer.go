@@ -39,7 +39,8 @@ type ChannelTransformer[T Float] struct {
 	dg, dy     []T
 	ds         []T
 	dvo        [][]T
-	one, zero  []T // [C]
+	one, zero  []T  // [C]
+	spent      bool // the backward pass has used up what it reads
 	smF, dsmF  func(lo, hi int)
 	geluF      func(lo, hi int)
 	dgeluF     func(lo, hi int)
@@ -103,7 +104,7 @@ func (t *ChannelTransformer[T]) Fold() {
 func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	n, c, heads := t.Tokens, t.C, t.Heads
 	rows := b * n
-	t.x, t.b = x, b
+	t.x, t.b, t.spent = x, b, false
 	t.ln1.Forward(x, grow(&t.y, rows*c), rows)
 	maps := b * heads
 	grow(&t.norm, maps*c*c)
@@ -222,6 +223,10 @@ func (t *ChannelTransformer[T]) dgeluRange(lo, hi int) {
 func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 	n, c, heads, b := t.Tokens, t.C, t.Heads, t.b
 	rows, m := b*n, t.f1.Out
+	if t.spent {
+		t.Forward(t.x, b)
+	}
+	t.spent = true
 	d := grow(&t.dres2, rows*c)
 	t.ln3.Backward(t.res2, dout, d, rows, false)
 	// dout is free from here on; it carries the branch's gradient.

@@ -109,9 +109,18 @@ func randomValues(n int) []float64 {
 	return x
 }
 
-// TestGradients checks every block in the modes that are differentiated.
-// Train mode with dropout is checked too: with a fixed step its masks are fixed.
-func TestGradients(t *testing.T) {
+// gradientCase is a chain of blocks whose gradients are checked; inputs says
+// whether the first returns that of its input.
+type gradientCase struct {
+	name   string
+	in     int
+	inputs bool
+	make   func(s *Store[float64], ctx *Context) []Block[float64]
+}
+
+// gradientCases are chains of every kind of block.
+func gradientCases(t *testing.T) []gradientCase {
+	t.Helper()
 	cloud := func(s *Store[float64], ctx *Context, first bool) []Block[float64] {
 		geo := NewPyramid[float64](12, []int{1, 2}, []int{4, 5})
 		geo.Compute(randomValues(3*12*3), 3, 3)
@@ -129,12 +138,7 @@ func TestGradients(t *testing.T) {
 		}
 		return []Block[float64]{NewTransitionDown(s, ctx, "d0", geo, 0, cin, 8, first), b0, NewTransitionDown(s, ctx, "d1", geo, 1, 8, 16, false), b1}
 	}
-	for _, c := range []struct {
-		name   string
-		in     int
-		inputs bool
-		make   func(s *Store[float64], ctx *Context) []Block[float64]
-	}{
+	return []gradientCase{
 		{"temporal", 27 * 4, false, func(s *Store[float64], ctx *Context) []Block[float64] {
 			return []Block[float64]{NewTemporalStem(s, ctx, "r", 27, 4, 6, 3, 0.3), NewTemporalBlock(s, ctx, "r", 0, 9, 6, 3, 0.3), NewTemporalBlock(s, ctx, "r", 1, 3, 6, 3, 0.3)}
 		}},
@@ -164,7 +168,13 @@ func TestGradients(t *testing.T) {
 			p.Gate = []float64{1, 0, 1}
 			return []Block[float64]{p}
 		}},
-	} {
+	}
+}
+
+// TestGradients checks every block in the modes that are differentiated.
+// Train mode with dropout is checked too: with a fixed step its masks are fixed.
+func TestGradients(t *testing.T) {
+	for _, c := range gradientCases(t) {
 		for mode, name := range []string{"train", "batch statistics", "eval"} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				s, ctx := NewStore[float64](1), &Context{Mode: Mode(mode), Seed: 3}

@@ -6,6 +6,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"sync/atomic"
+	"time"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
@@ -24,6 +25,10 @@ type Graph[T Float] struct {
 	params map[*Tensor[T]]*G.Node
 	order  []*G.Node
 	vm     G.VM
+
+	again             bool      // only the backward pass runs, see RunBackward
+	lossAt            time.Time // end of the last forward pass
+	forward, backward time.Duration
 }
 
 // Node is a value of a Graph.
@@ -101,14 +106,33 @@ func (g *Graph[T]) Loss(l *MPJPE[T], pred, target *Node) (*Node, error) {
 	return g.apply(&layerOp[T]{name: "mpjpe", batch: g.Batch, scalar: true,
 		forward: func(in [][]T) []T {
 			out[0] = l.Forward(in[0], in[1], g.Batch)
+			g.lossAt = time.Now()
 			return out
 		},
 		backward: func(dy []T) [][]T { grads[0] = l.Backward(dy[0]); return grads },
 		acts:     []bool{true, false}}, nil, pred, target)
 }
 
+// BranchedLoss adds a fusion head and its loss on several coalitions of the
+// features; params are the head's.
+func (g *Graph[T]) BranchedLoss(name string, l *BranchedLoss[T], params []*Tensor[T], target *Node, features ...*Node) (*Node, error) {
+	out := make([]T, 1)
+	n := len(features)
+	acts := make([]bool, n+1)
+	for i := range features {
+		acts[i] = true
+	}
+	return g.apply(&layerOp[T]{name: name, batch: g.Batch, scalar: true, always: true,
+		forward: func(in [][]T) []T {
+			out[0] = l.Forward(in[:n], in[n], g.Batch)
+			g.lossAt = time.Now()
+			return out
+		},
+		backward: func(dy []T) [][]T { return l.Backward(dy[0]) }, acts: acts}, params, append(append([]*Node(nil), features...), target)...)
+}
+
 func (g *Graph[T]) apply(op *layerOp[T], params []*Tensor[T], in ...*Node) (*Node, error) {
-	op.id = opIDs.Add(1)
+	op.id, op.again = opIDs.Add(1), &g.again
 	op.in = make([][]T, len(in))
 	nodes := append([]*Node(nil), in...)
 	for _, n := range in {
@@ -144,9 +168,25 @@ func (g *Graph[T]) Compile(loss *Node) error {
 
 // Run executes forward and backward pass once.
 func (g *Graph[T]) Run() error {
+	begin := time.Now()
+	g.lossAt = begin
+	g.vm.Reset()
+	err := g.vm.RunAll()
+	g.forward, g.backward = g.lossAt.Sub(begin), time.Since(g.lossAt)
+	return err
+}
+
+// RunBackward repeats the backward pass on the activations of the last Run. Of
+// the forward pass only a BranchedLoss runs again, with its present weights.
+func (g *Graph[T]) RunBackward() error {
+	g.again = true
+	defer func() { g.again = false }()
 	g.vm.Reset()
 	return g.vm.RunAll()
 }
+
+// Times returns how long the two passes of the last Run took.
+func (g *Graph[T]) Times() (forward, backward time.Duration) { return g.forward, g.backward }
 
 // Close releases the machine.
 func (g *Graph[T]) Close() error { return g.vm.Close() }
@@ -177,6 +217,8 @@ type layerOp[T Float] struct {
 	name         string
 	batch, width int
 	scalar       bool
+	always       bool  // runs in RunBackward, too
+	again        *bool // the graph's
 	forward      func(in [][]T) []T
 	backward     func(dy []T) [][]T
 	acts         []bool // per activation input: needs a gradient
@@ -229,6 +271,10 @@ func values[T Float](v G.Value) ([]T, error) {
 // Do runs the layer on its own buffers; the machine's registers only point to
 // them.
 func (o *layerOp[T]) Do(inputs ...G.Value) (G.Value, error) {
+	if *o.again && !o.always && o.out != nil {
+		o.runs++
+		return o.out, nil
+	}
 	for i := range o.acts {
 		d, err := values[T](inputs[i])
 		if err != nil {

@@ -12,6 +12,7 @@ type Linear[T Float] struct {
 	folded kernel.PackedB[T] // [Taps·In, Out] of inference
 	foldB  []T               // [Out] of inference, nil for none
 	xp, dp []T               // x and dx as [rows, In, Taps], the weight's order
+	spent  bool              // xp holds a gradient
 	sum    colSum[T]
 	low    *lowLinear // of inference in low precision
 }
@@ -45,6 +46,7 @@ func (l *Linear[T]) aligned(x []T, rows int) []T {
 	}
 	p := grow(&l.xp, rows*l.width())
 	permuteTaps(p, x, rows, l.Taps, l.In)
+	l.spent = false
 	return p
 }
 
@@ -106,7 +108,11 @@ func fillRows[T Float](y, row []T) {
 // dx = beta·dx + dy·W. x must be that of the last Forward.
 func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 	k := l.width()
-	if l.Taps > 1 {
+	switch {
+	case l.Taps == 1:
+	case l.spent:
+		x = l.aligned(x, rows)
+	default:
 		x = l.xp
 	}
 	kernel.Gemm(true, false, l.Out, k, rows, 1, dy, l.Out, x, k, 0, l.Weight.Grad, k)
@@ -120,6 +126,7 @@ func (l *Linear[T]) Backward(x, dy, dx []T, beta T, rows int) {
 	default:
 		// The turned rows of the forward pass have done their work.
 		dp := l.xp
+		l.spent = true
 		kernel.Gemm(false, false, rows, k, l.Out, 1, dy, l.Out, l.Weight.Value, k, 0, dp, k)
 		turned := dx
 		if beta != 0 {

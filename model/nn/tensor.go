@@ -200,7 +200,8 @@ type Block[T Float] interface {
 	// Backward takes the gradient of the last Forward's output, overwrites the
 	// gradients of the block's parameters and returns the gradient of the
 	// input, or nil if the block was built as the first of its chain. It may
-	// overwrite dy.
+	// overwrite dy. It may be called again, in the same Context.Step, with
+	// another dy.
 	Backward(dy []T) []T
 	// Fold prepares Eval: it packs weights with batch normalisation folded in.
 	// Later changes of the parameters are seen only after another Fold.
