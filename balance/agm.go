@@ -8,8 +8,9 @@ import "math"
 type AGM struct {
 	Alpha float64
 
-	mean []float64 // running means of the scores
-	t    int
+	// What it remembers: the running means of the scores and of how many.
+	Mean  []float64
+	Count int
 }
 
 // Coefficients appends to dst the factor of each modality's gradient. score is
@@ -17,16 +18,16 @@ type AGM struct {
 // given in units that make their differences of order one.
 func (a *AGM) Coefficients(dst, score []float64) []float64 {
 	n := len(score)
-	if len(a.mean) != n {
-		a.mean, a.t = make([]float64, n), 0
+	if len(a.Mean) != n {
+		a.Mean, a.Count = make([]float64, n), 0
 	}
 	for m := range n {
-		k := a.Alpha * min(ratio(a.mean, m)-ratio(score, m), 7)
+		k := a.Alpha * min(ratio(a.Mean, m)-ratio(score, m), 7)
 		dst = append(dst, math.Exp(k))
 	}
-	a.t++
+	a.Count++
 	for m, s := range score {
-		a.mean[m] = a.mean[m]*float64(a.t-1)/float64(a.t) + s/float64(a.t)
+		a.Mean[m] = a.Mean[m]*float64(a.Count-1)/float64(a.Count) + s/float64(a.Count)
 	}
 	return dst
 }

@@ -10,24 +10,24 @@ type InfoReg struct {
 	Window int     // epochs the trace's growth is taken over, 10 in the source
 	Growth float64 // relative growth that ends the prime window, 0.05 in the source
 
-	trace []float64
+	Trace []float64 // of the epochs so far
 }
 
 // PaperInfoReg returns the source's constants.
 func PaperInfoReg() *InfoReg { return &InfoReg{Beta: 0.95, Window: 10, Growth: 0.05} }
 
 // EndEpoch takes the Fisher trace of the epoch.
-func (r *InfoReg) EndEpoch(trace float64) { r.trace = append(r.trace, trace) }
+func (r *InfoReg) EndEpoch(trace float64) { r.Trace = append(r.Trace, trace) }
 
 // Prime tells whether the prime learning window is still open: until there are
 // enough epochs to tell, and while the trace grows by more than Growth.
 func (r *InfoReg) Prime() bool {
-	n := len(r.trace)
+	n := len(r.Trace)
 	if n <= r.Window {
 		return true
 	}
-	before := r.trace[n-1-r.Window]
-	return before <= 0 || (r.trace[n-1]-before)/before > r.Growth
+	before := r.Trace[n-1-r.Window]
+	return before <= 0 || (r.Trace[n-1]-before)/before > r.Growth
 }
 
 // Coefficients appends to dst the factor by which each modality is pulled back

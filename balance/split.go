@@ -65,8 +65,9 @@ const (
 
 // Contributions smooths the contributions of batches. The zero value is ready.
 type Contributions struct {
-	mean, previous []float64
-	batches        int
+	Previous []float64 // means over the epoch before
+	mean     []float64
+	batches  int
 }
 
 // Add takes the contributions of one batch.
@@ -84,7 +85,7 @@ func (c *Contributions) Add(phi []float64) {
 // EndEpoch closes the epoch; the next Add starts a new mean.
 func (c *Contributions) EndEpoch() {
 	if c.batches > 0 {
-		c.previous = append(c.previous[:0], c.mean...)
+		c.Previous = append(c.Previous[:0], c.mean...)
 	}
 	c.batches = 0
 }
@@ -93,7 +94,7 @@ func (c *Contributions) EndEpoch() {
 // before when none has come yet; nil at the very start.
 func (c *Contributions) Mean() []float64 {
 	if c.batches == 0 {
-		return c.previous
+		return c.Previous
 	}
 	return c.mean
 }
@@ -103,8 +104,8 @@ func (c *Contributions) Smoothed(how Smoothing, phi []float64) []float64 {
 	switch {
 	case how == ByBatch:
 		return phi
-	case how == ByPreviousEpoch && len(c.previous) > 0:
-		return c.previous
+	case how == ByPreviousEpoch && len(c.Previous) > 0:
+		return c.Previous
 	}
 	return c.Mean()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,10 +144,20 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, name := range []string{"run", "replay", "simulate", "train", "eval", "exercise", "bench", "measure", "check", "version"} {
-		out := posefuse(t, name, "--help")
-		if !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse "+name) {
-			t.Errorf("posefuse %s --help has no example:\n%s", name, out)
+	var commands [][]string
+	for _, group := range newParser(t).Model.Children {
+		commands = append(commands, []string{group.Name})
+		for _, c := range group.Children {
+			commands = append(commands, []string{group.Name, c.Name})
+		}
+	}
+	if len(commands) < 20 {
+		t.Fatalf("only %d commands found: %v", len(commands), commands)
+	}
+	for _, c := range commands {
+		out := posefuse(t, append(slices.Clone(c), "--help")...)
+		if !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse "+strings.Join(c, " ")) {
+			t.Errorf("posefuse %s --help has no example:\n%s", strings.Join(c, " "), out)
 		}
 	}
 }

@@ -21,6 +21,12 @@ type benchCmd struct {
 	Parity  benchParityCmd  `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 
+// Help shows the command's example.
+func (benchCmd) Help() string {
+	return "Example: what one sample takes on this machine, and how that compares with other programs\n\n" +
+		"  posefuse bench\n  posefuse bench peers --threads 2"
+}
+
 // AfterApply says before any measurement if the CPU path is a slow one.
 func (benchCmd) AfterApply() error {
 	if slow := kernel.Notice(); slow != "" {

@@ -215,11 +215,3 @@ func TestModelsRefuse(t *testing.T) {
 		})
 	}
 }
-
-func TestModelsCommandsHaveExamples(t *testing.T) {
-	for _, name := range []string{"list", "show", "export", "import", "samples", "quantize"} {
-		if out := posefuse(t, "models", name, "--help"); !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse models "+name) {
-			t.Errorf("posefuse models %s --help has no example:\n%s", name, out)
-		}
-	}
-}

@@ -23,6 +23,12 @@ type modelsCmd struct {
 	Quantize modelsQuantizeCmd `cmd:"" help:"Make a checkpoint that computes in int8 or bfloat16, and measure what it costs."`
 }
 
+// Help shows the command's example.
+func (modelsCmd) Help() string {
+	return "Example: what is there, and one of them for another program\n\n" +
+		"  posefuse models list ./models\n  posefuse models export --onnx paper.onnx --model models/paper"
+}
+
 type modelsListCmd struct {
 	Dir  string `arg:"" optional:"" default:"models" placeholder:"DIR" help:"Folder to search; models if empty."`
 	JSON bool   `name:"json" help:"Print JSON."`

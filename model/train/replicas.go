@@ -17,11 +17,19 @@ type replicas struct {
 	errs     []error
 	params   [][]*model.Parameter // of each network
 	buffers  [][]*model.Buffer
+
+	frozenStats bool
 }
 
 // newReplicas makes n replicas for batches of a size that Options.Check passed.
-func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64) (*replicas, error) {
+func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64, branched bool) (*replicas, error) {
 	r := &replicas{losses: make([]float64, n), errs: make([]error, n)}
+	var branches []model.Mask // each modality alone
+	for m := range model.NumModalities {
+		if branched && net.Config.Mask().Has(m) {
+			branches = append(branches, 1<<m)
+		}
+	}
 	for i := range n {
 		own := net
 		if i > 0 {
@@ -30,7 +38,7 @@ func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64) (*re
 				return nil, err
 			}
 		}
-		t, err := model.NewTrainer(own, batch/n, model.TrainerOptions{Seed: seed + uint64(i)<<32})
+		t, err := model.NewTrainer(own, batch/n, model.TrainerOptions{Seed: seed + uint64(i)<<32, Branches: branches})
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +64,8 @@ func (r *replicas) memory() (StartInfo, error) {
 // and returns the mean loss, metres. fill fills row of the batch it is given
 // with sample k of the whole batch; it is called from one goroutine at a time
 // per replica.
-func (r *replicas) forwardBackward(fill func(b *model.Batch, row, k int)) (float64, error) {
+// step numbers the dropout masks.
+func (r *replicas) forwardBackward(step uint64, fill func(b *model.Batch, row, k int)) (float64, error) {
 	var wg sync.WaitGroup
 	for i := range r.trainers {
 		wg.Go(func() {
@@ -64,25 +73,77 @@ func (r *replicas) forwardBackward(fill func(b *model.Batch, row, k int)) (float
 			for row := range b.Present {
 				fill(b, row, i*len(b.Present)+row)
 			}
+			r.trainers[i].SetStep(step)
 			r.losses[i], r.errs[i] = r.trainers[i].ForwardBackward(b)
 		})
 	}
 	wg.Wait()
 	loss := 0.0
-	for i, err := range r.errs {
+	for _, l := range r.losses {
+		loss += l / float64(len(r.losses))
+	}
+	for _, err := range r.errs {
 		if err != nil {
-			return 0, err
+			return loss, err
 		}
-		loss += r.losses[i] / float64(len(r.losses))
 	}
 	if len(r.nets) > 1 {
-		r.merge()
+		r.mergeGradients()
+		if !r.frozenStats {
+			r.mergeBuffers()
+		}
 	}
 	return loss, nil
 }
 
-// merge averages gradients and running statistics into the first network.
-func (r *replicas) merge() {
+// setLossWeights sets the weights of the whole network's loss and of each
+// modality's own.
+func (r *replicas) setLossWeights(joint float64, alone []float64) error {
+	for _, t := range r.trainers {
+		if err := t.SetBranchWeights(float32(joint), narrow(alone)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backward replaces the gradients of the last batch by those of other weights.
+func (r *replicas) backward(joint float64, alone []float64) error {
+	var wg sync.WaitGroup
+	for i, t := range r.trainers {
+		wg.Go(func() { r.errs[i] = t.Backward(float32(joint), narrow(alone)) })
+	}
+	wg.Wait()
+	for _, err := range r.errs {
+		if err != nil {
+			return err
+		}
+	}
+	if len(r.nets) > 1 {
+		r.mergeGradients()
+	}
+	return nil
+}
+
+func narrow(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(v)
+	}
+	return out
+}
+
+// batchStatsOnly makes batches run without dropout and without changing the
+// running statistics.
+func (r *replicas) batchStatsOnly(on bool) {
+	r.frozenStats = on
+	for _, t := range r.trainers {
+		t.SetBatchStatsOnly(on)
+	}
+}
+
+// mergeGradients averages the gradients into the first network.
+func (r *replicas) mergeGradients() {
 	share := 1 / float32(len(r.nets))
 	for i, p := range r.params[0] {
 		if p.NoGrad {
@@ -93,6 +154,11 @@ func (r *replicas) merge() {
 		}
 		scale(p.Grad, share)
 	}
+}
+
+// mergeBuffers averages the running statistics into the first network.
+func (r *replicas) mergeBuffers() {
+	share := 1 / float32(len(r.nets))
 	for i, b := range r.buffers[0] {
 		for _, other := range r.buffers[1:] {
 			addTo(b.Value, other[i].Value)

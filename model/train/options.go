@@ -1,0 +1,95 @@
+package train
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// Options is the training recipe. The zero value is not usable; see
+// PaperRecipe.
+type Options struct {
+	Epochs       int
+	Batch        int
+	LR           float64
+	DecayEvery   int     // epochs after which the learning rate falls to a tenth
+	WeightDecay  float64 // coupled, as in the paper's Adam
+	Seed         uint64
+	Replicas     int     // copies that share each batch, see replicas; 1 if 0
+	Dropout      float64 // share of samples in which a random coalition replaces the full one, 0..1
+	MeanStart    bool    // begin with the head's bias at the mean training pose
+	TimeLimit    time.Duration
+	ScheduleTime time.Duration // if set, the schedule follows elapsed time instead of epochs
+
+	// Method balances the modalities; nil trains plainly. It belongs to one
+	// training.
+	Method Method
+	// Validation is scored after each epoch, and what G-Blending measures
+	// overfitting on. It is never trained on; may be nil.
+	Validation *Data
+
+	Curve      io.Writer             // JSON lines, one per epoch; may be nil
+	Start      func(StartInfo)       // called before the first step; may be nil
+	Step       func(StepInfo)        // called after each step; may be nil
+	AfterEpoch func(EpochInfo) error // e.g. evaluate and checkpoint; may be nil
+}
+
+// PaperRecipe is the recipe of the paper's section on training: Adam, 50
+// epochs, batch 192, learning rate 1e-3 falling to a tenth every 30 epochs,
+// coupled weight decay 1e-4.
+func PaperRecipe() Options {
+	return Options{Epochs: 50, Batch: 192, LR: 1e-3, DecayEvery: 30, WeightDecay: 1e-4}
+}
+
+// Check reports a recipe that cannot work, whatever the data.
+func (o Options) Check() error {
+	n := max(o.Replicas, 1)
+	switch {
+	case o.Epochs < 1:
+		return fmt.Errorf("%d epochs: train for at least 1", o.Epochs)
+	case !(o.LR > 0) || math.IsInf(o.LR, 0):
+		return fmt.Errorf("learning rate %g: use a positive number such as 0.001", o.LR)
+	case !(o.Dropout >= 0 && o.Dropout <= 1):
+		return fmt.Errorf("modality dropout %g: use a share from 0 to 1", o.Dropout)
+	case !(o.WeightDecay >= 0):
+		return fmt.Errorf("weight decay %g: use 0 or more", o.WeightDecay)
+	case o.Batch%n != 0 || o.Batch/n < 2:
+		return fmt.Errorf("%d replicas cannot share a batch of %d: each needs the same number of samples, at least 2", n, o.Batch)
+	}
+	return nil
+}
+
+// StartInfo tells what a training is about to take.
+type StartInfo struct {
+	// StateBytes are the weights, gradients and the optimiser's moments, of all
+	// replicas together; ActivationBytes what a step takes besides.
+	StateBytes, ActivationBytes int64
+}
+
+// StepInfo tells about one optimiser step.
+type StepInfo struct {
+	Epoch, Step, StepsPerEpoch int
+	LossMM                     float64
+	Elapsed                    time.Duration
+	Share                      float64 // of the whole training done, 0..1
+}
+
+// EpochInfo tells about one finished epoch; it is a line of the curve file.
+// Where the data is simulated, so are its errors.
+type EpochInfo struct {
+	Epoch     int     `json:"epoch"` // 1-based
+	LossMM    float64 `json:"train_mpjpe_mm"`
+	ValMM     float64 `json:"val_mpjpe_mm,omitempty"` // without validation data 0
+	LR        float64 `json:"lr"`
+	ElapsedS  float64 `json:"elapsed_s"`
+	SamplesPS float64 `json:"samples_per_s"`
+	// Shapley is each modality's contribution, the mean over the epoch's
+	// batches (Eq 1, sums to at most 51); Alone the profit of the modality by
+	// itself. Both by letter, absent with fewer than two modalities.
+	Shapley map[string]float64 `json:"shapley,omitempty"`
+	Alone   map[string]float64 `json:"shapley_alone,omitempty"`
+	// Method holds what the balancing method did, means over the epoch: for AWC
+	// "ratio R" is the norm of the constraint's gradient over the loss's.
+	Method map[string]float64 `json:"method,omitempty"`
+}
