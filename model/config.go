@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Size       string       `json:"size" yaml:"size"`             // name of the size, for people
 	Modalities string       `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
-	Head       string       `json:"head" yaml:"head"`             // ConcatHead, MLPHead or AttentionHead
+	Head       string       `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead or XFiHead
 	Camera     CameraConfig `json:"camera" yaml:"camera"`
 	LiDAR      PointsConfig `json:"lidar" yaml:"lidar"`
 	Radar      PointsConfig `json:"radar" yaml:"radar"`
@@ -140,9 +140,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	switch c.Head {
-	case ConcatHead, MLPHead, AttentionHead:
+	case ConcatHead, MLPHead, AttentionHead, XFiHead:
 	default:
-		return fmt.Errorf("head %q: use %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead)
+		return fmt.Errorf("head %q: use %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead)
 	}
 	if mask.Has(R) {
 		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {

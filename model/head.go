@@ -7,6 +7,7 @@ const (
 	ConcatHead    = "concat"    // one linear layer on the features side by side
 	MLPHead       = "mlp"       // four linear layers
 	AttentionHead = "attention" // four transformer encoder layers, then one linear layer
+	XFiHead       = "xfi"       // learned tokens that read from the modalities', a comparison row
 )
 
 // Sizes of the heads (model.md 3).
@@ -21,6 +22,15 @@ const (
 // AttentionHeads is how many heads each layer of an AttentionHead has.
 const AttentionHeads = 8
 
+// xfi sizes the head in the manner of X-Fi (model.md 2.7), whose published form
+// has 32 tokens of 512 values per modality, taken from the backbones' maps, and
+// a cross-modal state of 32 tokens. Encoders here give one vector per modality,
+// so a projector makes the tokens of it, fewer and narrower: 8 of 256. Learned
+// tokens stand for the state that X-Fi averages from the modalities' tokens.
+// Depth, heads, the feed-forward part's width of twice a token and the end
+// (mean, layer norm, linear) are X-Fi's.
+var xfi = nn.TokenHeadConfig{Width: FeatureDim, Tokens: 8, Learned: 8, C: 256, Layers: 4, Heads: 8, Hidden: 512, Out: OutputDim}
+
 // newHead builds the fusion head of n modalities.
 func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn.Head[T] {
 	switch kind {
@@ -28,6 +38,10 @@ func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn
 		return nn.NewMLPHead(s, "head.mlp", n, FeatureDim, mlpHidden, OutputDim)
 	case AttentionHead:
 		return nn.NewAttentionHead(s, ctx, "head", n, FeatureDim, attentionLayers, AttentionHeads, attentionHidden, OutputDim, attentionDropout)
+	case XFiHead:
+		cfg := xfi
+		cfg.N = n
+		return nn.NewTokenHead(s, "head", cfg)
 	}
 	return nn.NewConcatHead(s, "head.fc", n, FeatureDim, OutputDim)
 }

@@ -66,6 +66,16 @@ type Report struct {
 // evaluationBatch is how many frames go through the network at once.
 const evaluationBatch = 32
 
+// Poser is what gives poses of batches: a model.Runtime, or a comparison row.
+type Poser interface {
+	// InferBatch computes n samples with all modalities the poser has; pose
+	// takes n x model.OutputDim metres.
+	InferBatch(b *model.Batch, n int, pose []float32) error
+	// Coalition gives the poses of the last InferBatch's n samples with only
+	// the modalities of mask.
+	Coalition(mask model.Mask, n int, pose []float32) error
+}
+
 // Evaluate runs net on every sample of data for each coalition. The mean
 // training pose for the baselines comes from train, or from data itself if
 // train is nil. visit, if not nil, gets every pose of the full coalition.
@@ -78,7 +88,12 @@ func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalit
 		return nil, err
 	}
 	defer func() { _ = run.Close() }() // gives memory back only
-	full := net.Config.Mask()
+	return EvaluatePoser(ctx, run, net.Config.Mask(), data, train, coalitions, describe, visit)
+}
+
+// EvaluatePoser is Evaluate for whatever gives poses; full are the modalities
+// it has.
+func EvaluatePoser(ctx context.Context, run Poser, full model.Mask, data, train *Data, coalitions []model.Mask, describe string, visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)) (*Report, error) {
 	if !slices.Contains(coalitions, full) {
 		coalitions = append([]model.Mask{full}, coalitions...)
 	}
