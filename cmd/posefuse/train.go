@@ -20,6 +20,7 @@ import (
 
 type trainCmd struct {
 	dataFlags
+	methodFlags
 	Size        string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Window      string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
 	Modalities  string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
@@ -66,6 +67,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err = opt.Check(); err != nil {
 		return err // before minutes of loading
 	}
+	if opt.Method, err = c.method(); err != nil {
+		return err
+	}
+	cfg.Head = c.Fusion
 	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(trainGarbagePercent)
@@ -78,6 +83,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	trainKeys, heldKeys := c.hold(trainKeys)
 	trainData, err := loadWithProgress(ctx, "loading training clips  ", trainSet, trainKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.Stride, Part: c.part(forTraining)})
 	if err != nil {
 		return err
@@ -85,6 +91,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 	valData, err := loadWithProgress(ctx, "loading validation clips", valSet, valKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.ValStride, Part: c.part(forValidation)})
 	if err != nil {
 		return err
+	}
+	if len(heldKeys) > 0 {
+		if opt.Validation, err = loadWithProgress(ctx, "loading held-out clips  ", trainSet, heldKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.ValStride, Part: c.part(forTraining)}); err != nil {
+			return err
+		}
 	}
 	net, err := model.New(cfg, c.Seed)
 	if err != nil {
@@ -112,7 +123,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 		bar.show(s.Share, fmt.Sprintf(" · epoch %d · %.1f mm", s.Epoch, s.LossMM))
 	}
 	opt.AfterEpoch = func(e train.EpochInfo) error {
-		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, %.0f samples/s, %.0f s\n", e.Epoch, e.LossMM, e.SamplesPS, e.ElapsedS)
+		held := ""
+		if opt.Validation != nil {
+			held = fmt.Sprintf(", held out %.1f mm", e.ValMM)
+		}
+		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm%s, %.0f samples/s, %.0f s\n", e.Epoch, e.LossMM, held, e.SamplesPS, e.ElapsedS)
 		card.Metrics = map[string]float64{"train_mpjpe_mm": e.LossMM}
 		_, saveErr := model.SaveCheckpoint(c.Out, net, card)
 		return saveErr
