@@ -26,8 +26,11 @@ type Contribution struct {
 type SpreadDefinition struct {
 	Name string
 	// LeastAbsent and MostAbsent bound how many of the modalities present a
-	// coalition that counts lacks. The empty coalition never counts.
+	// coalition that counts lacks.
 	LeastAbsent, MostAbsent int
+	// Empty counts the coalition of nobody, and it alone of those that lack
+	// more than MostAbsent: its pose is what the head says without any sensor.
+	Empty bool
 	// AboutPose takes the distances from the pose of all modalities present;
 	// otherwise they are from the mean of the coalitions' poses, and the
 	// spread is a standard deviation.
@@ -43,28 +46,33 @@ var SpreadDefinitions = []SpreadDefinition{
 	{Name: "sd of all coalitions", MostAbsent: NumModalities},
 	{Name: "rms of leave-one-out about the pose", LeastAbsent: 1, MostAbsent: 1, AboutPose: true},
 	{Name: "rms of all coalitions about the pose", LeastAbsent: 1, MostAbsent: NumModalities, AboutPose: true},
+	// How unusual the pose is, for comparison: no sensor's part in it.
+	{Name: "distance to the pose of no sensor", LeastAbsent: NumModalities, Empty: true, AboutPose: true},
 }
 
 // PublishedSpread is the definition behind Contribution.SpreadMM.
 var PublishedSpread = SpreadDefinitions[0]
 
-// Holds reports whether the poses of coalition s count among those of the
-// modalities of.
+// Holds reports whether the pose of coalition s, a part of the modalities of,
+// counts.
 func (d SpreadDefinition) Holds(s, of Mask) bool {
+	if s == 0 {
+		return d.Empty
+	}
 	absent := bits.OnesCount8(uint8(of &^ s))
-	return s != 0 && s&^of == 0 && absent >= d.LeastAbsent && absent <= d.MostAbsent
+	return absent >= d.LeastAbsent && absent <= d.MostAbsent
 }
 
 // Spread sets dst to the spread per joint, millimetres, of the poses of the
 // coalitions of the modalities of: the root of the mean squared distance, over
 // the coalitions that count, to their mean or to the pose of all. pose returns
-// the OutputDim values, metres, of a non-empty coalition.
+// the OutputDim values, metres, of a coalition.
 func (d SpreadDefinition) Spread(of Mask, pose func(Mask) []float32, dst *[NumJoints]float64) {
 	all := pose(of)
 	var sum, sum2 [OutputDim]float64
 	n := 0.0
-	for s := of; s != 0; s = (s - 1) & of {
-		if !d.Holds(s, of) {
+	for s := range of + 1 {
+		if s&^of != 0 || !d.Holds(s, of) { // not a part of them, or not counted
 			continue
 		}
 		n++
@@ -143,8 +151,8 @@ func (r *Runtime) coalitions(of Mask) *coalitionPass {
 		r.pass = p
 	}
 	n := 0
-	for s := of; s != 0; s = (s - 1) & of {
-		if bits.OnesCount8(uint8(of&^s)) <= 1 || PublishedSpread.Holds(s, of) {
+	for s := range of + 1 {
+		if s&^of == 0 && (bits.OnesCount8(uint8(of&^s)) <= 1 || PublishedSpread.Holds(s, of)) {
 			p.rows[n], p.row[s] = s, n
 			n++
 		}

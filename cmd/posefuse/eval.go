@@ -20,6 +20,8 @@ type evalCmd struct {
 	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or S05."`
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
+
+	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
 }
 
 // Help shows the command's example.
@@ -49,6 +51,9 @@ func (c evalCmd) Run(ctx context.Context) error {
 	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest)})
 	if err != nil {
 		return err
+	}
+	if c.Contribution {
+		return c.contribution(ctx, net, card, valSet, data)
 	}
 	var poses *lineFile
 	var visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)
