@@ -103,9 +103,6 @@ func printContribution(rep *train.ContributionReport) {
 			fmt.Printf("  %c %.1f", k, v)
 		}
 	}
-	percent := func(i train.Interval) string {
-		return fmt.Sprintf("%3.0f [%3.0f, %3.0f]", 100*i.Value, 100*i.Low, 100*i.High)
-	}
 	named := func(i train.Interval, undisturbed float64) string {
 		return fmt.Sprintf("%3.0f [%3.0f, %3.0f] (%3.0f)", 100*i.Value, 100*i.Low, 100*i.High, 100*undisturbed)
 	}
