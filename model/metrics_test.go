@@ -53,3 +53,11 @@ func TestProcrustes17Joints(t *testing.T) {
 	near(t, "pa-mpjpe", PAMPJPE(pred, gt), .0699585786742691, 1e-12)
 	near(t, "scale", align(pred, gt).scale, 1.025079990583352, 1e-12)
 }
+
+func TestPelvisError(t *testing.T) {
+	truth := []float64{1, 2, 3, 1, 2, 4, 1, 3, 3}
+	moved := []float64{0, 0, 0, 0, 0, 1, 0, 1, 0}    // the same posture elsewhere
+	bent := []float64{0, 0, 0, 0, 0, 1.3, 0.4, 1, 0} // off by 0.3 and 0.4
+	near(t, "moved", PelvisMPJPE(moved, truth), 0, 1e-12)
+	near(t, "bent", PelvisMPJPE(bent, truth), 0.7/3, 1e-12)
+}

@@ -1,13 +1,17 @@
 // Package mars reads real radar recordings with measured joints: clips of the
 // MARS data set (An and Ogras 2021: TI IWR1443 beside a Kinect v2, ten
 // rehabilitation movements), stored as index.csv and three NumPy files a clip.
-// It offers them as an MM-Fi data set that has the radar only.
+// It offers them as an MM-Fi data set that has the radar only. A radar point is
+// x (the person's left), y (away from the radar), z (up) in metres, the Doppler
+// velocity in m/s and the intensity in dB: as stored it spans three decades, of
+// which the largest few would be all a network sees.
 package mars
 
 import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,6 +157,7 @@ func (d *Dataset) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
 			points[i+a] *= metresPerStep
 		}
 		points[i+3] *= dopplerPerStep
+		points[i+4] = 10 * math.Log10(max(points[i+4], 1))
 	}
 	c.points = points
 	rows := frames.Float64()
@@ -192,7 +197,7 @@ type span struct{ number, first, n int }
 type clip struct {
 	key     mmfi.ClipKey
 	history int
-	points  []float64 // n x 5: metres, m/s, intensity
+	points  []float64 // n x 5: metres, m/s, dB
 	joints  []float64 // frames x 25 x 3, metres
 	frames  []span
 }

@@ -70,6 +70,10 @@ func TestRealRecordings(t *testing.T) {
 			}
 			got += len(fr.MmWave) / radarColumns
 			for r := 0; r < len(fr.MmWave); r += radarColumns {
+				// Stored intensities are 2 to 2508.
+				if db := fr.MmWave[r+4]; db < 3 || db > 34 {
+					t.Fatalf("%s frame %d: intensity %g dB", row[0], i, db)
+				}
 				if fr.MmWave[r+3] == 0 {
 					still++
 				}
