@@ -32,8 +32,7 @@ type Session struct {
 	adam    *adam
 	order   []ExtraSample // of the epoch
 	present []model.Mask  // of the batch
-	alone   []float64     // AloneErrors of the batch
-	scored  *batchScore
+	scored  *batchScore // nil with one modality
 	logged  map[string]*mean
 	begin   time.Time
 	earlier time.Duration // before training was resumed
@@ -69,7 +68,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	s := &Session{Net: net, Data: data, Encoders: encodersOf(net), opt: opt, reps: reps, adam: newAdam(net, opt),
 		present: make([]model.Mask, opt.Batch), logged: map[string]*mean{}}
 	if len(s.Encoders) > 1 {
-		if s.scored, err = newBatchScore(net, reps); err != nil {
+		if s.scored, err = newBatchScore(net, reps, opt.Batch); err != nil {
 			reps.close()
 			return nil, err
 		}
@@ -124,7 +123,6 @@ func (s *Session) summary() (phi, alone, method map[string]float64) {
 
 // forwardBackward leaves the mean gradient of samples in the network.
 func (s *Session) forwardBackward(samples []ExtraSample, present []model.Mask) (lossM float64, err error) {
-	s.alone = s.alone[:0]
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
 		b.Present[row] = present[k]
