@@ -138,12 +138,10 @@ func (t *trainGraph[T]) backward(joint float32, weights []float32) error {
 		return fmt.Errorf("backward pass: %w", err)
 	}
 	ctx := t.inst.ctx
-	mode := ctx.Mode
-	ctx.Mode = t.ranMode
-	ctx.Step-- // the masks are a function of it
+	mode, step := ctx.Mode, ctx.Step
+	ctx.Mode, ctx.Step = t.ranMode, t.ranStep // the masks are a function of them
 	err := t.graph.RunBackward()
-	ctx.Step++
-	ctx.Mode = mode
+	ctx.Mode, ctx.Step = mode, step
 	for i, w := range t.weights {
 		t.branched.Branches[i].Weight = w
 	}

@@ -76,6 +76,7 @@ type trainGraph[T nn.Float] struct {
 	losses   []float64           // per branch, for branchLosses
 	weights  []T                 // per branch, kept during backward
 	ranMode  nn.Mode             // of the last step
+	ranStep  uint64
 
 	stepped bool // forwardBackward has run
 }
@@ -164,8 +165,8 @@ func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 	if err = t.graph.Run(); err != nil {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
+	t.stepped, t.ranMode, t.ranStep = true, t.inst.ctx.Mode, t.inst.ctx.Step
 	t.inst.ctx.Step++
-	t.stepped, t.ranMode = true, t.inst.ctx.Mode
 	l, err := nn.Value[T](t.loss)
 	if err != nil {
 		return 0, err

@@ -35,6 +35,25 @@ func fillRuleH[T nn.Float](t *testing.T, s *nn.Store[T]) {
 	fillRuleHFrom(t, s, 5000, 2)
 }
 
+// fillTensorRuleH sets one tensor, whose number is n.
+func fillTensorRuleH[T nn.Float](t *testing.T, x *nn.Tensor[T], n uint64) {
+	t.Helper()
+	for i := range x.Value {
+		u := 2*ruleH(n, uint64(i)) - 1
+		switch x.Kind {
+		case nn.Weight, nn.WeightHe, nn.WeightXavier:
+			u *= math.Sqrt(6 / float64(x.FanIn))
+		case nn.NormWeight, nn.RunningVar:
+			u = 1 + 0.1*u
+		case nn.Bias, nn.BiasTiny, nn.NormBias, nn.RunningMean, nn.Position:
+			u *= 0.1
+		default:
+			t.Fatalf("tensor %s has kind %d", x.Name, x.Kind)
+		}
+		x.Value[i] = T(u)
+	}
+}
+
 // fillRuleHFrom takes the base and the number of the head's tensors.
 func fillRuleHFrom[T nn.Float](t *testing.T, s *nn.Store[T], headBase uint64, headTensors int) {
 	t.Helper()
@@ -48,20 +67,7 @@ func fillRuleHFrom[T nn.Float](t *testing.T, s *nn.Store[T], headBase uint64, he
 		n := number[part]
 		number[part]++
 		counts[part]++
-		for i := range x.Value {
-			u := 2*ruleH(n, uint64(i)) - 1
-			switch x.Kind {
-			case nn.Weight, nn.WeightHe, nn.WeightXavier:
-				u *= math.Sqrt(6 / float64(x.FanIn))
-			case nn.NormWeight, nn.RunningVar:
-				u = 1 + 0.1*u
-			case nn.Bias, nn.BiasTiny, nn.NormBias, nn.RunningMean, nn.Position:
-				u *= 0.1
-			default:
-				t.Fatalf("tensor %s has kind %d", x.Name, x.Kind)
-			}
-			x.Value[i] = T(u)
-		}
+		fillTensorRuleH(t, x, n)
 	}
 	for part, want := range map[string]int{"camera": 37, "lidar": 227, "radar": 227, "csi": 207, "head": headTensors} {
 		if got := counts[part]; got != 0 && got != want {

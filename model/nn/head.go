@@ -57,3 +57,11 @@ func (h *ConcatHead[T]) Backward(dy []T) [][]T {
 	}
 	return h.grads
 }
+
+// Partial implements LinearHead.
+func (h *ConcatHead[T]) Partial(f []T, b, m int, dst []T) {
+	kernel.Gemm(false, true, b, h.Out, h.Width, 1, f, h.Width, h.w.Value[m*h.Width:], h.N*h.Width, 0, dst, h.Out)
+}
+
+// Constant implements LinearHead.
+func (h *ConcatHead[T]) Constant() []T { return h.bias.Value }
