@@ -3,6 +3,8 @@ package bus
 import (
 	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,6 +31,10 @@ func genPose(t *rapid.T) *Pose {
 			}
 		}
 	}
+	if rapid.Bool().Draw(t, "mean") {
+		mean := number.Draw(t, "mean spread")
+		p.SpreadMeanMM = &mean
+	}
 	if rapid.Bool().Draw(t, "modalities") {
 		p.Modalities = map[string]PoseModality{}
 		for _, m := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"R", "L", "M", "W"}), rapid.ID[string]).Draw(t, "keys") {
@@ -36,6 +42,10 @@ func genPose(t *rapid.T) *Pose {
 			if rapid.Bool().Draw(t, "age") {
 				age, skew := number.Draw(t, "age"), number.Draw(t, "skew")
 				v.AgeMS, v.SkewMS = &age, &skew
+			}
+			if rapid.Bool().Draw(t, "influential") {
+				influence := number.Draw(t, "influence")
+				v.InfluenceMM = &influence
 			}
 			p.Modalities[m] = v
 		}
@@ -64,7 +74,11 @@ func TestAppendPoseRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Pose){
 		"not a number": func(p *Pose) { p.JointsM = &[17][3]float64{3: {0, math.NaN(), 0}} },
 		"infinite":     func(p *Pose) { p.LatencyMS.Total = math.Inf(1) },
-		"modality":     func(p *Pose) { p.Modalities = map[string]PoseModality{"X": {}} },
+		"influence": func(p *Pose) {
+			nan := math.NaN()
+			p.Modalities = map[string]PoseModality{"R": {InfluenceMM: &nan}}
+		},
+		"modality": func(p *Pose) { p.Modalities = map[string]PoseModality{"X": {}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := Pose{}
@@ -76,10 +90,66 @@ func TestAppendPoseRefuses(t *testing.T) {
 	}
 }
 
+// TestPoseGolden compares poses with files that other programs may rely on.
+func TestPoseGolden(t *testing.T) {
+	for name, p := range goldenPoses() {
+		t.Run(name, func(t *testing.T) {
+			want, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := AppendPose(nil, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got)+"\n" != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			if err := validate(t, PoseSchema, got); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// goldenPoses returns a pose of three sensors and one of a single sensor,
+// whose influence and spread are not defined.
+func goldenPoses() map[string]*Pose {
+	f := func(v float64) *float64 { return &v }
+	pose := func(coalition string, modalities map[string]PoseModality) *Pose {
+		p := &Pose{Schema: PoseSchema, Room: "room1", Seq: 42, CaptureTime: "2026-11-24T02:00:00.123456789Z", CaptureNS: 4200000000, Frame: "room",
+			JointOrder: "h36m17", JointsM: new([17][3]float64), Coalition: coalition, Modalities: modalities,
+			Model: PoseModel{Name: "edge", Version: "1", SHA256: strings.Repeat("0f", 32)}, LatencyMS: PoseLatency{Align: 51.3, Infer: 5.25, Total: 7.5}}
+		for j := range p.JointsM {
+			p.JointsM[j] = [3]float64{0.01 * float64(j), 3.1, 1 - 0.05*float64(j)}
+		}
+		return p
+	}
+	three := pose("RLM", map[string]PoseModality{
+		"R": {State: "fused", Presence: true, AgeMS: f(61.5), SkewMS: f(-1.25), InfluenceMM: f(131.94)},
+		"L": {State: "fused", Presence: true, AgeMS: f(59), SkewMS: f(0), InfluenceMM: f(43.6)},
+		"M": {State: "fused", Presence: true, AgeMS: f(80.125), SkewMS: f(3.5), InfluenceMM: f(0.07)},
+		"W": {State: "stale"},
+	})
+	three.SpreadMM, three.SpreadMeanMM = new([17]float64), f(8)
+	for j := range three.SpreadMM {
+		three.SpreadMM[j] = float64(j)
+	}
+	return map[string]*Pose{
+		"pose_of_three": three,
+		"pose_of_one": pose("L", map[string]PoseModality{
+			"R": {State: "off"},
+			"L": {State: "fused", Presence: true, AgeMS: f(59), SkewMS: f(0)},
+			"M": {State: "gap"},
+			"W": {State: "late"},
+		}),
+	}
+}
+
 func TestAppendPoseAllocatesNothing(t *testing.T) {
 	age := 1.5
 	p := Pose{Schema: PoseSchema, Room: "room1", CaptureTime: strings.Repeat("2", 30), JointsM: new([17][3]float64), SpreadMM: new([17]float64),
-		Modalities: map[string]PoseModality{"R": {State: "fused", AgeMS: &age, SkewMS: &age}, "L": {State: "late"}}}
+		Modalities: map[string]PoseModality{"R": {State: "fused", AgeMS: &age, SkewMS: &age, InfluenceMM: &age}, "L": {State: "late"}}, SpreadMeanMM: &age}
 	buf := make([]byte, 0, 8192)
 	if n := testing.AllocsPerRun(100, func() { buf, _ = AppendPose(buf[:0], &p) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)

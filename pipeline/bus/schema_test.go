@@ -40,10 +40,10 @@ func examples() map[string]any {
 	model := PoseModel{Name: "edge", Version: "1", SHA256: strings.Repeat("ab", 32)}
 	fault := []Fault{{Key: "depth", Measured: 70, Limit: 90, Unit: "deg", Verdict: "fault"}}
 	const at = "2026-11-23T20:00:00.123456789Z"
-	mods := map[string]PoseModality{"R": {State: "fused", Presence: true, AgeMS: f(40), SkewMS: f(-1)}, "L": {State: "late"}, "M": {State: "gap"}, "W": {State: "off"}}
+	mods := map[string]PoseModality{"R": {State: "fused", Presence: true, AgeMS: f(40), SkewMS: f(-1), InfluenceMM: f(130.5)}, "L": {State: "late"}, "M": {State: "gap"}, "W": {State: "off"}}
 	return map[string]any{
 		PoseSchema: &Pose{Schema: PoseSchema, Room: "room1", Seq: 1, CaptureTime: at, CaptureNS: 5, Frame: "camera", JointOrder: "h36m17",
-			JointsM: new([17][3]float64), SpreadMM: new([17]float64), Coalition: "R", Modalities: mods, Model: model},
+			JointsM: new([17][3]float64), SpreadMM: new([17]float64), SpreadMeanMM: f(0), Coalition: "R", Modalities: mods, Model: model},
 		StatusSchema: &Status{Schema: StatusSchema, Room: "room1", State: Online, Time: at, Model: &model,
 			Parts: []PartHealth{{Part: "sensor.radar", Code: "stale", Text: "silent", Severity: "warning"}}, Poses: 3, FPS: 10, Uptime: 1},
 		SensorSchema: &Sensor{Schema: SensorSchema, Room: "room1", Name: "radar", Modality: "M", State: "live", RateHz: 10,
@@ -110,6 +110,34 @@ func TestSchemasAreStrict(t *testing.T) {
 				change("a message without "+field, func(m map[string]any) { delete(m, field) })
 			}
 			change("a wrong type of "+field, func(m map[string]any) { m[field] = []any{true} })
+		}
+	}
+}
+
+// TestModalitySchemaIsStrict changes what a pose says of one modality.
+func TestModalitySchemaIsStrict(t *testing.T) {
+	for name, change := range map[string]func(map[string]any){
+		"negative influence": func(m map[string]any) { m["influence_mm"] = -1 },
+		"null influence":     func(m map[string]any) { m["influence_mm"] = nil },
+		"unknown field":      func(m map[string]any) { m["influence"] = 1 },
+		"no state":           func(m map[string]any) { delete(m, "state") },
+	} {
+		for _, key := range []string{"R", "L", "M", "W"} {
+			payload, err := json.Marshal(examples()[PoseSchema])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m map[string]any
+			if err := json.Unmarshal(payload, &m); err != nil {
+				t.Fatal(err)
+			}
+			change(m["modalities"].(map[string]any)[key].(map[string]any))
+			if payload, err = json.Marshal(m); err != nil {
+				t.Fatal(err)
+			}
+			if validate(t, PoseSchema, payload) == nil {
+				t.Errorf("%s of %s accepted", name, key)
+			}
 		}
 	}
 }
