@@ -28,6 +28,8 @@ type Options struct {
 	// Validation is scored after each epoch, and what G-Blending measures
 	// overfitting on. It is never trained on; may be nil.
 	Validation *Data
+	// Augment varies the radar samples trained on; nil leaves them as they are.
+	Augment *Augment
 
 	Curve      io.Writer             // JSON lines, one per epoch; may be nil
 	Start      func(StartInfo)       // called before the first step; may be nil

@@ -57,6 +57,17 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	if opt.Batch > len(data.Samples) {
 		return nil, fmt.Errorf("a batch of %d is more than the %d frames there are: use a smaller batch, more clips or a smaller stride", opt.Batch, len(data.Samples))
 	}
+	if err := data.CheckFits(net.Config); err != nil {
+		return nil, err
+	}
+	if opt.Validation != nil {
+		if err := opt.Validation.CheckFits(net.Config); err != nil {
+			return nil, fmt.Errorf("validation data: %w", err)
+		}
+	}
+	if err := opt.Augment.Check(net.Config.Mask()); err != nil {
+		return nil, err
+	}
 	if opt.MeanStart {
 		startAtMeanPose(net, data)
 	}
@@ -125,6 +136,7 @@ func (s *Session) summary() (phi, alone, method map[string]float64) {
 func (s *Session) forwardBackward(samples []ExtraSample, present []model.Mask) (lossM float64, err error) {
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
+		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, s.Count*uint64(len(samples))+uint64(k))
 		b.Present[row] = present[k]
 	})
 	if errors.Is(err, model.ErrNotFinite) {
