@@ -68,11 +68,13 @@ func poseMessage(seq int, lost string) map[string]any {
 			continue
 		}
 		coalition += k
-		modalities[k] = map[string]any{"state": "fused", "presence": true, "age_ms": 40.5 + float64(seq%7), "skew_ms": 1.5}
+		modalities[k] = map[string]any{"state": "fused", "presence": true, "age_ms": 40.5 + float64(seq%7), "skew_ms": 1.5,
+			"influence_mm": map[string]float64{"R": 131, "L": 43.6, "M": 18.9, "W": 3.7}[k] * (1 + 0.1*math.Sin(float64(seq)/9))}
 	}
 	for j := range spread {
 		spread[j] = 25
 	}
+	spread[12], spread[13] = 70, 140 // the arm that moves
 	return map[string]any{"schema": "posefuse.pose.v1", "room": "room1", "seq": seq, "frame": "room", "joints_m": joints, "spread_mm": spread, "coalition": coalition,
 		"modalities": modalities, "model": map[string]any{"name": "edge", "version": "1", "sha256": strings.Repeat("ab", 32)}, "latency_ms": map[string]any{"align": 1.0, "infer": 5.0, "total": 8 + float64(seq%5)}}
 }
@@ -134,11 +136,22 @@ func TestPageInBrowser(t *testing.T) {
 	wait("four sensors are live", `document.querySelectorAll("#sensors .state.live").length === 4`)
 	wait("poses arrive at 10 Hz", `Math.abs(parseFloat(document.getElementById("fps").textContent) - 10) < 1`)
 	wait("the exercise counts", `parseInt(document.getElementById("reps").textContent) >= 1 && document.getElementById("exercise").textContent === "squat"`)
+	bar := func(m string) string {
+		return fmt.Sprintf(`document.querySelector('#influence li[data-modality="%s"] i').getBoundingClientRect().width`, m)
+	}
+	wait("influence is drawn to scale", bar("R")+` > 2 * `+bar("L")+` && `+bar("L")+` > `+bar("M")+` && `+bar("M")+` > `+bar("W")+` && `+bar("W")+` > 0`)
+	wait("influence is told in mm", `/^1[0-9][0-9]$/.test(document.querySelector('#influence li[data-modality="R"] b').textContent) && document.getElementById("influenceNote").textContent === ""`)
 	page.Screenshot("page.png")
+	wait("joints are white", `document.getElementById("view").dataset.wristColour === "ffffff"`)
+	read(`document.getElementById("colourSpread").click(), ""`)
+	wait("the uncertain wrist turns red", `(c => parseInt(c.slice(0, 2), 16) > 240 && parseInt(c.slice(2, 4), 16) < 130)(document.getElementById("view").dataset.wristColour)`)
+	page.Screenshot("spread.png")
+	read(`document.getElementById("colourSpread").click(), ""`)
 	mu.Lock()
 	lost = "M"
 	mu.Unlock()
 	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent.startsWith("Radar lost")`)
+	wait("the lost radar has no influence", `document.querySelector('#influence li[data-modality="M"] b').textContent === "–" && `+bar("M")+` < 1`)
 	mu.Lock()
 	lost = ""
 	mu.Unlock()

@@ -6,7 +6,8 @@ import { Panels } from "./panels.js";
 const stage = new Stage(document.getElementById("view"));
 const panels = new Panels();
 
-for (const [id, set] of [["showLidar", (v) => stage.show("lidar", v)], ["showRadar", (v) => stage.show("radar", v)], ["showSpread", (v) => stage.show("spread", v)]]) {
+for (const [id, set] of [["showLidar", (v) => stage.show("lidar", v)], ["showRadar", (v) => stage.show("radar", v)], ["showSpread", (v) => stage.show("spread", v)],
+  ["colourSpread", (v) => stage.show("colour", v)]]) {
   const box = document.getElementById(id);
   box.addEventListener("change", () => set(box.checked));
 }

@@ -21,6 +21,8 @@ export class Panels {
     this.rows = new Map();
     this.modalities = {};
     this.sensors = {};
+    this.influenceRows = new Map();
+    this.influenceScale = 0;
   }
 
   #plot(p) {
@@ -61,6 +63,33 @@ export class Panels {
     const lost = Object.entries(m.modalities).filter(([, v]) => !v.presence && v.state !== "off").map(([k]) => NAMES[k]);
     text(byId("notice"), lost.length ? `${lost.join(" and ")} lost: pose from the remaining sensors` : "");
     this.#sensors();
+    this.#influence(m.modalities);
+  }
+
+  // #influence draws a bar per modality of the room. Their common scale grows
+  // at once and shrinks slowly, so that bars do not jump.
+  #influence(modalities) {
+    const known = [..."RLMW"].filter((k) => modalities[k] && modalities[k].state !== "off");
+    const values = known.map((k) => modalities[k].influence_mm);
+    const defined = values.some((v) => v !== undefined);
+    this.influenceScale = Math.max(50, this.influenceScale * 0.99, ...values.filter((v) => v !== undefined));
+    const list = byId("influence");
+    known.forEach((key, i) => {
+      let row = this.influenceRows.get(key);
+      if (!row) {
+        row = document.createElement("li");
+        row.dataset.modality = key;
+        row.innerHTML = `<span>${NAMES[key]}</span><div class="bar"><i></i></div><b></b>`;
+        this.influenceRows.set(key, row);
+        list.append(...[..."RLMW"].map((k) => this.influenceRows.get(k)).filter(Boolean));
+      }
+      const bar = row.querySelector("i");
+      bar.style.width = `${values[i] === undefined ? 0 : (100 * values[i]) / this.influenceScale}%`;
+      text(row.querySelector("b"), fixed(values[i], values[i] < 10 ? 1 : 0, ""));
+    });
+    for (const [key, row] of this.influenceRows) row.hidden = !known.includes(key);
+    const present = known.filter((k) => modalities[k].presence).length;
+    text(byId("influenceNote"), defined ? "" : present === 1 ? "Only one sensor makes the pose." : present ? "Off in the configuration (model.contribution)." : "");
   }
 
   sensor(m) {

@@ -8,6 +8,16 @@ const BONES = [[0, 1, "r"], [1, 2, "r"], [2, 3, "r"], [0, 4, "l"], [4, 5, "l"], 
 const COLOURS = { r: 0x6fb7ff, l: 0x38d6b4, c: 0xe6edf5 };
 const CAMERA_HEIGHT_M = 0.9; // only to stand a camera-frame skeleton on the floor of the picture
 const MAX_POINTS = 4096;
+// Colours of a spread from 0 to SPREAD_FULL_MM; the page's .ramp shows the same.
+const SPREAD_FULL_MM = 150;
+const RAMP = [0x38d6b4, 0xf2b84b, 0xff5d5d].map((c) => new THREE.Color(c));
+
+// spreadColour sets colour to that of a spread, grey if there is none.
+function spreadColour(colour, mm) {
+  if (mm === undefined) return colour.set(0x8fa1b5);
+  const at = Math.min(mm / SPREAD_FULL_MM, 1) * 2, from = Math.min(Math.floor(at), 1);
+  return colour.copy(RAMP[from]).lerp(RAMP[from + 1], at - from);
+}
 
 // toScene maps a message's metres to three's axes: x right, y up, z towards the viewer.
 function toScene(frame, p) {
@@ -52,6 +62,7 @@ export class Stage {
     this.scene.add(this.person);
     this.clouds = { lidar: this.#cloud(0x5aa9ff, 0.03), radar: this.#cloud(0xffffff, 0.075) };
     this.spread = true;
+    this.colour = false; // joints and bones by spread
     this.resetView();
     new ResizeObserver(() => this.#resize()).observe(canvas);
     this.#resize();
@@ -85,6 +96,7 @@ export class Stage {
 
   show(what, on) {
     if (what === "spread") this.spread = on;
+    else if (what === "colour") this.colour = on;
     else this.clouds[what].visible = on;
   }
 
@@ -95,12 +107,18 @@ export class Stage {
     const up = new THREE.Vector3(0, 1, 0);
     at.forEach((p, j) => {
       this.joints[j].position.copy(p);
+      const { color } = this.joints[j].material;
+      if (this.colour) spreadColour(color, m.spread_mm?.[j]);
+      else color.set(0xffffff);
       const mm = this.spread && m.spread_mm ? m.spread_mm[j] : 0;
       this.halos[j].visible = mm > 0;
       this.halos[j].position.copy(p);
       this.halos[j].scale.setScalar(Math.max(0.001, Math.min(mm / 1000, 0.3)));
     });
-    BONES.forEach(([a, b], i) => {
+    BONES.forEach(([a, b, side], i) => {
+      const { color } = this.bones[i].material;
+      if (this.colour) spreadColour(color, m.spread_mm ? (m.spread_mm[a] + m.spread_mm[b]) / 2 : undefined);
+      else color.set(COLOURS[side]);
       const along = at[b].clone().sub(at[a]);
       const bone = this.bones[i];
       bone.position.copy(at[a]).addScaledVector(along, 0.5);
@@ -109,6 +127,7 @@ export class Stage {
     });
     this.canvas.dataset.wrist = at[13].toArray().map((v) => v.toFixed(4)).join(",");
     this.canvas.dataset.seq = m.seq;
+    this.canvas.dataset.wristColour = this.joints[13].material.color.getHexString();
   }
 
   points(m) {
