@@ -1,0 +1,210 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"posefuse/model"
+	"posefuse/replay/mmfi"
+)
+
+// trained returns the weights after a short training with a method and the
+// lines of its curve.
+func trained(t *testing.T, data, held *Data, head, name string, change func(*MethodSettings)) ([]float32, []EpochInfo) {
+	t.Helper()
+	cfg := small()
+	cfg.Head = head
+	net, err := model.New(cfg, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := DefaultMethodSettings()
+	set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 2, 2
+	if change != nil {
+		change(&set)
+	}
+	method, err := NewMethod(name, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var curve bytes.Buffer
+	if err := Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 2e-3, Seed: 4, Replicas: 2, MeanStart: true, Method: method, Validation: held, Curve: &curve}); err != nil {
+		t.Fatalf("%s, %s: %v", head, name, err)
+	}
+	var lines []EpochInfo
+	for d := json.NewDecoder(&curve); d.More(); {
+		var e EpochInfo
+		if err := d.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, e)
+	}
+	var all []float32
+	for _, p := range net.Parameters() {
+		all = append(all, p.Value...)
+	}
+	return all, lines
+}
+
+func methodData(t *testing.T) (data, held *Data) {
+	opt := LoadOptions{Window: model.Causal, Stride: 3}
+	return simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, opt),
+		simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 4, Activity: 12}}, opt)
+}
+
+// Every method changes the training, says what it did, and two trainings with
+// it leave the same weights.
+func TestMethods(t *testing.T) {
+	data, held := methodData(t)
+	heads := []string{model.ConcatHead, model.MLPHead, model.AttentionHead}
+	if raceEnabled {
+		heads = heads[:1]
+	}
+	for _, head := range heads {
+		plain, lines := trained(t, data, held, head, Plain, nil)
+		if len(lines) != 2 || lines[1].Method != nil || lines[1].ValMM == 0 || len(lines[1].Shapley) != 4 || len(lines[1].Alone) != 4 {
+			t.Fatalf("%s: plain training reports %+v", head, lines)
+		}
+		for _, c := range []struct{ name, says string }{
+			{AWC, "ratio R"}, {OGMGE, "k W"}, {AGM, "k L"}, {GBlending, "weight joint"},
+			{ModalityLevel, "extra_share W"}, {MMPareto, "k M"}, {InfoReg, "fisher_trace"},
+		} {
+			if head != model.ConcatHead && (c.name == OGMGE || c.name == ModalityLevel || c.name == InfoReg) {
+				continue // the same code whatever the head
+			}
+			got, lines := trained(t, data, held, head, c.name, nil)
+			if slices.Equal(got, plain) {
+				t.Errorf("%s, %s: the weights are those of plain training", head, c.name)
+			}
+			if !finite(got) {
+				t.Errorf("%s, %s: weights are not finite", head, c.name)
+			}
+			// Modality-level has nothing to say before its first whole epoch.
+			if _, ok := lines[len(lines)-1].Method[c.says]; !ok {
+				t.Errorf("%s, %s: the last epoch tells %v, nothing of %q", head, c.name, lines[len(lines)-1].Method, c.says)
+			}
+			if head != model.ConcatHead {
+				continue
+			}
+			if again, _ := trained(t, data, held, head, c.name, nil); !slices.Equal(got, again) {
+				t.Errorf("%s: two trainings with the same seed differ", c.name)
+			}
+		}
+	}
+}
+
+// A method whose strength is nothing trains plainly, bit for bit.
+func TestMethodsWithoutStrength(t *testing.T) {
+	data, _ := methodData(t)
+	plain, _ := trained(t, data, nil, model.ConcatHead, Plain, nil)
+	for name, change := range map[string]func(*MethodSettings){
+		AWC:           func(s *MethodSettings) { s.AWC.Window = 0 },
+		AGM:           func(s *MethodSettings) { s.AGMAlpha = 0 },
+		ModalityLevel: func(s *MethodSettings) { s.ResampleAlpha = 0 },
+		InfoReg:       func(s *MethodSettings) { s.InfoRegBeta = 0 },
+	} {
+		if got, _ := trained(t, data, nil, model.ConcatHead, name, change); !slices.Equal(got, plain) {
+			t.Errorf("%s without strength changes the training", name)
+		}
+	}
+	weak, lines := trained(t, data, nil, model.ConcatHead, AWC, func(s *MethodSettings) { s.AWC.AlphaSuperior, s.AWC.AlphaInferior = 0, 0 })
+	if !slices.Equal(weak, plain) || lines[0].Method["ratio R"] != 0 {
+		t.Error("awc with coefficients of zero changes the training")
+	}
+}
+
+// The Fisher information of single samples is that of one-sample losses: with
+// two replicas of the same batch it must not depend on how they share it.
+func TestFisherOfSamples(t *testing.T) {
+	data, _ := methodData(t)
+	net, err := model.New(small(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSession(net, data, Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	s.shuffle()
+	var before [][]float32
+	for _, b := range net.Buffers() {
+		before = append(before, slices.Clone(b.Value))
+	}
+	byBatch, err := s.fisher(1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bySample, err := s.fisher(1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range net.Buffers() {
+		if !slices.Equal(b.Value, before[i]) {
+			t.Fatalf("%s: estimating the Fisher information moved the running statistics", b.Name)
+		}
+	}
+	for i, e := range s.Encoders {
+		one, many := byBatch[i], bySample[i]
+		one.Diagonal()
+		many.Diagonal()
+		// The square of a mean is at most the mean of squares.
+		if a, b := one.Trace(), many.Trace(); !(a > 0 && b >= a*0.999) {
+			t.Errorf("%s: trace %g by batch, %g by sample", e.letter, a, b)
+		}
+	}
+}
+
+func TestDivergedTrainingNamesThePlace(t *testing.T) {
+	data, _ := methodData(t)
+	for i := range data.Clips[0].Truth {
+		if i%7 == 0 {
+			data.Clips[0].Truth[i] = float32(1e38)
+		}
+	}
+	net, err := model.New(small(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var where *DivergedError
+	err = Run(t.Context(), net, data, Options{Epochs: 9, Batch: 16, LR: 1e30, Seed: 2})
+	if !errors.As(err, &where) || where.Where == "" || !strings.Contains(err.Error(), "learning rate") {
+		t.Fatalf("got %v, want a DivergedError", err)
+	}
+}
+
+func TestNewMethodRefuses(t *testing.T) {
+	for want, c := range map[string]struct {
+		name  string
+		spoil func(*MethodSettings)
+	}{
+		"sideways":     {"sideways", func(*MethodSettings) {}},
+		"agm_alpha":    {AGM, func(s *MethodSettings) { s.AGMAlpha = -1 }},
+		"blend_every":  {GBlending, func(s *MethodSettings) { s.BlendEvery = 0 }},
+		"smoothing":    {AWC, func(s *MethodSettings) { s.AWC.Smoothing = "rough" }},
+		"awc.window":   {AWC, func(s *MethodSettings) { s.AWC.Window = -1 }},
+		"inforeg_beta": {InfoReg, func(s *MethodSettings) { s.InfoRegBeta = -2 }},
+	} {
+		set := DefaultMethodSettings()
+		c.spoil(&set)
+		if _, err := NewMethod(c.name, set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want an error that names %s", c.name, err, want)
+		}
+	}
+	data, _ := methodData(t)
+	net, err := model.New(small(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	method, err := NewMethod(GBlending, DefaultMethodSettings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = Run(t.Context(), net, data, Options{Epochs: 1, Batch: 16, LR: 1e-3, Method: method}); err == nil || !strings.Contains(err.Error(), "validation") {
+		t.Errorf("g-blending without validation data: %v", err)
+	}
+}
