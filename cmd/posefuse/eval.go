@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"posefuse/model"
 	"posefuse/model/train"
@@ -17,7 +18,7 @@ type evalCmd struct {
 	dataFlags
 	Model  string `placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
 	Stride int    `default:"1" help:"Evaluate every n-th frame."`
-	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or S05."`
+	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or E01,E02."`
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 
@@ -122,12 +123,15 @@ func printReport(rep *train.Report) {
 }
 
 // matchClips returns the clips of ds whose path (E01/S05/A12) contains each
-// part of pattern.
+// part of pattern, or of one of several separated by commas.
 func matchClips(ds mmfi.Dataset, pattern string) ([]mmfi.ClipKey, error) {
 	var keys []mmfi.ClipKey
 	for _, k := range ds.Keys() {
-		if clipMatches(k, pattern) {
-			keys = append(keys, k)
+		for one := range strings.SplitSeq(pattern, ",") {
+			if clipMatches(k, one) {
+				keys = append(keys, k)
+				break
+			}
 		}
 	}
 	if len(keys) == 0 {
