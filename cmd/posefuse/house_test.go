@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"balance":          {},
 	"model/train":      {"model", "model/nn/kernel", "balance", "replay/mmfi"},
 	"model/plot":       {},
+	"model/baseline":   {"model", "model/nn", "model/nn/kernel", "model/train", "replay/mmfi"},
 	"model/experiment": {"model", "model/train", "model/plot", "model/baseline", "balance", "replay/mmfi", "replay/mars", "replay/sim"},
 	"replay/mmfi":      {},
 	"replay/mars":      {"replay/mmfi"},

@@ -28,7 +28,7 @@ type SelectiveKernel[T Float] struct {
 	first    bool
 
 	b                  int
-	pre, f, df         [][]T // of each branch, before and after its normalisation
+	pre, f             [][]T // of each branch before and after its normalisation; f becomes its gradient
 	mean, dmean        []T   // [b·H, Out]
 	z, dz              []T   // [b·H, Squeeze]
 	a, da              []T   // [b·H, branches, Out]
@@ -49,7 +49,7 @@ func NewSelectiveKernel[T Float](s *Store[T], ctx *Context, name string, cfg Sel
 	t.squeeze = NewUnit[T](ctx, NewLinear(s, name+".squeeze.0", cfg.Out, cfg.Squeeze, true), NewBatchNorm(s, ctx, name+".squeeze.1", cfg.Squeeze, 1), true)
 	t.expand = NewLinear(s, name+".expand", cfg.Squeeze, len(cfg.Dilations)*cfg.Out, true)
 	t.norm = NewBatchNorm(s, ctx, name+".norm", cfg.Out, 1)
-	t.f, t.df = make([][]T, len(cfg.Dilations)), make([][]T, len(cfg.Dilations))
+	t.f = make([][]T, len(cfg.Dilations))
 	t.meanF, t.mixF, t.dmixF, t.spreadF = t.meanRange, t.mixRange, t.dmixRange, t.spreadRange
 	return t
 }
@@ -142,17 +142,14 @@ func (t *SelectiveKernel[T]) Backward(dy []T) []T {
 	t.norm.Backward(t.mix, dy, dy, rows)
 	t.dmix = dy
 	grow(&t.da, len(t.a))
-	for k := range t.df {
-		grow(&t.df[k], rows*t.Out)
-	}
 	split(lines, 8*len(t.f)*t.Out, t.dmixF)
 	t.expand.Backward(t.z, t.da, grow(&t.dz, lines*t.Squeeze), 0, lines)
 	t.squeeze.Backward(t.dz, grow(&t.dmean, lines*t.Out), 0)
 	split(lines, len(t.f)*t.W*t.Out, t.spreadF)
 	for k, n := range t.norms {
-		n.Backward(t.pre[k], t.df[k], t.df[k], rows)
+		n.Backward(t.pre[k], t.f[k], t.f[k], rows)
 	}
-	d := t.branches.Backward(t.df)
+	d := t.branches.Backward(t.f)
 	if t.first {
 		t.point.Backward(d, nil, 0)
 		return nil
@@ -163,18 +160,20 @@ func (t *SelectiveKernel[T]) Backward(dy []T) []T {
 }
 
 // dmixRange writes the gradients of the branches, as far as the weighted sum
-// gives one, and of the expanded rows.
+// gives one, over the branches, and those of the expanded rows.
 func (t *SelectiveKernel[T]) dmixRange(lo, hi int) {
 	c, n := t.Out, len(t.f)
 	for i := lo; i < hi; i++ {
 		a, da, d := t.a[i*n*c:(i+1)*n*c], t.da[i*n*c:(i+1)*n*c], t.line(t.dmix, i)
 		clear(da)
 		for k := range n {
-			f, df := t.line(t.f[k], i), t.line(t.df[k], i)
-			clear(df)
+			f, ak, dak := t.line(t.f[k], i), a[k*c:(k+1)*c], da[k*c:(k+1)*c]
 			for w := range t.W {
-				fmaRow(da[k*c:(k+1)*c], f[w*c:(w+1)*c], d[w*c:(w+1)*c])
-				fmaRow(df[w*c:(w+1)*c], a[k*c:(k+1)*c], d[w*c:(w+1)*c])
+				f, d := f[w*c:(w+1)*c], d[w*c:(w+1)*c]
+				for j, v := range d {
+					dak[j] += f[j] * v
+					f[j] = ak[j] * v
+				}
 			}
 		}
 		for j := range c {
@@ -194,8 +193,8 @@ func (t *SelectiveKernel[T]) spreadRange(lo, hi int) {
 	c, by := t.Out, 1/T(t.W)
 	for i := lo; i < hi; i++ {
 		m := t.dmean[i*c : (i+1)*c]
-		for _, df := range t.df {
-			df := t.line(df, i)
+		for _, f := range t.f {
+			df := t.line(f, i)
 			for w := range t.W {
 				addRow(df[w*c:(w+1)*c], m, by)
 			}
