@@ -182,7 +182,9 @@ func TestBranchGradientsAreThoseOfSeparateTrainers(t *testing.T) {
 // some branches and with dropout.
 func TestBranchGradientsAreDerivatives(t *testing.T) {
 	const n = 4
-	for _, head := range allHeads {
+	// The attention head in full width takes minutes in float64; package nn
+	// checks it in a smaller one.
+	for _, head := range []string{ConcatHead, MLPHead} {
 		t.Run(head, func(t *testing.T) {
 			cfg := tiny(head)
 			b := randomBatch(cfg, n)

@@ -6,7 +6,7 @@ type CoalitionHead[T Float] interface {
 	Head[T]
 	// Coalitions writes to out[i], b x out, the head's output with the features
 	// outside masks[i] zero, in evaluation. Bit m stands for feature m. It works
-	// on the parameters as they are and leaves Backward's memory alone.
+	// on the parameters as they are. Backward must not follow it.
 	Coalitions(features [][]T, b int, masks []uint8, out [][]T)
 }
 

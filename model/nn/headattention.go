@@ -18,6 +18,7 @@ type AttentionHead[T Float] struct {
 	dx     []T
 	grads  [][]T
 	b      int
+	coal   attentionCoalitions[T]
 }
 
 // NewAttentionHead builds the head for n features of width values.

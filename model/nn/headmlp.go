@@ -21,6 +21,7 @@ type MLPHead[T Float] struct {
 	reluD  []T
 	relu   func(lo, hi int)
 	drelu  func(lo, hi int)
+	coal   mlpCoalitions[T]
 }
 
 // NewMLPHead builds the head for n features of width values; hidden are the
