@@ -17,18 +17,18 @@ type DilatedBranches[T Float] struct {
 
 	pad, line, plane int // padding, values per line of H, values per plane
 	run, runPadded   int // values of a plane that a shifted product covers
-	one, zero        []T // constants of dot
 	x                []T
 	b                int
 	outs, dys        [][]T
 	dx               []T
 	work             [][]T       // per group
 	sums             [][]float64 // per group: weight gradients of one branch after the other
+	dots             []dotter[T] // per group
 	forwardF         func(lo, hi int)
 	backwardF        func(lo, hi int)
 }
 
-// dotWidth is the width of the rows that dot adds up lane by lane.
+// dotWidth is the width of the rows that products are added up in.
 const dotWidth = 64
 
 // NewDilatedBranches builds one convolution per dilation; weight i is named
@@ -44,10 +44,6 @@ func NewDilatedBranches[T Float](s *Store[T], name string, c, groups, h, w int, 
 	t.plane = t.line * (w + 2*t.pad)
 	t.run = (w-1)*t.line + h
 	t.runPadded = (t.run + dotWidth - 1) / dotWidth * dotWidth
-	t.one, t.zero = make([]T, dotWidth), make([]T, dotWidth)
-	for i := range t.one {
-		t.one[i] = 1
-	}
 	t.work, t.sums = make([][]T, groups), make([][]float64, groups)
 	for g := range t.work {
 		// Two sets of planes, the second for gradients; the product of a
@@ -55,6 +51,10 @@ func NewDilatedBranches[T Float](s *Store[T], name string, c, groups, h, w int, 
 		// finite will do.
 		t.work[g] = make([]T, 2*per*t.plane+2*t.runPadded+2*dotWidth)
 		t.sums[g] = make([]float64, len(dilations)*per*per*9)
+	}
+	t.dots = make([]dotter[T], groups)
+	for g := range t.dots {
+		t.dots[g].init()
 	}
 	t.outs = make([][]T, len(dilations))
 	t.forwardF, t.backwardF = t.forwardRange, t.backwardRange
@@ -155,7 +155,7 @@ func (t *DilatedBranches[T]) backwardRange(lo, hi int) {
 					for i, v := range w {
 						p := i/9*t.plane + t.tap(i%9/3, i%3, d)
 						kernel.Axpy(v, dacc[:t.run], din[p:p+t.run])
-						sum[i] += float64(t.dot(in[p:p+t.runPadded], dacc))
+						sum[i] += float64(t.dots[g].dot(in[p:p+t.runPadded], dacc))
 					}
 				}
 			}
@@ -177,14 +177,28 @@ func (t *DilatedBranches[T]) backwardRange(lo, hi int) {
 	}
 }
 
-// dot returns the sum of the products, by the vectors that add up the
-// gradients of a normalisation with mean 0.
-func (t *DilatedBranches[T]) dot(x, y []T) T {
-	var sums, products [dotWidth]T
-	n := kernel.Norm[T]{Mean: t.zero, Scale: t.zero, Shift: t.one}
-	n.GradSums(x, y, sums[:], products[:], len(x)/dotWidth)
+// dotter adds up products by the vectors that add up the gradients of a
+// normalisation with mean 0.
+type dotter[T Float] struct {
+	norm           kernel.Norm[T]
+	sums, products []T // lane by lane
+}
+
+func (d *dotter[T]) init() {
+	zero, one := make([]T, dotWidth), make([]T, dotWidth)
+	for i := range one {
+		one[i] = 1
+	}
+	d.norm = kernel.Norm[T]{Mean: zero, Scale: zero, Shift: one}
+	d.sums, d.products = make([]T, dotWidth), make([]T, dotWidth)
+}
+
+// dot returns the sum of the products of two rows whose length is a multiple
+// of dotWidth.
+func (d *dotter[T]) dot(x, y []T) T {
+	d.norm.GradSums(x, y, d.sums, d.products, len(x)/dotWidth)
 	var sum T
-	for _, v := range products {
+	for _, v := range d.products {
 		sum += v
 	}
 	return sum
