@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 )
 
 // maxHeader bounds the header of a weights file, bytes: twenty times the
@@ -30,30 +28,19 @@ type namedTensor struct {
 	value []float32
 }
 
-// encodeSafetensors writes tensors in the safetensors format: header length
-// (8 bytes, little endian), JSON header, data.
+// encodeSafetensors returns what WriteTensors writes.
 func encodeSafetensors(tensors []namedTensor) ([]byte, error) {
-	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
-	var at int64
-	for _, t := range tensors {
-		end := at + 4*int64(len(t.value))
-		header[t.name] = tensorEntry{"F32", t.shape, [2]int64{at, end}}
-		at = end
+	list, size := make([]Tensor, len(tensors)), 0
+	for i, t := range tensors {
+		list[i] = Tensor{t.name, t.shape, t.value}
+		size += 4 * len(t.value)
 	}
-	h, err := json.Marshal(header)
-	if err != nil {
-		return nil, fmt.Errorf("encode weights header: %w", err)
+	var out bytes.Buffer
+	out.Grow(size + 256*len(tensors))
+	if err := WriteTensors(&out, list); err != nil {
+		return nil, err
 	}
-	h = append(h, strings.Repeat(" ", (8-len(h)%8)%8)...)
-	out := make([]byte, 0, 8+int64(len(h))+at)
-	out = binary.LittleEndian.AppendUint64(out, uint64(len(h)))
-	out = append(out, h...)
-	for _, t := range tensors {
-		for _, v := range t.value {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-		}
-	}
-	return out, nil
+	return out.Bytes(), nil
 }
 
 // rawTensor is one tensor of a decoded file: its data still as bytes.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,13 +15,18 @@ import (
 // Run trains net on data. It ends after the last epoch, when the time limit is
 // reached (at an epoch's end or within it) or when ctx ends. With the same
 // options, data and network, and without limits in time, it leaves the same
-// weights bit for bit. A loss that is not finite ends it with a DivergedError.
+// weights bit for bit, also when it is interrupted in any way and resumed, see
+// Options.Checkpoint. A loss that is not finite ends it with a DivergedError.
 func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error {
 	s, err := newSession(net, data, opt)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	s.begin = time.Now()
+	if err = s.openCheckpoint(); err != nil {
+		return err
+	}
 	if opt.Start != nil {
 		info, err := s.reps.memory()
 		if err != nil {
@@ -32,7 +38,7 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 	for s.Epoch < opt.Epochs {
 		whole, err := s.epoch(ctx)
 		if err != nil || !whole {
-			return err
+			return s.withCheckpoint(err)
 		}
 	}
 	return nil
@@ -78,6 +84,9 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 	if done == 0 {
 		return false, nil
 	}
+	if !s.weightsFinite() {
+		return false, s.diverged(sum / float64(done))
+	}
 	if opt.Method != nil {
 		if err = opt.Method.EndEpoch(s); err != nil {
 			return false, fmt.Errorf("epoch %d: %w", s.Epoch+1, err)
@@ -95,17 +104,47 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 	}
 	info.ElapsedS = s.elapsed().Seconds()
 	s.Epoch++
-	if opt.Curve != nil {
-		if err := json.NewEncoder(opt.Curve).Encode(info); err != nil {
-			return false, fmt.Errorf("write training curve: %w", err)
-		}
-	}
-	if opt.AfterEpoch != nil {
-		if err := opt.AfterEpoch(info); err != nil {
-			return false, err
-		}
+	if err := s.endEpoch(info); err != nil {
+		return false, err
 	}
 	return done == s.Steps, nil
+}
+
+// endEpoch remembers the epoch: in the curve, with the caller and on the disk.
+func (s *Session) endEpoch(info EpochInfo) error {
+	s.history = append(s.history, info)
+	if b := s.opt.Best; b != nil && s.opt.Validation != nil && (b.Epoch == 0 || info.ValMM < b.ValMM) {
+		b.take(s.Net, info)
+	}
+	if err := s.writeCurve(info); err != nil {
+		return err
+	}
+	if s.opt.AfterEpoch != nil {
+		if err := s.opt.AfterEpoch(info); err != nil {
+			return err
+		}
+	}
+	if s.folder == nil {
+		return nil
+	}
+	return s.saveCheckpoint()
+}
+
+// writeCurve writes lines of the curve.
+func (s *Session) writeCurve(lines ...EpochInfo) error {
+	if s.opt.Curve == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	for _, info := range lines {
+		if err := json.NewEncoder(&b).Encode(info); err != nil {
+			return fmt.Errorf("write training curve: %w", err)
+		}
+	}
+	if _, err := s.opt.Curve.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("write training curve: %w", err)
+	}
+	return nil
 }
 
 // batch runs one batch forward and backward, with what the method does to the

@@ -60,6 +60,9 @@ func (a *awc) AfterBackward(s *Session) error {
 
 func (a *awc) EndEpoch(*Session) error { a.phi.EndEpoch(); return nil }
 
+// Settings returns the name and the constants.
+func (a *awc) Settings() (string, any) { return AWC, a.opt }
+
 func (a *awc) State() (json.RawMessage, error) { return json.Marshal(a.phi.Previous) }
 
 func (a *awc) Resume(b json.RawMessage) error { return json.Unmarshal(b, &a.phi.Previous) }

@@ -89,6 +89,11 @@ func (g *gblending) measure(s *Session) error {
 func (g *gblending) AfterBackward(*Session) error { return nil }
 func (g *gblending) EndEpoch(*Session) error      { return nil }
 
+// Settings returns the name and the constants.
+func (g *gblending) Settings() (string, any) {
+	return GBlending, map[string]int{"every": g.every, "trial": g.trial}
+}
+
 func (g *gblending) State() (json.RawMessage, error) { return json.Marshal(g.weights) }
 func (g *gblending) Resume(b json.RawMessage) error  { return json.Unmarshal(b, &g.weights) }
 
@@ -103,6 +108,9 @@ type mmpareto struct {
 }
 
 func (*mmpareto) branches() {}
+
+// Settings returns the name; there are no constants.
+func (*mmpareto) Settings() (string, any) { return MMPareto, nil }
 
 func (p *mmpareto) StartEpoch(s *Session) error {
 	for len(p.ones) < len(s.Encoders) {

@@ -42,6 +42,11 @@ func (o *ogmge) AfterBackward(s *Session) error {
 	return nil
 }
 
+// Settings returns the name and the constants.
+func (o *ogmge) Settings() (string, any) {
+	return OGMGE, map[string]any{"alpha": o.rule.Alpha, "noise": o.rule.Noise, "epochs": o.epochs}
+}
+
 // agm is adaptive gradient modulation: what flows back into a modality's own
 // part of the prediction is scaled by how far it is ahead of its past. With a
 // linear head that part is W^m f^m, so W^m is scaled with the encoder; with
@@ -81,6 +86,11 @@ func (a *agm) AfterBackward(s *Session) error {
 		s.scaleHead(i, float32(a.k[i]))
 	}
 	return nil
+}
+
+// Settings returns the name and the constants.
+func (a *agm) Settings() (string, any) {
+	return AGM, map[string]any{"alpha": a.rule.Alpha, "epochs": a.epochs}
 }
 
 type agmState struct {

@@ -57,6 +57,11 @@ func (r *infoReg) AfterBackward(s *Session) error {
 
 func (r *infoReg) EndEpoch(*Session) error { return nil }
 
+// Settings returns the name and the constants.
+func (r *infoReg) Settings() (string, any) {
+	return InfoReg, map[string]any{"beta": r.rule.Beta, "window": r.rule.Window, "growth": r.rule.Growth, "batches": r.batches}
+}
+
 func (r *infoReg) State() (json.RawMessage, error) { return json.Marshal(r.rule.Trace) }
 
 func (r *infoReg) Resume(b json.RawMessage) error { return json.Unmarshal(b, &r.rule.Trace) }

@@ -57,6 +57,11 @@ func (r *modalityLevel) EndEpoch(s *Session) error {
 	return nil
 }
 
+// Settings returns the name and the constants.
+func (r *modalityLevel) Settings() (string, any) {
+	return ModalityLevel, map[string]any{"alpha": r.alpha, "warmup": r.warmup}
+}
+
 type resampleState struct {
 	Shares   []float64  `json:"shares"`
 	Silenced model.Mask `json:"silenced"`

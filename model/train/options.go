@@ -31,7 +31,31 @@ type Options struct {
 	// Augment varies the radar samples trained on; nil leaves them as they are.
 	Augment *Augment
 
-	Curve      io.Writer             // JSON lines, one per epoch; may be nil
+	// Checkpoint is a folder of the training's own into which its state is
+	// written at the start and after each epoch: weights, optimiser, method
+	// and curve, on the disk for sure and switched by one rename, so that
+	// whatever ends the process leaves a whole one. It keeps two states, each
+	// three times the weights. A folder that holds a checkpoint is refused with
+	// ErrCheckpointExists. Empty means none.
+	Checkpoint string
+	// Resume goes on from the checkpoint in the folder, or starts if there is
+	// none. Everything the weights depend on must be as it was. They are then,
+	// bit for bit, those of a training without interruption, except under
+	// ScheduleTime or TimeLimit, for no two runs take the same time, and on
+	// another kind of CPU. A finished training is ErrFinished.
+	Resume bool
+	// ResumeLR replaces LR from the checkpoint on, and in later resumes; 0
+	// keeps what was in force. LR stays what training began with.
+	ResumeLR float64
+	// Best, if set, keeps the weights of the best epoch on Validation.
+	Best *Best
+
+	Resumed func(ResumeInfo) // called when a checkpoint was taken; may be nil
+	Warn    func(string)     // may be nil
+
+	// Curve gets JSON lines, one per epoch; may be nil. Resumed training begins
+	// with those of the epochs before, so an empty file is to be given.
+	Curve      io.Writer
 	Start      func(StartInfo)       // called before the first step; may be nil
 	Step       func(StepInfo)        // called after each step; may be nil
 	AfterEpoch func(EpochInfo) error // e.g. evaluate and checkpoint; may be nil
@@ -54,6 +78,10 @@ func (o Options) Check() error {
 		return fmt.Errorf("learning rate %g: use a positive number such as 0.001", o.LR)
 	case !(o.Dropout >= 0 && o.Dropout <= 1):
 		return fmt.Errorf("modality dropout %g: use a share from 0 to 1", o.Dropout)
+	case !(o.ResumeLR >= 0) || math.IsInf(o.ResumeLR, 0):
+		return fmt.Errorf("learning rate %g to resume with: use a positive number, or 0 to keep it", o.ResumeLR)
+	case o.ResumeLR > 0 && !o.Resume:
+		return fmt.Errorf("learning rate %g to resume with: nothing is to be resumed", o.ResumeLR)
 	case !(o.WeightDecay >= 0):
 		return fmt.Errorf("weight decay %g: use 0 or more", o.WeightDecay)
 	case o.Batch%n != 0 || o.Batch/n < 2:

@@ -32,10 +32,13 @@ type Session struct {
 	adam    *adam
 	order   []ExtraSample // of the epoch
 	present []model.Mask  // of the batch
-	scored  *batchScore // nil with one modality
+	scored  *batchScore   // nil with one modality
 	logged  map[string]*mean
 	begin   time.Time
 	earlier time.Duration // before training was resumed
+	history []EpochInfo
+	folder  *folder           // nil without checkpoints
+	print   map[string]string // see fingerprint
 }
 
 // ExtraSample is a sample with the modalities the fusion head gets of it.
@@ -87,7 +90,12 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	return s, nil
 }
 
-func (s *Session) close() { s.reps.close() }
+func (s *Session) close() {
+	s.reps.close()
+	if s.folder != nil {
+		s.folder.close()
+	}
+}
 
 func (s *Session) elapsed() time.Duration { return s.earlier + time.Since(s.begin) }
 
@@ -315,10 +323,19 @@ type DivergedError struct {
 	// Where is the first part whose output or weights are not finite: a
 	// modality's letter, "fusion head" or "targets".
 	Where string
+	// Checkpoint is the folder with the last good checkpoint, that of
+	// CheckpointEpoch, 0 being the start; empty without checkpoints.
+	Checkpoint      string
+	CheckpointEpoch int
+	lr              float64
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("epoch %d step %d: the loss is %g, first in %s: use a lower learning rate", e.Epoch, e.Step, e.LossM, e.Where)
+	what := fmt.Sprintf("epoch %d step %d: the loss is %g or the weights are not finite, first in %s: ", e.Epoch, e.Step, e.LossM, e.Where)
+	if e.Checkpoint == "" {
+		return what + "use a lower learning rate"
+	}
+	return fmt.Sprintf("%sthe last good checkpoint, of epoch %d, is in %s: go on from it with a lower learning rate, such as --resume --resume-lr %.2g", what, e.CheckpointEpoch, e.Checkpoint, e.lr/3)
 }
 
 // diverged finds out where a loss that is not finite comes from.
