@@ -75,15 +75,14 @@ func (a *Augment) Apply(points, pose []float32, seed, number uint64) {
 	if a == nil || *a == (Augment{}) {
 		return
 	}
-	var pcg rand.PCG
-	pcg.Seed(seed^augmentStream, number)
-	rng := rand.New(&pcg) //nolint:gosec // reproducible variation
+	var rng deviates
+	rng.Seed(seed^augmentStream, number)
 	const dim = model.RadarPointDim
 	if a.Mirror && rng.Uint64()&1 == 0 {
 		mirror(points, pose, float32(a.MirrorX))
 	}
 	if a.RotateDeg > 0 {
-		sin, cos := math.Sincos((2*rng.Float64() - 1) * a.RotateDeg * math.Pi / 180)
+		sin, cos := math.Sincos((2*rng.uniform() - 1) * a.RotateDeg * math.Pi / 180)
 		s, c := float32(sin), float32(cos)
 		for i := 0; i+dim <= len(points); i += dim {
 			points[i], points[i+1] = c*points[i]-s*points[i+1], s*points[i]+c*points[i+1]
@@ -93,7 +92,7 @@ func (a *Augment) Apply(points, pose []float32, seed, number uint64) {
 		}
 	}
 	if a.ShiftM > 0 {
-		right, away, up := float32(rng.NormFloat64()*a.ShiftM), float32(rng.NormFloat64()*a.ShiftM), float32(rng.NormFloat64()*a.ShiftM/2)
+		right, away, up := float32(rng.normal()*a.ShiftM), float32(rng.normal()*a.ShiftM), float32(rng.normal()*a.ShiftM/2)
 		for i := 0; i+dim <= len(points); i += dim {
 			points[i], points[i+1], points[i+2] = points[i]+right, points[i+1]+away, points[i+2]+up
 		}
@@ -104,19 +103,31 @@ func (a *Augment) Apply(points, pose []float32, seed, number uint64) {
 	if a.JitterM > 0 {
 		for i := 0; i+dim <= len(points); i += dim {
 			for k := range 3 {
-				points[i+k] += float32(rng.NormFloat64() * a.JitterM)
+				points[i+k] += float32(rng.normal() * a.JitterM)
 			}
 		}
 	}
 	if n := len(points) / dim; a.DropPoints > 0 && n > 1 {
-		share := rng.Float64() * a.DropPoints
+		share := rng.uniform() * a.DropPoints
 		for i := range n {
-			if rng.Float64() < share {
-				from := rng.IntN(n)
+			if rng.uniform() < share {
+				from := int(rng.uniform() * float64(n))
 				copy(points[i*dim:(i+1)*dim], points[from*dim:(from+1)*dim])
 			}
 		}
 	}
+}
+
+// deviates draws random numbers without the interface of rand.Rand, through
+// which the generator would be allocated for every sample.
+type deviates struct{ rand.PCG }
+
+// uniform returns a number from 0 up to below 1.
+func (d *deviates) uniform() float64 { return float64(d.Uint64()>>11) / (1 << 53) }
+
+// normal returns a standard normal deviate (Box and Muller 1958).
+func (d *deviates) normal() float64 {
+	return math.Sqrt(-2*math.Log(1-d.uniform())) * math.Cos(2*math.Pi*d.uniform())
 }
 
 // augment applies a to a row that Fill has filled.

@@ -132,3 +132,32 @@ func TestAugmentationThatCannotWork(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDeviatesAreStandard(t *testing.T) {
+	var d deviates
+	d.Seed(1, 2)
+	const n = 200000
+	var mean, square, uniform, tail float64
+	for range n {
+		x, u := d.normal(), d.uniform()
+		if !(u >= 0 && u < 1) || math.IsNaN(x) || math.IsInf(x, 0) {
+			t.Fatalf("deviates %g and %g", u, x)
+		}
+		mean, square, uniform = mean+x/n, square+x*x/n, uniform+u/n
+		if x > 1.96 {
+			tail += 1.0 / n
+		}
+	}
+	// Six standard errors.
+	if math.Abs(mean) > 0.0135 || math.Abs(square-1) > 0.019 || math.Abs(uniform-0.5) > 0.004 || math.Abs(tail-0.025) > 0.0021 {
+		t.Errorf("mean %.4f, mean square %.4f, mean of uniform %.4f, %.4f above 1.96", mean, square, uniform, tail)
+	}
+}
+
+func TestAugmentationAllocatesNothing(t *testing.T) {
+	a := &Augment{RotateDeg: 5, ShiftM: 0.1, Mirror: true, DropPoints: 0.3, JitterM: 0.01}
+	points, pose := make([]float32, 64*model.RadarPointDim), make([]float32, model.OutputDim)
+	if n := testing.AllocsPerRun(100, func() { a.Apply(points, pose, 1, 2) }); n != 0 {
+		t.Errorf("%g allocations per sample", n)
+	}
+}
