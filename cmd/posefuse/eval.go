@@ -67,7 +67,11 @@ func (c evalCmd) Run(ctx context.Context) error {
 			poses.write(map[string]any{"clip": k.String(), "frame": frame + 1, "joints_m": jointsOf(pose)})
 		}
 	}
-	rep, err := train.Evaluate(ctx, net, data, nil, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
+	reference, err := c.marsReference(ctx, valSet, net.Config, card.Window)
+	if err != nil {
+		return err
+	}
+	rep, err := train.Evaluate(ctx, net, data, reference, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
 	if err != nil {
 		return err
 	}

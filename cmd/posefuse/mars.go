@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
+	"posefuse/model"
 	"posefuse/model/train"
 	"posefuse/replay/mars"
 	"posefuse/replay/mmfi"
@@ -12,7 +14,7 @@ import (
 // marsFlags choose real radar recordings and how they are split.
 type marsFlags struct {
 	MARS        string `name:"mars" placeholder:"DIR" help:"MARS folder (holds index.csv): real radar and Kinect joints, for a network of --modalities M."`
-	MARSHistory int    `name:"mars-history" default:"4" help:"Radar frames that one sample of --mars holds, the newest and those before it."`
+	MARSHistory int    `name:"mars-history" default:"8" help:"Radar frames that one sample of --mars holds, the newest and those before it."`
 	MARSHoldOut int    `name:"mars-hold-out" default:"0" placeholder:"SUBJECT" help:"Split --mars across people: train on the others, test on this subject. 0 splits within each clip: its first 60 % train, the next 20 % validate, the last 20 % test."`
 }
 
@@ -61,6 +63,20 @@ func (f marsFlags) part(use dataUse) train.Part {
 		return train.Part{}
 	}
 	return []train.Part{train.TrainPart, train.ValPart, train.TestPart}[use]
+}
+
+// marsReference returns the training clips, whose mean poses the error is to be
+// compared with: they are few. It is nil for other data, of which the evaluated
+// frames' own mean pose must do.
+func (f marsFlags) marsReference(ctx context.Context, ds mmfi.Dataset, cfg model.Config, window model.Window) (*train.Data, error) {
+	if f.MARS == "" {
+		return nil, nil
+	}
+	keys, _, err := f.marsKeys(ds)
+	if err != nil {
+		return nil, err
+	}
+	return loadWithProgress(ctx, "loading training clips", ds, keys, cfg, train.LoadOptions{Window: window, Part: f.part(forTraining)})
 }
 
 func (f marsFlags) marsSplit() string {
