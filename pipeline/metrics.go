@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +23,16 @@ type metrics struct {
 	points      [model.NumModalities][numPointOutcomes]prometheus.Counter // of L and M
 
 	encoderStarts [model.NumModalities][numStarts]prometheus.Counter
+
+	// influence and spread of the newest pose, mm, as bits; NaN where they are
+	// not defined.
+	influence [model.NumModalities]atomic.Uint64
+	spread    atomic.Uint64
 }
 
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
+	m.contribution(&bus.Pose{}) // nothing is known yet
 	poses := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_poses_total",
 		Help: "Poses published, by number of modalities that took part."}, []string{"modalities"})
 	for i := range m.poses {
@@ -77,13 +85,32 @@ func (m *metrics) observe(p *bus.Pose, t *timesync.Tick, totalNS int64) {
 			c.Inc()
 		}
 	}
+	m.contribution(p)
 	m.poses[n].Inc()
 	m.latency[0].Observe(time.Duration(t.ReadyNS - t.TimeNS).Seconds())
 	m.latency[1].Observe(p.LatencyMS.Infer / 1000)
 	m.latency[2].Observe(time.Duration(totalNS).Seconds())
 }
 
+// contribution keeps what the newest pose says of its sensors.
+func (m *metrics) contribution(p *bus.Pose) {
+	keep := func(at *atomic.Uint64, v *float64) {
+		if v == nil {
+			at.Store(math.Float64bits(math.NaN()))
+			return
+		}
+		at.Store(math.Float64bits(*v))
+	}
+	for i := range m.influence {
+		keep(&m.influence[i], p.Modalities["RLMW"[i:i+1]].InfluenceMM)
+	}
+	keep(&m.spread, p.SpreadMeanMM)
+}
+
 var (
+	descInfluence = prometheus.NewDesc("posefuse_influence_mm", "How far the joints of the newest pose would move on average without the sensor.", []string{"sensor"}, nil)
+	descSpread    = prometheus.NewDesc("posefuse_spread_mm", "Mean over the joints of the newest pose's spread_mm.", nil, nil)
+
 	descSensorSamples = prometheus.NewDesc("posefuse_sensor_samples_total", "Samples by sensor and outcome.", []string{"sensor", "outcome"}, nil)
 	descSensorLive    = prometheus.NewDesc("posefuse_sensor_live", "1 if the sensor is live.", []string{"sensor"}, nil)
 	descSensorAge     = prometheus.NewDesc("posefuse_sensor_age_seconds", "Now minus the newest capture time.", []string{"sensor"}, nil)
@@ -99,7 +126,7 @@ var (
 // Describe lists the metrics read at scrape time.
 func (c *Core) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorLive, descSensorAge, descSensorOffset,
-		descSensorDrift, descSensorRestart, descBusLost, descSkipped, descModelMemory, descUptime} {
+		descSensorDrift, descSensorRestart, descBusLost, descSkipped, descModelMemory, descUptime, descInfluence, descSpread} {
 		ch <- d
 	}
 }
@@ -147,6 +174,14 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 		for kind, n := range e.memory {
 			gauge(descModelMemory, float64(n), kind)
 		}
+	}
+	for _, e := range c.cfg.Sensors.list() {
+		if v := math.Float64frombits(c.metrics.influence[e.modality].Load()); !math.IsNaN(v) {
+			gauge(descInfluence, v, e.name)
+		}
+	}
+	if v := math.Float64frombits(c.metrics.spread.Load()); !math.IsNaN(v) {
+		gauge(descSpread, v)
 	}
 	gauge(descUptime, time.Duration(c.clock.NowNS()).Seconds())
 }
