@@ -14,17 +14,18 @@ import (
 )
 
 type cli struct {
-	Run      runCmd      `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
-	Replay   replayCmd   `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
-	Simulate simulateCmd `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
-	Train    trainCmd    `cmd:"" help:"Train a fused pose model."`
-	Eval     evalCmd     `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
-	Models   modelsCmd   `cmd:"" help:"List, show, export, import and quantize models."`
-	Exercise exerciseCmd `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
-	Bench    benchCmd    `cmd:"" help:"Measure the network on this machine."`
-	Measure  measureCmd  `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
-	Check    checkCmd    `cmd:"" help:"Check a configuration file and say what is wrong with it."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Run        runCmd        `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
+	Replay     replayCmd     `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
+	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
+	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`
+	Experiment experimentCmd `cmd:"" help:"Train a grid of models and report the paper's tables and figures."`
+	Eval       evalCmd       `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
+	Models     modelsCmd     `cmd:"" help:"List, show, export, import and quantize models."`
+	Exercise   exerciseCmd   `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
+	Bench      benchCmd      `cmd:"" help:"Measure the network on this machine."`
+	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
+	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 const description = `Fuses a camera, a LiDAR, a mmWave radar and WiFi CSI into live 3D poses.
