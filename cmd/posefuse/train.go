@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,8 +38,9 @@ type trainCmd struct {
 	TimeLimit   time.Duration `help:"Stop after this time; with --decay-every 0 the cosine is stretched over it."`
 	Seed        uint64        `default:"1" help:"Seed of initial weights and sample order."`
 	Replicas    int           `default:"2" help:"Copies of the network that share each batch; each gets its share of the cores."`
-	Out         string        `required:"" placeholder:"DIR" help:"Folder for the weights, card.json and curve.jsonl."`
+	Out         string        `required:"" placeholder:"DIR" help:"Folder for the weights, card.json, curve.jsonl and the state to resume from."`
 	Name        string        `default:"" help:"Model name for the card; the size if empty."`
+	resumeFlags
 }
 
 // Help shows the command's example.
@@ -64,8 +67,12 @@ func (c trainCmd) Run(ctx context.Context) error {
 	cfg.Modalities = mask.String()
 	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
-	if err = opt.Check(); err != nil {
-		return err // before minutes of loading
+	switch err = c.apply(&opt, c.Out); { // before minutes of loading
+	case errors.Is(err, train.ErrFinished):
+		fmt.Fprintf(os.Stderr, "nothing to do: %v\n", err)
+		return nil
+	case err != nil:
+		return err
 	}
 	if opt.Method, err = c.method(); err != nil {
 		return err
@@ -96,6 +103,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 		if opt.Validation, err = loadWithProgress(ctx, "loading held-out clips  ", trainSet, heldKeys, cfg, train.LoadOptions{Window: model.Window(c.Window), Stride: c.ValStride, Part: c.part(forTraining)}); err != nil {
 			return err
 		}
+		opt.Best = &train.Best{}
 	}
 	net, err := model.New(cfg, c.Seed)
 	if err != nil {
@@ -104,11 +112,8 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err = os.MkdirAll(c.Out, 0o755); err != nil {
 		return fmt.Errorf("create output folder: %w", err)
 	}
-	curve, err := os.Create(filepath.Join(c.Out, "curve.jsonl"))
-	if err != nil {
-		return fmt.Errorf("create training curve: %w", err)
-	}
-	defer func() { _ = curve.Close() }() // every line was checked when written
+	curve := &curveFile{path: filepath.Join(c.Out, "curve.jsonl")}
+	defer curve.close()
 	card := c.card(trainSet, len(trainData.Samples))
 	fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", c.Size, net.NumParameters(), len(trainData.Samples), trainSet.Describe())
 	bar := newProgress("training")
@@ -122,6 +127,13 @@ func (c trainCmd) Run(ctx context.Context) error {
 	opt.Step = func(s train.StepInfo) {
 		bar.show(s.Share, fmt.Sprintf(" · epoch %d · %.1f mm", s.Epoch, s.LossMM))
 	}
+	done := 0
+	opt.Resumed = func(r train.ResumeInfo) {
+		fmt.Fprintf(os.Stderr, "resuming after epoch %d, %.0f s of training\n", r.Epoch, r.Elapsed.Seconds())
+		if done = r.Epoch; done > 0 {
+			card.Metrics["train_mpjpe_mm"] = r.History[done-1].LossMM
+		}
+	}
 	opt.AfterEpoch = func(e train.EpochInfo) error {
 		held := ""
 		if opt.Validation != nil {
@@ -129,21 +141,57 @@ func (c trainCmd) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm%s, %.0f samples/s, %.0f s\n", e.Epoch, e.LossMM, held, e.SamplesPS, e.ElapsedS)
 		card.Metrics = map[string]float64{"train_mpjpe_mm": e.LossMM}
-		_, saveErr := model.SaveCheckpoint(c.Out, net, card)
-		return saveErr
+		if _, saveErr := model.SaveCheckpoint(c.Out, net, card); saveErr != nil {
+			return fmt.Errorf("epoch %d: %w: make room and go on from epoch %d with --resume", e.Epoch, saveErr, done)
+		}
+		done = e.Epoch
+		return nil
 	}
 	err = train.Run(ctx, net, trainData, opt)
 	bar.done()
 	if err != nil {
-		return err
+		return tellStopped(err, c.Out, done)
 	}
-	rep, err := train.Evaluate(ctx, net, valData, trainData, allCoalitions(mask), valSet.Describe(), nil)
+	if best := opt.Best; best != nil && best.Epoch > 0 {
+		other, cloneErr := net.Clone()
+		if cloneErr != nil {
+			return cloneErr
+		}
+		if err = best.CopyTo(other); err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "epoch %d, the best on held-out subjects (%.1f mm):\n", best.Epoch, best.ValMM)
+		bestCard := card
+		bestCard.Metrics = map[string]float64{"held_out_mpjpe_mm": best.ValMM}
+		bestCard.Notes = fmt.Sprintf("weights after epoch %d, the best on held-out training subjects", best.Epoch)
+		if err = c.evaluate(ctx, other, filepath.Join(c.Out, bestFolder), bestCard, trainData, valData); err != nil {
+			return tellStopped(err, c.Out, done)
+		}
+		card.Notes = "weights after the last epoch; those of the best on held-out training subjects are in the folder " + bestFolder
+		fmt.Fprintf(os.Stderr, "epoch %d, the last:\n", done)
+	}
+	if err = c.evaluate(ctx, net, c.Out, card, trainData, valData); err != nil {
+		return tellStopped(err, c.Out, done)
+	}
+	// Everything is on the disk: what resuming needs can go.
+	return train.FinishCheckpoint(opt.Checkpoint)
+}
+
+// bestFolder holds the weights of the best epoch on held-out subjects, in the
+// output folder.
+const bestFolder = "best"
+
+// evaluate writes the network with its evaluation to dir and prints it.
+func (c trainCmd) evaluate(ctx context.Context, net *model.Network, dir string, card model.Card, trainData, valData *train.Data) error {
+	mask := net.Config.Mask()
+	rep, err := train.Evaluate(ctx, net, valData, trainData, allCoalitions(mask), valData.Describe(), nil)
 	if err != nil {
 		return err
 	}
+	card.Metrics = maps.Clone(card.Metrics)
 	full := rep.Coalitions[mask.String()]
 	prefix := "val_"
-	if strings.Contains(valSet.Describe(), sim.Statement) { // also a folder that the simulator wrote
+	if strings.Contains(valData.Describe(), sim.Statement) { // also a folder that the simulator wrote
 		prefix = "sim_val_"
 	}
 	for name, s := range rep.Coalitions {
@@ -151,10 +199,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	}
 	card.Metrics[prefix+"pa_mpjpe_mm"] = full.PAMPJPEMM
 	card.Metrics[prefix+"mean_pose_mpjpe_mm"] = rep.Baselines[train.MeanPose].MPJPEMM
-	if _, err := model.SaveCheckpoint(c.Out, net, card); err != nil {
+	if _, err := model.SaveCheckpoint(dir, net, card); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(c.Out, "evaluation.json"), rep); err != nil {
+	if err := writeJSON(filepath.Join(dir, "evaluation.json"), rep); err != nil {
 		return err
 	}
 	printReport(rep)

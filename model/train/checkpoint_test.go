@@ -111,20 +111,18 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 		"plain, one replica":   {method: Plain, head: model.ConcatHead},
 		"plain, dropout":       {method: Plain, head: model.ConcatHead, replicas: 2, dropout: 0.5, held: true},
 		"mlp":                  {method: Plain, head: model.MLPHead, replicas: 2, held: true},
-		"attention":            {method: Plain, head: model.AttentionHead, dropout: 0.5},
+		"attention":            {method: Plain, head: model.AttentionHead, replicas: 2, dropout: 0.5},
 		"awc":                  {method: AWC, head: model.ConcatHead, replicas: 2, held: true},
 		"awc, mlp, epoch mean": {method: AWC, head: model.MLPHead, change: func(s *MethodSettings) { s.AWC.Window = 3 }},
-		"awc, previous epoch": {method: AWC, head: model.AttentionHead, dropout: 0.5, replicas: 2, change: func(s *MethodSettings) {
+		"awc, previous epoch": {method: AWC, head: model.ConcatHead, dropout: 0.5, replicas: 2, change: func(s *MethodSettings) {
 			s.AWC.Smoothing, s.AWC.PerSample = balance.ByPreviousEpoch, true
 		}},
 		"ogm-ge":         {method: OGMGE, head: model.ConcatHead, replicas: 2},
 		"agm":            {method: AGM, head: model.ConcatHead, held: true},
-		"agm, attention": {method: AGM, head: model.AttentionHead, replicas: 2},
 		"g-blending":     {method: GBlending, head: model.ConcatHead, held: true, replicas: 2},
-		"g-blending, 3":  {method: GBlending, head: model.MLPHead, held: true, change: func(s *MethodSettings) { s.BlendEvery = 3 }},
+		"g-blending, 3":  {method: GBlending, head: model.ConcatHead, held: true, change: func(s *MethodSettings) { s.BlendEvery = 3 }},
 		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3},
 		"mmpareto":       {method: MMPareto, head: model.ConcatHead, replicas: 2, dropout: 0.5},
-		"mmpareto, mlp":  {method: MMPareto, head: model.MLPHead},
 		"inforeg":        {method: InfoReg, head: model.ConcatHead, held: true},
 	}
 	used := map[string]bool{}
@@ -141,7 +139,11 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			var got *model.Network
 			var resumed bytes.Buffer
-			for k := 0; k <= 4; k++ { // interrupted after 0, 1, 2 and 3 epochs, then to the end
+			stops := []int{0, 1, 3, 4} // interrupted within the epoch after these; 4 is the end
+			if c.head != model.ConcatHead {
+				stops = []int{2, 4} // the weights are many
+			}
+			for _, k := range stops {
 				got, opt = c.start(t, held)
 				resumed.Reset()
 				opt.Checkpoint, opt.Resume, opt.Curve = dir, true, &resumed

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"posefuse/model/train"
+)
+
+// resumeFlags choose whether a training starts or goes on.
+type resumeFlags struct {
+	Resume   bool    `help:"Go on from the last checkpoint in --out after an interruption of any kind, with the same options; start if there is none. The weights come out as without it, bit for bit."`
+	ResumeLR float64 `name:"resume-lr" placeholder:"RATE" help:"With --resume: learning rate from here on, for a training that diverged. Leave --lr as it was."`
+}
+
+// resumeFolder holds the state to resume from, in the output folder.
+const resumeFolder = "resume"
+
+// apply gives the options a checkpoint folder in out. It reports
+// train.ErrFinished and folders that hold another training.
+func (f resumeFlags) apply(opt *train.Options, out string) error {
+	opt.Checkpoint, opt.Resume, opt.ResumeLR = filepath.Join(out, resumeFolder), f.Resume, f.ResumeLR
+	opt.Warn = func(text string) { fmt.Fprintln(os.Stderr, "posefuse: warning:", text) }
+	if err := opt.Check(); err != nil {
+		return err
+	}
+	return opt.CheckStart()
+}
+
+// tellStopped says how to go on after an interruption by signal.
+func tellStopped(err error, out string, epoch int) error {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(os.Stderr, "stopped after epoch %d, whose state is in %s: go on with the same options and --resume\n", epoch, filepath.Join(out, resumeFolder))
+	}
+	return err
+}
+
+// curveFile is the training curve. It is made with its first line, so that a
+// training that cannot start leaves an older curve alone.
+type curveFile struct {
+	path string
+	file *os.File
+}
+
+func (c *curveFile) Write(b []byte) (int, error) {
+	if c.file == nil {
+		f, err := os.Create(c.path)
+		if err != nil {
+			return 0, err
+		}
+		c.file = f
+	}
+	return c.file.Write(b)
+}
+
+func (c *curveFile) close() {
+	if c.file != nil {
+		_ = c.file.Close() // every line was checked when written
+	}
+}
