@@ -46,9 +46,13 @@ var SpreadDefinitions = []SpreadDefinition{
 	{Name: "sd of all coalitions", MostAbsent: NumModalities},
 	{Name: "rms of leave-one-out about the pose", LeastAbsent: 1, MostAbsent: 1, AboutPose: true},
 	{Name: "rms of all coalitions about the pose", LeastAbsent: 1, MostAbsent: NumModalities, AboutPose: true},
-	// How unusual the pose is, for comparison: no sensor's part in it.
-	{Name: "distance to the pose of no sensor", LeastAbsent: NumModalities, Empty: true, AboutPose: true},
+	UnusualPose,
 }
+
+// UnusualPose is how far the pose is from the one that the head gives without
+// any sensor. No two coalitions are compared in it: it is there to see what
+// the others say beyond that.
+var UnusualPose = SpreadDefinition{Name: "distance to the pose of no sensor", LeastAbsent: NumModalities, Empty: true, AboutPose: true}
 
 // PublishedSpread is the definition behind Contribution.SpreadMM.
 var PublishedSpread = SpreadDefinitions[0]

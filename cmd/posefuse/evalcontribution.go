@@ -97,6 +97,7 @@ func printContribution(rep *train.ContributionReport) {
 		fmt.Printf("%s %-36s %-19s %-19s %-19s %-19s %.1f\n", mark, s.Name, rho(s.Frame), rho(s.Joint), rho(s.WithinJoint), rho(s.AnyCoalition), s.WorstMM)
 	}
 	fmt.Printf("  %-36s %-19s %-19s\n", "which joint it is, nothing else", "", rho(rep.JointAlone))
+	fmt.Printf("per frame, published less distance to the pose of no sensor: %s\n", rho(rep.AboveUnusual))
 	fmt.Printf("\nmedian influence_mm, nothing disturbed:")
 	for _, k := range "RLMW" {
 		if v, ok := rep.InfluenceMM[string(k)]; ok {

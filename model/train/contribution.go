@@ -32,6 +32,10 @@ type ContributionReport struct {
 	// JointAlone is Spreads' Joint for a spread that knows only which joint it
 	// is of: the joint's mean error over these frames.
 	JointAlone Interval `json:"joint_alone"`
+	// AboveUnusual is the published definition's Frame less that of
+	// model.UnusualPose, over the same draws of subjects: what disagreement says
+	// beyond how unusual the pose is.
+	AboveUnusual Interval `json:"above_unusual"`
 	// InfluenceMM is the median influence by letter, of undisturbed frames.
 	InfluenceMM map[string]float64 `json:"influence_mm"`
 	// Naming says how often influence points at a disturbed sensor.
@@ -251,6 +255,7 @@ func (t *contributionTable) agree(rep *ContributionReport) {
 		}
 	}
 	rep.JointAlone = correlate(newRanking(alone), joints, jointSubject)
+	var published, unusual *ranking
 	for k, d := range model.SpreadDefinitions {
 		s := &rep.Spreads[k]
 		frames := means(t.spreads[k])
@@ -259,6 +264,12 @@ func (t *contributionTable) agree(rep *ContributionReport) {
 			Joint:        correlate(newRanking(t.spreads[k]), joints, jointSubject),
 			AnyCoalition: correlate(newRanking(t.anySpread[k]), anyFrame, t.subject),
 			WorstMM:      worstTenth(frames, frameErrors)}
+		switch d {
+		case model.PublishedSpread:
+			published = newRanking(frames)
+		case model.UnusualPose:
+			unusual = newRanking(frames)
+		}
 		var own [model.NumJoints]*ranking
 		for j := range own {
 			own[j] = newRanking(joint(t.spreads[k], j))
@@ -271,6 +282,9 @@ func (t *contributionTable) agree(rep *ContributionReport) {
 			return sum / model.NumJoints
 		})
 	}
+	rep.AboveUnusual = bootstrap(rep.Subjects, 1, func(weight []float64) float64 {
+		return spearman(published, frame, t.subject, weight) - spearman(unusual, frame, t.subject, weight)
+	})
 }
 
 // worstTenth is the mean error of the tenth of the frames with the largest

@@ -7,6 +7,10 @@ import (
 	"posefuse/model"
 )
 
+// AnyDisturbance stands for all disturbances of single sensors that the data
+// set tells of.
+const AnyDisturbance = "any of these"
+
 // The disturbances that EvaluateContribution makes itself, in the features of
 // one sensor of undisturbed frames.
 const (
@@ -21,7 +25,7 @@ const (
 // disturbed, and when nothing is.
 type Naming struct {
 	Disturbance string `json:"disturbance"`
-	Sensor      string `json:"sensor"` // its letter
+	Sensor      string `json:"sensor"` // its letter; of AnyDisturbance all letters
 	Frames      int    `json:"frames"`
 	// Largest is the share of the frames in which the disturbed sensor has the
 	// largest influence_mm.
@@ -87,7 +91,11 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 	var largest, relative, least [model.NumModalities]float64
 	for m := range model.NumModalities {
 		if n.mask.Has(m) {
-			n.median[m] = medianInfluence(t.influence, calm, m)
+			own := make([]float32, len(calm))
+			for k, i := range calm {
+				own[k] = t.influence[i][m]
+			}
+			n.median[m] = median(own)
 			rep.InfluenceMM[letter(m)] = float64(n.median[m])
 		}
 	}
@@ -96,43 +104,53 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 		relative[n.relative(t.influence[i])] += 1 / float64(len(calm))
 		least[n.least(t.influence[i])] += 1 / float64(len(calm))
 	}
-	row := func(disturbance string, m int, frames []int, influence [][model.NumModalities]float32) {
-		share := func(hit func([model.NumModalities]float32) int) Interval {
+	// row tells how often sensor(k) is named in frames[k], whose influences are
+	// influence[k].
+	row := func(disturbance, letters string, frames []int, influence [][model.NumModalities]float32, sensor func(k int) int) {
+		share := func(name func([model.NumModalities]float32) int) Interval {
 			return bootstrap(rep.Subjects, 1, func(weight []float64) float64 {
 				var sum, total float64
 				for k, i := range frames {
 					w := weight[t.subject[i]]
 					total += w
-					if hit(influence[k]) == m {
+					if name(influence[k]) == sensor(k) {
 						sum += w
 					}
 				}
 				return sum / total
 			})
 		}
-		all := make([]int, len(influence))
-		for k := range all {
-			all[k] = k
+		r := Naming{Disturbance: disturbance, Sensor: letters, Frames: len(frames),
+			Largest: share(n.largest), Relative: share(n.relative), Least: share(n.least)}
+		own := make([]float32, len(frames))
+		for k := range frames {
+			m := sensor(k)
+			own[k] = influence[k][m]
+			r.LargestUndisturbed += largest[m] / float64(len(frames))
+			r.RelativeUndisturbed += relative[m] / float64(len(frames))
+			r.LeastUndisturbed += least[m] / float64(len(frames))
 		}
-		rep.Naming = append(rep.Naming, Naming{Disturbance: disturbance, Sensor: letter(m), Frames: len(frames),
-			Largest: share(n.largest), Relative: share(n.relative), Least: share(n.least),
-			LargestUndisturbed: largest[m], RelativeUndisturbed: relative[m], LeastUndisturbed: least[m],
-			MedianMM: float64(medianInfluence(influence, all, m))})
+		r.MedianMM = float64(median(own))
+		rep.Naming = append(rep.Naming, r)
+	}
+	simulated := func(disturbance, letters string, wanted func(i int) bool) {
+		var frames []int
+		var influence [][model.NumModalities]float32
+		for i, k := range t.kind {
+			if k != "" && t.sensor[i] >= 0 && n.mask.Has(t.sensor[i]) && wanted(i) {
+				frames, influence = append(frames, i), append(influence, t.influence[i])
+			}
+		}
+		if len(frames) > 0 {
+			row(disturbance, letters, frames, influence, func(k int) int { return t.sensor[frames[k]] })
+		}
 	}
 	for _, kind := range t.kinds() {
 		for m := range model.NumModalities {
-			var frames []int
-			var influence [][model.NumModalities]float32
-			for i, k := range t.kind {
-				if k == kind && t.sensor[i] == m {
-					frames, influence = append(frames, i), append(influence, t.influence[i])
-				}
-			}
-			if n.mask.Has(m) && len(frames) > 0 {
-				row(kind, m, frames, influence)
-			}
+			simulated(kind, letter(m), func(i int) bool { return t.kind[i] == kind && t.sensor[i] == m })
 		}
 	}
+	simulated(AnyDisturbance, n.mask.String(), func(int) bool { return true })
 	for _, kind := range []string{OtherPerson, NoSignal} {
 		for m := range model.NumModalities {
 			if !n.mask.Has(m) {
@@ -145,17 +163,14 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 			if err != nil {
 				return err
 			}
-			row(kind, m, calm, influence)
+			row(kind, letter(m), calm, influence, func(int) int { return m })
 		}
 	}
 	return nil
 }
 
-func medianInfluence(influence [][model.NumModalities]float32, frames []int, m int) float32 {
-	v := make([]float32, len(frames))
-	for k, i := range frames {
-		v[k] = influence[i][m]
-	}
+// median sorts v.
+func median(v []float32) float32 {
 	slices.Sort(v)
 	return v[len(v)/2]
 }
