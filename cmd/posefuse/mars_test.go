@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"posefuse/model/train"
+	"posefuse/replay/mmfi"
+)
+
+func TestMARSSplits(t *testing.T) {
+	const folder = "../../../shared/realdata/mars"
+	if _, err := os.Stat(folder); err != nil {
+		t.Fatalf("%v: the tests need the real recordings in shared, beside the repository", err)
+	}
+	count := func(keys []mmfi.ClipKey) map[int]int {
+		n := map[int]int{}
+		for _, k := range keys {
+			n[k.Subject]++
+		}
+		return n
+	}
+	for _, c := range []struct {
+		holdOut    int
+		train, val map[int]int
+		parts      [3]train.Part
+		split      string
+	}{
+		{0, map[int]int{2: 10, 3: 10}, map[int]int{2: 10, 3: 10}, [3]train.Part{{From: 0, To: 0.6}, {From: 0.6, To: 0.8}, {From: 0.8, To: 1}}, "within clips"},
+		{3, map[int]int{2: 10}, map[int]int{3: 10}, [3]train.Part{}, "subject 3 held out"},
+		{2, map[int]int{3: 10}, map[int]int{2: 10}, [3]train.Part{}, "subject 2 held out"},
+	} {
+		f := dataFlags{marsFlags: marsFlags{MARS: folder, MARSHistory: 2, MARSHoldOut: c.holdOut}}
+		a, b, err := f.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trainKeys, valKeys, err := f.keys(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := range 5 {
+			if count(trainKeys)[s] != c.train[s] || count(valKeys)[s] != c.val[s] {
+				t.Errorf("subject %d held out: %d and %d clips of subject %d, want %d and %d", c.holdOut, count(trainKeys)[s], count(valKeys)[s], s, c.train[s], c.val[s])
+			}
+		}
+		if got := [3]train.Part{f.part(forTraining), f.part(forValidation), f.part(forTest)}; got != c.parts {
+			t.Errorf("subject %d held out: parts %v, want %v", c.holdOut, got, c.parts)
+		}
+		if !strings.Contains(f.split(), c.split) {
+			t.Errorf("subject %d held out: %q, want %q", c.holdOut, f.split(), c.split)
+		}
+	}
+	f := dataFlags{marsFlags: marsFlags{MARS: folder, MARSHoldOut: 4}}
+	ds, _, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = f.keys(ds, ds); err == nil || !strings.Contains(err.Error(), "subjects [2 3]") {
+		t.Errorf("an unknown subject: %v", err)
+	}
+	f.MMFi = t.TempDir()
+	if _, _, err = f.open(); err == nil || !strings.Contains(err.Error(), "--mars and --mmfi") {
+		t.Errorf("two data sets: %v", err)
+	}
+	f = dataFlags{marsFlags: marsFlags{MARS: t.TempDir()}}
+	if _, _, err = f.open(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(f.MARS, "index.csv")) {
+		t.Errorf("a folder of something else: %v", err)
+	}
+	if p := (dataFlags{}).part(forTest); p != (train.Part{}) {
+		t.Errorf("other data is tested on the part %v of its clips", p)
+	}
+}
