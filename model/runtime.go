@@ -115,6 +115,9 @@ func (r *Runtime) fold() {
 	for _, m := range r.inst.slots {
 		r.inst.encoders[m].fold()
 	}
+	if h, ok := r.inst.head.(interface{ Fold() }); ok {
+		h.Fold()
+	}
 	if r.stream != nil {
 		r.stream.Forget()
 	}
