@@ -160,24 +160,27 @@ func (c trainCmd) Run(ctx context.Context) error {
 		if err = best.CopyTo(other); err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "epoch %d, the best on held-out subjects (%.1f mm):\n", best.Epoch, best.ValMM)
+		fmt.Fprintf(os.Stderr, "epoch %d, the best on held-out clips (%.1f mm):\n", best.Epoch, best.ValMM)
 		bestCard := card
 		bestCard.Metrics = map[string]float64{"held_out_mpjpe_mm": best.ValMM}
-		bestCard.Notes = fmt.Sprintf("weights after epoch %d, the best on held-out training subjects", best.Epoch)
+		bestCard.Notes = fmt.Sprintf("weights after epoch %d, the best on held-out clips", best.Epoch)
 		if err = c.evaluate(ctx, other, filepath.Join(c.Out, bestFolder), bestCard, trainData, valData); err != nil {
 			return tellStopped(err, c.Out, done)
 		}
-		card.Notes = "weights after the last epoch; those of the best on held-out training subjects are in the folder " + bestFolder
+		card.Notes = "weights after the last epoch; those of the best on held-out clips are in the folder " + bestFolder
 		fmt.Fprintf(os.Stderr, "epoch %d, the last:\n", done)
 	}
 	if err = c.evaluate(ctx, net, c.Out, card, trainData, valData); err != nil {
+		return tellStopped(err, c.Out, done)
+	}
+	if err = drawCurve(c.Out, trainData.Describe()); err != nil {
 		return tellStopped(err, c.Out, done)
 	}
 	// Everything is on the disk: what resuming needs can go.
 	return train.FinishCheckpoint(opt.Checkpoint)
 }
 
-// bestFolder holds the weights of the best epoch on held-out subjects, in the
+// bestFolder holds the weights of the best epoch on held-out clips, in the
 // output folder.
 const bestFolder = "best"
 
