@@ -26,9 +26,10 @@ type Pose struct {
 	Frame      string          `json:"frame"`
 	JointOrder string          `json:"joint_order"` // always "h36m17"
 	JointsM    *[17][3]float64 `json:"joints_m"`    // metres; null when no modality was present
-	// SpreadMM is how far, per joint, the poses of coalitions of the present
-	// modalities lie apart (model.PublishedSpread): the daemon's confidence.
-	// Null with fewer than two modalities or model.contribution off.
+	// SpreadMM is how far, per joint, the poses with one of the present
+	// modalities left out lie apart: their standard deviation, to be compared
+	// between poses of the same coalition only. Null with fewer than two
+	// modalities or model.contribution off.
 	SpreadMM *[17]float64 `json:"spread_mm"`
 	// SpreadMeanMM is the mean of SpreadMM; left out where that is null.
 	SpreadMeanMM *float64                `json:"spread_mean_mm,omitempty"`
