@@ -25,11 +25,12 @@ const AttentionHeads = 8
 // xfi sizes the head in the manner of X-Fi (model.md 2.7), whose published form
 // has 32 tokens of 512 values per modality, taken from the backbones' maps, and
 // a cross-modal state of 32 tokens. Encoders here give one vector per modality,
-// so a projector makes the tokens of it, fewer and narrower: 8 of 256. Learned
-// tokens stand for the state that X-Fi averages from the modalities' tokens.
-// Depth, heads, the feed-forward part's width of twice a token and the end
-// (mean, layer norm, linear) are X-Fi's.
-var xfi = nn.TokenHeadConfig{Width: FeatureDim, Tokens: 8, Learned: 8, C: 256, Layers: 4, Heads: 8, Hidden: 512, Out: OutputDim}
+// so a projector makes the tokens of it, fewer and narrower: 4 of 256. As many
+// learned tokens stand for the state that X-Fi averages from the modalities'
+// tokens. Depth, heads, the feed-forward part's width of twice a token and the
+// end (mean, layer norm, linear) are X-Fi's. With four modalities that is about
+// as large as an AttentionHead: 3.18 million parameters.
+var xfi = nn.TokenHeadConfig{Width: FeatureDim, Tokens: 4, Learned: 4, C: 256, Layers: 4, Heads: 8, Hidden: 512, Out: OutputDim}
 
 // newHead builds the fusion head of n modalities.
 func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn.Head[T] {

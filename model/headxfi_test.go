@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The head's parameters: per modality a projector to 8 tokens of 256; 8 learned
+// The head's parameters: per modality a projector to 4 tokens of 256; 4 learned
 // tokens; per layer the query's, key's and value's and output's projection, two
 // norms and 256 → 512 → 256; at the end a norm and 256 → 51.
 func TestXFiHeadParameters(t *testing.T) {
@@ -24,10 +24,12 @@ func TestXFiHeadParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := len(modalities)
-		want := m*(FeatureDim*8*c+8*c) + 8*c + 4*layer + 2*c + c*OutputDim + OutputDim
+		want := m*(FeatureDim*4*c+4*c) + 4*c + 4*layer + 2*c + c*OutputDim + OutputDim
 		encoders := concat.NumParameters() - (m*FeatureDim+1)*OutputDim
 		if got := n.NumParameters() - encoders; got != want {
 			t.Errorf("%s: %d parameters of the head, want %d", modalities, got, want)
+		} else if modalities == "RLMW" && got != 3175731 {
+			t.Errorf("%d parameters of the head of four modalities, want 3175731", got)
 		}
 	}
 }
