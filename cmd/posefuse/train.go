@@ -122,7 +122,8 @@ func (c trainCmd) Run(ctx context.Context) error {
 		opt.ScheduleTime = c.TimeLimit
 	}
 	opt.Start = func(s train.StartInfo) {
-		fmt.Fprintf(os.Stderr, "memory: about %d MiB for a batch of %d, %d MiB for weights, gradients and optimiser\n", s.ActivationBytes>>20, c.Batch, s.StateBytes>>20)
+		fmt.Fprintf(os.Stderr, "memory: about %d MiB for a batch of %d, %d MiB for weights, gradients and optimiser, %d MiB for the samples\n",
+			s.ActivationBytes>>20, c.Batch, s.StateBytes>>20, (trainData.Bytes()+valData.Bytes())>>20)
 	}
 	opt.Step = func(s train.StepInfo) {
 		bar.show(s.Share, fmt.Sprintf(" · epoch %d · %.1f mm", s.Epoch, s.LossMM))
