@@ -332,3 +332,36 @@ func BenchmarkDirectoryFrame(b *testing.B) {
 		i++
 	}
 }
+
+func TestDirectoryTellsItsModalities(t *testing.T) {
+	root := t.TempDir()
+	writeTestClip(t, root, ClipKey{Subject: 1, Activity: 1}, 2)
+	writeTestClip(t, root, ClipKey{Subject: 2, Activity: 5}, 2)
+	open := func() Modalities {
+		t.Helper()
+		d, err := Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Modalities()
+	}
+	if got := open(); got != ReadAll {
+		t.Errorf("a whole data set has %04b, want all of %04b", got, ReadAll)
+	}
+	remove := func(k ClipKey, folder string) {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(root, filepath.FromSlash(k.String()), folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(ClipKey{Subject: 1, Activity: 1}, "wifi-csi")
+	if got := open(); got != ReadAll {
+		t.Errorf("CSI in one of two clips: %04b, want %04b", got, ReadAll)
+	}
+	remove(ClipKey{Subject: 2, Activity: 5}, "wifi-csi")
+	remove(ClipKey{Subject: 1, Activity: 1}, "rgb")
+	remove(ClipKey{Subject: 2, Activity: 5}, "rgb")
+	if got, want := open(), ReadLiDAR|ReadMmWave; got != want {
+		t.Errorf("no CSI and no keypoints: %04b, want %04b", got, want)
+	}
+}
