@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"posefuse/model"
@@ -102,12 +103,12 @@ type selection struct {
 // roles says what a split's clips are for.
 type roles struct{ train, val, test selection }
 
-// Splits of MARS, which has two subjects: parts of each clip in time, or one
-// subject for the training and the other for the test.
+// Splits of MARS, which has few subjects: parts of each clip in time, or
+// Across followed by the number of the subject to test on, such as "across-3",
+// which trains on the others.
 const (
-	Within  = "within"
-	Across1 = "across-1" // tests on subject 1
-	Across2 = "across-2"
+	Within = "within"
+	Across = "across-"
 )
 
 // roles divides the clips that there are. With have nil it only checks the
@@ -165,7 +166,8 @@ func holdOut(keys []mmfi.ClipKey, n int) (rest, held []mmfi.ClipKey) {
 	}
 	subjects := slices.Sorted(maps.Keys(set))
 	out := map[int]bool{}
-	for i := range min(n, len(subjects)) {
+	n = min(n, len(subjects))
+	for i := range n {
 		out[subjects[(2*i+1)*len(subjects)/(2*n)]] = true
 	}
 	for _, k := range keys {
@@ -181,9 +183,12 @@ func holdOut(keys []mmfi.ClipKey, n int) (rest, held []mmfi.ClipKey) {
 // marsRoles holds out parts of clips instead of subjects, of which there are
 // two; data.validation_subjects above 0 asks for it.
 func (d Data) marsRoles(split string, have []mmfi.ClipKey) (roles, error) {
-	test := map[string]int{Across1: 1, Across2: 2}[split]
-	if test == 0 && split != Within {
-		return roles{}, fmt.Errorf("splits: %q is none of MARS's splits %s, %s, %s", split, Within, Across1, Across2)
+	test := 0
+	if number, across := strings.CutPrefix(split, Across); across {
+		test, _ = strconv.Atoi(number) // 0 is nobody
+	}
+	if test < 1 && split != Within {
+		return roles{}, fmt.Errorf("splits: %q is no split of MARS: use %s, or %s and a subject's number", split, Within, Across)
 	}
 	if have == nil {
 		return roles{}, nil

@@ -91,6 +91,18 @@ type Training struct {
 	ValStride   int           `yaml:"val_stride" json:"val_stride"` // evaluates on every n-th frame
 	Replicas    int           `yaml:"replicas" json:"replicas"`
 	TimeLimit   time.Duration `yaml:"time_limit" json:"time_limit_ns,omitempty"` // of one cell
+	// Augment varies radar samples, for networks of the radar alone.
+	Augment *Augment `yaml:"augment" json:"augment,omitempty"`
+}
+
+// Augment is train.Augment as keys of the file.
+type Augment struct {
+	RotateDeg  float64 `yaml:"rotate_deg" json:"rotate_deg"`
+	ShiftM     float64 `yaml:"shift_m" json:"shift_m"`
+	Mirror     bool    `yaml:"mirror" json:"mirror"`
+	MirrorX    float64 `yaml:"mirror_x_m" json:"mirror_x_m"`
+	DropPoints float64 `yaml:"drop_points" json:"drop_points"`
+	JitterM    float64 `yaml:"jitter_m" json:"jitter_m"`
 }
 
 // Variant is a balancing method with constants of its own, as a row beside the
@@ -123,6 +135,7 @@ type Trial struct {
 type Overhead struct {
 	Rounds  int      `yaml:"rounds"`
 	Batch   int      `yaml:"batch"`
+	Fusions []string `yaml:"fusions"`
 	Subsets []string `yaml:"subsets"`
 }
 
@@ -144,7 +157,7 @@ func defaults() File {
 			WeightDecay: recipe.WeightDecay, MeanStart: true, Stride: 1, ValStride: 1, Replicas: 1},
 		Settings:   train.DefaultMethodSettings(),
 		Modalities: model.AllModalities.String(),
-		Overhead:   Overhead{Batch: recipe.Batch, Subsets: []string{"RL", "RLM", "RLMW"}},
+		Overhead:   Overhead{Batch: recipe.Batch, Fusions: heads, Subsets: []string{"RL", "RLM", "RLMW"}},
 	}
 }
 
@@ -243,6 +256,13 @@ func (f *File) checkTraining() error {
 	if err := f.options(Cell{Training: t}).Check(); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
+	mask, err := model.ParseMask(f.Modalities)
+	if err != nil {
+		return fmt.Errorf("modalities: %w", err)
+	}
+	if err = f.options(Cell{Training: t}).Augment.Check(mask); err != nil {
+		return fmt.Errorf("training.augment: %w", err)
+	}
 	if t.Stride < 1 || t.ValStride < 1 || t.DecayEvery < 0 || t.TimeLimit < 0 {
 		return errors.New("training: stride and val_stride want 1 or more, decay_every and time_limit 0 or more")
 	}
@@ -272,9 +292,11 @@ func (f *File) checkGrid() error {
 			}
 		}
 	}
-	for _, h := range f.Fusions {
-		if !slices.Contains([]string{model.ConcatHead, model.MLPHead, model.AttentionHead}, h) {
-			return fmt.Errorf("fusions: %q is none of %s, %s, %s", h, model.ConcatHead, model.MLPHead, model.AttentionHead)
+	for key, list := range map[string][]string{"fusions": f.Fusions, "overhead.fusions": f.Overhead.Fusions} {
+		for _, h := range list {
+			if !slices.Contains(heads, h) {
+				return fmt.Errorf("%s: %q is none of %s", key, h, strings.Join(heads, ", "))
+			}
 		}
 	}
 	for _, m := range f.Methods {
@@ -353,7 +375,7 @@ func (f *File) checkRest() error {
 	if f.Overhead.Rounds < 0 || f.Overhead.Rounds > 0 && f.Overhead.Batch < 2 {
 		return errors.New("overhead: want rounds from 0 and a batch from 2")
 	}
-	for _, s := range f.Overhead.Subsets {
+	for i, s := range f.Overhead.Subsets {
 		mask, err := model.ParseMask(s)
 		if err != nil {
 			return fmt.Errorf("overhead.subsets: %w", err)
@@ -361,6 +383,7 @@ func (f *File) checkRest() error {
 		if len(mask.String()) < 2 {
 			return fmt.Errorf("overhead.subsets: %s: one modality has no contribution to weigh", s)
 		}
+		f.Overhead.Subsets[i] = mask.String()
 	}
 	return nil
 }

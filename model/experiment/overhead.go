@@ -1,12 +1,17 @@
 package experiment
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"posefuse/model"
+	"posefuse/model/train"
 )
 
 // OverheadRow is a line of Table 2: what an iteration of training takes, and
@@ -43,3 +48,47 @@ func (e *Experiment) readOverhead() ([]OverheadRow, error) {
 	}
 	return rows, nil
 }
+
+// measureOverhead fills what Table 2 lacks. A row is written as soon as it is
+// measured, so that an interruption costs one.
+func (e *Experiment) measureOverhead(ctx context.Context) error {
+	o := e.File.Overhead
+	if o.Rounds == 0 {
+		return nil
+	}
+	rows, err := e.readOverhead()
+	if err != nil {
+		return err
+	}
+	for i, h := range o.Fusions {
+		for k, sub := range o.Subsets {
+			if slices.ContainsFunc(rows, func(r OverheadRow) bool { return r.Fusion == h && r.Modalities == sub && r.Batch == o.Batch }) {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if e.options.Progress != nil {
+				total := len(o.Fusions) * len(o.Subsets)
+				e.options.Progress(Progress{Cell: "overhead of " + h + " " + sub, Done: i*len(o.Subsets) + k, Total: total, Share: float64(i*len(o.Subsets)+k) / float64(total)})
+			}
+			m, err := train.MeasureOverhead(e.File.network(h, sub), o.Batch, o.Rounds)
+			if err != nil {
+				return fmt.Errorf("measure the overhead of %s, %s: %w", h, sub, err)
+			}
+			row := OverheadRow{Fusion: h, Modalities: sub, Batch: o.Batch, Parameters: m.Params, ForwardMS: m.ForwardMS, BackwardMS: m.BackwardMS,
+				PoseMS: m.PoseMS, CorrelationMS: m.CorrelationMS, ScoreMS: m.ScoreMS, Percent: m.Percent, Machine: e.options.Machine}
+			if v, ok := paperOverhead[h][len(sub)]; ok {
+				row.Paper = &v
+			}
+			rows = append(rows, row)
+			if err := writeJSON(e.overheadFile(), rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// heads are the fusions of Table 2.
+var heads = []string{model.ConcatHead, model.MLPHead, model.AttentionHead}

@@ -134,7 +134,10 @@ func (e *Experiment) Run(ctx context.Context) error {
 	if err := e.pick(); err != nil {
 		return err
 	}
-	return e.runAll(ctx, p, e.finalCells(), 0)
+	if err := e.runAll(ctx, p, e.finalCells(), 0); err != nil {
+		return err
+	}
+	return e.measureOverhead(ctx)
 }
 
 // Load reads the results there are, without training anything. Rows without
@@ -268,15 +271,21 @@ func (f *File) options(c Cell) train.Options {
 	t := c.Training
 	o := train.Options{Epochs: t.Epochs, Batch: t.Batch, LR: t.LR, DecayEvery: t.DecayEvery, WeightDecay: t.WeightDecay,
 		Seed: c.Seed, Replicas: t.Replicas, Dropout: t.Dropout, MeanStart: t.MeanStart, TimeLimit: t.TimeLimit}
+	if a := t.Augment; a != nil {
+		o.Augment = &train.Augment{RotateDeg: a.RotateDeg, ShiftM: a.ShiftM, Mirror: a.Mirror, MirrorX: a.MirrorX, DropPoints: a.DropPoints, JitterM: a.JitterM}
+	}
 	if t.DecayEvery == 0 {
 		o.ScheduleTime = t.TimeLimit
 	}
 	return o
 }
 
+// checkpointFolder holds a cell's state after its last epoch, while it trains.
+const checkpointFolder = "checkpoint"
+
 // runCell trains one cell, scores it and writes its folder: cell.json first,
 // curve.jsonl while training, result.json last. A cell without a result.json
-// is not finished.
+// is not finished; it goes on from its checkpoint.
 func (e *Experiment) runCell(ctx context.Context, p *pools, c Cell, show func(share float64, note string)) (*Result, error) {
 	dir := e.folder(c)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -307,6 +316,9 @@ func (e *Experiment) runCell(ctx context.Context, p *pools, c Cell, show func(sh
 	}
 	if err := writeJSON(filepath.Join(dir, "result.json"), res); err != nil {
 		return nil, err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, checkpointFolder)); err != nil {
+		return nil, fmt.Errorf("remove the finished training's checkpoint: %w", err)
 	}
 	res.seconds = prov.Seconds
 	e.results[prov.Hash] = res
@@ -351,6 +363,8 @@ func (e *Experiment) trainCell(ctx context.Context, c Cell, data cellData, res *
 	if err != nil {
 		return err
 	}
+	opt.Checkpoint, opt.Resume = filepath.Join(e.folder(c), checkpointFolder), true
+	opt.Resumed = func(i train.ResumeInfo) { res.Epochs = i.Epoch }
 	if err = train.Run(ctx, net, data.train, opt); err != nil {
 		return err
 	}
