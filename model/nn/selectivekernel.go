@@ -89,9 +89,9 @@ func (t *SelectiveKernel[T]) meanRange(lo, hi int) {
 		m := t.mean[i*c : (i+1)*c]
 		clear(m)
 		for _, f := range t.f {
-			f := t.line(f, i)
+			line := t.line(f, i)
 			for w := range t.W {
-				addRow(m, f[w*c:], by)
+				addRow(m, line[w*c:], by)
 			}
 		}
 	}
@@ -120,9 +120,9 @@ func (t *SelectiveKernel[T]) mixRange(lo, hi int) {
 		mix := t.line(t.mix, i)
 		clear(mix)
 		for k, f := range t.f {
-			f, a := t.line(f, i), a[k*c:(k+1)*c]
+			line, ak := t.line(f, i), a[k*c:(k+1)*c]
 			for w := range t.W {
-				fmaRow(mix[w*c:(w+1)*c], f[w*c:(w+1)*c], a)
+				fmaRow(mix[w*c:(w+1)*c], line[w*c:(w+1)*c], ak)
 			}
 		}
 	}
@@ -167,10 +167,10 @@ func (t *SelectiveKernel[T]) dmixRange(lo, hi int) {
 		a, da, d := t.a[i*n*c:(i+1)*n*c], t.da[i*n*c:(i+1)*n*c], t.line(t.dmix, i)
 		clear(da)
 		for k := range n {
-			f, ak, dak := t.line(t.f[k], i), a[k*c:(k+1)*c], da[k*c:(k+1)*c]
+			line, ak, dak := t.line(t.f[k], i), a[k*c:(k+1)*c], da[k*c:(k+1)*c]
 			for w := range t.W {
-				f, d := f[w*c:(w+1)*c], d[w*c:(w+1)*c]
-				for j, v := range d {
+				f := line[w*c : (w+1)*c]
+				for j, v := range d[w*c : (w+1)*c] {
 					dak[j] += f[j] * v
 					f[j] = ak[j] * v
 				}
