@@ -15,7 +15,7 @@ import (
 type dataFlags struct {
 	marsFlags
 	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
-	Preset   string   `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
+	Preset   string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
 	SimSeed  uint64   `default:"1" help:"Simulator seed."`
 	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) that drives the simulator where an activity has it."`
 	HeldOut  []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`

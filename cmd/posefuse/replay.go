@@ -16,7 +16,7 @@ import (
 
 type replayCmd struct {
 	MMFi    string        `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder to play. Without it the simulator plays."`
-	Preset  string        `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Simulator preset: ${enum}."`
+	Preset  string        `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
 	Seed    uint64        `default:"1" help:"Simulator seed."`
 	Clips   []string      `placeholder:"PATTERN" help:"Clips to play, in this order, e.g. S05/A12 or A13; all if empty."`
 	Loop    bool          `help:"Start over after the last clip."`

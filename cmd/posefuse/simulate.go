@@ -12,7 +12,7 @@ import (
 
 type simulateCmd struct {
 	Out        string   `required:"" placeholder:"DIR" help:"Folder to write E01..E04 into."`
-	Preset     string   `default:"mmfi" enum:"easy,mmfi,hard,clean" help:"Difficulty: ${enum}."`
+	Preset     string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Difficulty: ${enum}."`
 	Seed       uint64   `default:"1" help:"Seed; the same seed gives the same bytes."`
 	Subjects   []int    `placeholder:"N" help:"Subjects 1..40; all if empty."`
 	Activities []int    `placeholder:"N" help:"Activities 1..27; all if empty."`

@@ -30,7 +30,7 @@ const (
 type Config struct {
 	// Seed of all random streams.
 	Seed uint64 `json:"seed"`
-	// Preset is the difficulty: easy, mmfi (default), hard or clean.
+	// Preset is the difficulty: easy, mmfi (default), mmfi-2, hard or clean.
 	Preset string `json:"preset"`
 	// FramesPerClip is the length of a clip, 0 for MM-Fi's 297.
 	FramesPerClip int `json:"frames_per_clip"`

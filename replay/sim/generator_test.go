@@ -1,9 +1,7 @@
 package sim
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"hash"
 	"math"
@@ -295,23 +293,8 @@ func TestGoldenFrames(t *testing.T) {
 	want := [sensors.NumModalities]string{
 		goldenCamera, goldenLidar, goldenRadar, goldenCSI,
 	}
-	c := newTestClip(t, "mmfi", asymmetric(), nil)
-	var sums [sensors.NumModalities]hash.Hash
-	for m := range sums {
-		sums[m] = sha256.New()
-	}
-	for i := range 20 {
-		f := mustFrame(t, c, i*11)
-		for _, p := range f.RGB {
-			hashFloats(sums[0], p[:])
-		}
-		hashFloats(sums[1], f.LiDAR)
-		hashFloats(sums[2], f.MmWave)
-		hashFloats(sums[3], f.CSIAmp)
-		hashFloats(sums[3], f.CSIPhase)
-	}
-	for m := range sums {
-		if got := hex.EncodeToString(sums[m].Sum(nil)); got != want[m] {
+	for m, got := range goldenHashes(t, "mmfi") {
+		if got != want[m] {
 			t.Errorf("%v: hash %s, want %s", sensors.Modality(m), got, want[m])
 		}
 	}
