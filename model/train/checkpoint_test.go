@@ -121,7 +121,7 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 		"agm":            {method: AGM, head: model.ConcatHead, held: true},
 		"g-blending":     {method: GBlending, head: model.ConcatHead, held: true, replicas: 2},
 		"g-blending, 3":  {method: GBlending, head: model.ConcatHead, held: true, change: func(s *MethodSettings) { s.BlendEvery = 3 }},
-		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3},
+		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3, change: func(s *MethodSettings) { s.ResampleAlpha = 20 }},
 		"mmpareto":       {method: MMPareto, head: model.ConcatHead, replicas: 2, dropout: 0.5},
 		"inforeg":        {method: InfoReg, head: model.ConcatHead, held: true},
 	}
@@ -147,6 +147,7 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 				got, opt = c.start(t, held)
 				resumed.Reset()
 				opt.Checkpoint, opt.Resume, opt.Curve = dir, true, &resumed
+				opt.Resumed = func(ResumeInfo) { sameMethodState(t, opt.Method, dir) }
 				err := Run(stopAfter(&opt, k), got, data, opt)
 				if k < 4 && !errors.Is(err, context.Canceled) || k == 4 && err != nil {
 					t.Fatalf("after %d epochs: %v", k, err)
@@ -173,6 +174,22 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 		if method, err := NewMethod(m, DefaultMethodSettings()); err != nil || method != nil && methodName(method) != m {
 			t.Errorf("method %s calls itself %s (%v)", m, methodName(method), err)
 		}
+	}
+}
+
+// sameMethodState compares a method with what the folder says of it.
+func sameMethodState(t *testing.T, m Method, dir string) {
+	t.Helper()
+	st, _, err := (&folder{dir: dir}).read(stateFile)
+	if err != nil || m == nil {
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	got, err := m.State()
+	if err != nil || !bytes.Equal(got, st.Method) {
+		t.Errorf("the method resumed with %s, want %s (%v)", got, st.Method, err)
 	}
 }
 

@@ -35,7 +35,7 @@ type Options struct {
 	// written at the start and after each epoch: weights, optimiser, method
 	// and curve, on the disk for sure and switched by one rename, so that
 	// whatever ends the process leaves a whole one. It keeps two states, each
-	// three times the weights. A folder that holds a checkpoint is refused with
+	// three times the weights, four with Best. A folder that holds a checkpoint is refused with
 	// ErrCheckpointExists. Empty means none.
 	Checkpoint string
 	// Resume goes on from the checkpoint in the folder, or starts if there is
