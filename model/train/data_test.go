@@ -84,9 +84,9 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 	total := 0
 	var last *Data
 	for _, p := range []Part{TrainPart, ValPart, TestPart} {
-		d, err := Load(t.Context(), ds, keys, radarOnly(), LoadOptions{Window: model.Causal, Part: p})
-		if err != nil {
-			t.Fatal(err)
+		d, loadErr := Load(t.Context(), ds, keys, radarOnly(), LoadOptions{Window: model.Causal, Part: p})
+		if loadErr != nil {
+			t.Fatal(loadErr)
 		}
 		for i, c := range d.Clips {
 			if last != nil && c.Frames[0] != last.Clips[i].Frames[len(last.Clips[i].Frames)-1]+1 {
@@ -104,9 +104,9 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 	}
 	want := 0
 	for _, k := range keys {
-		c, err := ds.Open(k)
-		if err != nil {
-			t.Fatal(err)
+		c, openErr := ds.Open(k)
+		if openErr != nil {
+			t.Fatal(openErr)
 		}
 		want += c.Len()
 	}
