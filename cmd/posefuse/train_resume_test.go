@@ -61,7 +61,7 @@ func outcomeOf(t *testing.T, out string) outcome {
 	}
 	for d := json.NewDecoder(bytes.NewReader(b)); d.More(); {
 		var e train.EpochInfo
-		if err := d.Decode(&e); err != nil {
+		if err = d.Decode(&e); err != nil {
 			t.Fatal(err)
 		}
 		e.ElapsedS, e.SamplesPS = 0, 0

@@ -66,9 +66,9 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 			break
 		}
 		share := opt.share(s.Epoch, s.Step, s.Steps, elapsed)
-		lossM, err := s.batch(rng)
-		if err != nil {
-			return false, err
+		lossM, batchErr := s.batch(rng)
+		if batchErr != nil {
+			return false, batchErr
 		}
 		s.adam.step(opt.rate(share, s.Epoch))
 		if err := s.reps.spread(); err != nil {
