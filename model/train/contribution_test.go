@@ -205,10 +205,11 @@ func TestEvaluateContribution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := json.Marshal(again); err != nil || string(a) != string(b) {
+	b, err := json.Marshal(again)
+	if err != nil || string(a) != string(b) {
 		t.Errorf("the same evaluation gives another report: %v", err)
 	}
-	if _, err := EvaluateContribution(t.Context(), net, data, "test", func(mmfi.ClipKey, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
+	if _, err = EvaluateContribution(t.Context(), net, data, "test", func(mmfi.ClipKey, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
 		t.Error("data without a usable frame was accepted")
 	}
 	one := small()
@@ -216,7 +217,7 @@ func TestEvaluateContribution(t *testing.T) {
 	if net, err = model.New(one, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := EvaluateContribution(t.Context(), net, data, "test", nil); err == nil {
+	if _, err = EvaluateContribution(t.Context(), net, data, "test", nil); err == nil {
 		t.Error("a network of one modality was accepted")
 	}
 }

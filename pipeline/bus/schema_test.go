@@ -128,7 +128,7 @@ func TestModalitySchemaIsStrict(t *testing.T) {
 				t.Fatal(err)
 			}
 			var m map[string]any
-			if err := json.Unmarshal(payload, &m); err != nil {
+			if err = json.Unmarshal(payload, &m); err != nil {
 				t.Fatal(err)
 			}
 			change(m["modalities"].(map[string]any)[key].(map[string]any))
