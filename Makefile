@@ -17,7 +17,7 @@ APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/nul
                s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
                DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null; fi; }
 
-.PHONY: help run build test test-cpu test-arm64 lint bench fuzz-short web check-static check-generated check-unit clean need-go need-npm need-ort need-test
+.PHONY: help run build smoke test test-cpu test-arm64 lint bench fuzz-short web check-static check-generated check-unit clean need-go need-npm need-ort need-test
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ lint: need-go check-generated ## golangci-lint v2; warnings fail
 	$(GO) run $(LINT) run ./...
 	@echo "looking for fused products in the simulator"; \
 	! GOARCH=arm64 $(GO) build -gcflags=-S ./replay/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
+
+smoke: build ## every table and plot of an experiment, in small (minutes)
+	nice $(BIN) experiment configs/experiments/smoke.yaml --out experiments/smoke
 
 bench: build ## Go benchmarks, then the daemon's own bench
 	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...

@@ -104,12 +104,20 @@ func modalityChart(runs [][]plot.Epoch, of func(plot.Epoch) map[string]float64, 
 	}, title, yLabel, logarithmic)
 }
 
-// errorChart shows a number of every method over the epochs.
+// maxBands is how many bands over each other can be read; with more methods
+// the curves are means and their intervals stand in Table 1.
+const maxBands = 3
+
+// errorChart shows a number of every method over the epochs, the mean over the
+// seeds.
 func (e *Experiment) errorChart(p int, sp, head, yLabel string, of func(plot.Epoch) (float64, bool)) *plot.Chart {
-	c := &plot.Chart{Title: fmt.Sprintf("%s: %s", fusionTitle(head), yLabel), XLabel: "epoch", YLabel: yLabel, LogY: true}
+	c := &plot.Chart{Title: fmt.Sprintf("%s: %s", fusionTitle(head), yLabel), XLabel: "epoch", WholeX: true, YLabel: yLabel, LogY: true}
 	for _, m := range e.File.Methods {
 		line := overRuns(e.curves(e.methodGroup(p, sp, head, m)), of)
 		line.Name = methodTitle(m)
+		if len(e.File.Methods) > maxBands {
+			line.Low, line.High = nil, nil
+		}
 		if len(line.X) > 0 {
 			c.Series = append(c.Series, line)
 		}
@@ -187,7 +195,7 @@ func (s *Summary) plainLevel(c *plot.Chart) {
 
 // windowChart shows Figure 6.
 func (s *Summary) windowChart() *plot.Chart {
-	c := &plot.Chart{Title: "Figure 6: learning window of AWC", XLabel: "learning window K, epochs", YLabel: s.label("MPJPE, mm")}
+	c := &plot.Chart{Title: "Figure 6: learning window of AWC", XLabel: "learning window K, epochs", WholeX: true, YLabel: s.label("MPJPE, mm")}
 	line := plot.Series{Name: "AWC"}
 	for _, r := range s.Figure6 {
 		s.point(&line, float64(*r.K), r)

@@ -15,12 +15,14 @@ import (
 // plot.
 func (s *Summary) Origin() string {
 	if s.Simulated {
-		data := strings.TrimPrefix(s.Data, "simulated sensors")
-		hash := ""
-		if s.Source.SHA256 != "" {
-			hash = ", sample hash " + s.Source.SHA256
+		text := strings.ToUpper(s.Data[:1]) + s.Data[1:]
+		if !strings.Contains(text, "not MM-Fi") {
+			text += " on procedural movement; not MM-Fi"
 		}
-		return "Simulated sensors" + data + hash + " on procedural movement; not MM-Fi."
+		if s.Source.SHA256 != "" {
+			text += "; hash of sample frames " + s.Source.SHA256
+		}
+		return text + "."
 	}
 	return "Data: " + s.Data + "."
 }

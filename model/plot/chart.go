@@ -38,6 +38,7 @@ type Chart struct {
 	Title, Caption string
 	XLabel, YLabel string
 	XNames         []string // of the places 0, 1, … for a chart over names instead of numbers
+	WholeX         bool     // x counts something, e.g. epochs: ticks at whole numbers
 	LogX, LogY     bool
 	FromZero       bool // y begins at 0
 	Series         []Series
@@ -267,7 +268,15 @@ func (c *Chart) draw(cv canvas) {
 	if len(c.XNames) > 0 {
 		x = axis{low: -0.5, high: float64(len(c.XNames)) - 0.5, from: left, to: right}
 	} else {
-		x = newAxis(x0, x1, left, right, 8, c.LogX)
+		ticks := 8
+		if c.WholeX {
+			ticks = max(min(ticks, int(x1-x0)), 1)
+		}
+		x = newAxis(x0, x1, left, right, ticks, c.LogX)
+		if c.WholeX {
+			x.digits = 0
+			x.ticks = slices.DeleteFunc(x.ticks, func(t float64) bool { return math.Abs(t-math.Round(t)) > 1e-9 })
+		}
 		if !c.LogX && x1 > x0 {
 			// Data end where they end: round ends would waste the width.
 			x.low, x.high = x0, x1

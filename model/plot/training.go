@@ -119,7 +119,7 @@ func trainingCharts(curve []Epoch) map[string]*Chart {
 
 // ErrorChart shows the training loss and the validation error over the epochs.
 func ErrorChart(curve []Epoch) *Chart {
-	c := &Chart{Title: "Error while training", XLabel: "epoch", YLabel: "MPJPE, mm", LogY: true}
+	c := &Chart{Title: "Error while training", XLabel: "epoch", WholeX: true, YLabel: "MPJPE, mm", LogY: true}
 	loss, val := Series{Name: "training"}, Series{Name: "validation"}
 	for _, e := range curve {
 		loss.X, loss.Y = append(loss.X, float64(e.Epoch)), append(loss.Y, e.TrainMPJPEMM)
@@ -142,7 +142,7 @@ func ErrorChart(curve []Epoch) *Chart {
 // ModalityChart shows a number per modality over the epochs. line returns the
 // series of a modality's letter, empty if there is none.
 func ModalityChart(line func(letter string) Series, title, yLabel string, logarithmic bool) *Chart {
-	c := &Chart{Title: title, XLabel: "epoch", YLabel: yLabel, LogY: logarithmic}
+	c := &Chart{Title: title, XLabel: "epoch", WholeX: true, YLabel: yLabel, LogY: logarithmic}
 	for k, letter := range modalityLetters {
 		s := line(letter)
 		if len(s.X) == 0 {
