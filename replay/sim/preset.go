@@ -131,9 +131,8 @@ func presetMMFi() Preset {
 }
 
 // recalibratedCore is the core error at which the edge camera encoder comes
-// out near the paper's Table 3. At mmfi's 0.26 it is a quarter better than the
-// paper, because its 81 frames average the error away
-// (docs/experiments/calibration.md).
+// out near the paper's Table 3 after ten epochs. At mmfi's 0.26 it was a
+// quarter better than the paper after forty (docs/experiments/calibration.md).
 const recalibratedCore = 1.0
 
 // presets holds the four difficulties of simulator.md 9.4 and mmfi-2, the
