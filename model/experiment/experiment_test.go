@@ -144,7 +144,7 @@ func TestInterruptedExperimentGivesTheSameReport(t *testing.T) {
 
 	// Nothing is trained for the tables alone.
 	again := open(t, tiny, whole, Options{Finished: func(c Cell, _, _ float64) { t.Errorf("%s was trained again", c) }})
-	if err := again.Load(); err != nil {
+	if err = again.Load(); err != nil {
 		t.Fatal(err)
 	}
 	s, err := again.Report()

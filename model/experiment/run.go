@@ -349,9 +349,9 @@ func (e *Experiment) trainCell(ctx context.Context, c Cell, data cellData, res *
 	}
 	masks, describe := coalitions(c.Network.Mask()), e.dataset.Describe()
 	if c.Baseline != "" {
-		p, err := baseline.Train(ctx, c.Baseline, c.Network, data.train, opt)
-		if err != nil {
-			return err
+		p, trainErr := baseline.Train(ctx, c.Baseline, c.Network, data.train, opt)
+		if trainErr != nil {
+			return trainErr
 		}
 		defer func() { _ = p.Close() }() // gives memory back only
 		show(1, "evaluating")

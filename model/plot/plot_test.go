@@ -91,12 +91,12 @@ func TestSVGIsWellFormedAndHoldsItsTexts(t *testing.T) {
 	var texts []string
 	d := xml.NewDecoder(bytes.NewReader(b))
 	for {
-		tok, err := d.Token()
-		if errors.Is(err, io.EOF) {
+		tok, readErr := d.Token()
+		if errors.Is(readErr, io.EOF) {
 			break
 		}
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, b)
+		if readErr != nil {
+			t.Fatalf("%v in\n%s", readErr, b)
 		}
 		if c, ok := tok.(xml.CharData); ok {
 			texts = append(texts, string(c))
