@@ -319,3 +319,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestShippedFilesAreExperiments(t *testing.T) {
+	paths, err := filepath.Glob("../../configs/experiments/*.yaml")
+	if err != nil || len(paths) < 4 {
+		t.Fatalf("%d files in configs/experiments (%v), want at least 4", len(paths), err)
+	}
+	for _, path := range paths {
+		if _, err := ReadFile(path, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
