@@ -117,8 +117,8 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 	used := map[string]bool{}
 	for name, c := range courses {
 		used[c.method] = true
-		if raceEnabled && c.head != model.ConcatHead {
-			continue // large weights; without the race detector they run
+		if raceEnabled && name != "awc" && name != "plain, dropout" {
+			continue // minutes; all run without the race detector
 		}
 		t.Run(name, func(t *testing.T) {
 			want, opt := c.start(t, held)
