@@ -97,6 +97,10 @@ lint: need-go check-generated ## golangci-lint v2; warnings fail
 
 smoke: build ## every table and plot of an experiment, in small (minutes)
 	nice $(BIN) experiment configs/experiments/smoke.yaml --out experiments/smoke
+	@for part in 'Table 1' 'Table 2' 'Table 3' 'Table 4' 'Figure 6'; do \
+	  grep -q "^## $$part" experiments/smoke/report.md || { echo "the report lacks $$part"; exit 1; }; done
+	@for plot in figure4 figure6 table1 table3 table4 loss mpjpe awc; do \
+	  ls experiments/smoke/plots/$$plot*.svg experiments/smoke/plots/$$plot*.png >/dev/null || exit 1; done
 
 bench: build ## Go benchmarks, then the daemon's own bench
 	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...
