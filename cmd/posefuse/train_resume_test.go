@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func writeClips(t *testing.T) string {
 // trainArgs is a training of a few seconds that uses what could be lost in an
 // interruption: balancing with a memory, dropout, validation and replicas.
 func trainArgs(data, out string, more ...string) []string {
-	return append([]string{"train", "--mmfi", data, "--out", out, "--modalities", "RM", "--stride", "2", "--val-stride", "8", "--batch", "8", "--replicas", "2",
+	return append([]string{"train", "--mmfi", data, "--out", out, "--modalities", "RM", "--stride", "4", "--val-stride", "8", "--batch", "8", "--replicas", "2",
 		"--epochs", "6", "--decay-every", "0", "--balance", "awc", "--smoothing", "previous-epoch", "--fisher-batches", "1", "--modality-dropout", "0.3", "--holdout", "0.3"}, more...)
 }
 
@@ -141,21 +142,25 @@ type killer struct {
 // to its end before.
 func (k killer) run(t *testing.T, args []string) (at string, finished bool) {
 	t.Helper()
+	old, err := filepath.Glob(filepath.Join(k.out, resumeFolder, ".writing-*")) // of earlier kills
+	if err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	pending := func() bool {
 		m, err := filepath.Glob(filepath.Join(k.out, resumeFolder, ".writing-*"))
-		return err == nil && len(m) > 0
+		return err == nil && slices.ContainsFunc(m, func(f string) bool { return !slices.Contains(old, f) })
 	}
 	for deadline := time.Now().Add(k.after); ; {
 		select {
-		case err := <-ended:
+		case err = <-ended:
 			if err != nil {
 				t.Fatalf("%v: %v\n%s", args, err, log.String())
 			}
@@ -167,7 +172,7 @@ func (k killer) run(t *testing.T, args []string) (at string, finished bool) {
 		}
 		time.Sleep(200 * time.Microsecond)
 	}
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err = cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 	if <-ended == nil {

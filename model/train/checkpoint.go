@@ -138,6 +138,7 @@ func (s *Session) resume() error {
 		if name == stateFile {
 			s.folder.then, _, _ = s.folder.read(beforeFile) // only tells which files to keep
 		}
+		s.folder.sweep() // what a killed process left
 		if st.Kernels != kernel.Path() {
 			s.warn("the epochs so far ran on the CPU path %s, this is %s: the weights will differ in rounding from an undisturbed training", st.Kernels, kernel.Path())
 		}
