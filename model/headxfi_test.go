@@ -54,7 +54,7 @@ func TestXFiHeadServesTrainerRuntimeAndCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	if _, err := tr.ForwardBackward(b); err != nil {
+	if _, err = tr.ForwardBackward(b); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range net.Parameters() {
@@ -67,7 +67,7 @@ func TestXFiHeadServesTrainerRuntimeAndCheckpoint(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if _, err := SaveCheckpoint(dir, net, Card{Window: Causal}); err != nil {
+	if _, err = SaveCheckpoint(dir, net, Card{Window: Causal}); err != nil {
 		t.Fatal(err)
 	}
 	loaded, _, err := LoadCheckpoint(dir)

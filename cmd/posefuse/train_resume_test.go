@@ -155,8 +155,8 @@ func (k killer) run(t *testing.T, args []string) (at string, finished bool) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	pending := func() bool {
-		m, err := filepath.Glob(filepath.Join(k.out, resumeFolder, ".writing-*"))
-		return err == nil && slices.ContainsFunc(m, func(f string) bool { return !slices.Contains(old, f) })
+		m, globErr := filepath.Glob(filepath.Join(k.out, resumeFolder, ".writing-*"))
+		return globErr == nil && slices.ContainsFunc(m, func(f string) bool { return !slices.Contains(old, f) })
 	}
 	for deadline := time.Now().Add(k.after); ; {
 		select {

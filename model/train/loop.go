@@ -71,7 +71,7 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 			return false, batchErr
 		}
 		s.adam.step(opt.rate(share, s.Epoch))
-		if err := s.reps.spread(); err != nil {
+		if err = s.reps.spread(); err != nil {
 			return false, err
 		}
 		sum += lossM
