@@ -133,6 +133,9 @@ type Trial struct {
 
 // Overhead asks for Table 2; no rounds, no table.
 type Overhead struct {
+	// Size of the networks, paper or edge; the file's if empty. The bars of the
+	// paper are about its own.
+	Size    string   `yaml:"size"`
 	Rounds  int      `yaml:"rounds"`
 	Batch   int      `yaml:"batch"`
 	Fusions []string `yaml:"fusions"`
@@ -374,6 +377,11 @@ func (f *File) checkRest() error {
 	}
 	if f.Overhead.Rounds < 0 || f.Overhead.Rounds > 0 && f.Overhead.Batch < 2 {
 		return errors.New("overhead: want rounds from 0 and a batch from 2")
+	}
+	if s := f.Overhead.Size; s != "" {
+		if _, err := model.NamedConfig(s); err != nil {
+			return fmt.Errorf("overhead.size: %w", err)
+		}
 	}
 	for i, s := range f.Overhead.Subsets {
 		mask, err := model.ParseMask(s)

@@ -281,7 +281,7 @@ func (s *Summary) writeTable2(b *strings.Builder) {
 	b.WriteString(t.String())
 	m := s.Table2[0].Machine
 	fmt.Fprintf(b, "Times of one iteration, batch %d, %s size, measured on %s (%s, %s, %s). They do not depend on the data; the inputs were random numbers. The paper's were taken on two RTX 3090 at batch 192.\n\n",
-		s.Table2[0].Batch, s.Size, m.CPU, count(m.Cores, "core"), m.System, m.Go)
+		s.Table2[0].Batch, s.Table2[0].Size, m.CPU, count(m.Cores, "core"), m.System, m.Go)
 }
 
 func (s *Summary) writeTable3(b *strings.Builder) {

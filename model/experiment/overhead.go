@@ -17,6 +17,7 @@ import (
 // OverheadRow is a line of Table 2: what an iteration of training takes, and
 // what weighing the modalities adds.
 type OverheadRow struct {
+	Size          string   `json:"size"`
 	Fusion        string   `json:"fusion"`
 	Modalities    string   `json:"modalities"`
 	Batch         int      `json:"batch"`
@@ -60,9 +61,15 @@ func (e *Experiment) measureOverhead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	size := e.File.Size
+	if o.Size != "" {
+		size = o.Size
+	}
 	for i, h := range o.Fusions {
 		for k, sub := range o.Subsets {
-			if slices.ContainsFunc(rows, func(r OverheadRow) bool { return r.Fusion == h && r.Modalities == sub && r.Batch == o.Batch }) {
+			if slices.ContainsFunc(rows, func(r OverheadRow) bool {
+				return r.Fusion == h && r.Modalities == sub && r.Batch == o.Batch && r.Size == size
+			}) {
 				continue
 			}
 			if err := ctx.Err(); err != nil {
@@ -72,11 +79,11 @@ func (e *Experiment) measureOverhead(ctx context.Context) error {
 				total := len(o.Fusions) * len(o.Subsets)
 				e.options.Progress(Progress{Cell: "overhead of " + h + " " + sub, Done: i*len(o.Subsets) + k, Total: total, Share: float64(i*len(o.Subsets)+k) / float64(total)})
 			}
-			m, err := train.MeasureOverhead(e.File.network(h, sub), o.Batch, o.Rounds)
+			m, err := train.MeasureOverhead(e.overheadNetwork(h, sub), o.Batch, o.Rounds)
 			if err != nil {
 				return fmt.Errorf("measure the overhead of %s, %s: %w", h, sub, err)
 			}
-			row := OverheadRow{Fusion: h, Modalities: sub, Batch: o.Batch, Parameters: m.Params, ForwardMS: m.ForwardMS, BackwardMS: m.BackwardMS,
+			row := OverheadRow{Size: size, Fusion: h, Modalities: sub, Batch: o.Batch, Parameters: m.Params, ForwardMS: m.ForwardMS, BackwardMS: m.BackwardMS,
 				PoseMS: m.PoseMS, CorrelationMS: m.CorrelationMS, ScoreMS: m.ScoreMS, Percent: m.Percent, Machine: e.options.Machine}
 			if v, ok := paperOverhead[h][len(sub)]; ok {
 				row.Paper = &v
@@ -88,6 +95,16 @@ func (e *Experiment) measureOverhead(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// overheadNetwork is the network whose overhead is measured.
+func (e *Experiment) overheadNetwork(head, modalities string) model.Config {
+	if e.File.Overhead.Size == "" {
+		return e.File.network(head, modalities)
+	}
+	cfg, _ := model.NamedConfig(e.File.Overhead.Size) // checked
+	cfg.Head, cfg.Modalities = head, modalities
+	return cfg
 }
 
 // heads are the fusions of Table 2.
