@@ -9,8 +9,9 @@ import (
 // ActivationBytes returns how much memory the trainer's activations, their
 // gradients and work buffers take: what they do take after a step, and before
 // the first one what they will take. The latter is found by running two steps
-// of a few samples and is rather too high, by up to a third, since some work
-// buffers stop growing with the batch; the steps overwrite the network's
+// of a few samples: up to a third too high, since some work buffers stop
+// growing with the batch, and up to a tenth too low when a few samples did not
+// occupy all workers, which have buffers of their own; the steps overwrite the network's
 // gradients and nothing else. Weights, gradients and an
 // optimiser's moments come on top, see StateBytes.
 func (t *Trainer) ActivationBytes() (int64, error) {
