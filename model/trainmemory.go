@@ -4,20 +4,26 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"posefuse/model/nn/kernel"
 )
 
 // ActivationBytes returns how much memory the trainer's activations, their
 // gradients and work buffers take: what they do take after a step, and before
 // the first one what they will take. The latter is found by running two steps
-// of a few samples: up to a third too high, since some work buffers stop
-// growing with the batch, and up to a tenth too low when a few samples did not
-// occupy all workers, which have buffers of their own; the steps overwrite the network's
+// of a few samples on one thread: up to a third too high, since some work
+// buffers stop growing with the batch, and too low by what further threads
+// hold, a few per cent each; the steps overwrite the network's
 // gradients and nothing else. Weights, gradients and an
 // optimiser's moments come on top, see StateBytes.
 func (t *Trainer) ActivationBytes() (int64, error) {
 	if t.stepped {
 		return t.heldBytes(), nil
 	}
+	// How many workers a few samples occupy is chance, and what they hold would
+	// be taken for the samples' own.
+	defer kernel.SetThreads(kernel.Threads())
+	kernel.SetThreads(1)
 	few, many := min(t.batch, 2), min(t.batch, 4)
 	a, err := t.net.probeBytes(few)
 	if err != nil || many == few {
