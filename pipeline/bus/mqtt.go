@@ -46,7 +46,8 @@ type mqttPublisher struct {
 	queue     []mqttMessage
 	status    mqttMessage
 	newStatus bool
-	connected bool
+	up        bool // paho reports a connection
+	settled   bool // and has read its store since
 	dropped   uint64
 	lastErr   string
 }
@@ -69,7 +70,8 @@ func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 		// Two clients with one id throw each other out, so the id is never reused.
 		SetClientID(o.clientPrefix+"-"+hex.EncodeToString(id[:])).
 		SetUsername(o.user).SetPassword(o.password).
-		SetCleanSession(true).SetStore(packetStore{mqtt.NewMemoryStore()}).
+		SetCleanSession(true).SetStore(packetStore{mqtt.NewMemoryStore(), p.onSettled}).
+		SetReconnectingHandler(func(mqtt.Client, *mqtt.ClientOptions) { p.onReconnecting() }).
 		SetAutoReconnect(true).SetConnectRetry(true).
 		SetConnectRetryInterval(time.Second).SetMaxReconnectInterval(mqttAttempts).
 		SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
@@ -96,17 +98,37 @@ func newMQTTPublisher(o mqttOptions) *mqttPublisher {
 
 func (p *mqttPublisher) onConnect() {
 	p.mu.Lock()
-	p.connected, p.lastErr = true, ""
+	p.up, p.lastErr = true, ""
 	// The broker has published the will meanwhile; the status corrects it.
 	p.newStatus = p.status.topic != ""
 	p.mu.Unlock()
 	p.signal()
 }
 
+// onSettled comes when paho will not read its store again for this connection.
+func (p *mqttPublisher) onSettled() {
+	p.mu.Lock()
+	p.settled = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+// onReconnecting comes before each attempt to connect again, in its goroutine.
+func (p *mqttPublisher) onReconnecting() {
+	p.mu.Lock()
+	p.up, p.settled = false, false
+	p.mu.Unlock()
+}
+
+// onLost comes in a goroutine of its own, possibly after the next connection.
 func (p *mqttPublisher) onLost(err error) {
 	p.mu.Lock()
-	first := p.connected || p.lastErr == ""
-	p.connected = false
+	if p.client.IsConnectionOpen() {
+		p.mu.Unlock()
+		return
+	}
+	first := p.up || p.lastErr == ""
+	p.up, p.settled = false, false
 	p.lastErr = "connection lost"
 	if err != nil {
 		p.lastErr = err.Error()
@@ -147,7 +169,7 @@ func (p *mqttPublisher) publishStatus(topic string, payload []byte) {
 func (p *mqttPublisher) next() (mqttMessage, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.connected {
+	if !p.up || !p.settled {
 		return mqttMessage{}, false
 	}
 	if p.newStatus {
@@ -213,7 +235,7 @@ func (p *mqttPublisher) note(err error) {
 func (p *mqttPublisher) state() (connected bool, lastErr string, dropped uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.connected, p.lastErr, p.dropped
+	return p.up, p.lastErr, p.dropped
 }
 
 // close publishes a last retained status and disconnects without the will.
