@@ -22,7 +22,8 @@ func newAxis(low, high, from, to float64, n int, logarithmic bool) axis {
 		a.logTicks(low, high)
 		return a
 	}
-	if !(high > low) {
+	// What differs by less than a label can tell counts as one value.
+	if !(high-low > 1e-6*math.Max(math.Abs(low), math.Abs(high))) {
 		pad := math.Max(math.Abs(low)*0.05, 0.5)
 		low, high = low-pad, high+pad
 	}
