@@ -17,7 +17,8 @@ type axis struct {
 // newAxis returns an axis that holds low..high and begins and ends at round
 // numbers. At most about n ticks are shown.
 func newAxis(low, high, from, to float64, n int, logarithmic bool) axis {
-	a := axis{from: from, to: to, logarithmic: logarithmic && low > 0}
+	// Nothing that is measured is smaller, or spans more powers of ten.
+	a := axis{from: from, to: to, logarithmic: logarithmic && low > 1e-100 && high/low < 1e30}
 	if a.logarithmic {
 		a.logTicks(low, high)
 		return a
