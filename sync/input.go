@@ -274,6 +274,11 @@ func (in *input) fillCamera(slot *Slot, current int, target int64, use bool) {
 		w[i] = nil
 		grid := target - int64(CameraWindow-1-i)*in.tick
 		j := in.q.nearest(grid)
+		// The current frame is not always the newest: with few and late frames
+		// the tick before may have taken that one.
+		for j >= 0 && in.q.at(j).at > at {
+			j--
+		}
 		if j < 0 || abs(in.q.at(j).at-grid) > in.tick/2 {
 			if grid < at-in.maxGap-in.tick/2 {
 				break // nothing older can be near enough

@@ -515,3 +515,27 @@ func BenchmarkTick(b *testing.B) {
 		tick()
 	}
 }
+
+// TestCameraWindowNeverGoesBack: the newest frame belongs to the tick before,
+// so that this tick's is an older one; the window stays in order.
+func TestCameraWindowNeverGoesBack(t *testing.T) {
+	in := newInput(SensorConfig{Modality: sensors.RGB, Queue: 8}, Config{})
+	in.tick, in.maxGap = 100*ms, int64(DefaultMaxGap)
+	var frames []*sensors.Sample
+	for _, at := range []int64{900 * ms, 1030 * ms, 1060 * ms} {
+		s := &sensors.Sample{Modality: sensors.RGB, CaptureNS: at}
+		frames = append(frames, s)
+		in.q.insert(entry{sample: s, at: at})
+	}
+	in.q.use(in.q.at(2)) // by the tick before
+	slot := Slot{Sample: frames[1]}
+	in.fillCamera(&slot, 1, 1150*ms, true)
+	for i := 1; i < len(slot.Window); i++ {
+		if slot.Window[i].CaptureNS < slot.Window[i-1].CaptureNS {
+			t.Fatalf("entry %d was captured at %d ns, the one before at %d", i, slot.Window[i].CaptureNS, slot.Window[i-1].CaptureNS)
+		}
+	}
+	if last := slot.Window[CameraWindow-1]; last != frames[1] {
+		t.Errorf("the window ends with the frame of %d ns", last.CaptureNS)
+	}
+}
