@@ -191,6 +191,14 @@ func (e *Experiment) groupOf(protocol int, split, head, modalities, method strin
 	return g
 }
 
+// firstSeeds keeps a row's first n seeds; with n = 0 all of them.
+func (g group) firstSeeds(n int) group {
+	if n > 0 {
+		g.cells = g.cells[:n]
+	}
+	return g
+}
+
 // methodGroup is groupOf for a method with what tuning chose for it.
 func (e *Experiment) methodGroup(protocol int, split, head, method string) group {
 	return e.groupOf(protocol, split, head, e.File.Modalities, method, e.chosen(head, method))
@@ -203,19 +211,19 @@ func (e *Experiment) first(modalities, method string, ch choice) group {
 }
 
 func (e *Experiment) subsetGroup(modalities string) group {
-	return e.first(modalities, train.Plain, e.chosen(e.File.Fusions[0], train.Plain))
+	return e.first(modalities, train.Plain, e.chosen(e.File.Fusions[0], train.Plain)).firstSeeds(e.File.FirstSeeds.Subsets)
 }
 
 func (e *Experiment) alphaGroup(alpha [2]float64) group {
 	ch := e.chosen(e.File.Fusions[0], train.AWC)
 	ch.settings.AWC.AlphaSuperior, ch.settings.AWC.AlphaInferior = alpha[0], alpha[1]
-	return e.first(e.File.Modalities, train.AWC, ch)
+	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.AlphaGrid)
 }
 
 func (e *Experiment) windowGroup(k int) group {
 	ch := e.chosen(e.File.Fusions[0], train.AWC)
 	ch.settings.AWC.Window = k
-	return e.first(e.File.Modalities, train.AWC, ch)
+	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.Windows)
 }
 
 func (e *Experiment) variantGroup(v Variant) group {
@@ -223,7 +231,7 @@ func (e *Experiment) variantGroup(v Variant) group {
 	if v.LR > 0 {
 		ch.training.LR = v.LR
 	}
-	return e.first(e.File.Modalities, v.Method, ch)
+	return e.first(e.File.Modalities, v.Method, ch).firstSeeds(e.File.FirstSeeds.Variants)
 }
 
 func (e *Experiment) baselineGroup(name string, protocol int, split string) group {
@@ -232,45 +240,47 @@ func (e *Experiment) baselineGroup(name string, protocol int, split string) grou
 		g.cells[i].Baseline = name
 		g.cells[i].Network.Head = model.ConcatHead // not read
 	}
-	return g
+	return g.firstSeeds(e.File.FirstSeeds.Baselines)
 }
 
 // finalCells lists every training the tables need, each once, in the order in
-// which an interrupted experiment is worth most: whole rows of the first table
-// seed by seed, then the others.
+// which an interrupted experiment is worth most: methods and subsets seed by
+// seed, then the rows beside them.
 func (e *Experiment) finalCells() []Cell {
 	f := e.File
-	var groups []group
+	var methods, baselines, beside []group
 	for _, p := range f.Protocols {
 		for _, s := range f.Splits {
 			for _, h := range f.Fusions {
 				for _, m := range f.Methods {
-					groups = append(groups, e.methodGroup(p, s, h, m))
+					methods = append(methods, e.methodGroup(p, s, h, m))
 				}
 			}
 			for _, b := range f.Baselines {
-				groups = append(groups, e.baselineGroup(b, p, s))
+				baselines = append(baselines, e.baselineGroup(b, p, s))
 			}
 		}
 	}
-	var rest []group
 	for _, s := range f.Subsets {
-		rest = append(rest, e.subsetGroup(s))
+		methods = append(methods, e.subsetGroup(s))
 	}
 	for _, a := range f.Alphas {
-		rest = append(rest, e.alphaGroup(a))
+		beside = append(beside, e.alphaGroup(a))
 	}
 	for _, k := range f.Windows {
-		rest = append(rest, e.windowGroup(k))
+		beside = append(beside, e.windowGroup(k))
 	}
 	for _, v := range f.Variants {
-		rest = append(rest, e.variantGroup(v))
+		beside = append(beside, e.variantGroup(v))
 	}
 	seen := map[string]bool{}
 	var out []Cell
-	for _, part := range [][]group{groups, rest} {
+	for _, part := range [][]group{methods, baselines, beside} {
 		for i := range f.Seeds {
 			for _, g := range part {
+				if i >= len(g.cells) {
+					continue
+				}
 				if h := g.cells[i].Hash(); !seen[h] {
 					seen[h] = true
 					out = append(out, g.cells[i])

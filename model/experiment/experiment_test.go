@@ -34,6 +34,7 @@ fusions: [concat]
 methods: [none, awc]
 baselines: [average]
 seeds: [1, 2]
+first_seeds: {variants: 1}
 subsets: [RL, RLMW]
 alpha_grid: [[10000, 0]]
 windows: [1, 2]
@@ -176,7 +177,11 @@ func checkReport(t *testing.T, s *Summary, report string) {
 		t.Errorf("source %+v", s.Source)
 	}
 	for _, r := range slices.Concat(s.Table1, s.Table3, s.Table4, s.Figure6, s.Variants) {
-		if in, ok := r.Metrics["sim_mpjpe_mm"]; !ok || in.N != 2 || !(in.Mean > 0) {
+		seeds := 2
+		if r.Name == "per sample" {
+			seeds = 1 // first_seeds
+		}
+		if in, ok := r.Metrics["sim_mpjpe_mm"]; !ok || in.N != seeds || !(in.Mean > 0) {
 			t.Errorf("row %q: %+v", r.Name, r.Metrics)
 		}
 	}
@@ -200,6 +205,7 @@ func TestBadFilesAreRefusedByKey(t *testing.T) {
 		{"split", "splits: [s1]", "splits: [s4]", "splits"},
 		{"protocol", "protocols: [1]", "protocols: [4]", "protocols"},
 		{"no seeds", "seeds: [1, 2]", "seeds: []", "seeds"},
+		{"too many first seeds", "{variants: 1}", "{variants: 3}", "first_seeds.variants: 3: there are 2 seeds"},
 		{"seed twice", "seeds: [1, 2]", "seeds: [2, 2]", "seeds: 2 is there twice"},
 		{"subset", "subsets: [RL,", "subsets: [RX,", "subsets"},
 		{"alpha", "[[10000, 0]]", "[[10000, -1]]", "alpha_grid"},

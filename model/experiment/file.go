@@ -53,6 +53,8 @@ type File struct {
 	Alphas   [][2]float64 `yaml:"alpha_grid"` // Table 4: [superior, inferior]
 	Windows  []int        `yaml:"windows"`    // Figure 6: K, epochs
 	Variants []Variant    `yaml:"variants"`   // a method with other constants
+	// FirstSeeds trains rows beside the methods with fewer seeds.
+	FirstSeeds FirstSeeds `yaml:"first_seeds"`
 
 	Tuning   Tuning   `yaml:"tuning"`
 	Overhead Overhead `yaml:"overhead"` // Table 2
@@ -103,6 +105,16 @@ type Augment struct {
 	MirrorX    float64 `yaml:"mirror_x_m" json:"mirror_x_m"`
 	DropPoints float64 `yaml:"drop_points" json:"drop_points"`
 	JitterM    float64 `yaml:"jitter_m" json:"jitter_m"`
+}
+
+// FirstSeeds says how many of the seeds, from the first, each kind of row
+// beside the methods is trained with; 0 for all of them.
+type FirstSeeds struct {
+	Baselines int `yaml:"baselines"`
+	Subsets   int `yaml:"subsets"`
+	AlphaGrid int `yaml:"alpha_grid"`
+	Windows   int `yaml:"windows"`
+	Variants  int `yaml:"variants"`
 }
 
 // Variant is a balancing method with constants of its own, as a row beside the
@@ -370,6 +382,12 @@ func (f *File) checkRest() error {
 		}
 		if _, err := train.NewMethod(v.Method, v.settings); err != nil {
 			return fmt.Errorf("variants[%d].settings: %w", i, err)
+		}
+	}
+	for key, n := range map[string]int{"baselines": f.FirstSeeds.Baselines, "subsets": f.FirstSeeds.Subsets,
+		"alpha_grid": f.FirstSeeds.AlphaGrid, "windows": f.FirstSeeds.Windows, "variants": f.FirstSeeds.Variants} {
+		if n < 0 || n > len(f.Seeds) {
+			return fmt.Errorf("first_seeds.%s: %d: there are %d seeds", key, n, len(f.Seeds))
 		}
 	}
 	if len(f.Alphas)+len(f.Windows) > 0 && !slices.Contains(f.Methods, train.AWC) {

@@ -316,7 +316,7 @@ func (e *Experiment) curves(g group) [][]plot.Epoch {
 func (e *Experiment) compare(a, b group) (Comparison, bool) {
 	var bySeed []float64
 	bySubject := map[string]SubjectError{}
-	for i := range a.cells {
+	for i := range min(len(a.cells), len(b.cells)) {
 		ra, rb := e.result(a.cells[i]), e.result(b.cells[i])
 		if ra == nil || rb == nil {
 			continue
