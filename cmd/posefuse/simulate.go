@@ -83,7 +83,7 @@ func parseDegradation(text string) (sim.Degradation, error) {
 		d.Modality = parts[4]
 	}
 	if err := d.Validate(); err != nil {
-		return bad(err.Error())
+		return d, fmt.Errorf("--degrade %s: %w", text, err)
 	}
 	return d, nil
 }
