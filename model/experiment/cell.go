@@ -211,7 +211,7 @@ func (e *Experiment) first(modalities, method string, ch choice) group {
 }
 
 func (e *Experiment) subsetGroup(modalities string) group {
-	return e.first(modalities, train.Plain, e.chosen(e.File.Fusions[0], train.Plain)).firstSeeds(e.File.FirstSeeds.Subsets)
+	return e.first(modalities, train.Plain, e.chosen(e.File.Fusions[0], train.Plain)).firstSeeds(e.File.FirstSeeds.Subsets[modalities])
 }
 
 func (e *Experiment) alphaGroup(alpha [2]float64) group {

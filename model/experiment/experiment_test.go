@@ -206,6 +206,7 @@ func TestBadFilesAreRefusedByKey(t *testing.T) {
 		{"protocol", "protocols: [1]", "protocols: [4]", "protocols"},
 		{"no seeds", "seeds: [1, 2]", "seeds: []", "seeds"},
 		{"too many first seeds", "{variants: 1}", "{variants: 3}", "first_seeds.variants: 3: there are 2 seeds"},
+		{"first seeds of no subset", "{variants: 1}", "{subsets: {LM: 1}}", "first_seeds.subsets: LM"},
 		{"seed twice", "seeds: [1, 2]", "seeds: [2, 2]", "seeds: 2 is there twice"},
 		{"subset", "subsets: [RL,", "subsets: [RX,", "subsets"},
 		{"alpha", "[[10000, 0]]", "[[10000, -1]]", "alpha_grid"},

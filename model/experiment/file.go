@@ -111,10 +111,11 @@ type Augment struct {
 // beside the methods is trained with; 0 for all of them.
 type FirstSeeds struct {
 	Baselines int `yaml:"baselines"`
-	Subsets   int `yaml:"subsets"`
-	AlphaGrid int `yaml:"alpha_grid"`
-	Windows   int `yaml:"windows"`
-	Variants  int `yaml:"variants"`
+	// Subsets says it for each subset by its letters.
+	Subsets   map[string]int `yaml:"subsets"`
+	AlphaGrid int            `yaml:"alpha_grid"`
+	Windows   int            `yaml:"windows"`
+	Variants  int            `yaml:"variants"`
 }
 
 // Variant is a balancing method with constants of its own, as a row beside the
@@ -384,8 +385,15 @@ func (f *File) checkRest() error {
 			return fmt.Errorf("variants[%d].settings: %w", i, err)
 		}
 	}
-	for key, n := range map[string]int{"baselines": f.FirstSeeds.Baselines, "subsets": f.FirstSeeds.Subsets,
-		"alpha_grid": f.FirstSeeds.AlphaGrid, "windows": f.FirstSeeds.Windows, "variants": f.FirstSeeds.Variants} {
+	first := map[string]int{"baselines": f.FirstSeeds.Baselines, "alpha_grid": f.FirstSeeds.AlphaGrid,
+		"windows": f.FirstSeeds.Windows, "variants": f.FirstSeeds.Variants}
+	for sub, n := range f.FirstSeeds.Subsets {
+		if !slices.Contains(f.Subsets, sub) {
+			return fmt.Errorf("first_seeds.subsets: %s is not in subsets", sub)
+		}
+		first["subsets."+sub] = n
+	}
+	for key, n := range first {
 		if n < 0 || n > len(f.Seeds) {
 			return fmt.Errorf("first_seeds.%s: %d: there are %d seeds", key, n, len(f.Seeds))
 		}
