@@ -56,8 +56,9 @@ var ErrNoBranches = errors.New("the trainer has no branches: give TrainerOptions
 // SetBranchWeights sets what the next steps minimise: joint times the loss of
 // the whole network plus, for each of TrainerOptions.Branches, its weight times
 // the loss of the head's output with the features of all other modalities zero.
-// The encoders run once whatever the weights are; the head runs once for the
-// network and once for each branch whose weight is not 0. Batch.Present holds
+// An encoder runs once, or not at all while no loss with a weight reads it: its
+// gradients are then 0 and its running statistics stay. The head runs once for
+// the network and once for each branch whose weight is not 0. Batch.Present holds
 // in the branches, too; a sample that has none of a branch's modalities does
 // not count in its mean. A trainer starts with joint 1 and weights 0, which
 // give the gradients of a trainer without branches exactly.
@@ -121,7 +122,8 @@ func (t *Trainer) BranchPredictions(b int) []float32 {
 // masks; running statistics stay as they are, and so do the weights set for the
 // next step. The parameters must not have changed since. It costs one backward
 // pass, about two thirds of a step, and the head's passes. Losses and
-// predictions are then those of these weights.
+// predictions are then those of these weights. Encoders that rested in the step
+// have nothing to go back through, and weights that need one are an error.
 func (t *Trainer) Backward(joint float32, weights []float32) error { return t.backward(joint, weights) }
 
 func (t *trainGraph[T]) backward(joint float32, weights []float32) error {
@@ -137,16 +139,26 @@ func (t *trainGraph[T]) backward(joint float32, weights []float32) error {
 	if err := t.setBranchWeights(joint, weights); err != nil {
 		return fmt.Errorf("backward pass: %w", err)
 	}
+	if err := t.needsNoneIdle(); err != nil {
+		t.keepWeights()
+		return fmt.Errorf("backward pass: %w", err)
+	}
 	ctx := t.inst.ctx
 	mode, step := ctx.Mode, ctx.Step
 	ctx.Mode, ctx.Step = t.ranMode, t.ranStep // the masks are a function of them
 	err := t.graph.RunBackward()
 	ctx.Mode, ctx.Step = mode, step
-	for i, w := range t.weights {
-		t.branched.Branches[i].Weight = w
-	}
+	t.keepWeights()
 	if err != nil {
 		return fmt.Errorf("backward pass: %w", err)
 	}
 	return nil
+}
+
+// keepWeights sets the weights that the next step had before a backward pass
+// with others.
+func (t *trainGraph[T]) keepWeights() {
+	for i, w := range t.weights {
+		t.branched.Branches[i].Weight = w
+	}
 }

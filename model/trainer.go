@@ -75,6 +75,7 @@ type trainGraph[T nn.Float] struct {
 	lossM    float64             // of the last step
 	losses   []float64           // per branch, for branchLosses
 	weights  []T                 // per branch, kept during backward
+	idle     [NumModalities]bool // encoders that rested in the last step
 	ranMode  nn.Mode             // of the last step
 	ranStep  uint64
 
@@ -100,7 +101,11 @@ func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt Tra
 		t.inputs[m] = make([]T, batch*e.in)
 		x := t.graph.Input(encoderNames[m], t.inputs[m])
 		for i, s := range e.steps {
-			if x, err = t.graph.Block(encoderNames[m]+"."+s.name, s.block, s.params, x, i > 0); err != nil {
+			block := s.block
+			if opt.Branches != nil {
+				block = &idleBlock[T]{Block: block, idle: &t.idle[m], params: s.params, first: i == 0}
+			}
+			if x, err = t.graph.Block(encoderNames[m]+"."+s.name, block, s.params, x, i > 0); err != nil {
 				return err
 			}
 		}
@@ -162,6 +167,7 @@ func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 	}
 	convert(t.target, b.Target)
 	t.keepSamples(b.Present)
+	t.rest()
 	if err = t.graph.Run(); err != nil {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
