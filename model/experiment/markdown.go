@@ -123,7 +123,11 @@ func (c *Comparison) cells() []string {
 	if c == nil {
 		return []string{"–", "–", "–"}
 	}
-	return []string{c.OverSeeds.signed(2), c.OverSubjects.signed(2), c.Verdict}
+	overSeeds := c.OverSeeds.signed(2)
+	if c.OverSeeds.N == 1 {
+		overSeeds += " (1 seed)"
+	}
+	return []string{overSeeds, c.OverSubjects.signed(2), c.Verdict}
 }
 
 // Markdown returns the report.
@@ -197,8 +201,13 @@ func (t Trial) text() string {
 
 func (s *Summary) metric(r Row, name string, digits int) string {
 	text := r.Metrics[s.prefix()+name].text(digits)
-	if r.Missing > 0 && name == metricMPJPE {
+	n := r.Metrics[s.prefix()+name].N
+	switch {
+	case name != metricMPJPE:
+	case r.Missing > 0:
 		text += fmt.Sprintf(" (%s missing)", count(r.Missing, "seed"))
+	case n > 0 && n < len(s.Seeds): // first_seeds
+		text += fmt.Sprintf(" (%s)", count(n, "seed"))
 	}
 	return text
 }
