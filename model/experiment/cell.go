@@ -231,8 +231,11 @@ func (e *Experiment) windowGroup(k int) group {
 	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.Windows)
 }
 
+// variantGroup is the method as the tuning chose it, but for what the variant
+// sets: otherwise it would show the tuning's choice, not its own difference.
 func (e *Experiment) variantGroup(v Variant) group {
-	ch := choice{v.settings, e.File.Training}
+	ch := e.chosen(e.File.Fusions[0], v.Method)
+	_ = v.apply(&ch.settings) // checked
 	if v.LR > 0 {
 		ch.training.LR = v.LR
 	}

@@ -304,6 +304,23 @@ func TestCellsPartOnlyByWhatTheyRead(t *testing.T) {
 	}
 }
 
+// A variant differs from its method's row by what it sets and nothing else,
+// also where the tuning chose the method's constants.
+func TestVariantStartsFromTheTunedMethod(t *testing.T) {
+	e := open(t, tiny, t.TempDir(), Options{})
+	alpha := 1000.0
+	e.picked[model.ConcatHead+" "+train.AWC] = Picked{Trials: []Tried{{}, {Trial: Trial{LR: 0.004, Coefficient: &alpha}}}, Best: 1}
+	method := e.methodGroup(1, "s1", model.ConcatHead, train.AWC).cells[0]
+	variant := e.variantGroup(e.File.Variants[0]).cells[0]
+	if variant.Training.LR != 0.004 || variant.Settings.AWC.AlphaSuperior != alpha || !variant.Settings.AWC.PerSample {
+		t.Errorf("the variant trains with rate %g and %+v", variant.Training.LR, variant.Settings.AWC)
+	}
+	variant.Settings.AWC.PerSample = false
+	if variant.Hash() != method.Hash() {
+		t.Errorf("the variant differs in more than it sets:\n%+v\n%+v", variant, method)
+	}
+}
+
 func TestForeignAndBrokenResultsAreRefused(t *testing.T) {
 	e := open(t, tiny, t.TempDir(), Options{})
 	c := e.finalCells()[0]
