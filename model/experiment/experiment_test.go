@@ -337,6 +337,33 @@ func TestForeignAndBrokenResultsAreRefused(t *testing.T) {
 	}
 }
 
+// A kill between a cell's result and the removal of its checkpoint leaves
+// nothing for good.
+func TestFinishedCellKeepsNoCheckpoint(t *testing.T) {
+	e := open(t, tiny, t.TempDir(), Options{Finished: func(c Cell, _, _ float64) { t.Errorf("%s was trained again", c) }})
+	c := e.finalCells()[0]
+	left := filepath.Join(e.folder(c), checkpointFolder)
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "state.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(e.folder(c), "result.json"), Result{Cell: c.Hash(), Evaluation: &train.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.newPools()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = e.runAll(t.Context(), p, []Cell{c}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the checkpoint of a finished cell: %v, want none", err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(tiny))
 	f.Add([]byte("name: x\ntuning: {trials: {none: []}}"))
