@@ -119,6 +119,40 @@ func TestMethodsWithoutStrength(t *testing.T) {
 	}
 }
 
+// With a single modality there is nothing to balance: every method trains it as
+// plain training does, bit for bit.
+func TestMethodsWithOneModality(t *testing.T) {
+	data, held := methodData(t)
+	weights := func(name string) []float32 {
+		cfg := small()
+		cfg.Modalities = "M"
+		net, err := model.New(cfg, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := DefaultMethodSettings()
+		set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 1, 1
+		method, err := NewMethod(name, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 2e-3, Seed: 4, Method: method, Validation: held}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var all []float32
+		for _, p := range net.Parameters() {
+			all = append(all, p.Value...)
+		}
+		return all
+	}
+	plain := weights(Plain)
+	for _, name := range Methods() {
+		if !slices.Equal(weights(name), plain) {
+			t.Errorf("%s changes the training of one modality", name)
+		}
+	}
+}
+
 // The Fisher information of single samples is that of one-sample losses: with
 // two replicas of the same batch it must not depend on how they share it.
 func TestFisherOfSamples(t *testing.T) {
