@@ -70,7 +70,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	switch err = c.apply(&opt, c.Out); { // before minutes of loading
 	case errors.Is(err, train.ErrFinished):
 		fmt.Fprintf(os.Stderr, "nothing to do: %v\n", err)
-		return nil
+		return train.FinishCheckpoint(opt.Checkpoint) // a kill may have come before its end
 	case err != nil:
 		return err
 	}

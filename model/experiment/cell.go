@@ -29,9 +29,14 @@ type Cell struct {
 	Generation int                  `json:"generation"` // of this program's way to train, see generation
 }
 
-// generation changes when the same cell would come out otherwise, so that old
-// results are not taken for new ones.
-const generation = 1
+// generation changes for a method when the same cell of it would come out
+// otherwise, so that old results are not taken for new ones.
+func generation(method string) int {
+	if method == train.GBlending {
+		return 2 // its trials follow the schedule of the learning rate
+	}
+	return 1
+}
 
 // Hash names the cell: the first 12 hexadecimal digits of the SHA-256 of its
 // configuration.
@@ -152,7 +157,7 @@ func (f *File) network(head, modalities string) model.Config {
 // cell returns the cell of a place in the grid.
 func (e *Experiment) cell(protocol int, split, head, modalities, method string, ch choice, seed uint64) Cell {
 	return Cell{Data: e.File.Data, Source: e.source, Protocol: protocol, Split: split, Network: e.File.network(head, modalities), Window: e.File.Window,
-		Method: method, Settings: relevant(method, ch.settings), Training: ch.training, Seed: seed, Generation: generation}
+		Method: method, Settings: relevant(method, ch.settings), Training: ch.training, Seed: seed, Generation: generation(method)}
 }
 
 // tuningCells returns the trials of a method with a head, trial by trial and
@@ -226,8 +231,11 @@ func (e *Experiment) windowGroup(k int) group {
 	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.Windows)
 }
 
+// variantGroup is the method as the tuning chose it, but for what the variant
+// sets: otherwise it would show the tuning's choice, not its own difference.
 func (e *Experiment) variantGroup(v Variant) group {
-	ch := choice{v.settings, e.File.Training}
+	ch := e.chosen(e.File.Fusions[0], v.Method)
+	_ = v.apply(&ch.settings) // checked
 	if v.LR > 0 {
 		ch.training.LR = v.LR
 	}

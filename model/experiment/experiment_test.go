@@ -304,6 +304,23 @@ func TestCellsPartOnlyByWhatTheyRead(t *testing.T) {
 	}
 }
 
+// A variant differs from its method's row by what it sets and nothing else,
+// also where the tuning chose the method's constants.
+func TestVariantStartsFromTheTunedMethod(t *testing.T) {
+	e := open(t, tiny, t.TempDir(), Options{})
+	alpha := 1000.0
+	e.picked[model.ConcatHead+" "+train.AWC] = Picked{Trials: []Tried{{}, {Trial: Trial{LR: 0.004, Coefficient: &alpha}}}, Best: 1}
+	method := e.methodGroup(1, "s1", model.ConcatHead, train.AWC).cells[0]
+	variant := e.variantGroup(e.File.Variants[0]).cells[0]
+	if variant.Training.LR != 0.004 || variant.Settings.AWC.AlphaSuperior != alpha || !variant.Settings.AWC.PerSample {
+		t.Errorf("the variant trains with rate %g and %+v", variant.Training.LR, variant.Settings.AWC)
+	}
+	variant.Settings.AWC.PerSample = false
+	if variant.Hash() != method.Hash() {
+		t.Errorf("the variant differs in more than it sets:\n%+v\n%+v", variant, method)
+	}
+}
+
 func TestForeignAndBrokenResultsAreRefused(t *testing.T) {
 	e := open(t, tiny, t.TempDir(), Options{})
 	c := e.finalCells()[0]
@@ -317,6 +334,33 @@ func TestForeignAndBrokenResultsAreRefused(t *testing.T) {
 		if _, err := e.read(c); err == nil || !strings.Contains(err.Error(), "delete the folder") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A kill between a cell's result and the removal of its checkpoint leaves
+// nothing for good.
+func TestFinishedCellKeepsNoCheckpoint(t *testing.T) {
+	e := open(t, tiny, t.TempDir(), Options{Finished: func(c Cell, _, _ float64) { t.Errorf("%s was trained again", c) }})
+	c := e.finalCells()[0]
+	left := filepath.Join(e.folder(c), checkpointFolder)
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "state.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(e.folder(c), "result.json"), Result{Cell: c.Hash(), Evaluation: &train.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.newPools()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = e.runAll(t.Context(), p, []Cell{c}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the checkpoint of a finished cell: %v, want none", err)
 	}
 }
 

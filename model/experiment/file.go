@@ -118,15 +118,21 @@ type FirstSeeds struct {
 	Variants  int            `yaml:"variants"`
 }
 
-// Variant is a balancing method with constants of its own, as a row beside the
-// grid.
+// Variant is a balancing method with some constants of its own, as a row beside
+// the grid; the others are those of the method's row.
 type Variant struct {
 	Name     string    `yaml:"name"`
 	Method   string    `yaml:"method"`
 	Settings yaml.Node `yaml:"settings"` // keys of File.Settings that differ
-	LR       float64   `yaml:"lr"`       // training.lr if 0
+	LR       float64   `yaml:"lr"`       // the method's, as tuned, if 0
+}
 
-	settings train.MethodSettings
+// apply sets what differs.
+func (v *Variant) apply(to *train.MethodSettings) error {
+	if v.Settings.Kind == 0 {
+		return nil
+	}
+	return strict(&v.Settings, to)
 }
 
 // Tuning chooses each method's constants on the validation subjects: for each
@@ -375,14 +381,16 @@ func (f *File) checkRest() error {
 		if err := f.checkMethod(fmt.Sprintf("variants[%d].method", i), v.Method); err != nil {
 			return err
 		}
-		v.settings = f.Settings
-		if v.Settings.Kind != 0 {
-			if err := strict(&v.Settings, &v.settings); err != nil {
-				return fmt.Errorf("variants[%d].settings: %w", i, err)
-			}
+		set := f.Settings
+		err := v.apply(&set)
+		if err == nil {
+			_, err = train.NewMethod(v.Method, set)
 		}
-		if _, err := train.NewMethod(v.Method, v.settings); err != nil {
+		if err != nil {
 			return fmt.Errorf("variants[%d].settings: %w", i, err)
+		}
+		if !(v.LR >= 0 && v.LR < 1e9) {
+			return fmt.Errorf("variants[%d].lr %g: want a positive number, or 0 for the method's", i, v.LR)
 		}
 	}
 	first := map[string]int{"baselines": f.FirstSeeds.Baselines, "alpha_grid": f.FirstSeeds.AlphaGrid,

@@ -71,7 +71,7 @@ type Result struct {
 	Parameters   int           `json:"parameters"`
 	Evaluation   *train.Report `json:"evaluation"` // on the test subjects; in tuning on the validation subjects
 
-	seconds float64
+	seconds float64       // of training, also before an interruption
 	curve   string        // path
 	epochs  *[]plot.Epoch // of the curve, once read
 }
@@ -84,7 +84,7 @@ type Provenance struct {
 	Machine  Machine `json:"machine"`
 	Started  string  `json:"started"`            // RFC 3339
 	Finished string  `json:"finished,omitempty"` // empty while training
-	Seconds  float64 `json:"seconds,omitempty"`
+	Seconds  float64 `json:"seconds,omitempty"`  // without those of epochs that were lost in a kill
 }
 
 // Open opens the experiment's data. Nothing is generated or trained yet.
@@ -215,6 +215,10 @@ func (e *Experiment) runAll(ctx context.Context, p *pools, cells []Cell, more in
 		}
 		if r == nil {
 			todo = append(todo, c)
+			continue
+		}
+		if err = e.dropCheckpoint(c); err != nil { // a kill may have come before it
+			return err
 		}
 	}
 	for i, c := range todo {
@@ -310,19 +314,27 @@ func (e *Experiment) runCell(ctx context.Context, p *pools, c Cell, show func(sh
 		}
 	}
 	slices.Sort(res.TestSubjects)
-	prov.Finished, prov.Seconds = time.Now().UTC().Format(time.RFC3339), time.Since(begin).Seconds()
+	prov.Finished, prov.Seconds = time.Now().UTC().Format(time.RFC3339), res.seconds+time.Since(begin).Seconds()
 	if err := writeJSON(filepath.Join(dir, "cell.json"), prov); err != nil {
 		return nil, err
 	}
 	if err := writeJSON(filepath.Join(dir, "result.json"), res); err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(filepath.Join(dir, checkpointFolder)); err != nil {
-		return nil, fmt.Errorf("remove the finished training's checkpoint: %w", err)
+	if err := e.dropCheckpoint(c); err != nil {
+		return nil, err
 	}
 	res.seconds = prov.Seconds
 	e.results[prov.Hash] = res
 	return res, nil
+}
+
+// dropCheckpoint removes what only resuming a cell needs.
+func (e *Experiment) dropCheckpoint(c Cell) error {
+	if err := os.RemoveAll(filepath.Join(e.folder(c), checkpointFolder)); err != nil {
+		return fmt.Errorf("remove the finished training's checkpoint: %w", err)
+	}
+	return nil
 }
 
 // trainCell trains the cell's network and scores it.
@@ -364,7 +376,7 @@ func (e *Experiment) trainCell(ctx context.Context, c Cell, data cellData, res *
 		return err
 	}
 	opt.Checkpoint, opt.Resume = filepath.Join(e.folder(c), checkpointFolder), true
-	opt.Resumed = func(i train.ResumeInfo) { res.Epochs = i.Epoch }
+	opt.Resumed = func(i train.ResumeInfo) { res.Epochs, res.seconds = i.Epoch, i.Elapsed.Seconds() }
 	if err = train.Run(ctx, net, data.train, opt); err != nil {
 		return err
 	}

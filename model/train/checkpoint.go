@@ -70,7 +70,9 @@ func (o Options) CheckStart() error {
 
 // FinishCheckpoint ends the training whose checkpoints are in dir: the tensors
 // go, which only resuming needs, and a small state stays that tells what was
-// trained. Call it when the weights are safe elsewhere.
+// trained. Call it when the weights are safe elsewhere. A kill in the middle
+// leaves a finished training with files that are of no use; calling it again
+// takes them away.
 func FinishCheckpoint(dir string) error {
 	f, err := openFolder(dir)
 	if err != nil {

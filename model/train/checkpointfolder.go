@@ -239,21 +239,25 @@ func (f *folder) replace(st *state) error {
 	return nil
 }
 
-// finish leaves a state without tensors, and no state before it.
+// finish leaves a state without tensors, and no state before it. It completes
+// what a kill during an earlier finish left undone.
 func (f *folder) finish() error {
-	done := *f.now
-	done.Finished, done.Tensors, done.Best, done.Method = true, tensorFile{}, nil, nil
-	b, err := done.encode()
-	if err != nil {
-		return fmt.Errorf("encode the state: %w", err)
-	}
-	if err := f.writeFile(stateFile, b); err != nil {
-		return err
+	if !f.now.Finished {
+		done := *f.now
+		done.Finished, done.Tensors, done.Best, done.Method = true, tensorFile{}, nil, nil
+		b, err := done.encode()
+		if err != nil {
+			return fmt.Errorf("encode the state: %w", err)
+		}
+		if err := f.writeFile(stateFile, b); err != nil {
+			return err
+		}
+		f.now, f.raw = &done, b
 	}
 	if err := os.Remove(filepath.Join(f.dir, beforeFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f.now, f.raw, f.then = &done, b, nil
+	f.then = nil
 	f.sweep()
 	return nil
 }

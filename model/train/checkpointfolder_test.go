@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -65,6 +66,40 @@ func TestCheckpointFolderHoldsTwoStates(t *testing.T) {
 	}
 	if err := Run(t.Context(), net, data, opt); !errors.Is(err, ErrFinished) {
 		t.Errorf("resuming a finished training: %v", err)
+	}
+}
+
+// A kill in the middle of FinishCheckpoint leaves some of the files it takes
+// away; however many there are, finishing again takes the rest.
+func TestFinishGoesOnAfterKill(t *testing.T) {
+	data, held := checkpointData(t)
+	dir := interrupted(t, course{method: Plain, head: model.ConcatHead, held: true}, data, held)
+	removed := map[string][]byte{}
+	for _, name := range files(t, dir) {
+		if name != stateFile && name != "lock" {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			removed[name] = b
+		}
+	}
+	if len(removed) < 4 { // before.json, two files of tensors, best weights
+		t.Fatalf("only %d files to remove", len(removed))
+	}
+	names := slices.Sorted(maps.Keys(removed))
+	for gone := range len(names) + 1 {
+		if err := FinishCheckpoint(dir); err != nil {
+			t.Fatal(err)
+		}
+		if got := files(t, dir); !slices.Equal(got, []string{"lock", stateFile}) {
+			t.Fatalf("finishing with %d files gone leaves %v", gone, got)
+		}
+		for _, name := range names[gone:] {
+			if err := os.WriteFile(filepath.Join(dir, name), removed[name], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"posefuse/model"
 	"posefuse/replay/mmfi"
@@ -117,6 +119,40 @@ func TestMethodsWithoutStrength(t *testing.T) {
 	}
 }
 
+// With a single modality there is nothing to balance: every method trains it as
+// plain training does, bit for bit.
+func TestMethodsWithOneModality(t *testing.T) {
+	data, held := methodData(t)
+	weights := func(name string) []float32 {
+		cfg := small()
+		cfg.Modalities = "M"
+		net, err := model.New(cfg, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := DefaultMethodSettings()
+		set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 1, 1
+		method, err := NewMethod(name, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = Run(t.Context(), net, data, Options{Epochs: 2, Batch: 16, LR: 2e-3, Seed: 4, Method: method, Validation: held}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var all []float32
+		for _, p := range net.Parameters() {
+			all = append(all, p.Value...)
+		}
+		return all
+	}
+	plain := weights(Plain)
+	for _, name := range Methods() {
+		if !slices.Equal(weights(name), plain) {
+			t.Errorf("%s changes the training of one modality", name)
+		}
+	}
+}
+
 // The Fisher information of single samples is that of one-sample losses: with
 // two replicas of the same batch it must not depend on how they share it.
 func TestFisherOfSamples(t *testing.T) {
@@ -155,6 +191,73 @@ func TestFisherOfSamples(t *testing.T) {
 		// The square of a mean is at most the mean of squares.
 		if a, b := one.Trace(), many.Trace(); !(a > 0 && b >= a*0.999) {
 			t.Errorf("%s: trace %g by batch, %g by sample", e.letter, a, b)
+		}
+	}
+}
+
+// A trial of G-Blending learns as fast as the epochs it stands for: a warm-up
+// of the rate does not hold through all of it.
+func TestTrialFollowsTheSchedule(t *testing.T) {
+	data, held := methodData(t)
+	moved := func(method Method, train func(*Session) error) float64 {
+		net, err := model.New(small(), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSession(net, data, Options{Epochs: 1, Batch: 16, LR: 2e-3, Seed: 4, Method: method, Validation: held})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		s.begin = time.Now()
+		before := s.snapshot()
+		if err = train(s); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for i, p := range net.Parameters() {
+			for k, v := range p.Value {
+				d := float64(v - before.values[i][k])
+				sum += d * d
+			}
+		}
+		return math.Sqrt(sum)
+	}
+	epoch := moved(nil, func(s *Session) error { _, err := s.epoch(t.Context()); return err })
+	trial := moved(&gblending{every: 1, trial: 1}, func(s *Session) error { s.shuffle(); return s.trialEpochs(1) })
+	if !(trial > epoch/2 && trial < 2*epoch) {
+		t.Errorf("a trial moves the weights by %g, the epoch it stands for by %g", trial, epoch)
+	}
+}
+
+// The curve's training error is that of the whole network, also where losses of
+// single modalities are minimised beside it: before the first update all
+// methods start from the same error.
+func TestTrainingErrorIsTheNetworks(t *testing.T) {
+	data, held := methodData(t)
+	first := func(name string) (mm float64) {
+		net, err := model.New(small(), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		method, err := NewMethod(name, DefaultMethodSettings())
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := func(i StepInfo) {
+			if i.Step == 1 {
+				mm = i.LossMM
+			}
+		}
+		if err = Run(t.Context(), net, data, Options{Epochs: 1, Batch: 16, LR: 2e-3, Seed: 4, Replicas: 2, Method: method, Validation: held, Step: step}); err != nil {
+			t.Fatal(err)
+		}
+		return mm
+	}
+	want := first(Plain)
+	for _, name := range []string{GBlending, MMPareto} {
+		if got := first(name); math.Abs(got-want) > 1e-3*want {
+			t.Errorf("%s: the first step tells %g mm, plain training %g", name, got, want)
 		}
 	}
 }

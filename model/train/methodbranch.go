@@ -213,18 +213,21 @@ func (s *Session) restore(c *snapshot) error {
 	return s.reps.spread()
 }
 
-// trialEpochs trains plainly with the loss weights that are set.
+// trialEpochs trains plainly with the loss weights that are set, at the rates
+// that training has in these epochs.
 func (s *Session) trialEpochs(n int) error {
 	full := s.Net.Config.Mask()
-	rate := s.opt.rate(s.opt.share(s.Epoch, 0, 1, s.elapsed()), s.Epoch)
+	steps := len(s.order) / s.opt.Batch
 	for e := range n {
+		epoch := min(s.Epoch+e, s.opt.Epochs-1)
 		rng := rand.New(rand.NewPCG(s.opt.Seed^0x747269616c, uint64(s.Epoch+e))) //nolint:gosec // reproducible order
 		rng.Shuffle(len(s.order), func(i, j int) { s.order[i], s.order[j] = s.order[j], s.order[i] })
-		for at := 0; at+s.opt.Batch <= len(s.order); at += s.opt.Batch {
+		for step := range steps {
 			for k := range s.present {
 				s.present[k] = full
 			}
-			if _, err := s.forwardBackward(s.order[at:at+s.opt.Batch], s.present); err != nil {
+			rate := s.opt.rate(s.opt.share(epoch, step, steps, s.elapsed()), epoch)
+			if _, err := s.forwardBackward(s.order[step*s.opt.Batch:(step+1)*s.opt.Batch], s.present); err != nil {
 				return err
 			}
 			s.adam.step(rate)

@@ -19,6 +19,9 @@ type infoReg struct {
 }
 
 func (r *infoReg) StartEpoch(s *Session) error {
+	if len(s.Encoders) < 2 {
+		return nil
+	}
 	f, err := s.fisher(r.batches, false)
 	if err != nil {
 		return err
@@ -36,6 +39,9 @@ func (r *infoReg) StartEpoch(s *Session) error {
 }
 
 func (r *infoReg) AfterBackward(s *Session) error {
+	if len(s.Encoders) < 2 {
+		return nil
+	}
 	r.score = r.score[:0]
 	for _, p := range s.Phi {
 		r.score = append(r.score, p/model.OutputDim) // mean correlation per coordinate

@@ -61,7 +61,8 @@ func (r *replicas) memory() (StartInfo, error) {
 }
 
 // forwardBackward leaves the mean gradient in the first network's parameters
-// and returns the mean loss, metres. fill fills row of the batch it is given
+// and returns the mean error of the whole network, metres, whatever the weights
+// of its branches. fill fills row of the batch it is given
 // with sample k of the whole batch; it is called from one goroutine at a time
 // per replica.
 // step numbers the dropout masks.
@@ -75,6 +76,9 @@ func (r *replicas) forwardBackward(step uint64, fill func(b *model.Batch, row, k
 			}
 			r.trainers[i].SetStep(step)
 			r.losses[i], r.errs[i] = r.trainers[i].ForwardBackward(b)
+			if joint, _ := r.trainers[i].BranchLosses(); r.errs[i] == nil {
+				r.losses[i] = joint // without the branches' own
+			}
 		})
 	}
 	wg.Wait()
