@@ -70,7 +70,7 @@ func TestRadarThroughPseudoTerminal(t *testing.T) {
 	c := p.Counts()[sensors.MmWave]
 	got := sink.waitFor(t, int(c.Frames))
 	first := clip.frames - int(c.Frames)
-	if len(got) != int(c.Frames) || len(got) < 5 || c.Absent != uint64(first) {
+	if len(got) != int(c.Frames) || len(got) < 5 || c.Idle != uint64(first) {
 		t.Fatalf("%d samples, counts %+v", len(got), c)
 	}
 	for n, s := range got {
@@ -133,7 +133,7 @@ func TestRadarIsSilentUntilStarted(t *testing.T) {
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "c"), DataPath: filepath.Join(dir, "d")}
 	p, wait := play(t, Config{Data: clipSet{stored(1, 5)}, Radar: cfg, Speed: 10})
 	wait()
-	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Absent != 5 {
+	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Idle != 5 {
 		t.Errorf("counts %+v: a radar that was not started sent frames", c)
 	}
 }

@@ -15,6 +15,9 @@ import (
 // errNobody means that no driver listens.
 var errNobody = errors.New("no driver is connected")
 
+// errIdle means that the driver has not started the sensor.
+var errIdle = errors.New("the driver has not started the sensor")
+
 // sendTimeout bounds how long a driver that does not read may hold up a fake.
 const sendTimeout = 100 * time.Millisecond
 
