@@ -138,13 +138,9 @@ func (c runCmd) load(demo bool) (pipeline.Config, error) {
 
 // afterStart prints where everything is and starts the exercise subscriber.
 func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipeline.Config, log *slog.Logger, side *sync.WaitGroup) {
-	natsURL, mqttURL, _ := core.Bus().Addresses()
-	fmt.Printf("\nposefuse is running in room %q", cfg.Room)
-	if c.Config == "" {
-		fmt.Print(" on simulated sensors (a configuration switches to real ones: posefuse run --config FILE)")
-	}
-	fmt.Printf("\n\n  page  %s\n  NATS  %s   nats sub posefuse.%s.pose\n  MQTT  %s   mosquitto_sub -t posefuse/%s/pose\n\nCtrl-C stops it.\n\n",
-		core.WebURL(), natsURL, cfg.Room, mqttURL, cfg.Room)
+	at := addresses{page: core.WebURL()}
+	at.nats, at.mqtt, _ = core.Bus().Addresses()
+	printBanner(os.Stdout, &cfg, at, c.Config == "")
 	if !cfg.Exercise.Enabled {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,9 +144,10 @@ func TestMosquittoGetsMessages(t *testing.T) {
 
 // proxy forwards one connection after another and can be cut, as a cable can.
 type proxy struct {
-	l      net.Listener
-	target string
-	conns  chan net.Conn
+	l         net.Listener
+	target    string
+	conns     chan net.Conn
+	unplugged atomic.Bool // new connections lead nowhere
 }
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -162,6 +164,10 @@ func startProxy(t *testing.T, target string) *proxy {
 			c, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if p.unplugged.Load() {
+				_ = c.Close()
+				continue
 			}
 			up, err := net.Dial("tcp", target)
 			if err != nil {
@@ -216,8 +222,12 @@ func TestLastWillAndReturn(t *testing.T) {
 
 func TestMosquittoAwayAndBack(t *testing.T) {
 	m := startMosquitto(t)
-	b := open(t, mosquittoConfig(m))
+	cable := startProxy(t, fmt.Sprintf("127.0.0.1:%d", m.port))
+	cfg := testConfig()
+	cfg.MQTT.URL = "tcp://" + cable.l.Addr().String()
+	b := open(t, cfg)
 	waitFor(t, "connected", func() bool { ok, _, _ := b.retained.state(); return ok })
+	cable.unplugged.Store(true)
 	m.stop()
 	waitFor(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
 	const sent = 40
@@ -227,14 +237,15 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 		}
 	}
 	health := b.Health()
-	if h := health[len(health)-1]; h.Part != "bus.mqtt" || h.Severity != "error" || !strings.Contains(h.Text, m.url()) {
+	if h := health[len(health)-1]; h.Part != "bus.mqtt" || h.Severity != "error" || !strings.Contains(h.Text, cfg.MQTT.URL) {
 		t.Errorf("health while away: %+v", h)
 	}
 	m.start()
 	got := map[uint64]int{}
-	// The subscriber must be there before the daemon, which tries every second
-	// or two: keep trying until everything has come.
+	// The subscriber must be there before the daemon, or the broker has nobody
+	// to give the poses to.
 	ch := collect(t, mqttClient(t, m.url()), "posefuse/room1/pose")
+	cable.unplugged.Store(false)
 	for len(got) < sent {
 		var p Pose
 		if err := json.Unmarshal(receive(t, ch, "pose from the time the broker was away").Payload(), &p); err != nil {
@@ -302,6 +313,21 @@ func TestExternalNATS(t *testing.T) {
 	for m := range ch {
 		if m.Subject == "posefuse.room1.status" {
 			break
+		}
+	}
+}
+
+// TestLoginsStaySecret: health goes to every subscriber, addresses to the log.
+func TestLoginsStaySecret(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.NATS.URL = fmt.Sprintf("nats://daemon:s3cret@127.0.0.1:%d", freePort(t)) // nobody there
+	cfg.MQTT.URL = fmt.Sprintf("tcp://daemon:s3cret@127.0.0.1:%d", freePort(t))
+	b := open(t, cfg)
+	told := fmt.Sprint(b.Health())
+	natsURL, mqttURL, _ := b.Addresses()
+	for what, text := range map[string]string{"health": told, "NATS address": natsURL, "MQTT address": mqttURL} {
+		if strings.Contains(text, "s3cret") || !strings.Contains(text, "://127.0.0.1:") {
+			t.Errorf("%s: %s", what, text)
 		}
 	}
 }
