@@ -107,11 +107,15 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 	}{
 		{"unknown key", []string{"check", at("key.yaml", "room: a\nsensor: {}\n")}, []string{"key.yaml", "sensor"}},
 		{"wrong type", []string{"check", at("type.yaml", "sync: {rate_hz: fast}\n")}, []string{"type.yaml", "rate_hz"}},
+		{"exercise nobody counts", []string{"check", at("exercise.yaml", "exercise: {exercise: A99}\n")}, []string{"exercise.yaml", "exercise.exercise", "A99", "A12"}},
+		{"certificate that is not there", []string{"check", at("tls.yaml", "bus: {tls: {cert_file: /no/cert.pem, key_file: /no/key.pem}}\n")}, []string{"tls.yaml", "bus.tls.cert_file", "/no/cert.pem", "no such file"}},
+		{"run with it", []string{"run", "--config", at("exercise2.yaml", ports+"exercise: {enabled: true, exercise: A99}\n")}, []string{"exercise.exercise", "A99"}},
 		{"missing file", []string{"run", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml", "no such file"}},
 		{"listener open to the world", []string{"check", at("open.yaml", "bus: {nats: {listen: \"0.0.0.0:4222\"}}\n")}, []string{"bus.nats.listen", "users"}},
 		{"NATS port in use", []string{"run", "--config", at("nats.yaml", strings.Replace(ports, free[0], taken.Addr().String(), 1))}, []string{"bus.nats.listen", taken.Addr().String(), "in use"}},
 		{"page port in use", []string{"run", "--config", at("web.yaml", strings.Replace(ports, free[3], taken.Addr().String(), 1))}, []string{"web.listen", taken.Addr().String(), "in use"}},
 		{"centred model", []string{"run", "--config", at("centred.yaml", ports+"model: {path: "+centred+"}\n")}, []string{"centred", "causal"}},
+		{"check of a centred model", []string{"check", at("centred2.yaml", ports+"model: {path: "+centred+"}\n")}, []string{"model", "centred", "causal"}},
 		{"changed weights", []string{"run", "--config", at("flip.yaml", ports+"model: {path: "+flipped+"}\n")}, []string{"sha256"}},
 		{"truncated weights", []string{"check", at("short.yaml", ports+"model: {path: "+short+"}\n")}, []string{"model.path", filepath.Base(weightsFile(t, short))}},
 		{"no model", []string{"eval", "--model", filepath.Join(dir, "nothing")}, []string{"nothing", "no such file"}},
@@ -146,6 +150,22 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("the error is a stack trace:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestCheckNotesMissingSensorFiles: the daemon runs without the sensor, so the
+// file is no error, but a user wants to know.
+func TestCheckNotesMissingSensorFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "room.yaml")
+	writeFile(t, path, []byte("sensors: {lidar: {ouster: {metadata_file: /no/ouster.json}}, radar: {ti_serial: {command_port: /dev/ttyUSB0, config_file: /no/radar.cfg}}}\n"))
+	out, err := exec.CommandContext(t.Context(), binary, "check", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"sensors.lidar.ouster.metadata_file", "/no/ouster.json", "sensors.radar.ti_serial.config_file", "/no/radar.cfg", "room.yaml: ok"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("check does not say %q:\n%s", want, out)
+		}
 	}
 }
 

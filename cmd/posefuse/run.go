@@ -133,7 +133,16 @@ func (c runCmd) load(demo bool) (pipeline.Config, error) {
 	if demo {
 		return cfg, prepareDemo(&cfg)
 	}
-	return cfg, nil
+	return cfg, checkExercise(cfg)
+}
+
+// checkExercise refuses an activity that nobody counts: the daemon would go on
+// without its subscriber.
+func checkExercise(cfg pipeline.Config) error {
+	if _, err := exercise.NewSubscriber(subscriberConfig(cfg, bus.MQTTAccess{}, slog.Default())); err != nil {
+		return fmt.Errorf("exercise.exercise: %w", err)
+	}
+	return nil
 }
 
 // afterStart prints where everything is and starts the exercise subscriber.
