@@ -187,7 +187,7 @@ func (c *Core) buildSync(sources [sensors.NumModalities]sensors.Source) error {
 func (c *Core) onSensorChange(s sensors.Snapshot) {
 	switch s.State {
 	case sensors.Down:
-		c.log.Warn("sensor failed, trying again", "sensor", s.Name, "error", s.LastError, "next_step", s.NextStep)
+		c.log.Warn("sensor failed, trying again", "sensor", s.Name, "error", s.WhatToDo())
 	case sensors.Stale:
 		c.log.Warn("sensor went silent", "sensor", s.Name)
 	case sensors.Live:
