@@ -141,6 +141,9 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	wait("influence is drawn to scale", bar("R")+` > 2 * `+bar("L")+` && `+bar("L")+` > `+bar("M")+` && `+bar("M")+` > `+bar("W")+` && `+bar("W")+` > 0`)
 	wait("influence is told in mm", `/^1[0-9][0-9]$/.test(document.querySelector('#influence li[data-modality="R"] b').textContent) && document.getElementById("influenceNote").textContent === ""`)
+	if over := read(`String(document.querySelector("aside").scrollWidth - document.querySelector("aside").clientWidth)`); over != "0" {
+		t.Errorf("the panels are %s px wider than their column", over)
+	}
 	page.Screenshot("page.png")
 	wait("joints are white", `document.getElementById("view").dataset.wristColour === "ffffff"`)
 	read(`document.getElementById("colourSpread").click(), ""`)

@@ -37,7 +37,7 @@ func Open(t *testing.T, url string) *Page {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	alloc, done := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", false), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
 		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.WindowSize(1440, 960))...)
 	t.Cleanup(done)
 	page, closePage := chromedp.NewContext(alloc)
