@@ -162,6 +162,51 @@ func TestRadarOverrunIsCounted(t *testing.T) {
 	}
 }
 
+// TestRadarCLIOutlivesAnOverrun: a driver that went away in the middle of the
+// dialogue finds the command port alive when it is back.
+func TestRadarCLIOutlivesAnOverrun(t *testing.T) {
+	var answers []string
+	lost := false
+	c := &radarCLI{port: strings.NewReader("sensorStop\nflushCfg\n"), configured: map[string]bool{}, answer: func(b []byte) error {
+		if !lost {
+			lost = true
+			return errOverrun
+		}
+		answers = append(answers, string(b))
+		return nil
+	}}
+	c.serve()
+	if len(answers) != 1 || !strings.Contains(answers[0], "flushCfg") {
+		t.Errorf("answers after the overrun: %q", answers)
+	}
+}
+
+// heldUp is a writer whose timer wins the first times although there is room.
+type heldUp struct {
+	times int
+	got   []byte
+}
+
+func (h *heldUp) SetWriteDeadline(time.Time) error { return nil }
+func (h *heldUp) Write(b []byte) (int, error) {
+	if h.times--; h.times >= 0 {
+		h.got = append(h.got, b[:1]...)
+		return 1, os.ErrDeadlineExceeded
+	}
+	h.got = append(h.got, b...)
+	return len(b), nil
+}
+
+func TestWriteInTimeTriesAgain(t *testing.T) {
+	h := &heldUp{times: 1}
+	if err := writeInTime(h, []byte("frame")); err != nil || string(h.got) != "frame" {
+		t.Errorf("held up once: %q, %v", h.got, err)
+	}
+	if err := writeInTime(&heldUp{times: 2}, []byte("frame")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a driver that does not read: %v", err)
+	}
+}
+
 func TestUARTPacing(t *testing.T) {
 	port := &ptyPort{link: filepath.Join(t.TempDir(), "d")}
 	if err := port.open(); err != nil {

@@ -96,6 +96,24 @@ func (p *Page) Wait(what, js string) time.Duration {
 	}
 }
 
+// WaitSteady is Wait for what may show for a moment only: it returns how long
+// it took until the expression was true and stayed so for half a second.
+func (p *Page) WaitSteady(what, js string) time.Duration {
+	p.t.Helper()
+	start := time.Now()
+	for {
+		p.Wait(what, js)
+		since := time.Now()
+		for steady := true; steady; time.Sleep(40 * time.Millisecond) {
+			if time.Since(since) > 500*time.Millisecond {
+				return since.Sub(start)
+			}
+			ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](js))
+			steady = err == nil && ok
+		}
+	}
+}
+
 // Screenshot saves a picture of the page among the test's artifacts.
 func (p *Page) Screenshot(name string) {
 	p.t.Helper()
