@@ -63,8 +63,12 @@ func poseMessage(seq int, lost string) map[string]any {
 	coalition := ""
 	for _, m := range "RLMW" {
 		k := string(m)
-		if k == lost {
-			modalities[k] = map[string]any{"state": "stale", "presence": false, "age_ms": nil, "skew_ms": nil}
+		if k == lost || k == "L" && lost == "late L" && seq%2 == 0 {
+			state := "stale"
+			if k != lost {
+				state = "late"
+			}
+			modalities[k] = map[string]any{"state": state, "presence": false, "age_ms": nil, "skew_ms": nil}
 			continue
 		}
 		coalition += k
@@ -150,14 +154,16 @@ func TestPageInBrowser(t *testing.T) {
 	wait("the uncertain wrist turns red", `(c => parseInt(c.slice(0, 2), 16) > 240 && parseInt(c.slice(2, 4), 16) < 130)(document.getElementById("view").dataset.wristColour)`)
 	page.Screenshot("spread.png")
 	read(`document.getElementById("colourSpread").click(), ""`)
-	mu.Lock()
-	lost = "M"
-	mu.Unlock()
+	set := func(s string) { mu.Lock(); lost = s; mu.Unlock() }
+	set("late L")
+	wait("a late LiDAR is late", `document.querySelector('#sensors tr[data-modality="L"] .state').textContent === "late"`)
+	if notice := read(`document.getElementById("notice").textContent`); notice != "" {
+		t.Errorf("the page says %q of a sensor that is late for every second pose", notice)
+	}
+	set("M")
 	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent.startsWith("Radar lost")`)
 	wait("the lost radar has no influence", `document.querySelector('#influence li[data-modality="M"] b').textContent === "–" && `+bar("M")+` < 1`)
-	mu.Lock()
-	lost = ""
-	mu.Unlock()
+	set("")
 	wait("the radar is back", `document.querySelectorAll("#sensors .state.live").length === 4 && document.getElementById("notice").textContent === ""`)
 	stopFeed()
 	feeding.Wait()
