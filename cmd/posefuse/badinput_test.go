@@ -120,7 +120,7 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 		{"truncated weights", []string{"check", at("short.yaml", ports+"model: {path: "+short+"}\n")}, []string{"model.path", filepath.Base(weightsFile(t, short))}},
 		{"no model", []string{"eval", "--model", filepath.Join(dir, "nothing")}, []string{"nothing", "no such file"}},
 		{"no data set", []string{"eval", "--mmfi", filepath.Join(dir, "nodata")}, []string{"nodata"}},
-		{"truncated LiDAR file", []string{"eval", "--mmfi", broken, "--clips", "S01/A12"}, []string{"frame002.bin", "1001"}},
+		{"truncated LiDAR file", []string{"eval", "--mmfi", broken, "--clips", "S01/A12"}, []string{"frame002.bin", "1001", "copy it again"}},
 		{"no such clip", []string{"replay", "--mmfi", broken, "--clips", "S09"}, []string{"S09"}},
 		{"replay to nobody", []string{"replay", "--mmfi", broken, "--clips", "S01/A12", "--lead", "10ms", "--speed", "20", "--camera", free[0], "--lidar", free[1],
 			"--csi", free[2], "--radar-command", filepath.Join(dir, "rc"), "--radar-data", filepath.Join(dir, "rd"), "--metadata", filepath.Join(dir, "o.json")},
