@@ -153,6 +153,21 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestPortInUseWithoutConfiguration: the way out is the environment.
+func TestPortInUseWithoutConfiguration(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	cmd := exec.CommandContext(t.Context(), binary, "run", "--state", t.TempDir())
+	cmd.Env = append(os.Environ(), "POSEFUSE_BUS_NATS_LISTEN="+taken.Addr().String())
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "bus.nats.listen") || !strings.Contains(string(out), "POSEFUSE_BUS_NATS_LISTEN") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestCheckNotesMissingSensorFiles: the daemon runs without the sensor, so the
 // file is no error, but a user wants to know.
 func TestCheckNotesMissingSensorFiles(t *testing.T) {

@@ -84,7 +84,11 @@ func (c runCmd) Run(ctx context.Context) error {
 			}
 		})
 	}
-	return core.Run(ctx)
+	err = core.Run(ctx)
+	if demo && errors.Is(err, bus.ErrPortInUse) {
+		err = fmt.Errorf("%w; without a configuration, keys come from the environment: bus.nats.listen is %s", err, pipeline.EnvName("bus.nats.listen"))
+	}
+	return err
 }
 
 // driverThreads is how many threads beside those of inference Go may run at
