@@ -130,6 +130,8 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 		{"two ways for CSI", []string{"replay", "--mmfi", broken, "--csi", free[0], "--csi-pipe", filepath.Join(dir, "pipe")}, []string{"--csi and --csi-pipe"}},
 		{"unknown fault", []string{"replay", "--mmfi", broken, "--fault", "radar:smoke=1"}, []string{"radar:smoke=1", "loss"}},
 		{"unknown exercise", []string{"exercise", "--exercise", "A99"}, []string{"A99", "--list"}},
+		{"clips of nothing", []string{"simulate", "--out", dir, "--frames", "0"}, []string{"--frames 0"}},
+		{"room that is no subject", []string{"run", "--config", at("room.yaml", ports), "--room", "a.b"}, []string{"posefuse: room:", `"a.b"`}},
 		{"unknown degradation", []string{"simulate", "--out", dir, "--degrade", "fog:1"}, []string{"fog:1", "dark-room"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -137,6 +137,9 @@ func (c runCmd) load(demo bool) (pipeline.Config, error) {
 	if demo {
 		return cfg, prepareDemo(&cfg)
 	}
+	if err = cfg.Check(); err != nil { // the flags may have spoilt it
+		return cfg, err
+	}
 	return cfg, checkExercise(cfg)
 }
 
