@@ -29,6 +29,7 @@ import (
 
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
+	"posefuse/sensors/camera"
 	timesync "posefuse/sync"
 )
 
@@ -137,6 +138,10 @@ func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
 	out, err := BuildSources(&need)
 	if err != nil {
 		return out, fmt.Errorf("configuration: %w", err)
+	}
+	if push, ok := out[sensors.RGB].(*camera.PushSource); ok {
+		out[sensors.RGB] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
+			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
 	}
 	for m, s := range c.opt.Sources {
 		if s != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -374,7 +375,7 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	cfg := testConfig()
 	cfg.NATS.Listen, cfg.MQTT.Listen = "0.0.0.0:0", "0.0.0.0:0"
 	cfg.TLS.CertFile, cfg.TLS.KeyFile = writeCertificate(t)
-	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}}
+	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}, {"detector", "s3cret", Camera}}
 	b := open(t, cfg)
 	natsURL, mqttURL, _ := b.Addresses()
 	natsURL, mqttURL = strings.ReplaceAll(natsURL, "0.0.0.0", "127.0.0.1"), strings.ReplaceAll(mqttURL, "0.0.0.0", "127.0.0.1")
@@ -403,6 +404,28 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	}
 	if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
 		t.Errorf("publishing as viewer: %v", err)
+	}
+	seen := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("coach", "s3cret"))
+	keypoints := make(chan *nats.Msg, 10)
+	if _, err := seen.ChanSubscribe("posefuse.room1.keypoints", keypoints); err != nil {
+		t.Fatal(err)
+	}
+	if err := seen.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	detector := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("detector", "s3cret"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
+	if err := errors.Join(detector.Publish("posefuse.room1.keypoints", []byte("{}")), detector.Publish("posefuse.room1.pose", []byte("forged"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := detector.Subscribe("posefuse.room1.pose", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, keypoints, "keypoint line")
+	for _, what := range []string{"publishing a pose as a detector", "reading poses as a detector"} {
+		if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	auth := func(user string) func(*mqtt.ClientOptions) {
 		return func(o *mqtt.ClientOptions) { o.SetTLSConfig(trust).SetUsername(user).SetPassword("s3cret") }
@@ -438,7 +461,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"scheme":   {func(c *Config) { c.MQTT.URL = "http://h:1" }, `mqtt.url: scheme "http" is unknown: use one of tcp, mqtt, ssl, mqtts, tls, ws, wss`},
 		"half tls": {func(c *Config) { c.TLS.CertFile = "a" }, `tls.cert_file: a certificate needs its key and a key its certificate; set both cert_file and key_file`},
 		"origin":   {func(c *Config) { c.WebSocket.AllowedOrigins = []string{"x"} }, `websocket.allowed_origins[0]: "x" is no origin; write for example http://127.0.0.1:8080`},
-		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise or control`},
+		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise, control or camera`},
 		"twice":    {func(c *Config) { c.Users = []User{{"a", "b", Viewer}, {"a", "b", Viewer}} }, `users[1].name: "a" appears twice`},
 		"password": {func(c *Config) { c.Users = []User{{"a", "", Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
 		"pending":  {func(c *Config) { c.MaxPendingKiB = 1 }, `max_pending_kib: 1 is out of range, want 1024 to 65536`},

@@ -209,6 +209,8 @@ func permissions(r Role) *server.Permissions {
 	switch r {
 	case Exercise:
 		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>"}}}
+	case Camera:
+		return &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}}, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.keypoints"}}}
 	case Control:
 		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>", "posefuse.*.ctl.>", "$SRV.>"}}}
 	}

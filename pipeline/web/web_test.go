@@ -234,7 +234,7 @@ func TestFeedIsJSON(t *testing.T) {
 	for nc.NumSubscriptions() == 0 && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
-	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}"} {
+	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}", "keypoints": "{}"} {
 		if err = nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
