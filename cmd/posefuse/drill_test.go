@@ -71,15 +71,19 @@ func TestSensorsComeAndGo(t *testing.T) {
 		if span < 1700*time.Millisecond || span > 2300*time.Millisecond {
 			t.Errorf("without %v: 20 poses in %.2f s, want 2", gone, span.Seconds())
 		}
+		empty := 0
 		for i, pose := range got {
 			if pose.JointsM == nil {
-				t.Fatalf("without %v: a pose without joints, coalition %s", gone, pose.Coalition)
+				empty++
 			}
 			for _, m := range gone {
 				if i >= 5 && strings.Contains(pose.Coalition, m.Letter()) { // its last samples may still have come
 					t.Errorf("without %v: a pose from %s", gone, pose.Coalition)
 				}
 			}
+		}
+		if empty > 2 { // on a starved machine all the fakes may be late for a tick
+			t.Errorf("without %v: %d of %d poses have no joints", gone, empty, len(got))
 		}
 		start, before := time.Now(), len(p.snapshot())
 		for _, m := range gone {
