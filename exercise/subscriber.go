@@ -85,12 +85,6 @@ type result struct {
 	text   []byte
 }
 
-// StatusMessage is the payload of posefuse/<room>/exercise/status.
-type StatusMessage struct {
-	Room  string `json:"room"`
-	State string `json:"state"` // "online", "stopped", "offline" (last will)
-}
-
 // NewSubscriber checks the configuration; it does not connect.
 func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	room := cfg.Tracker.Room
@@ -158,7 +152,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		}
 	}
 	s.tracker.Stop()
-	s.put(s.statusResult("stopped"))
+	s.put(s.statusResult(bus.Stopped))
 	close(s.outbox)
 	sending.Wait()
 	client.Disconnect(250)
@@ -166,7 +160,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 }
 
 func (s *Subscriber) options() *mqtt.ClientOptions {
-	will := s.statusResult("offline")
+	will := s.statusResult(bus.Offline)
 	opts := mqtt.NewClientOptions()
 	if s.cfg.TLS != nil {
 		opts.SetTLSConfig(s.cfg.TLS)
@@ -228,7 +222,7 @@ func (s *Subscriber) connected(client mqtt.Client) {
 		return
 	}
 	s.connects.Add(1)
-	st := s.statusResult("online")
+	st := s.statusResult(bus.Online)
 	if err := wait(client.Publish(st.topic, resultQoS, st.retain, st.text), s.cfg.Timeout); err != nil {
 		s.cfg.Log.Warn("status not published", "error", err)
 	}
@@ -327,9 +321,9 @@ func (s *Subscriber) send(client mqtt.Client) {
 }
 
 func (s *Subscriber) statusResult(state string) result {
-	text, err := json.Marshal(StatusMessage{s.cfg.Tracker.Room, state})
+	text, err := json.Marshal(bus.ExerciseStatus{Schema: bus.ExerciseStatusSchema, Room: s.cfg.Tracker.Room, State: state})
 	if err != nil {
-		panic("exercise: status message: " + err.Error()) // two strings
+		panic("exercise: status message: " + err.Error()) // three strings
 	}
 	return result{s.prefix + "/exercise/status", statusKept, text}
 }

@@ -137,7 +137,6 @@ type SyncConfig struct {
 // ModelConfig names the model that runs.
 type ModelConfig struct {
 	Path  string `yaml:"path"`  // checkpoint folder or file; empty takes the shipped one
-	Name  string `yaml:"name"`  // in the registry; empty with a path
 	Cores int    `yaml:"cores"` // threads of inference; 0 means one per core
 	// Contribution adds to each pose what the sensors do to it: influence_mm
 	// and spread_mm.
@@ -290,9 +289,6 @@ func (c *Config) Check() error {
 	p.between("sync.max_gap_ms", float64(c.Sync.MaxGapMS), 50, 60_000)
 	p.oneOf("sync.mode", c.Sync.Mode, "reference_clock")
 	p.between("model.cores", float64(c.Model.Cores), 0, 1024)
-	if c.Model.Path != "" && c.Model.Name != "" {
-		p.add("model.name", "set with model.path; keep one of the two")
-	}
 	c.Extrinsics.check(&p)
 	if err := c.Bus.Validate(); err != nil {
 		for e := range joined(err) {

@@ -83,7 +83,6 @@ func TestBadConfigurations(t *testing.T) {
 		"nexmon chip":      {"sensors: {csi: {driver: nexmon, nexmon: {chip: x}}}", `sensors.csi.nexmon.chip: "x" is unknown: use 4339 or 43455c0 or 4358 or 4366c0 or auto`},
 		"no sensor":        {"sensors: {camera: {enabled: false}, lidar: {enabled: false}, radar: {enabled: false}, csi: {enabled: false}}", "sensors: every sensor is off; enable at least one"},
 		"latency":          {"sensors: {radar: {latency_ms: -5}}", "sensors.radar.latency_ms: -5 is out of range, want 0 to 1000"},
-		"model":            {"model: {path: a, name: b}", "model.name: set with model.path; keep one of the two"},
 		"web":              {"web: {listen: ':8080'}", "web.listen: :8080 can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front"},
 		"bus":              {"bus: {nats: {listen: x}}", `bus.nats.listen: "x" is no address; write host:port, for example 127.0.0.1:4222`},
 		"exercise":         {"exercise: {exercise: squat}", `exercise.exercise: "squat" is unknown: use auto or an activity such as A12`},

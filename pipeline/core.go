@@ -29,6 +29,7 @@ import (
 
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
+	"posefuse/sensors/camera"
 	timesync "posefuse/sync"
 )
 
@@ -138,6 +139,10 @@ func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
 	if err != nil {
 		return out, fmt.Errorf("configuration: %w", err)
 	}
+	if push, ok := out[sensors.RGB].(*camera.PushSource); ok {
+		out[sensors.RGB] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
+			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
+	}
 	for m, s := range c.opt.Sources {
 		if s != nil {
 			out[m] = s
@@ -187,7 +192,7 @@ func (c *Core) buildSync(sources [sensors.NumModalities]sensors.Source) error {
 func (c *Core) onSensorChange(s sensors.Snapshot) {
 	switch s.State {
 	case sensors.Down:
-		c.log.Warn("sensor failed, trying again", "sensor", s.Name, "error", s.LastError, "next_step", s.NextStep)
+		c.log.Warn("sensor failed, trying again", "sensor", s.Name, "error", s.WhatToDo())
 	case sensors.Stale:
 		c.log.Warn("sensor went silent", "sensor", s.Name)
 	case sensors.Live:

@@ -46,6 +46,9 @@ func drivers() []driver {
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
 				return camera.NewTCPSource(camera.TCPConfig{Name: name, Listen: c.Camera.KeypointsTCP.Listen})
 			}},
+		{sensors.RGB, "keypoints_nats", // the bus is joined by Core
+			func(*SensorsConfig, add) {},
+			func(_ *SensorsConfig, name string) (sensors.Source, error) { return camera.NewPushSource(name) }},
 		{sensors.LiDAR, "ouster",
 			func(c *SensorsConfig, add add) {
 				address(add, "listen", c.LiDAR.Ouster.Listen)

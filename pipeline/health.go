@@ -74,10 +74,6 @@ func (c *Core) sensorHealth(e sensorEntry) bus.PartHealth {
 	}
 	snap := s.supervisor.Snapshot()
 	h.Code, h.Severity = snap.State.String(), severityWarning
-	why := snap.LastError
-	if snap.NextStep != "" {
-		why += "; " + snap.NextStep
-	}
 	switch snap.State {
 	case sensors.Live:
 		h.Code, h.Text, h.Severity = "ok", fmt.Sprintf("live at %.0f Hz", snap.RateHz), severityOK
@@ -89,7 +85,7 @@ func (c *Core) sensorHealth(e sensorEntry) bus.PartHealth {
 			h.Text = fmt.Sprintf("silent for %.0f s; check the sensor's power and cable", time.Duration(c.clock.NowNS()-snap.LastNS).Seconds())
 		}
 	case sensors.Down:
-		h.Text, h.Severity = why, severityError
+		h.Text, h.Severity = snap.WhatToDo(), severityError
 	case sensors.Off:
 		h.Text = "not running"
 	}

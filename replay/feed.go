@@ -3,6 +3,7 @@ package replay
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -61,7 +62,7 @@ type fake interface {
 	// begin prepares for a clip.
 	begin(p planned) error
 	// units appends the wire data of frame i. None means the clip has no data
-	// of this sensor in that frame.
+	// of this sensor in that frame; errIdle that the driver has not started it.
 	units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error)
 	// restart sets the counters in the wire data back to their start.
 	restart()
@@ -79,20 +80,21 @@ type fake interface {
 // Counts says what became of the wire data of one fake sensor. Always
 // Offered + Duplicated = Sent + Lost + Cut + Unsent + what is still on its way.
 type Counts struct {
-	Offered    uint64 // pieces of wire data encoded
-	Sent       uint64 // handed to the transport
-	Lost       uint64 // fault: loss
-	Duplicated uint64 // fault: pieces sent a second time
-	Reordered  uint64 // fault: pieces sent after their successor
-	Cut        uint64 // fault: pieces not sent during a cut
-	Unsent     uint64 // no driver there, the transport failed, or the sensor was stopped meanwhile
-	Restarts   uint64 // fault: restarts
-	Steps      uint64 // fault: clock steps
+	Frames     uint64 `json:"frames"`     // frames encoded
+	Absent     uint64 `json:"absent"`     // frames in which the clip has no data of this sensor
+	Idle       uint64 `json:"idle"`       // frames before the driver started the sensor
+	Unreadable uint64 `json:"unreadable"` // frames whose file is missing or broken
+	Off        uint64 `json:"off"`        // frames during which the sensor was stopped or had no transport
 
-	Frames     uint64 // frames encoded
-	Absent     uint64 // frames in which the clip has no data of this sensor
-	Unreadable uint64 // frames whose file is missing or broken
-	Off        uint64 // frames during which the sensor was stopped
+	Offered    uint64 `json:"offered"`    // pieces of wire data encoded
+	Sent       uint64 `json:"sent"`       // handed to the transport
+	Unsent     uint64 `json:"unsent"`     // no driver there, the transport failed, or the sensor was stopped meanwhile
+	Lost       uint64 `json:"lost"`       // fault: loss
+	Duplicated uint64 `json:"duplicated"` // fault: pieces sent a second time
+	Reordered  uint64 `json:"reordered"`  // fault: pieces sent after their successor
+	Cut        uint64 `json:"cut"`        // fault: pieces not sent during a cut
+	Restarts   uint64 `json:"restarts"`   // fault: restarts
+	Steps      uint64 `json:"steps"`      // fault: clock steps
 }
 
 // feed plays the plan on one fake sensor.
@@ -265,6 +267,8 @@ func (f *feed) clip(ctx context.Context, p planned) bool {
 		var err error
 		units, err = f.fake.units(units[:0], p.clip, i, &t)
 		switch {
+		case errors.Is(err, errIdle):
+			f.count(func(c *Counts) { c.Idle++ })
 		case err != nil:
 			f.count(func(c *Counts) { c.Unreadable++ })
 			f.log.Warn("frame is not played", "sensor", f.modality.String(), "err", err)

@@ -77,7 +77,7 @@ func TestAllSensors(t *testing.T) {
 		if len(got) != perFrame*int(c.Frames) || c.Sent != c.Offered {
 			t.Errorf("%v: %d samples, counts %+v", sensors.Modality(m), len(got), c)
 		}
-		if c.Frames+c.Absent != 12 || c.Frames < 6 {
+		if c.Frames+c.Absent+c.Idle != 12 || c.Frames < 6 {
 			t.Errorf("%v: counts %+v", sensors.Modality(m), c)
 		}
 	}

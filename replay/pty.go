@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -123,8 +122,7 @@ func (p *ptyPort) write(data []byte) error {
 	}
 	// The count above lags behind on a busy machine; the kernel's buffers end
 	// in a write that would wait.
-	_ = p.master.SetWriteDeadline(time.Now().Add(sendTimeout))
-	if _, err := p.master.Write(data); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := writeInTime(p.master, data); errors.Is(err, os.ErrDeadlineExceeded) {
 		return errOverrun
 	} else if err != nil {
 		return fmt.Errorf("serial port %s: %w", p.link, err)

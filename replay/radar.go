@@ -81,7 +81,7 @@ func (f *radarFake) close() {
 func (f *radarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
 	started := f.cli.running()
 	if started == 0 {
-		return dst, nil // not started by the driver
+		return dst, errIdle
 	}
 	if started != f.started || f.fresh {
 		f.started, f.fresh, f.firstIndex = started, false, t.index

@@ -70,7 +70,7 @@ func TestRadarThroughPseudoTerminal(t *testing.T) {
 	c := p.Counts()[sensors.MmWave]
 	got := sink.waitFor(t, int(c.Frames))
 	first := clip.frames - int(c.Frames)
-	if len(got) != int(c.Frames) || len(got) < 5 || c.Absent != uint64(first) {
+	if len(got) != int(c.Frames) || len(got) < 5 || c.Idle != uint64(first) {
 		t.Fatalf("%d samples, counts %+v", len(got), c)
 	}
 	for n, s := range got {
@@ -133,7 +133,7 @@ func TestRadarIsSilentUntilStarted(t *testing.T) {
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "c"), DataPath: filepath.Join(dir, "d")}
 	p, wait := play(t, Config{Data: clipSet{stored(1, 5)}, Radar: cfg, Speed: 10})
 	wait()
-	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Absent != 5 {
+	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Idle != 5 {
 		t.Errorf("counts %+v: a radar that was not started sent frames", c)
 	}
 }
@@ -159,6 +159,51 @@ func TestRadarOverrunIsCounted(t *testing.T) {
 	}
 	if !errors.Is(err, errOverrun) {
 		t.Errorf("error %v, want an overrun", err)
+	}
+}
+
+// TestRadarCLIOutlivesAnOverrun: a driver that went away in the middle of the
+// dialogue finds the command port alive when it is back.
+func TestRadarCLIOutlivesAnOverrun(t *testing.T) {
+	var answers []string
+	lost := false
+	c := &radarCLI{port: strings.NewReader("sensorStop\nflushCfg\n"), configured: map[string]bool{}, answer: func(b []byte) error {
+		if !lost {
+			lost = true
+			return errOverrun
+		}
+		answers = append(answers, string(b))
+		return nil
+	}}
+	c.serve()
+	if len(answers) != 1 || !strings.Contains(answers[0], "flushCfg") {
+		t.Errorf("answers after the overrun: %q", answers)
+	}
+}
+
+// heldUp is a writer whose timer wins the first times although there is room.
+type heldUp struct {
+	times int
+	got   []byte
+}
+
+func (h *heldUp) SetWriteDeadline(time.Time) error { return nil }
+func (h *heldUp) Write(b []byte) (int, error) {
+	if h.times--; h.times >= 0 {
+		h.got = append(h.got, b[:1]...)
+		return 1, os.ErrDeadlineExceeded
+	}
+	h.got = append(h.got, b...)
+	return len(b), nil
+}
+
+func TestWriteInTimeTriesAgain(t *testing.T) {
+	h := &heldUp{times: 1}
+	if err := writeInTime(h, []byte("frame")); err != nil || string(h.got) != "frame" {
+		t.Errorf("held up once: %q, %v", h.got, err)
+	}
+	if err := writeInTime(&heldUp{times: 2}, []byte("frame")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a driver that does not read: %v", err)
 	}
 }
 

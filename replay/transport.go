@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -15,8 +16,30 @@ import (
 // errNobody means that no driver listens.
 var errNobody = errors.New("no driver is connected")
 
+// errIdle means that the driver has not started the sensor.
+var errIdle = errors.New("the driver has not started the sensor")
+
 // sendTimeout bounds how long a driver that does not read may hold up a fake.
 const sendTimeout = 100 * time.Millisecond
+
+// writeInTime writes all of data, or fails with os.ErrDeadlineExceeded because
+// the driver does not read.
+func writeInTime(w interface {
+	io.Writer
+	SetWriteDeadline(t time.Time) error
+}, data []byte) (err error) {
+	// The timer may have won against a write that had room, when this process
+	// was held up: time is up only the second time.
+	for range 2 {
+		_ = w.SetWriteDeadline(time.Now().Add(sendTimeout))
+		var n int
+		if n, err = w.Write(data); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		data = data[n:]
+	}
+	return err
+}
 
 // udpOut sends datagrams. Its socket is not connected, so a port nobody
 // listens on is no error: a sensor does not notice either, and a driver that
@@ -109,8 +132,7 @@ func (f *fifoOut) send(data []byte) error {
 			data = append(append([]byte(nil), f.preamble...), data...)
 		}
 	}
-	_ = f.pipe.SetWriteDeadline(time.Now().Add(sendTimeout))
-	if _, err := f.pipe.Write(data); err != nil {
+	if err := writeInTime(f.pipe, data); err != nil {
 		f.hangUp() // a piece may be cut: the next reader starts afresh
 		return fmt.Errorf("%w: %w", errNobody, err)
 	}
@@ -165,8 +187,7 @@ func (s *streamClient) send(data []byte) error {
 		}
 		s.conn = c
 	}
-	_ = s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-	if _, err := s.conn.Write(data); err != nil {
+	if err := writeInTime(s.conn, data); err != nil {
 		s.close()
 		return fmt.Errorf("%w: %w", errNobody, err)
 	}

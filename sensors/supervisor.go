@@ -73,6 +73,14 @@ type Snapshot struct {
 	Outcomes map[string]uint64
 }
 
+// WhatToDo returns the last error with the next step, one sentence for people.
+func (s *Snapshot) WhatToDo() string {
+	if s.NextStep == "" {
+		return s.LastError
+	}
+	return s.LastError + "; " + s.NextStep
+}
+
 // Supervisor keeps one source running: it starts it again after a failure,
 // watches for silence and counts every outcome.
 type Supervisor struct {

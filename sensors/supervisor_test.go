@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,4 +207,30 @@ func TestSupervisorCountsEverything(t *testing.T) {
 			t.Errorf("%d samples, %+v", got, x)
 		}
 	})
+}
+
+func TestListenErrorSaysWhatToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"in use":    {syscall.EADDRINUSE, "set sensors.x.listen to a free address"},
+		"forbidden": {syscall.EACCES, "set sensors.x.listen to one above 1023"},
+		"not ours":  {syscall.EADDRNOTAVAIL, "correct sensors.x.listen"},
+		"any other": {syscall.EMFILE, "(sensors.x.listen)"},
+	} {
+		err := fmt.Errorf("sensor x: %w", ListenError("tcp", "127.0.0.1:7010", "sensors.x.listen", c.err))
+		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "127.0.0.1:7010") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "in use" != errors.Is(err, ErrInUse) {
+			t.Errorf("%s: is it ErrInUse? %v", name, err)
+		}
+		if step := NextStep(err); step != "" {
+			t.Errorf("%s: a second advice %q", name, step)
+		}
+	}
+	if NextStep(fmt.Errorf("read: %w", fs.ErrPermission)) == "" {
+		t.Error("no advice for an error without one")
+	}
 }

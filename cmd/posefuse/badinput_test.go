@@ -107,19 +107,31 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 	}{
 		{"unknown key", []string{"check", at("key.yaml", "room: a\nsensor: {}\n")}, []string{"key.yaml", "sensor"}},
 		{"wrong type", []string{"check", at("type.yaml", "sync: {rate_hz: fast}\n")}, []string{"type.yaml", "rate_hz"}},
+		{"exercise nobody counts", []string{"check", at("exercise.yaml", "exercise: {exercise: A99}\n")}, []string{"exercise.yaml", "exercise.exercise", "A99", "A12"}},
+		{"certificate that is not there", []string{"check", at("tls.yaml", "bus: {tls: {cert_file: /no/cert.pem, key_file: /no/key.pem}}\n")}, []string{"tls.yaml", "bus.tls.cert_file", "/no/cert.pem", "no such file"}},
+		{"run with it", []string{"run", "--config", at("exercise2.yaml", ports+"exercise: {enabled: true, exercise: A99}\n")}, []string{"exercise.exercise", "A99"}},
 		{"missing file", []string{"run", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml", "no such file"}},
 		{"listener open to the world", []string{"check", at("open.yaml", "bus: {nats: {listen: \"0.0.0.0:4222\"}}\n")}, []string{"bus.nats.listen", "users"}},
 		{"NATS port in use", []string{"run", "--config", at("nats.yaml", strings.Replace(ports, free[0], taken.Addr().String(), 1))}, []string{"bus.nats.listen", taken.Addr().String(), "in use"}},
 		{"page port in use", []string{"run", "--config", at("web.yaml", strings.Replace(ports, free[3], taken.Addr().String(), 1))}, []string{"web.listen", taken.Addr().String(), "in use"}},
 		{"centred model", []string{"run", "--config", at("centred.yaml", ports+"model: {path: "+centred+"}\n")}, []string{"centred", "causal"}},
+		{"check of a centred model", []string{"check", at("centred2.yaml", ports+"model: {path: "+centred+"}\n")}, []string{"model", "centred", "causal"}},
 		{"changed weights", []string{"run", "--config", at("flip.yaml", ports+"model: {path: "+flipped+"}\n")}, []string{"sha256"}},
 		{"truncated weights", []string{"check", at("short.yaml", ports+"model: {path: "+short+"}\n")}, []string{"model.path", filepath.Base(weightsFile(t, short))}},
 		{"no model", []string{"eval", "--model", filepath.Join(dir, "nothing")}, []string{"nothing", "no such file"}},
 		{"no data set", []string{"eval", "--mmfi", filepath.Join(dir, "nodata")}, []string{"nodata"}},
-		{"truncated LiDAR file", []string{"eval", "--mmfi", broken, "--clips", "S01/A12"}, []string{"frame002.bin", "1001"}},
+		{"truncated LiDAR file", []string{"eval", "--mmfi", broken, "--clips", "S01/A12"}, []string{"frame002.bin", "1001", "copy it again"}},
 		{"no such clip", []string{"replay", "--mmfi", broken, "--clips", "S09"}, []string{"S09"}},
+		{"replay to nobody", []string{"replay", "--mmfi", broken, "--clips", "S01/A12", "--lead", "10ms", "--speed", "20", "--camera", free[0], "--lidar", free[1],
+			"--csi", free[2], "--radar-command", filepath.Join(dir, "rc"), "--radar-data", filepath.Join(dir, "rd"), "--metadata", filepath.Join(dir, "o.json")},
+			[]string{"camera: no driver took anything", "--without camera", "lidar: 1 frames cannot be read", "radar: the daemon did not start it", "csi: no driver took anything"}},
+		{"replay of clouds as scans", []string{"replay", "--mmfi", broken, "--lidar-as", "ouster"}, []string{"--lidar-as ouster", "livox"}},
+		{"replay that stands still", []string{"replay", "--mmfi", broken, "--speed", "0"}, []string{"--speed 0"}},
+		{"two ways for CSI", []string{"replay", "--mmfi", broken, "--csi", free[0], "--csi-pipe", filepath.Join(dir, "pipe")}, []string{"--csi and --csi-pipe"}},
 		{"unknown fault", []string{"replay", "--mmfi", broken, "--fault", "radar:smoke=1"}, []string{"radar:smoke=1", "loss"}},
 		{"unknown exercise", []string{"exercise", "--exercise", "A99"}, []string{"A99", "--list"}},
+		{"clips of nothing", []string{"simulate", "--out", dir, "--frames", "0"}, []string{"--frames 0"}},
+		{"room that is no subject", []string{"run", "--config", at("room.yaml", ports), "--room", "a.b"}, []string{"posefuse: room:", `"a.b"`}},
 		{"unknown degradation", []string{"simulate", "--out", dir, "--degrade", "fog:1"}, []string{"fog:1", "dark-room"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -140,6 +152,37 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("the error is a stack trace:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestPortInUseWithoutConfiguration: the way out is the environment.
+func TestPortInUseWithoutConfiguration(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	cmd := exec.CommandContext(t.Context(), binary, "run", "--state", t.TempDir())
+	cmd.Env = append(os.Environ(), "POSEFUSE_BUS_NATS_LISTEN="+taken.Addr().String())
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "bus.nats.listen") || !strings.Contains(string(out), "POSEFUSE_BUS_NATS_LISTEN") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestCheckNotesMissingSensorFiles: the daemon runs without the sensor, so the
+// file is no error, but a user wants to know.
+func TestCheckNotesMissingSensorFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "room.yaml")
+	writeFile(t, path, []byte("sensors: {lidar: {ouster: {metadata_file: /no/ouster.json}}, radar: {ti_serial: {command_port: /dev/ttyUSB0, config_file: /no/radar.cfg}}}\n"))
+	out, err := exec.CommandContext(t.Context(), binary, "check", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"sensors.lidar.ouster.metadata_file", "/no/ouster.json", "sensors.radar.ti_serial.config_file", "/no/radar.cfg", "room.yaml: ok"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("check does not say %q:\n%s", want, out)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,11 +15,15 @@ type checkCmd struct {
 // Help shows the command's example.
 func (checkCmd) Help() string { return "Example:\n\n  posefuse check configs/clinic.yaml" }
 
-// Run loads the file as the daemon would and says what is wrong with it.
+// Run loads the file as the daemon would and says what is wrong with it. What
+// would only take a sensor away, as a file that is not there yet, is a note.
 func (c checkCmd) Run() error {
 	cfg, err := pipeline.LoadConfig(c.Config, os.Environ())
 	if err != nil {
 		return err
+	}
+	if err = errors.Join(checkExercise(cfg), cfg.Bus.CheckFiles()); err != nil {
+		return fmt.Errorf("configuration %s: %w", c.Config, err)
 	}
 	net, card, err := loadModel(cfg.Model.Path)
 	if err != nil {
@@ -31,6 +36,23 @@ func (c checkCmd) Run() error {
 	if _, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Model: inferer}); err != nil {
 		return err
 	}
+	for key, path := range sensorFiles(&cfg.Sensors) {
+		if _, err := os.Stat(path); err != nil {
+			fmt.Fprintf(os.Stderr, "note: %s: %v; the sensor stays down until it is there\n", key, err)
+		}
+	}
 	fmt.Printf("%s: ok (room %s)\n", c.Config, cfg.Room)
 	return nil
+}
+
+// sensorFiles returns the files that the drivers in use read, by key.
+func sensorFiles(c *pipeline.SensorsConfig) map[string]string {
+	files := map[string]string{}
+	if c.LiDAR.Enabled && c.LiDAR.Driver == "ouster" {
+		files["sensors.lidar.ouster.metadata_file"] = c.LiDAR.Ouster.MetadataFile
+	}
+	if t := c.Radar.TISerial; c.Radar.Enabled && c.Radar.Driver == "ti_serial" && t.ConfigFile != "" {
+		files["sensors.radar.ti_serial.config_file"] = t.ConfigFile
+	}
+	return files
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,8 @@ func (r *room) play(t *testing.T, key mmfi.ClipKey) *replay.Player {
 
 // TestSensorsComeAndGo unplugs each fake sensor in turn, then two at once:
 // poses go on with the coalition named, and a sensor that is back is fused
-// within three seconds.
+// within three seconds. Times are those of the poses' capture, so that it does
+// not matter when this process gets to look.
 func TestSensorsComeAndGo(t *testing.T) {
 	r := startDaemon(t, "ouster")
 	p := r.subscribeNATS(t)
@@ -56,38 +58,68 @@ func TestSensorsComeAndGo(t *testing.T) {
 	drills := [][]sensors.Modality{{sensors.RGB}, {sensors.LiDAR}, {sensors.MmWave}, {sensors.WiFi}, {sensors.RGB, sensors.MmWave}, {sensors.LiDAR, sensors.WiFi}}
 	for _, gone := range drills {
 		left := "RLMW"
+		before := len(p.snapshot())
 		for _, m := range gone {
 			left = strings.Replace(left, m.Letter(), "", 1)
 			player.Stop(m)
 		}
-		start := time.Now()
-		eventually(t, 2*time.Second, "coalition "+left, func() bool { return p.latest().Coalition == left })
-		t.Logf("without %v: coalition %s after %.2f s", gone, left, time.Since(start).Seconds())
-		before := len(p.snapshot())
-		time.Sleep(2 * time.Second)
-		got := p.snapshot()[before:]
-		t.Logf("without %v: %d poses in 2 s", gone, len(got))
-		if len(got) < 17 || len(got) > 23 {
-			t.Errorf("without %v: %d poses in 2 s, want about 20", gone, len(got))
+		first := awaitPose(t, p, before, left)
+		eventually(t, 15*time.Second, "20 more poses", func() bool { return len(p.snapshot()) > first+20 })
+		got := p.snapshot()[first : first+21]
+		span := captured(t, got[20]).Sub(captured(t, got[0]))
+		t.Logf("without %v: coalition %s, then 20 poses in %.2f s", gone, left, span.Seconds())
+		if span < 1700*time.Millisecond || span > 2300*time.Millisecond {
+			t.Errorf("without %v: 20 poses in %.2f s, want 2", gone, span.Seconds())
 		}
-		for _, pose := range got {
+		empty := 0
+		for i, pose := range got {
 			if pose.JointsM == nil {
-				t.Fatalf("without %v: a pose without joints, coalition %s", gone, pose.Coalition)
+				empty++
+			}
+			for _, m := range gone {
+				if i >= 5 && strings.Contains(pose.Coalition, m.Letter()) { // its last samples may still have come
+					t.Errorf("without %v: a pose from %s", gone, pose.Coalition)
+				}
 			}
 		}
+		if empty > 2 { // on a starved machine all the fakes may be late for a tick
+			t.Errorf("without %v: %d of %d poses have no joints", gone, empty, len(got))
+		}
+		start, before := time.Now(), len(p.snapshot())
 		for _, m := range gone {
 			player.Start(m)
 		}
-		start = time.Now()
-		eventually(t, 8*time.Second, "everything fused again", func() bool { return p.latest().Coalition == "RLMW" })
-		back := time.Since(start)
+		fused := awaitPose(t, p, before, "RLMW")
+		back := captured(t, p.snapshot()[fused]).Sub(start)
 		t.Logf("with %v back: fused after %.2f s", gone, back.Seconds())
 		if back > 3*time.Second {
 			t.Errorf("%v fused only %.1f s after its return, want 3", gone, back.Seconds())
 		}
-		time.Sleep(500 * time.Millisecond)
+		all := len(p.snapshot())
+		eventually(t, 10*time.Second, "five poses more", func() bool { return len(p.snapshot()) >= all+5 })
 	}
 	p.check(t, "NATS")
+}
+
+// awaitPose returns the index of the first pose of a coalition, at from or
+// after it.
+func awaitPose(t *testing.T, p *poses, from int, coalition string) int {
+	t.Helper()
+	found := -1
+	eventually(t, 15*time.Second, "coalition "+coalition, func() bool {
+		found = slices.IndexFunc(p.snapshot()[from:], func(m bus.Pose) bool { return m.Coalition == coalition })
+		return found >= 0
+	})
+	return from + found
+}
+
+func captured(t *testing.T, p bus.Pose) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, p.CaptureTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // TestLivePage opens the daemon's page in a real browser: the skeleton moves,
@@ -111,14 +143,16 @@ func TestLivePage(t *testing.T) {
 	page.Wait("the exercise shows", `Number(document.getElementById("reps").textContent) >= 1`)
 	page.Screenshot("live.png")
 	for name, m := range map[string]sensors.Modality{"L": sensors.LiDAR, "W": sensors.WiFi} {
+		state := fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent`, name)
+		page.WaitSteady("sensor "+name+" is live", state+` === "live"`)
 		player.Stop(m)
-		took := page.Wait("sensor "+name+" shows as lost", fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent === "lost"`, name))
+		took := page.WaitSteady("sensor "+name+" shows as lost", state+` === "lost"`)
 		t.Logf("%s shows as lost after %.2f s", m, took.Seconds())
 		if took > time.Second {
 			t.Errorf("%s shows as lost only after %.2f s, want 1", m, took.Seconds())
 		}
 		player.Start(m)
-		page.Wait("sensor "+name+" is back", fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent === "live"`, name))
+		page.WaitSteady("sensor "+name+" is back", state+` === "live"`)
 	}
 	page.CheckConsole()
 }
@@ -130,8 +164,20 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	r := startDaemon(t, "ouster")
 	results := make(chan []byte, 64)
 	r.subscribeMQTT(t, "posefuse/room1/exercise/summary", func(b []byte) { results <- b })
+	states := make(chan []byte, 16)
+	r.subscribeMQTT(t, "posefuse/room1/exercise/status", func(b []byte) { states <- b })
 	events := make(chan []byte, 1024)
 	r.subscribeMQTT(t, "posefuse/room1/exercise/event", func(b []byte) { events <- b })
+	select {
+	case b := <-states: // retained, or on its way
+		var state bus.ExerciseStatus
+		validate(t, "posefuse.exercise.status.v1.json", b, &state)
+		if state.State != bus.Online {
+			t.Errorf("exercise status %s", b)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("the exercise subscriber does not say that it is there")
+	}
 	set := programme{subject: 5, seed: 1, sets: []struct{ activity, reps int }{{12, reps}}}
 	cfg := r.fakes()
 	cfg.Data = set

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -34,7 +35,10 @@ type replayCmd struct {
 	RadarCmd string `name:"radar-command" default:"posefuse-state/radar-command" help:"Link to the radar's command terminal."`
 	RadarDat string `name:"radar-data" default:"posefuse-state/radar-data" help:"Link to the radar's data terminal."`
 	CSI      string `name:"csi" help:"Address for CSI: the daemon's TCP port for atheros (127.0.0.1:7020), the UDP address to send nexmon datagrams to (127.0.0.1:5500)."`
+	CSIPipe  string `name:"csi-pipe" placeholder:"PATH" help:"Named pipe for CSI instead: atheros records, or a capture of nexmon datagrams for a daemon that may not capture from an interface (pcap_file)."`
 	CSIAs    string `name:"csi-as" default:"atheros" enum:"atheros,nexmon" help:"WiFi card to play: ${enum}."`
+
+	JSON bool `name:"json" help:"Print what was sent as JSON."`
 }
 
 // Help shows the command's example.
@@ -65,19 +69,25 @@ func (c replayCmd) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "playing %d clips of %s\n", len(cfg.Clips), cfg.Data.Describe())
-	if err := p.Run(ctx); err != nil {
+	if err = p.Run(ctx); err != nil {
 		return err
 	}
 	counts := p.Counts()
-	for m := range sensors.Modality(sensors.NumModalities) {
-		if n, played := counts[m]; played {
-			fmt.Fprintf(os.Stderr, "%-7s %+v\n", m, n)
-		}
+	if c.JSON {
+		err = printCountsJSON(os.Stdout, counts)
+	} else {
+		printCounts(os.Stderr, counts)
 	}
-	return frames.close()
+	if ctx.Err() == nil { // else somebody stopped it
+		err = errors.Join(err, undelivered(counts))
+	}
+	return errors.Join(err, frames.close())
 }
 
 func (c replayCmd) config() (replay.Config, error) {
+	if c.Speed == 0 { // the player would take its default
+		return replay.Config{}, errors.New("--speed 0: nothing would move; 1 plays as recorded")
+	}
 	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[sensors.Modality]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if c.MMFi != "" {
@@ -133,6 +143,9 @@ func (c replayCmd) sensors(cfg *replay.Config) error {
 				as = replay.LiDARLivox
 			}
 		}
+		if as == replay.LiDAROuster && c.MMFi != "" {
+			return errors.New("--lidar-as ouster: recordings hold clouds, and an Ouster sends scans; use livox, or play the simulator")
+		}
 		lidar := replay.LiDARConfig{Format: as, Addr: orDefault(c.LiDAR, "127.0.0.1:56301")}
 		if as == replay.LiDAROuster {
 			lidar.Addr, lidar.MetadataPath = orDefault(c.LiDAR, "127.0.0.1:7502"), c.Metadata
@@ -143,13 +156,18 @@ func (c replayCmd) sensors(cfg *replay.Config) error {
 		cfg.Radar = &replay.RadarConfig{CommandPath: c.RadarCmd, DataPath: c.RadarDat}
 	}
 	if !off["csi"] {
-		addr := orDefault(c.CSI, "127.0.0.1:7020")
-		if c.CSIAs == "nexmon" {
-			addr = orDefault(c.CSI, "127.0.0.1:5500")
+		addr := "127.0.0.1:7020"
+		switch {
+		case c.CSIPipe != "" && c.CSI != "":
+			return errors.New("--csi and --csi-pipe: give one of the two")
+		case c.CSIPipe != "":
+			addr = ""
+		case c.CSIAs == "nexmon":
+			addr = "127.0.0.1:5500"
 		}
-		cfg.CSI = &replay.CSIConfig{Format: replay.CSIFormat(c.CSIAs), Addr: addr}
+		cfg.CSI = &replay.CSIConfig{Format: replay.CSIFormat(c.CSIAs), Addr: orDefault(c.CSI, addr), Path: c.CSIPipe}
 	}
-	for _, path := range []string{c.Metadata, c.RadarCmd, c.RadarDat} {
+	for _, path := range []string{c.Metadata, c.RadarCmd, c.RadarDat, c.CSIPipe} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("create folder for %s: %w", path, err)
 		}

@@ -84,7 +84,11 @@ func (c runCmd) Run(ctx context.Context) error {
 			}
 		})
 	}
-	return core.Run(ctx)
+	err = core.Run(ctx)
+	if demo && errors.Is(err, bus.ErrPortInUse) {
+		err = fmt.Errorf("%w; without a configuration, keys come from the environment: bus.nats.listen is %s", err, pipeline.EnvName("bus.nats.listen"))
+	}
+	return err
 }
 
 // driverThreads is how many threads beside those of inference Go may run at
@@ -133,18 +137,26 @@ func (c runCmd) load(demo bool) (pipeline.Config, error) {
 	if demo {
 		return cfg, prepareDemo(&cfg)
 	}
-	return cfg, nil
+	if err = cfg.Check(); err != nil { // the flags may have spoilt it
+		return cfg, err
+	}
+	return cfg, checkExercise(cfg)
+}
+
+// checkExercise refuses an activity that nobody counts: the daemon would go on
+// without its subscriber.
+func checkExercise(cfg pipeline.Config) error {
+	if _, err := exercise.NewSubscriber(subscriberConfig(cfg, bus.MQTTAccess{}, slog.Default())); err != nil {
+		return fmt.Errorf("exercise.exercise: %w", err)
+	}
+	return nil
 }
 
 // afterStart prints where everything is and starts the exercise subscriber.
 func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipeline.Config, log *slog.Logger, side *sync.WaitGroup) {
-	natsURL, mqttURL, _ := core.Bus().Addresses()
-	fmt.Printf("\nposefuse is running in room %q", cfg.Room)
-	if c.Config == "" {
-		fmt.Print(" on simulated sensors (a configuration switches to real ones: posefuse run --config FILE)")
-	}
-	fmt.Printf("\n\n  page  %s\n  NATS  %s   nats sub posefuse.%s.pose\n  MQTT  %s   mosquitto_sub -t posefuse/%s/pose\n\nCtrl-C stops it.\n\n",
-		core.WebURL(), natsURL, cfg.Room, mqttURL, cfg.Room)
+	at := addresses{page: core.WebURL()}
+	at.nats, at.mqtt, _ = core.Bus().Addresses()
+	printBanner(os.Stdout, &cfg, at, c.Config == "")
 	if !cfg.Exercise.Enabled {
 		return
 	}

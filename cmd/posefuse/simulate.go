@@ -28,6 +28,9 @@ func (simulateCmd) Help() string {
 
 // Run writes the simulated recordings and their manifest.
 func (c simulateCmd) Run(ctx context.Context) error {
+	if c.Frames < 1 {
+		return fmt.Errorf("--frames %d: a clip has at least one", c.Frames)
+	}
 	cfg := sim.Config{Seed: c.Seed, Preset: c.Preset, FramesPerClip: c.Frames, Subjects: c.Subjects, Activities: c.Activities}
 	for _, text := range c.Degrade {
 		d, err := parseDegradation(text)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -220,10 +221,21 @@ func (b *Bus) Conn() *nats.Conn { return b.nc }
 // Room returns the room's name.
 func (b *Bus) Room() string { return b.room }
 
+// withoutLogin returns a server's URL without user, password or token, for
+// what others may read. It was checked with the configuration.
+func withoutLogin(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}
+
 // Addresses returns where clients reach the bus, for people: URLs of NATS,
 // MQTT and NATS over WebSocket; empty if there is none.
 func (b *Bus) Addresses() (natsURL, mqttURL, wsURL string) {
-	natsURL, mqttURL = b.cfg.NATS.URL, b.cfg.MQTT.URL
+	natsURL, mqttURL = withoutLogin(b.cfg.NATS.URL), withoutLogin(b.cfg.MQTT.URL)
 	if b.server == nil {
 		return natsURL, mqttURL, ""
 	}
@@ -359,7 +371,7 @@ func (b *Bus) Health() []PartHealth {
 	parts := []PartHealth{{Part: "bus.nats", Code: "ok", Text: "connected", Severity: "ok"}}
 	if !b.nc.IsConnected() {
 		parts[0] = PartHealth{Part: "bus.nats", Code: "away", Severity: "error",
-			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", b.cfg.NATS.URL, lastErr, reconnectBuffer>>20)}
+			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", withoutLogin(b.cfg.NATS.URL), lastErr, reconnectBuffer>>20)}
 	}
 	if b.retained == nil {
 		return parts
@@ -369,7 +381,7 @@ func (b *Bus) Health() []PartHealth {
 		if why == "" {
 			why = "no answer yet"
 		}
-		target := b.cfg.MQTT.URL
+		target := withoutLogin(b.cfg.MQTT.URL)
 		if target == "" {
 			target = "inside the daemon"
 		}

@@ -60,11 +60,12 @@ type User struct {
 // Role limits what a User may do.
 type Role string
 
-// Roles, from least to most.
+// Roles: three from least to most, and that of a keypoint detector.
 const (
 	Viewer   Role = "viewer"   // reads everything
 	Exercise Role = "exercise" // reads everything, publishes exercise messages
 	Control  Role = "control"  // also calls ctl.*
+	Camera   Role = "camera"   // reads nothing, publishes keypoints
 )
 
 // DefaultConfig listens on loopback with the well-known ports.
@@ -137,9 +138,9 @@ func (c *Config) Validate() error {
 			add(key+".password", "empty; set a password or its bcrypt hash")
 		}
 		switch u.Role {
-		case Viewer, Exercise, Control:
+		case Viewer, Exercise, Control, Camera:
 		default:
-			add(key+".role", "%q is unknown: use viewer, exercise or control", u.Role)
+			add(key+".role", "%q is unknown: use viewer, exercise, control or camera", u.Role)
 		}
 	}
 	if c.MaxPendingKiB < 1024 || c.MaxPendingKiB > 65536 {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -17,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,9 +145,10 @@ func TestMosquittoGetsMessages(t *testing.T) {
 
 // proxy forwards one connection after another and can be cut, as a cable can.
 type proxy struct {
-	l      net.Listener
-	target string
-	conns  chan net.Conn
+	l         net.Listener
+	target    string
+	conns     chan net.Conn
+	unplugged atomic.Bool // new connections lead nowhere
 }
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -162,6 +165,10 @@ func startProxy(t *testing.T, target string) *proxy {
 			c, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if p.unplugged.Load() {
+				_ = c.Close()
+				continue
 			}
 			up, err := net.Dial("tcp", target)
 			if err != nil {
@@ -216,8 +223,12 @@ func TestLastWillAndReturn(t *testing.T) {
 
 func TestMosquittoAwayAndBack(t *testing.T) {
 	m := startMosquitto(t)
-	b := open(t, mosquittoConfig(m))
+	cable := startProxy(t, fmt.Sprintf("127.0.0.1:%d", m.port))
+	cfg := testConfig()
+	cfg.MQTT.URL = "tcp://" + cable.l.Addr().String()
+	b := open(t, cfg)
 	waitFor(t, "connected", func() bool { ok, _, _ := b.retained.state(); return ok })
+	cable.unplugged.Store(true)
 	m.stop()
 	waitFor(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
 	const sent = 40
@@ -227,14 +238,15 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 		}
 	}
 	health := b.Health()
-	if h := health[len(health)-1]; h.Part != "bus.mqtt" || h.Severity != "error" || !strings.Contains(h.Text, m.url()) {
+	if h := health[len(health)-1]; h.Part != "bus.mqtt" || h.Severity != "error" || !strings.Contains(h.Text, cfg.MQTT.URL) {
 		t.Errorf("health while away: %+v", h)
 	}
 	m.start()
 	got := map[uint64]int{}
-	// The subscriber must be there before the daemon, which tries every second
-	// or two: keep trying until everything has come.
+	// The subscriber must be there before the daemon, or the broker has nobody
+	// to give the poses to.
 	ch := collect(t, mqttClient(t, m.url()), "posefuse/room1/pose")
+	cable.unplugged.Store(false)
 	for len(got) < sent {
 		var p Pose
 		if err := json.Unmarshal(receive(t, ch, "pose from the time the broker was away").Payload(), &p); err != nil {
@@ -306,6 +318,21 @@ func TestExternalNATS(t *testing.T) {
 	}
 }
 
+// TestLoginsStaySecret: health goes to every subscriber, addresses to the log.
+func TestLoginsStaySecret(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.NATS.URL = fmt.Sprintf("nats://daemon:s3cret@127.0.0.1:%d", freePort(t)) // nobody there
+	cfg.MQTT.URL = fmt.Sprintf("tcp://daemon:s3cret@127.0.0.1:%d", freePort(t))
+	b := open(t, cfg)
+	told := fmt.Sprint(b.Health())
+	natsURL, mqttURL, _ := b.Addresses()
+	for what, text := range map[string]string{"health": told, "NATS address": natsURL, "MQTT address": mqttURL} {
+		if strings.Contains(text, "s3cret") || !strings.Contains(text, "://127.0.0.1:") {
+			t.Errorf("%s: %s", what, text)
+		}
+	}
+}
+
 // writeCertificate makes a self-signed certificate for 127.0.0.1.
 func writeCertificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
@@ -348,7 +375,7 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	cfg := testConfig()
 	cfg.NATS.Listen, cfg.MQTT.Listen = "0.0.0.0:0", "0.0.0.0:0"
 	cfg.TLS.CertFile, cfg.TLS.KeyFile = writeCertificate(t)
-	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}}
+	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}, {"detector", "s3cret", Camera}}
 	b := open(t, cfg)
 	natsURL, mqttURL, _ := b.Addresses()
 	natsURL, mqttURL = strings.ReplaceAll(natsURL, "0.0.0.0", "127.0.0.1"), strings.ReplaceAll(mqttURL, "0.0.0.0", "127.0.0.1")
@@ -377,6 +404,28 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	}
 	if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
 		t.Errorf("publishing as viewer: %v", err)
+	}
+	seen := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("coach", "s3cret"))
+	keypoints := make(chan *nats.Msg, 10)
+	if _, err := seen.ChanSubscribe("posefuse.room1.keypoints", keypoints); err != nil {
+		t.Fatal(err)
+	}
+	if err := seen.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	detector := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("detector", "s3cret"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
+	if err := errors.Join(detector.Publish("posefuse.room1.keypoints", []byte("{}")), detector.Publish("posefuse.room1.pose", []byte("forged"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := detector.Subscribe("posefuse.room1.pose", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, keypoints, "keypoint line")
+	for _, what := range []string{"publishing a pose as a detector", "reading poses as a detector"} {
+		if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	auth := func(user string) func(*mqtt.ClientOptions) {
 		return func(o *mqtt.ClientOptions) { o.SetTLSConfig(trust).SetUsername(user).SetPassword("s3cret") }
@@ -412,7 +461,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"scheme":   {func(c *Config) { c.MQTT.URL = "http://h:1" }, `mqtt.url: scheme "http" is unknown: use one of tcp, mqtt, ssl, mqtts, tls, ws, wss`},
 		"half tls": {func(c *Config) { c.TLS.CertFile = "a" }, `tls.cert_file: a certificate needs its key and a key its certificate; set both cert_file and key_file`},
 		"origin":   {func(c *Config) { c.WebSocket.AllowedOrigins = []string{"x"} }, `websocket.allowed_origins[0]: "x" is no origin; write for example http://127.0.0.1:8080`},
-		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise or control`},
+		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise, control or camera`},
 		"twice":    {func(c *Config) { c.Users = []User{{"a", "b", Viewer}, {"a", "b", Viewer}} }, `users[1].name: "a" appears twice`},
 		"password": {func(c *Config) { c.Users = []User{{"a", "", Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
 		"pending":  {func(c *Config) { c.MaxPendingKiB = 1 }, `max_pending_kib: 1 is out of range, want 1024 to 65536`},

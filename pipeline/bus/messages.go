@@ -10,6 +10,7 @@ const (
 	SensorSchema          = "posefuse.sensor.v1"
 	ExerciseEventSchema   = "posefuse.exercise.event.v1"
 	ExerciseSummarySchema = "posefuse.exercise.summary.v1"
+	ExerciseStatusSchema  = "posefuse.exercise.status.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
 	PointsSchema          = "posefuse.points.v1"
 )
@@ -165,6 +166,14 @@ type ExerciseSummary struct {
 	Regularity  *float64   `json:"regularity"` // standard deviation / mean of repetition durations
 	Symmetry    *float64   `json:"symmetry"`   // weaker side / stronger side, two-sided exercises
 	Faults      []Fault    `json:"faults"`
+}
+
+// ExerciseStatus is published on posefuse.<room>.exercise.status when the
+// exercise subscriber comes or goes, retained on MQTT.
+type ExerciseStatus struct {
+	Schema string `json:"schema"`
+	Room   string `json:"room"`
+	State  string `json:"state"` // Online, Stopped, Offline (last will)
 }
 
 // MedianBest is the median over repetitions and the best one.

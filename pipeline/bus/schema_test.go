@@ -53,6 +53,7 @@ func examples() map[string]any {
 			Phase: "rest", AnglesDeg: map[string]float64{"knee": 90}, Faults: fault, Coalition: "RL"},
 		ExerciseSummarySchema: &ExerciseSummary{Schema: ExerciseSummarySchema, Room: "room1", ID: "a", Exercise: "A12", Name: "squat", Start: at, End: at,
 			Faults: fault, Symmetry: f(0.9)},
+		ExerciseStatusSchema: &ExerciseStatus{Schema: ExerciseStatusSchema, Room: "room1", State: Online},
 		ModelEventSchema: &ModelEvent{Schema: ModelEventSchema, Room: "room1", Type: "promoted", Time: at, Model: model, Reason: "better",
 			MetricsMM: map[string]float64{"mpjpe.RLMW": 60}},
 	}

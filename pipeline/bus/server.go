@@ -169,10 +169,20 @@ func ListenError(setting, address string, err error) error {
 	return fmt.Errorf("%s: %w", setting, err)
 }
 
+// CheckFiles reads the certificates that the configuration names, as Open does.
+func (c *Config) CheckFiles() error {
+	_, err := clientTLS(&c.TLS)
+	if c.TLS.CertFile != "" {
+		_, certErr := serverTLS(&c.TLS)
+		err = errors.Join(certErr, err)
+	}
+	return err
+}
+
 func serverTLS(c *TLSConfig) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("bus.tls.cert_file: %s with %s: %w", c.CertFile, c.KeyFile, err)
+		return nil, fmt.Errorf("bus.tls.cert_file: %s with key_file %s: %w", c.CertFile, c.KeyFile, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
@@ -199,6 +209,8 @@ func permissions(r Role) *server.Permissions {
 	switch r {
 	case Exercise:
 		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>"}}}
+	case Camera:
+		return &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}}, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.keypoints"}}}
 	case Control:
 		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>", "posefuse.*.ctl.>", "$SRV.>"}}}
 	}

@@ -50,8 +50,8 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 	sub, err := f.nc.Subscribe(prefix+">", func(m *nats.Msg) {
 		what := strings.TrimPrefix(m.Subject, prefix)
 		switch {
-		case strings.HasPrefix(what, "ctl."):
-			return
+		case strings.HasPrefix(what, "ctl."), what == "keypoints":
+			return // nothing for viewers
 		case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
 			return // somebody else's: it would break the frame
 		case what == "pose" || what == "points":

@@ -63,8 +63,12 @@ func poseMessage(seq int, lost string) map[string]any {
 	coalition := ""
 	for _, m := range "RLMW" {
 		k := string(m)
-		if k == lost {
-			modalities[k] = map[string]any{"state": "stale", "presence": false, "age_ms": nil, "skew_ms": nil}
+		if k == lost || k == "L" && lost == "late L" && seq%2 == 0 {
+			state := "stale"
+			if k != lost {
+				state = "late"
+			}
+			modalities[k] = map[string]any{"state": state, "presence": false, "age_ms": nil, "skew_ms": nil}
 			continue
 		}
 		coalition += k
@@ -141,20 +145,25 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	wait("influence is drawn to scale", bar("R")+` > 2 * `+bar("L")+` && `+bar("L")+` > `+bar("M")+` && `+bar("M")+` > `+bar("W")+` && `+bar("W")+` > 0`)
 	wait("influence is told in mm", `/^1[0-9][0-9]$/.test(document.querySelector('#influence li[data-modality="R"] b').textContent) && document.getElementById("influenceNote").textContent === ""`)
+	if over := read(`String(document.querySelector("aside").scrollWidth - document.querySelector("aside").clientWidth)`); over != "0" {
+		t.Errorf("the panels are %s px wider than their column", over)
+	}
 	page.Screenshot("page.png")
 	wait("joints are white", `document.getElementById("view").dataset.wristColour === "ffffff"`)
 	read(`document.getElementById("colourSpread").click(), ""`)
 	wait("the uncertain wrist turns red", `(c => parseInt(c.slice(0, 2), 16) > 240 && parseInt(c.slice(2, 4), 16) < 130)(document.getElementById("view").dataset.wristColour)`)
 	page.Screenshot("spread.png")
 	read(`document.getElementById("colourSpread").click(), ""`)
-	mu.Lock()
-	lost = "M"
-	mu.Unlock()
+	set := func(s string) { mu.Lock(); lost = s; mu.Unlock() }
+	set("late L")
+	wait("a late LiDAR is late", `document.querySelector('#sensors tr[data-modality="L"] .state').textContent === "late"`)
+	if notice := read(`document.getElementById("notice").textContent`); notice != "" {
+		t.Errorf("the page says %q of a sensor that is late for every second pose", notice)
+	}
+	set("M")
 	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent.startsWith("Radar lost")`)
 	wait("the lost radar has no influence", `document.querySelector('#influence li[data-modality="M"] b').textContent === "–" && `+bar("M")+` < 1`)
-	mu.Lock()
-	lost = ""
-	mu.Unlock()
+	set("")
 	wait("the radar is back", `document.querySelectorAll("#sensors .state.live").length === 4 && document.getElementById("notice").textContent === ""`)
 	stopFeed()
 	feeding.Wait()
@@ -225,7 +234,7 @@ func TestFeedIsJSON(t *testing.T) {
 	for nc.NumSubscriptions() == 0 && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
-	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}"} {
+	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}", "keypoints": "{}"} {
 		if err = nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
 			t.Fatal(err)
 		}

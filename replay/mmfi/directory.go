@@ -242,7 +242,7 @@ func (c *directoryClip) Len() int { return c.len }
 // Truth implements Clip.
 func (c *directoryClip) Truth(i int) (Pose, error) {
 	if c.truth == nil {
-		return Pose{}, fmt.Errorf("mmfi: %s: %w", filepath.Join(c.path, groundTruthName), fs.ErrNotExist)
+		return Pose{}, fmt.Errorf("mmfi: %s: %w: without it a clip can be replayed, but neither trained on nor evaluated", filepath.Join(c.path, groundTruthName), fs.ErrNotExist)
 	}
 	if i < 0 || i >= len(c.truth) {
 		return Pose{}, fmt.Errorf("mmfi: %s: frame %d of %d", c.key, i+1, len(c.truth))
@@ -293,6 +293,9 @@ func (c *directoryClip) FrameOf(i int, which Modalities, f *Frame) error {
 func (c *directoryClip) read(folder string, i int, ext string, decode func([]byte) error) error {
 	path := filepath.Join(c.path, folder, frameName(i)+ext)
 	b, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: the clip is incomplete, copy it again", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const maxNPYDims = 32
 var npyMagic = []byte("\x93NUMPY")
 
 // ErrTruncated marks a file that ends before the data its header declares.
-var ErrTruncated = errors.New("file is truncated")
+var ErrTruncated = errors.New("file is truncated, copy it again")
 
 // Array is a numeric array of an .npy file. Values are in C order (last index
 // fastest) whatever the order in the file was.

@@ -78,7 +78,7 @@ func (s *PushSource) Run(ctx context.Context, sink sensors.Sink) error {
 	s.mu.Lock()
 	if s.sink != nil {
 		s.mu.Unlock()
-		return fmt.Errorf("camera %s: already running", s.recv.name)
+		return fmt.Errorf("sensor %s: already running", s.recv.name)
 	}
 	s.sink = sink
 	s.mu.Unlock()

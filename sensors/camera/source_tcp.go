@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"posefuse/sensors"
@@ -42,10 +41,10 @@ func NewTCPSource(cfg TCPConfig) (*TCPSource, error) {
 		cfg.Listen = DefaultListen
 	}
 	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("camera %s: listen: %w", cfg.Name, err)
+		return nil, fmt.Errorf("sensor %s: listen: %w", cfg.Name, err)
 	}
 	if cfg.Idle < 0 {
-		return nil, fmt.Errorf("camera %s: idle must not be negative", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: idle must not be negative", cfg.Name)
 	}
 	if cfg.Idle == 0 {
 		cfg.Idle = DefaultIdle
@@ -73,10 +72,7 @@ func (s *TCPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // stopped before it could listen
 		}
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("camera %s: tcp %s is %w: set sensors.%s.keypoints_tcp.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
-		}
-		return fmt.Errorf("camera %s: listen %s: %w", s.cfg.Name, s.cfg.Listen, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, sensors.ListenError("tcp", s.cfg.Listen, "sensors."+s.cfg.Name+".keypoints_tcp.listen", err))
 	}
 	return s.serve(ctx, ln, sink)
 }
@@ -99,7 +95,7 @@ func (s *TCPSource) serve(ctx context.Context, ln net.Listener, sink sensors.Sin
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("camera %s: accept on %s: %w", s.cfg.Name, s.cfg.Listen, err)
+			return fmt.Errorf("sensor %s: accept on %s: %w", s.cfg.Name, s.cfg.Listen, err)
 		}
 		if !r.take(conn) {
 			sink.Count("second_writer", 1)

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"posefuse/sensors"
 )
 
 // packetSocket receives the IPv4 packets of one network interface, without
@@ -40,7 +42,7 @@ func openPacketSocket(ifname string, port uint16) (*packetSocket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-			return nil, fmt.Errorf("capture on %s needs CAP_NET_RAW: run under the systemd unit with AmbientCapabilities=CAP_NET_RAW, or 'sudo setcap cap_net_raw+ep' on the binary, or read a capture file instead: %w", ifname, err)
+			return nil, sensors.Told(fmt.Errorf("capture on %s needs CAP_NET_RAW: run under the systemd unit with AmbientCapabilities=CAP_NET_RAW, or 'sudo setcap cap_net_raw+ep' on the binary, or read a capture file instead: %w", ifname, err))
 		}
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}

@@ -54,13 +54,13 @@ func NewNexmonSource(cfg NexmonConfig) (*NexmonSource, error) {
 	case cfg.Name == "":
 		return nil, errors.New("csi: name is empty")
 	case (cfg.Interface == "") == (cfg.File == ""):
-		return nil, fmt.Errorf("csi %s: set either a network interface or a capture file", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: set either a network interface or a capture file", cfg.Name)
 	case cfg.Cores < 1 || cfg.Cores > 8:
-		return nil, fmt.Errorf("csi %s: %d receive cores, want 1 to 8", cfg.Name, cfg.Cores)
+		return nil, fmt.Errorf("sensor %s: %d receive cores, want 1 to 8", cfg.Name, cfg.Cores)
 	case cfg.Window < 0 || cfg.Window > time.Second:
-		return nil, fmt.Errorf("csi %s: window %v, want 0 to 1s", cfg.Name, cfg.Window)
+		return nil, fmt.Errorf("sensor %s: window %v, want 0 to 1s", cfg.Name, cfg.Window)
 	case cfg.Interface != "" && cfg.Follow:
-		return nil, fmt.Errorf("csi %s: only a capture file can be followed", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: only a capture file can be followed", cfg.Name)
 	}
 	return &NexmonSource{cfg: cfg}, nil
 }
@@ -71,7 +71,7 @@ func NewNexmonSource(cfg NexmonConfig) (*NexmonSource, error) {
 func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
 	g, err := NewNexmonGrouper(s.cfg.Cores, s.cfg.Window, sink.Count)
 	if err != nil {
-		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
 	}
 	defer g.Close()
 	m := &datagramMapper{cfg: s.cfg, sink: sink, group: g}
@@ -81,7 +81,7 @@ func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
 		err = s.readFile(ctx, m)
 	}
 	if ctx.Err() == nil {
-		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
 	}
 	return nil // asked to stop
 }

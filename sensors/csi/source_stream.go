@@ -47,11 +47,11 @@ func NewAtherosSource(cfg AtherosConfig) (*AtherosSource, error) {
 	case cfg.Name == "":
 		return nil, errors.New("csi: name is empty")
 	case (cfg.Path == "") == (cfg.Listen == ""):
-		return nil, fmt.Errorf("csi %s: set either the path of a record stream or a TCP address to listen on", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: set either the path of a record stream or a TCP address to listen on", cfg.Name)
 	}
 	if cfg.Listen != "" {
 		if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-			return nil, fmt.Errorf("csi %s: listen address: %w", cfg.Name, err)
+			return nil, fmt.Errorf("sensor %s: listen address: %w", cfg.Name, err)
 		}
 	}
 	return &AtherosSource{cfg: cfg}, nil
@@ -75,7 +75,7 @@ func (s *AtherosSource) Run(ctx context.Context, sink sensors.Sink) error {
 		err = s.readPath(ctx, sink)
 	}
 	if ctx.Err() == nil {
-		return fmt.Errorf("csi %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
 	}
 	return nil // asked to stop
 }
@@ -84,10 +84,7 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
-		if errors.Is(err, unix.EADDRINUSE) {
-			return fmt.Errorf("address %s is %w: set sensors.%s.atheros.listen to a free address or stop the other program", s.cfg.Listen, sensors.ErrInUse, s.cfg.Name)
-		}
-		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
+		return sensors.ListenError("tcp", s.cfg.Listen, "sensors."+s.cfg.Name+".atheros.listen", err)
 	}
 	s.setAddr(l.Addr())
 	defer s.setAddr(nil)
@@ -142,9 +139,9 @@ func openStream(path string) (*os.File, fs.FileMode, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, 0, fmt.Errorf("%s does not exist: load the patched WiFi driver or start what writes the file: %w", path, err)
+		return nil, 0, sensors.Told(fmt.Errorf("%s does not exist: load the patched WiFi driver or start what writes the file: %w", path, err))
 	case errors.Is(err, fs.ErrPermission):
-		return nil, 0, fmt.Errorf("%s: permission denied: give the daemon's user read access (udev rule or group): %w", path, err)
+		return nil, 0, sensors.Told(fmt.Errorf("%s: permission denied: give the daemon's user read access (udev rule or group): %w", path, err))
 	case err != nil:
 		return nil, 0, err
 	}

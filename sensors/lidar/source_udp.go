@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,14 +60,14 @@ func NewUDPSource(cfg UDPConfig) (*UDPSource, error) {
 	switch cfg.Format {
 	case FormatOuster:
 		if cfg.Metadata == "" {
-			return nil, fmt.Errorf("lidar %s: metadata is not set; save the sensor's GET /api/v1/sensor/metadata to a file and name it", cfg.Name)
+			return nil, fmt.Errorf("sensor %s: metadata is not set; save the sensor's GET /api/v1/sensor/metadata to a file and name it", cfg.Name)
 		}
 	case FormatLivox:
 		if cfg.Metadata != "" {
-			return nil, fmt.Errorf("lidar %s: metadata is for format ouster only", cfg.Name)
+			return nil, fmt.Errorf("sensor %s: metadata is for format ouster only", cfg.Name)
 		}
 	default:
-		return nil, fmt.Errorf("lidar %s: format %q is not ouster or livox", cfg.Name, cfg.Format)
+		return nil, fmt.Errorf("sensor %s: format %q is not ouster or livox", cfg.Name, cfg.Format)
 	}
 	if cfg.Listen == "" {
 		cfg.Listen = DefaultOusterListen
@@ -77,21 +76,21 @@ func NewUDPSource(cfg UDPConfig) (*UDPSource, error) {
 		}
 	}
 	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("lidar %s: listen: %w", cfg.Name, err)
+		return nil, fmt.Errorf("sensor %s: listen: %w", cfg.Name, err)
 	}
 	if cfg.From != "" {
 		var err error
 		if s.from, err = netip.ParseAddr(cfg.From); err != nil {
-			return nil, fmt.Errorf("lidar %s: from: %w", cfg.Name, err)
+			return nil, fmt.Errorf("sensor %s: from: %w", cfg.Name, err)
 		}
 	}
 	if cfg.Quiet < 0 || cfg.Sweep < 0 || cfg.ReadBuffer < 0 {
-		return nil, fmt.Errorf("lidar %s: quiet, sweep and read_buffer must not be negative", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: quiet, sweep and read_buffer must not be negative", cfg.Name)
 	}
 	if cfg.Crop != (Box{}) {
 		for i := range 3 {
 			if !(cfg.Crop.Min[i] < cfg.Crop.Max[i]) {
-				return nil, fmt.Errorf("lidar %s: crop: min must be below max on all three axes", cfg.Name)
+				return nil, fmt.Errorf("sensor %s: crop: min must be below max on all three axes", cfg.Name)
 			}
 		}
 	}
@@ -120,7 +119,7 @@ type assembler interface {
 func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 	asm, err := s.assembler(sink)
 	if err != nil {
-		return fmt.Errorf("lidar %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
 	}
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", s.cfg.Listen)
@@ -128,10 +127,7 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("lidar %s: udp %s is %w: set sensors.%s.%s.listen to a free address or stop the other program", s.cfg.Name, s.cfg.Listen, sensors.ErrInUse, s.cfg.Name, s.cfg.Format)
-		}
-		return fmt.Errorf("lidar %s: listen %s: %w", s.cfg.Name, s.cfg.Listen, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, sensors.ListenError("udp", s.cfg.Listen, fmt.Sprintf("sensors.%s.%s.listen", s.cfg.Name, s.cfg.Format), err))
 	}
 	conn := pc.(*net.UDPConn)
 	// Closing is what interrupts a read; deadlines belong to the reader.
@@ -141,10 +137,10 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		_ = conn.Close()
 	}()
 	if err := tuneSocket(conn, s.cfg.ReadBuffer); err != nil {
-		return fmt.Errorf("lidar %s: socket options: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: socket options: %w", s.cfg.Name, err)
 	}
 	if err := s.read(conn, asm, sink); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("lidar %s: udp %s: %w", s.cfg.Name, s.cfg.Listen, err)
+		return fmt.Errorf("sensor %s: udp %s: %w", s.cfg.Name, s.cfg.Listen, err)
 	}
 	return nil
 }
@@ -269,7 +265,7 @@ func (s *UDPSource) assembler(sink sensors.Sink) (assembler, error) {
 	}
 	text, err := os.ReadFile(s.cfg.Metadata)
 	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
+		return nil, sensors.Told(fmt.Errorf("metadata: %w: save the sensor's GET /api/v1/sensor/metadata there, or correct sensors.%s.ouster.metadata_file", err, s.cfg.Name))
 	}
 	meta, err := ParseMetadata(text)
 	if err != nil {

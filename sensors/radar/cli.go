@@ -177,10 +177,16 @@ func (c *CLI) collectUntil(ctx context.Context, state func(string) (done bool, s
 			return string(got), err
 		}
 		done, silence := state(string(got))
-		if done || time.Since(last) >= silence {
+		if done {
 			return string(got), nil
 		}
+		// Only a read that began after the time was up proves silence: this
+		// process may have been held up while the answer came.
+		over := time.Since(last) >= silence
 		n, err := c.rw.Read(buf)
+		if over && n == 0 && err == nil {
+			return string(got), nil
+		}
 		if n > 0 {
 			got = append(got, buf[:n]...)
 			last = time.Now()

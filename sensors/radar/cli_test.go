@@ -174,6 +174,33 @@ func TestDialogueEndsWithContext(t *testing.T) {
 	})
 }
 
+// slowPort is a command port whose reader is held up, for longer than the
+// silence that ends an answer, while each answer arrives.
+type slowPort struct {
+	*mockCLI
+	late bool // the answer that waits was missed once
+}
+
+func (p *slowPort) Read(b []byte) (int, error) {
+	if p.late = len(p.out) > 0 && !p.late; p.late {
+		time.Sleep(2 * cliSilence)
+		return 0, nil
+	}
+	return p.mockCLI.Read(b)
+}
+
+func TestDialogueSurvivesBeingHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &slowPort{mockCLI: &mockCLI{answer: demo(nil)}}
+		if _, err := NewCLI(p).Configure(t.Context(), config(t, "sensorStop\nflushCfg\nsensorStart")); err != nil {
+			t.Error(err)
+		}
+		if !reflect.DeepEqual(p.sent, []string{"sensorStop", "flushCfg", "sensorStart"}) {
+			t.Errorf("sent %q", p.sent)
+		}
+	})
+}
+
 // TestTranscript plays the recorded answers of a real radar: each command of
 // the recording must be taken as accepted.
 func TestTranscript(t *testing.T) {

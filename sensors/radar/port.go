@@ -10,6 +10,8 @@ import (
 
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
+
+	"posefuse/sensors"
 )
 
 // portReadTimeout is how long a Read waits before it returns with nothing.
@@ -48,13 +50,13 @@ func portError(path string, err error) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || code == serial.PortNotFound || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV):
-		return fmt.Errorf("radar port %s does not exist: plug in the radar and look under /dev/serial/by-id: %w", path, err)
+		return sensors.Told(fmt.Errorf("radar port %s does not exist: plug in the radar and look under /dev/serial/by-id: %w", path, err))
 	case errors.Is(err, fs.ErrPermission) || code == serial.PermissionDenied:
-		return fmt.Errorf("radar port %s: permission denied: add the user to group dialout or install the udev rule: %w", path, err)
+		return sensors.Told(fmt.Errorf("radar port %s: permission denied: add the user to group dialout or install the udev rule: %w", path, err))
 	case errors.Is(err, unix.EBUSY) || code == serial.PortBusy:
-		return fmt.Errorf("radar port %s is in use: stop the other program; ModemManager must be told to ignore it (udev ID_MM_DEVICE_IGNORE=1): %w", path, err)
+		return sensors.Told(fmt.Errorf("radar port %s is in use: stop the other program; ModemManager must be told to ignore it (udev ID_MM_DEVICE_IGNORE=1): %w", path, err))
 	}
-	return fmt.Errorf("radar port %s: %w", path, err)
+	return sensors.Told(fmt.Errorf("radar port %s cannot be opened as a serial port: look under /dev/serial/by-id for the right name: %w", path, err))
 }
 
 // rawPort is a terminal in raw mode, without modem lines or a speed.

@@ -44,15 +44,15 @@ func NewSerialSource(cfg SerialConfig) (*SerialSource, error) {
 	case cfg.Name == "":
 		return nil, errors.New("radar: name is empty")
 	case cfg.DataPort == "":
-		return nil, fmt.Errorf("radar %s: data port is not set", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: data port is not set", cfg.Name)
 	case cfg.ConfigPath != "" && cfg.CommandPort == "":
-		return nil, fmt.Errorf("radar %s: a configuration file needs a command port", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: a configuration file needs a command port", cfg.Name)
 	case cfg.CommandPort != "" && cfg.ConfigPath == "":
-		return nil, fmt.Errorf("radar %s: a command port needs a configuration file to send", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: a command port needs a configuration file to send", cfg.Name)
 	case cfg.DataBaud < 0 || cfg.CommandBaud < 0 || cfg.CPUHz < 0 || cfg.FramePeriod < 0:
-		return nil, fmt.Errorf("radar %s: baud rates, cpu rate and frame period must not be negative", cfg.Name)
+		return nil, fmt.Errorf("sensor %s: baud rates, cpu rate and frame period must not be negative", cfg.Name)
 	case cfg.Layout > Layout52:
-		return nil, fmt.Errorf("radar %s: unknown frame layout %d", cfg.Name, cfg.Layout)
+		return nil, fmt.Errorf("sensor %s: unknown frame layout %d", cfg.Name, cfg.Layout)
 	}
 	if cfg.DataBaud == 0 {
 		cfg.DataBaud = DefaultDataBaud
@@ -75,10 +75,10 @@ func (s *SerialSource) Run(ctx context.Context, sink sensors.Sink) error {
 	if s.cfg.ConfigPath != "" {
 		text, err := os.ReadFile(s.cfg.ConfigPath)
 		if err != nil {
-			return fmt.Errorf("radar %s: configuration: %w", s.cfg.Name, err)
+			return fmt.Errorf("sensor %s: configuration: %w", s.cfg.Name, sensors.Told(fmt.Errorf("%w: correct sensors.%s.ti_serial.config_file", err, s.cfg.Name)))
 		}
 		if cfg, err = ParseConfig(text); err != nil {
-			return fmt.Errorf("radar %s: %s: %w", s.cfg.Name, s.cfg.ConfigPath, err)
+			return fmt.Errorf("sensor %s: %s: %w", s.cfg.Name, s.cfg.ConfigPath, err)
 		}
 		if period == 0 {
 			period = time.Duration(cfg.FramePeriodMS * float64(time.Millisecond))
@@ -86,7 +86,7 @@ func (s *SerialSource) Run(ctx context.Context, sink sensors.Sink) error {
 	}
 	data, err := openPort(s.cfg.DataPort, s.cfg.DataBaud)
 	if err != nil {
-		return fmt.Errorf("radar %s: %w", s.cfg.Name, err)
+		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
 	}
 	defer func() { _ = data.Close() }()
 
@@ -110,7 +110,7 @@ func (s *SerialSource) Run(ctx context.Context, sink sensors.Sink) error {
 	if parent.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("radar %s: %w", s.cfg.Name, context.Cause(ctx))
+	return fmt.Errorf("sensor %s: %w", s.cfg.Name, context.Cause(ctx))
 }
 
 func (s *SerialSource) configure(ctx context.Context, cfg *Config, sink sensors.Sink) error {
@@ -122,7 +122,7 @@ func (s *SerialSource) configure(ctx context.Context, cfg *Config, sink sensors.
 	reused, err := NewCLI(p).Configure(ctx, cfg)
 	if err != nil {
 		if errors.Is(err, ErrNoPrompt) {
-			return fmt.Errorf("%s: %w: check that it is the command port (the first of the two), that the radar is not in flashing mode and that ModemManager leaves it alone", s.cfg.CommandPort, err)
+			return sensors.Told(fmt.Errorf("%s: %w: check that it is the command port (the first of the two), that the radar is not in flashing mode and that ModemManager leaves it alone", s.cfg.CommandPort, err))
 		}
 		return fmt.Errorf("%s: %w", s.cfg.CommandPort, err)
 	}
@@ -151,7 +151,7 @@ func (s *SerialSource) read(ctx context.Context, data port, period time.Duration
 			junk = j
 		}
 		if err != nil {
-			return fmt.Errorf("radar port %s: connection lost: %w", s.cfg.DataPort, err)
+			return sensors.Told(fmt.Errorf("radar port %s: connection lost: check the radar's cable and power: %w", s.cfg.DataPort, err))
 		}
 	}
 	return nil

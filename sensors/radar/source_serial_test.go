@@ -235,7 +235,7 @@ func TestUnplugAndReopen(t *testing.T) {
 	_ = one.master.Close()
 	select {
 	case err := <-errc:
-		if err == nil || !strings.Contains(err.Error(), "connection lost") || !strings.Contains(err.Error(), "radar radar") {
+		if err == nil || !strings.Contains(err.Error(), "connection lost") || !strings.Contains(err.Error(), "sensor radar") {
 			t.Errorf("unplugged: %v", err)
 		}
 	case <-time.After(10 * time.Second):

@@ -37,7 +37,7 @@ func Open(t *testing.T, url string) *Page {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	alloc, done := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", false), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
 		chromedp.Flag("enable-unsafe-swiftshader", true), chromedp.WindowSize(1440, 960))...)
 	t.Cleanup(done)
 	page, closePage := chromedp.NewContext(alloc)
@@ -92,6 +92,24 @@ func (p *Page) Wait(what, js string) time.Duration {
 		}
 		if time.Since(start) > 20*time.Second {
 			p.t.Fatalf("%s: not seen within 20 s (last error %v)", what, err)
+		}
+	}
+}
+
+// WaitSteady is Wait for what may show for a moment only: it returns how long
+// it took until the expression was true and stayed so for half a second.
+func (p *Page) WaitSteady(what, js string) time.Duration {
+	p.t.Helper()
+	start := time.Now()
+	for {
+		p.Wait(what, js)
+		since := time.Now()
+		for steady := true; steady; time.Sleep(40 * time.Millisecond) {
+			if time.Since(since) > 500*time.Millisecond {
+				return since.Sub(start)
+			}
+			ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](js))
+			steady = err == nil && ok
 		}
 	}
 }

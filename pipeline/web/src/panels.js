@@ -5,6 +5,7 @@ const PLOT_SECONDS = 60;
 const byId = (id) => document.getElementById(id);
 const fixed = (v, digits, unit) => (v === null || v === undefined ? "–" : `${v.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")}${unit}`); // no "-0.0"
 const NAMES = { R: "Camera", L: "LiDAR", M: "Radar", W: "WiFi" };
+const LATE_POSES = 2; // a sensor may miss so many poses in a row before it counts as lost
 const DROPPED = ["late", "bad", "duplicate", "incomplete", "unsupported", "dropped", "overflow", "stale"];
 
 // text sets an element's text only when it changes, so that the page is quiet.
@@ -20,6 +21,7 @@ export class Panels {
     for (const p of Object.values(this.plots)) this.#plot(p);
     this.rows = new Map();
     this.modalities = {};
+    this.missed = {}; // poses in a row without the modality
     this.sensors = {};
     this.influenceRows = new Map();
     this.influenceScale = 0;
@@ -55,15 +57,21 @@ export class Panels {
     this.latencies.push(m.latency_ms.total);
     if (this.latencies.length > 20) this.latencies.shift();
     this.modalities = m.modalities;
+    for (const [k, v] of Object.entries(m.modalities)) this.missed[k] = v.presence ? 0 : (this.missed[k] ?? 0) + 1;
     text(byId("room"), m.room);
     text(byId("coalition"), m.coalition);
     text(byId("model"), `Model ${m.model.name} ${m.model.version} · ${m.model.sha256.slice(0, 12)}`);
     this.plots.latency.x.push(now);
     this.plots.latency.y.push(m.latency_ms.total);
-    const lost = Object.entries(m.modalities).filter(([, v]) => !v.presence && v.state !== "off").map(([k]) => NAMES[k]);
+    const lost = Object.entries(m.modalities).filter(([k, v]) => v.state !== "off" && this.#lost(k)).map(([k]) => NAMES[k]);
     text(byId("notice"), lost.length ? `${lost.join(" and ")} lost: pose from the remaining sensors` : "");
     this.#sensors();
     this.#influence(m.modalities);
+  }
+
+  // #lost says whether a modality is gone, not only late for a pose.
+  #lost(key) {
+    return this.modalities[key].state === "stale" || this.missed[key] > LATE_POSES;
   }
 
   // #influence draws a bar per modality of the room. Their common scale grows
@@ -113,7 +121,7 @@ export class Panels {
       }
       const off = fused?.state === "off" || sensor?.state === "off";
       const live = fused ? fused.presence : sensor.state === "live";
-      const state = off ? "off" : live ? "live" : sensor?.state === "starting" ? "starting" : "lost";
+      const state = off ? "off" : live ? "live" : sensor?.state === "starting" ? "starting" : !fused || this.#lost(key) ? "lost" : "late";
       const badge = row.cells[1].firstChild;
       text(badge, state);
       badge.className = `state ${state}`;
