@@ -17,6 +17,7 @@ import (
 type Summary struct {
 	Name   string `json:"name"`
 	Title  string `json:"title,omitempty"`
+	Kind   string `json:"kind"` // of the data: simulated, mmfi or mars
 	Data   string `json:"data"`
 	Source Source `json:"source"`
 	// Simulated tells that no figure is about real sensors; their names then
@@ -116,7 +117,7 @@ func (e *Experiment) prefix() string {
 // Summarize makes the report's numbers of the results there are.
 func (e *Experiment) Summarize() (*Summary, error) {
 	f := e.File
-	s := &Summary{Name: f.Name, Title: f.Title, Data: e.dataset.Describe(), Source: e.source, Simulated: e.Simulated(), Size: f.Size,
+	s := &Summary{Name: f.Name, Title: f.Title, Kind: f.Data.Kind, Data: e.dataset.Describe(), Source: e.source, Simulated: e.Simulated(), Size: f.Size,
 		Window: string(f.Window), Training: f.Training, Seeds: f.Seeds}
 	for _, c := range e.finalCells() {
 		r, err := e.read(c)
