@@ -190,7 +190,11 @@ func (s *Summary) writeTuning(b *strings.Builder) {
 	if len(s.Tuning) == 0 {
 		return
 	}
-	b.WriteString("## Tuning\n\nEvery method had the same number of trials. They were chosen by the mean error on held-out training subjects; test subjects played no part.\n\n")
+	b.WriteString("## Tuning\n\nEvery method had the same number of trials. They were chosen by the mean error on training clips that were held out, and no test clip played a part.")
+	if strings.EqualFold(s.Table1[0].Split, "s1") && s.Kind != MARS {
+		b.WriteString(" Split S1 divides the people anew for each activity: those held out were not trained on at all, but their clips of other activities are among the test clips.")
+	}
+	b.WriteString("\n\n")
 	t := table{head: []string{"Fusion", "Method", "Coefficient", "Trials: learning rate, coefficient → " + s.label("validation MPJPE, mm"), "Chosen"}}
 	for _, p := range s.Tuning {
 		var trials []string
