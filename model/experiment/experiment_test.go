@@ -339,26 +339,6 @@ func TestForeignAndBrokenResultsAreRefused(t *testing.T) {
 
 // A kill between a cell's result and the removal of its checkpoint leaves
 // nothing for good.
-// Real radar and Kinect stand apart: the report gives the error about the
-// pelvis, too, of the radar as of the poses without a sensor.
-func TestReportOfMARS(t *testing.T) {
-	row := Row{Name: "no balancing", Protocol: 1, Split: Within, Modalities: "M", Fusion: model.ConcatHead, Metrics: map[string]Interval{
-		metricMPJPE: {59.5, 50, 69, 3}, metricPA: {35.25, 34, 36, 3}, metricPelvis: {41.75, 40, 43, 3}}}
-	s := &Summary{Name: "mars", Kind: MARS, Data: "MARS", Seeds: []uint64{1, 2, 3}, Table1: []Row{row},
-		Baselines: []MeanPoses{{1, Within, map[string]train.Score{train.MeanPose: {MPJPEMM: 204.5, PelvisMM: 119.25, PAMPJPEMM: 103.5}}}}}
-	report := s.Markdown()
-	for _, want := range []string{"### Split within, modalities M", "MPJPE about the pelvis, mm", "41.75 ±", "119.25", "no claim about others"} {
-		if !strings.Contains(report, want) {
-			t.Errorf("the report does not say %q", want)
-		}
-	}
-	for _, not := range []string{"Protocol", "MM-Fi"} {
-		if strings.Contains(report, not) {
-			t.Errorf("the report says %q", not)
-		}
-	}
-}
-
 func TestFinishedCellKeepsNoCheckpoint(t *testing.T) {
 	e := open(t, tiny, t.TempDir(), Options{Finished: func(c Cell, _, _ float64) { t.Errorf("%s was trained again", c) }})
 	c := e.finalCells()[0]
