@@ -89,7 +89,7 @@ func (s *Summary) Markdown() string {
 		fmt.Fprintf(&b, "**Not finished: %s missing.** Rows without all seeds say how many they lack.\n\n", count(s.Missing, "training is", "trainings are"))
 	}
 	t := s.Training
-	fmt.Fprintf(&b, "Recipe: %d epochs, batch %d, learning rate %g, weight decay %g, %s, %s. ± is half of the 95 %% t-interval over seeds. A difference is paired: the first interval is over seeds, the second over test subjects (bootstrap, %d draws, 95 %%). \"Better\" or \"worse\" is written only if both exclude 0.\n\n",
+	fmt.Fprintf(&b, "Recipe: %d epochs, batch %d, learning rate %g, weight decay %g, %s, %s. ± is half of the 95 %% t-interval over seeds. A difference is paired: the first interval is over seeds, the second over test subjects (bootstrap, %d draws, 95 %%). \"Better\" or \"worse\" is written only if both exclude 0; nothing is corrected for the number of comparisons.\n\n",
 		t.Epochs, t.Batch, t.LR, t.WeightDecay, strideText(t.Stride), decayText(t), bootstrapDraws)
 	s.writeTuning(&b)
 	s.writeTable1(&b)
@@ -328,7 +328,7 @@ func (s *Summary) writeContributions(b *strings.Builder) {
 		return
 	}
 	b.WriteString("## Contributions at the end of training\n\n")
-	t := table{head: []string{"Protocol, split", "Fusion", "Method", "φ R", "φ L", "φ M", "φ W", "R – M", "R – W", "L – M", "L – W"}}
+	t := table{head: []string{"Protocol, split", "Fusion", "Method", "φ R", "φ L", "φ M", "φ W", "R – M", "R – W", "L – M", "L – W", "superior by K-Means (seeds)"}}
 	for _, c := range s.Phi {
 		cells := []string{fmt.Sprintf("P%d, %s", c.Protocol, strings.ToUpper(c.Split)), fusionTitle(c.Fusion), methodTitle(c.Method)}
 		for _, letter := range []string{"R", "L", "M", "W"} {
@@ -342,7 +342,7 @@ func (s *Summary) writeContributions(b *strings.Builder) {
 				cells = append(cells, d.signed(2))
 			}
 		}
-		t.add(cells...)
+		t.add(append(cells, c.splits())...)
 	}
 	b.WriteString(t.String())
 	fmt.Fprintf(b, "%s Shapley values of the Pearson profit, summed over 51 coordinates, mean over the last epoch's batches. That R and L lead follows partly from the calibration of the simulator where the data is simulated.\n\n", s.Caption(s.Phi[0].Protocol, s.Phi[0].Split))

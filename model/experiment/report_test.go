@@ -46,3 +46,15 @@ func TestReportOfMARS(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitsOfContributions(t *testing.T) {
+	c := Contribution{Superior: map[string]int{}}
+	for _, phi := range []map[string]float64{
+		{"R": 20, "L": 17, "M": 5, "W": 3}, {"R": 18, "L": 19, "M": 5, "W": 3}, {"R": 30, "L": 14, "M": 12, "W": 2}, {"M": 1, "W": 1},
+	} {
+		c.Superior[superior(phi)]++
+	}
+	if got, want := c.splits(), "R+L (2), none (1), R (1)"; got != want {
+		t.Errorf("the splits read %q, want %q", got, want)
+	}
+}

@@ -81,18 +81,6 @@ type Against struct {
 	Difference Comparison `json:"difference_mm"`
 }
 
-// Contribution is what each modality contributes at the end of training.
-type Contribution struct {
-	Protocol int                 `json:"protocol"`
-	Split    string              `json:"split"`
-	Fusion   string              `json:"fusion"`
-	Method   string              `json:"method"`
-	Shapley  map[string]Interval `json:"shapley"` // by letter, sum over 51 coordinates
-	// Differences are paired over seeds, between one of R, L and one of
-	// M, W.
-	Differences map[string]Interval `json:"differences"` // e.g. "R-M"
-}
-
 // Chart names a plot of the report, without its ending.
 type Chart struct {
 	File    string `json:"file"`
@@ -341,37 +329,6 @@ func (e *Experiment) compare(a, b group) (Comparison, bool) {
 		subjects = append(subjects, bySubject[name])
 	}
 	return Compare(bySeed, subjects, 1), true
-}
-
-// contribution returns the modalities' contributions in the last epoch.
-func (e *Experiment) contribution(g group) (Contribution, bool) {
-	byLetter := map[string][]float64{}
-	for _, curve := range e.curves(g) {
-		for letter, v := range curve[len(curve)-1].Shapley {
-			byLetter[letter] = append(byLetter[letter], v)
-		}
-	}
-	if len(byLetter) == 0 {
-		return Contribution{}, false
-	}
-	c := Contribution{Shapley: map[string]Interval{}, Differences: map[string]Interval{}}
-	for letter, v := range byLetter {
-		c.Shapley[letter] = MeanInterval(v)
-	}
-	for _, strong := range []string{"R", "L"} {
-		for _, weak := range []string{"M", "W"} {
-			s, w := byLetter[strong], byLetter[weak]
-			if len(s) == 0 || len(s) != len(w) {
-				continue
-			}
-			d := make([]float64, len(s))
-			for i := range s {
-				d[i] = s[i] - w[i]
-			}
-			c.Differences[strong+"-"+weak] = MeanInterval(d)
-		}
-	}
-	return c, true
 }
 
 // methodTitle is a method's name in tables.
