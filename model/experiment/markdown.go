@@ -45,6 +45,11 @@ func (s *Summary) Caption(protocol int, split string) string {
 		}
 		text += "."
 	}
+	for _, c := range s.Partial {
+		if c.Protocol == protocol && c.Split == split {
+			text += fmt.Sprintf(" %d of the split's %d clips.", c.Clips, c.All)
+		}
+	}
 	if s.Kind == MARS {
 		text += " So few people carry no claim about others."
 	}

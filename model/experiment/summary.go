@@ -29,6 +29,7 @@ type Summary struct {
 	Seeds     []uint64    `json:"seeds"`
 	Missing   int         `json:"missing_cells"`
 	Baselines []MeanPoses `json:"mean_pose_baselines"`
+	Partial   []Coverage  `json:"partial_data,omitempty"`
 	Tuning    []Picked    `json:"tuning,omitempty"`
 	Table1    []Row       `json:"table1"`
 	// AWCAgainst compares the constraint with every other method.
@@ -41,6 +42,15 @@ type Summary struct {
 	Variants   []Row          `json:"variants,omitempty"`
 	Phi        []Contribution `json:"contributions,omitempty"`
 	Charts     []Chart        `json:"charts"`
+}
+
+// Coverage is how many of a protocol's and split's clips the experiment has;
+// it is listed where some are missing or left out by the file.
+type Coverage struct {
+	Protocol int    `json:"protocol"`
+	Split    string `json:"split"`
+	Clips    int    `json:"clips"`
+	All      int    `json:"all"`
 }
 
 // MeanPoses are the errors of poses that need no sensor, mm.
@@ -121,6 +131,11 @@ func (e *Experiment) Summarize() (*Summary, error) {
 	}
 	for _, p := range f.Protocols {
 		for _, sp := range f.Splits {
+			if c, err := f.Data.coverage(p, sp, e.dataset.Keys()); err != nil {
+				return nil, err
+			} else if c.Clips < c.All {
+				s.Partial = append(s.Partial, c)
+			}
 			e.summarizeSplit(s, p, sp)
 		}
 	}
