@@ -131,9 +131,11 @@ func (e *Experiment) Summarize() (*Summary, error) {
 	}
 	for _, p := range f.Protocols {
 		for _, sp := range f.Splits {
-			if c, err := f.Data.coverage(p, sp, e.dataset.Keys()); err != nil {
+			c, err := f.Data.coverage(p, sp, e.dataset.Keys())
+			if err != nil {
 				return nil, err
-			} else if c.Clips < c.All {
+			}
+			if c.Clips < c.All {
 				s.Partial = append(s.Partial, c)
 			}
 			e.summarizeSplit(s, p, sp)
