@@ -34,6 +34,15 @@ func TestProcrustes(t *testing.T) {
 			near(t, c.name+" offset", a.c[i], s, 1e-11)
 		}
 	}
+	// The error left at each joint of the perturbed case, and the mean over two
+	// frames, each aligned on its own.
+	perturbed, mirrored := []float64{.1, 0, 0, 1.1, .2, -.1, 0, 1.8, .1, -.2, .1, 2.7}, []float64{0, 0, 0, -1, 0, 0, 0, 2, 0, 0, 0, 3}
+	aligned := align(perturbed, g).pose
+	for j, want := range []float64{.080205081202, .200778528126, .162180814036, .107060222200} {
+		near(t, "joint error", MPJPE(aligned[3*j:3*j+3], g[3*j:3*j+3]), want, 1e-11)
+	}
+	near(t, "two frames' mpjpe", MPJPE(append(perturbed, mirrored...), append(g, g...)), .36784018883821135, 1e-12)
+	near(t, "two frames' pa-mpjpe", (PAMPJPE(perturbed, g)+PAMPJPE(mirrored, g))/2, .344247172179663, 1e-12)
 	rot := align([]float64{1, 2, 3, 1, 2.5, 3, 0, 2, 3, 1, 2, 4.5}, g).rotation
 	for r, row := range [3][3]float64{{0, -1, 0}, {1, 0, 0}, {0, 0, 1}} {
 		for c, want := range row {

@@ -140,6 +140,22 @@ func (d Data) roles(protocol int, split string, have []mmfi.ClipKey) (roles, err
 	return r, nil
 }
 
+// coverage counts the clips of a protocol and split that there are. MARS has
+// none of its own.
+func (d Data) coverage(protocol int, split string, have []mmfi.ClipKey) (Coverage, error) {
+	c := Coverage{Protocol: protocol, Split: split}
+	if d.Kind == MARS {
+		return c, nil
+	}
+	trainKeys, testKeys, err := mmfi.Split(protocol, strings.ToUpper(split))
+	if err != nil {
+		return c, fmt.Errorf("protocols, splits: %w", err)
+	}
+	keep := d.only(have)
+	c.Clips, c.All = len(keep(trainKeys))+len(keep(testKeys)), len(trainKeys)+len(testKeys)
+	return c, nil
+}
+
 // only returns a filter for the clips there are and the file wants.
 func (d Data) only(have []mmfi.ClipKey) func([]mmfi.ClipKey) []mmfi.ClipKey {
 	set := map[mmfi.ClipKey]bool{}

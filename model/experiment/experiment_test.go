@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"posefuse/model"
+	"posefuse/model/baseline"
 	"posefuse/model/train"
 )
 
@@ -164,7 +165,7 @@ func TestInterruptedExperimentGivesTheSameReport(t *testing.T) {
 // checkReport looks for what every report on simulated data must say.
 func checkReport(t *testing.T, s *Summary, report string) {
 	t.Helper()
-	for _, want := range []string{"Simulated sensors (generator", "preset mmfi, seed 3", "not MM-Fi", "Mean-pose baseline", "sim MPJPE, mm", "paper, MM-Fi",
+	for _, want := range []string{"Simulated sensors (generator", "preset mmfi, seed 3", "not MM-Fi", "Mean-pose baseline", "sim MPJPE, mm", "paper, MM-Fi", "14 of the split's 560 clips",
 		"## Tuning", "## Table 1", "## Table 3", "## Table 4", "## Figure 6", "## Variants", "## Contributions", "53.87 / 35.09", "52.93 / 34.96", "AWC – no balancing", "R+L+M+W – R+L", "(1 seed)", "figure4-sim-p1-s1-concat-awc"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report does not say %q", want)
@@ -273,6 +274,40 @@ func TestHeldOutSubjectsAreNotTrainedOnAndTestClipsAreNeither(t *testing.T) {
 	for _, k := range r.val.keys {
 		if slices.Contains(r.test.keys, k) {
 			t.Errorf("%v is chosen by and tested on", k)
+		}
+	}
+}
+
+// With the validation subjects given back, curves show the test subjects, and
+// nothing that chooses by what a curve shows may see them.
+func TestNothingChoosesByTestClips(t *testing.T) {
+	e := open(t, strings.Replace(tiny, "validation_subjects: 1", "validation_subjects: 1, train_on_validation: true", 1), t.TempDir(), Options{})
+	r, err := e.File.Data.roles(1, "s1", e.dataset.Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.newPools()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		method, baseline string
+		test             bool
+	}{{train.Plain, "", true}, {train.AWC, "", true}, {train.GBlending, "", false}, {train.Plain, baseline.AverageVarianceRow, false}} {
+		cell := e.cell(1, "s1", model.ConcatHead, "RLMW", c.method, choice{e.File.Settings, e.File.Training}, 1)
+		cell.Baseline = c.baseline
+		d, err := e.dataOf(t.Context(), p, cell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := false
+		if d.curve != nil {
+			for _, clip := range d.curve.Clips {
+				shown = shown || slices.Contains(r.test.keys, clip.Key)
+			}
+		}
+		if shown != c.test {
+			t.Errorf("%s %s: test clips beside the training is %t, want %t", c.method, c.baseline, shown, c.test)
 		}
 	}
 }

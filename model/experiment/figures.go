@@ -167,7 +167,7 @@ func (s *Summary) namedChart(title, xLabel string, rows []Row, level bool) *plot
 	line := plot.Series{Name: "this experiment", Points: true}
 	paper := plot.Series{Name: "paper, MM-Fi", Points: true}
 	for i, r := range rows {
-		c.XNames = append(c.XNames, r.Name)
+		c.XNames = append(c.XNames, r.Name+s.fewer(r))
 		s.point(&line, float64(i), r)
 		if r.Paper != nil {
 			paper.X, paper.Y = append(paper.X, float64(i)), append(paper.Y, r.Paper.MPJPEMM)
@@ -178,16 +178,17 @@ func (s *Summary) namedChart(title, xLabel string, rows []Row, level bool) *plot
 		c.Series = append(c.Series, paper)
 	}
 	if level {
-		s.plainLevel(c)
+		s.plainLevel(c, rows)
 	}
 	return c
 }
 
-// plainLevel adds the error of the first row of Table 1 without balancing.
-func (s *Summary) plainLevel(c *plot.Chart) {
-	for _, r := range s.Table1 {
-		if in := r.Metrics[s.prefix()+metricMPJPE]; r.Method == train.Plain && in.N > 0 {
-			c.Marks = append(c.Marks, plot.Mark{Name: "no balancing", Value: in.Mean, Along: true})
+// plainLevel adds the error without balancing that the rows are to be compared
+// with: that of the rows' own seeds, for seeds differ by more than methods.
+func (s *Summary) plainLevel(c *plot.Chart, rows []Row) {
+	for _, r := range rows {
+		if in := r.Metrics[s.prefix()+metricMPJPE]; in.N > 0 && r.AgainstPlain != nil && r.AgainstPlain.OverSeeds.N == in.N {
+			c.Marks = append(c.Marks, plot.Mark{Name: "no balancing" + s.fewer(r), Value: in.Mean - r.AgainstPlain.OverSeeds.Mean, Along: true})
 			return
 		}
 	}
@@ -198,12 +199,13 @@ func (s *Summary) windowChart() *plot.Chart {
 	c := &plot.Chart{Title: "Figure 6: learning window of AWC", XLabel: "learning window K, epochs", WholeX: true, YLabel: s.label("MPJPE, mm")}
 	line := plot.Series{Name: "AWC"}
 	for _, r := range s.Figure6 {
+		line.Name = "AWC" + s.fewer(r)
 		s.point(&line, float64(*r.K), r)
 	}
 	c.Series = []plot.Series{line}
 	if len(line.X) > 1 && line.X[0] <= paperWindow && line.X[len(line.X)-1] >= paperWindow {
 		c.Marks = append(c.Marks, plot.Mark{Name: fmt.Sprintf("paper, MM-Fi: best K = %d", paperWindow), Value: paperWindow})
 	}
-	s.plainLevel(c)
+	s.plainLevel(c, s.Figure6)
 	return c
 }

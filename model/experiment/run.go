@@ -256,7 +256,9 @@ func (e *Experiment) dataOf(ctx context.Context, p *pools, c Cell) (d cellData, 
 		if r.val.part != r.train.part { // the validation set is the end of the clips
 			learn = selection{r.train.keys, train.Part{From: r.train.part.From, To: r.val.part.To}}
 		}
-		held = r.test
+		if held = r.test; c.Baseline == baseline.AverageVarianceRow {
+			held = selection{} // it chooses by them: a part of the training clips must do
+		}
 	}
 	if d.train, err = p.view(ctx, "training clips", learn, c.Training.Stride, mask); err != nil {
 		return d, err

@@ -17,6 +17,7 @@ import (
 type Summary struct {
 	Name   string `json:"name"`
 	Title  string `json:"title,omitempty"`
+	Kind   string `json:"kind"` // of the data: simulated, mmfi or mars
 	Data   string `json:"data"`
 	Source Source `json:"source"`
 	// Simulated tells that no figure is about real sensors; their names then
@@ -28,6 +29,7 @@ type Summary struct {
 	Seeds     []uint64    `json:"seeds"`
 	Missing   int         `json:"missing_cells"`
 	Baselines []MeanPoses `json:"mean_pose_baselines"`
+	Partial   []Coverage  `json:"partial_data,omitempty"`
 	Tuning    []Picked    `json:"tuning,omitempty"`
 	Table1    []Row       `json:"table1"`
 	// AWCAgainst compares the constraint with every other method.
@@ -40,6 +42,15 @@ type Summary struct {
 	Variants   []Row          `json:"variants,omitempty"`
 	Phi        []Contribution `json:"contributions,omitempty"`
 	Charts     []Chart        `json:"charts"`
+}
+
+// Coverage is how many of a protocol's and split's clips the experiment has;
+// it is listed where some are missing or left out by the file.
+type Coverage struct {
+	Protocol int    `json:"protocol"`
+	Split    string `json:"split"`
+	Clips    int    `json:"clips"`
+	All      int    `json:"all"`
 }
 
 // MeanPoses are the errors of poses that need no sensor, mm.
@@ -80,18 +91,6 @@ type Against struct {
 	Difference Comparison `json:"difference_mm"`
 }
 
-// Contribution is what each modality contributes at the end of training.
-type Contribution struct {
-	Protocol int                 `json:"protocol"`
-	Split    string              `json:"split"`
-	Fusion   string              `json:"fusion"`
-	Method   string              `json:"method"`
-	Shapley  map[string]Interval `json:"shapley"` // by letter, sum over 51 coordinates
-	// Differences are paired over seeds, between one of R, L and one of
-	// M, W.
-	Differences map[string]Interval `json:"differences"` // e.g. "R-M"
-}
-
 // Chart names a plot of the report, without its ending.
 type Chart struct {
 	File    string `json:"file"`
@@ -116,7 +115,7 @@ func (e *Experiment) prefix() string {
 // Summarize makes the report's numbers of the results there are.
 func (e *Experiment) Summarize() (*Summary, error) {
 	f := e.File
-	s := &Summary{Name: f.Name, Title: f.Title, Data: e.dataset.Describe(), Source: e.source, Simulated: e.Simulated(), Size: f.Size,
+	s := &Summary{Name: f.Name, Title: f.Title, Kind: f.Data.Kind, Data: e.dataset.Describe(), Source: e.source, Simulated: e.Simulated(), Size: f.Size,
 		Window: string(f.Window), Training: f.Training, Seeds: f.Seeds}
 	for _, c := range e.finalCells() {
 		r, err := e.read(c)
@@ -132,6 +131,13 @@ func (e *Experiment) Summarize() (*Summary, error) {
 	}
 	for _, p := range f.Protocols {
 		for _, sp := range f.Splits {
+			c, err := f.Data.coverage(p, sp, e.dataset.Keys())
+			if err != nil {
+				return nil, err
+			}
+			if c.Clips < c.All {
+				s.Partial = append(s.Partial, c)
+			}
 			e.summarizeSplit(s, p, sp)
 		}
 	}
@@ -340,37 +346,6 @@ func (e *Experiment) compare(a, b group) (Comparison, bool) {
 		subjects = append(subjects, bySubject[name])
 	}
 	return Compare(bySeed, subjects, 1), true
-}
-
-// contribution returns the modalities' contributions in the last epoch.
-func (e *Experiment) contribution(g group) (Contribution, bool) {
-	byLetter := map[string][]float64{}
-	for _, curve := range e.curves(g) {
-		for letter, v := range curve[len(curve)-1].Shapley {
-			byLetter[letter] = append(byLetter[letter], v)
-		}
-	}
-	if len(byLetter) == 0 {
-		return Contribution{}, false
-	}
-	c := Contribution{Shapley: map[string]Interval{}, Differences: map[string]Interval{}}
-	for letter, v := range byLetter {
-		c.Shapley[letter] = MeanInterval(v)
-	}
-	for _, strong := range []string{"R", "L"} {
-		for _, weak := range []string{"M", "W"} {
-			s, w := byLetter[strong], byLetter[weak]
-			if len(s) == 0 || len(s) != len(w) {
-				continue
-			}
-			d := make([]float64, len(s))
-			for i := range s {
-				d[i] = s[i] - w[i]
-			}
-			c.Differences[strong+"-"+weak] = MeanInterval(d)
-		}
-	}
-	return c, true
 }
 
 // methodTitle is a method's name in tables.

@@ -249,7 +249,7 @@ func (f *folder) finish() error {
 		if err != nil {
 			return fmt.Errorf("encode the state: %w", err)
 		}
-		if err := f.writeFile(stateFile, b); err != nil {
+		if err = f.writeFile(stateFile, b); err != nil {
 			return err
 		}
 		f.now, f.raw = &done, b

@@ -119,6 +119,61 @@ func TestMethodsWithoutStrength(t *testing.T) {
 	}
 }
 
+// In a step AWC adds alpha·F·(theta - theta_0) to each encoder's gradient, with
+// the coefficient of its own contribution, and leaves the head alone.
+func TestConstraintOfEachEncoder(t *testing.T) {
+	data, _ := methodData(t)
+	net, err := model.New(small(), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := DefaultMethodSettings()
+	set.AWC.FisherBatches = 2
+	a := &awc{opt: set.AWC}
+	s, err := newSession(net, data, Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 4, Method: a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	s.shuffle()
+	if err = a.StartEpoch(s); err != nil {
+		t.Fatal(err)
+	}
+	fisher, err := s.fisher(2, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range net.Parameters() {
+		for i := range p.Value {
+			p.Value[i] += 0.5
+		}
+		clear(p.Grad)
+	}
+	s.Phi = []float64{20, 3, 17, 5} // R and M lead
+	if err = a.AfterBackward(s); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range s.Encoders {
+		want := []float64{20000, 10000, 20000, 10000}[i]
+		f := fisher[i].Diagonal()
+		var pulled, expected float64
+		for k, g := range flat(e.gradient) {
+			pulled += float64(g)
+			expected += want * float64(f[k]) * 0.5
+		}
+		if !(expected > 0) || math.Abs(pulled-expected) > 1e-3*expected {
+			t.Errorf("%s: the gradients grew by %g in all, want %g", e.letter, pulled, expected)
+		}
+	}
+	for _, g := range s.headGradients() {
+		for _, v := range g {
+			if v != 0 {
+				t.Fatal("the fusion head is constrained")
+			}
+		}
+	}
+}
+
 // With a single modality there is nothing to balance: every method trains it as
 // plain training does, bit for bit.
 func TestMethodsWithOneModality(t *testing.T) {

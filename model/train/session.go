@@ -335,7 +335,7 @@ func (e *DivergedError) Error() string {
 	if e.Checkpoint == "" {
 		return what + "use a lower learning rate"
 	}
-	return fmt.Sprintf("%sthe last good checkpoint, of epoch %d, is in %s: go on from it with a lower learning rate, such as --resume --resume-lr %.2g", what, e.CheckpointEpoch, e.Checkpoint, e.lr/3)
+	return fmt.Sprintf("%sthe last good checkpoint, of epoch %d, is in %s: use a lower learning rate from there on, such as --resume --resume-lr %.2g, or from the start", what, e.CheckpointEpoch, e.Checkpoint, e.lr/3)
 }
 
 // diverged finds out where a loss that is not finite comes from.
