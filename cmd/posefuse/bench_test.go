@@ -119,9 +119,16 @@ func TestBenchTrainAndScalingRows(t *testing.T) {
 func TestPeersJudge(t *testing.T) {
 	p := &peers{benchPeersCmd: benchPeersCmd{Threads: 2, Batch: []int{8}}, absent: map[string]string{peerORT: "not here"}}
 	p.report.Rows = []*peerRow{
-		{Task: "paper infer:RLMW", Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
+		{Task: "paper infer:RLMW", OursMS: peerTimes{MinMS: 3}, Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
 		{Task: "paper infer:RLM", Peers: map[string]peerRun{peerTorch: {Ratio: 0.31}}},
+		{Task: "paper infer:RLMW int8", OursMS: peerTimes{MinMS: 1, P99MS: 101}, Peers: map[string]peerRun{peerORT: {Ratio: 0.3}}},
+		{Task: "paper infer:RLMW bf16", OursMS: peerTimes{MinMS: 2, P99MS: 99}, Peers: map[string]peerRun{peerORT: {Ratio: 0.4}}},
+		{Task: "edge infer:RLMW", OursMS: peerTimes{MinMS: 7, MedianMS: 9}},
 		{Task: "paper train:W:8", OursMS: peerTimes{Bytes: 200}, Peers: map[string]peerRun{peerTorch: {Ratio: 1, peerTimes: peerTimes{Bytes: 100}}}},
+	}
+	p.report.Costs = []modeCost{
+		{Mode: model.Int8, Network: "x", MPJPEFloat32MM: 70, MPJPEMM: 70.1, CSIFloat32MM: 90, CSIMM: 89.4}, // the fastest, and too dear
+		{Mode: model.BFloat16, Network: "x", MPJPEFloat32MM: 70, MPJPEMM: 69.6, CSIFloat32MM: 90, CSIMM: 90.1},
 	}
 	p.judge()
 	got := map[string]string{}
@@ -142,10 +149,38 @@ func TestPeersJudge(t *testing.T) {
 		"memory of training W, batch 8 of PyTorch":      "missed",
 		"training step of RLMW, batch 8 of PyTorch":     "not measured",
 		"allocations per inference allocations":         "met",
+
+		"paper size, all four, fastest mode (bf16) of ONNX Runtime": "met",
+		"paper size, all four, bf16, p99 on 2 core(s) ms":           "met",
+		"MPJPE of bf16 against float32, x mm":                       "met",
+		"edge, all four, on one core ms":                            "missed",
 	} {
 		if got[bar] != want {
 			t.Errorf("%s: %q, want %q", bar, got[bar], want)
 		}
+	}
+}
+
+// The cost of the precisions that were timed is measured on a trained network.
+func TestPeersMeasureAccuracy(t *testing.T) {
+	p := &peers{}
+	p.report.Rows = []*peerRow{{Task: "paper infer:RLMW"}, {Task: "paper infer:RLMW int8"}}
+	if err := p.accuracy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.report.Costs) != 1 {
+		t.Fatalf("costs %+v", p.report.Costs)
+	}
+	c := p.report.Costs[0]
+	if c.Mode != model.Int8 || c.Frames < 32 || c.MPJPEFloat32MM < 20 || c.MPJPEFloat32MM > 120 || !(c.worst() > 0 && c.worst() < dearest) {
+		t.Errorf("cost %+v", c)
+	}
+	if out := string(printed(t, func() error { p.judge(); p.report.print(); return nil })); !strings.Contains(out, "int8, shipped edge, 64 frames of simulated") {
+		t.Errorf("printed:\n%s", out)
+	}
+	p.Model = t.TempDir()
+	if err := p.accuracy(t.Context()); err == nil || !strings.Contains(err.Error(), p.Model) {
+		t.Errorf("no checkpoint: %v", err)
 	}
 }
 
