@@ -99,16 +99,19 @@ func TestBenchTrainAndScalingRows(t *testing.T) {
 		}
 	}
 	out = printed(t, func() error {
-		return benchScalingCmd{Size: "edge", Precision: "float32", Threads: 1, Points: []int{256, 512}, Batch: []int{2}, Rooms: []int{2}, For: time.Millisecond, JSON: true}.Run()
+		return benchScalingCmd{Size: "edge", Precision: "float32", Threads: 1, Points: []int{256, 512}, Batch: []int{2}, Rooms: []int{1, 2}, For: time.Millisecond, JSON: true}.Run()
 	})
 	var scaled []scalingRow
-	if err := json.Unmarshal(out, &scaled); err != nil || len(scaled) != 4 {
+	if err := json.Unmarshal(out, &scaled); err != nil || len(scaled) != 5 {
 		t.Fatalf("%d rows, %v: %s", len(scaled), err, out)
 	}
-	for i, want := range []scalingRow{{What: "points", N: 256}, {What: "points", N: 512}, {What: "batch", N: 2}, {What: "rooms", N: 2}} {
+	for i, want := range []scalingRow{{What: "points", N: 256}, {What: "points", N: 512}, {What: "batch", N: 2}, {What: "rooms", N: 1}, {What: "rooms", N: 2}} {
 		if r := scaled[i]; r.What != want.What || r.N != want.N || r.MedianMS <= 0 || r.PerS <= 0 || r.Bytes <= 0 {
 			t.Errorf("row %d is %+v", i, r)
 		}
+	}
+	if one, two := scaled[3], scaled[4]; one.Weights <= 0 || two.Weights != one.Weights || two.Bytes >= 3*one.Bytes {
+		t.Errorf("two rooms do not share their weights: %+v, one %+v", two, one)
 	}
 	if (benchScalingCmd{Size: "edge", Points: []int{0}}).Run() == nil {
 		t.Error("clouds of no point are accepted")
