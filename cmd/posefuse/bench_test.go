@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -290,6 +291,30 @@ func TestPyTorchServes(t *testing.T) {
 	srv.forget()
 	if _, err := srv.ask(map[string]any{"task": "dance:R", "mode": "x", "runs": 1}); err == nil {
 		t.Error("an unknown task is timed")
+	}
+}
+
+// What time.mjs prints is what bench peers reads.
+func TestONNXRuntimeIsTimed(t *testing.T) {
+	p := &peers{benchPeersCmd: benchPeersCmd{pythonFlags: pythonFlags{Scripts: filepath.Join(repository, "bench")}, Node: "node", Threads: 1}, dir: t.TempDir()}
+	if err := p.checkNode(t.Context()); err != nil {
+		t.Fatalf("%v: or run make need-ort", err)
+	}
+	net, err := randomNetwork("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.ort(t.Context(), net, 1<<model.R|1<<model.M)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.run(3)
+	if err != nil || len(got) != 3 || got.min() <= 0 || c.name != peerORT {
+		t.Errorf("%s: %v, %v", c.name, got, err)
+	}
+	p.absent = map[string]string{peerORT: "gone"}
+	if _, err := p.ort(t.Context(), net, 1); !errors.Is(err, errAbsent) {
+		t.Errorf("an absent peer: %v", err)
 	}
 }
 
