@@ -226,11 +226,11 @@ func TestSaveCheckpointAs(t *testing.T) {
 	if poses[0].Pose != poses[1].Pose {
 		t.Error("the checkpoint gives another pose")
 	}
-	if _, err := SaveCheckpointAs(filepath.Join(filepath.Dir(file), "other.safetensors"), src, card); err == nil || !strings.Contains(err.Error(), CardFile) {
+	if _, err = SaveCheckpointAs(filepath.Join(filepath.Dir(file), "other.safetensors"), src, card); err == nil || !strings.Contains(err.Error(), CardFile) {
 		t.Errorf("a second checkpoint in the folder: error %v", err)
 	}
 	elsewhere := filepath.Join(t.TempDir(), "w.safetensors")
-	if _, err := SaveCheckpointAs(elsewhere, src, Card{Window: "late"}); err == nil || !strings.Contains(err.Error(), `window "late"`) {
+	if _, err = SaveCheckpointAs(elsewhere, src, Card{Window: "late"}); err == nil || !strings.Contains(err.Error(), `window "late"`) {
 		t.Errorf("a window that nobody reads: error %v", err)
 	}
 	broken, err := src.Clone()
