@@ -59,28 +59,10 @@ func (n *Network) tensors() []namedTensor {
 // replaced atomically, so that dir always holds one whole checkpoint. It fills
 // in the card's Schema, Config, Parameters, Weights and SHA256 and returns it.
 func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
-	for _, t := range n.tensors() {
-		for i, v := range t.value {
-			if v-v != 0 {
-				return card, fmt.Errorf("save checkpoint: tensor %q holds %v at index %d", t.name, v, i)
-			}
-		}
-	}
-	b, err := encodeSafetensors(n.tensors())
+	b, card, err := seal(n, card)
 	if err != nil {
 		return card, err
 	}
-	if card.Window != Centred && card.Window != Causal {
-		return card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
-	}
-	if card.Quantization != nil {
-		if err = card.Quantization.validate(n.Config); err != nil {
-			return card, fmt.Errorf("save checkpoint: %w", err)
-		}
-	}
-	sum := sha256.Sum256(b)
-	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
-	card.SHA256 = hex.EncodeToString(sum[:])
 	card.Weights = "weights-" + card.SHA256[:12] + ".safetensors"
 	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
@@ -92,12 +74,8 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 	if err = renameio.WriteFile(filepath.Join(dir, card.Weights), b, 0o644); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
 	}
-	j, err := json.MarshalIndent(card, "", "  ")
-	if err != nil {
-		return card, fmt.Errorf("save checkpoint: %w", err)
-	}
-	if err := renameio.WriteFile(filepath.Join(dir, CardFile), append(j, '\n'), 0o644); err != nil {
-		return card, fmt.Errorf("save checkpoint: %w", err)
+	if err = writeCard(filepath.Join(dir, CardFile), card); err != nil {
+		return card, err
 	}
 	if before.Weights != "" && before.Weights != card.Weights && filepath.Base(before.Weights) == before.Weights {
 		if err := os.Remove(filepath.Join(dir, before.Weights)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -105,6 +83,43 @@ func SaveCheckpoint(dir string, n *Network, card Card) (Card, error) {
 		}
 	}
 	return card, nil
+}
+
+// seal returns the weights file's content and the card with what the network
+// says. It refuses what LoadCheckpoint would.
+func seal(n *Network, card Card) ([]byte, Card, error) {
+	for _, t := range n.tensors() {
+		if err := checkValues(t.name, t.value); err != nil {
+			return nil, card, fmt.Errorf("save checkpoint: %w", err)
+		}
+	}
+	if card.Window != Centred && card.Window != Causal {
+		return nil, card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
+	}
+	if card.Quantization != nil {
+		if err := card.Quantization.validate(n.Config); err != nil {
+			return nil, card, fmt.Errorf("save checkpoint: %w", err)
+		}
+	}
+	b, err := encodeSafetensors(n.tensors())
+	if err != nil {
+		return nil, card, fmt.Errorf("save checkpoint: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
+	card.SHA256 = hex.EncodeToString(sum[:])
+	return b, card, nil
+}
+
+func writeCard(file string, card Card) error {
+	j, err := json.MarshalIndent(card, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	if err := renameio.WriteFile(file, append(j, '\n'), 0o644); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	return nil
 }
 
 // LoadCheckpoint reads the checkpoint in dir. It refuses weights whose hash,

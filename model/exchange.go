@@ -1,10 +1,7 @@
 package model
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,27 +23,18 @@ func SaveCheckpointAs(file string, n *Network, card Card) (Card, error) {
 	if _, err := os.Stat(cardFile); err == nil {
 		return card, fmt.Errorf("save checkpoint: %s exists and describes other weights: choose another folder", cardFile)
 	}
-	b, err := encodeSafetensors(n.tensors())
+	b, card, err := seal(n, card)
 	if err != nil {
 		return card, err
 	}
-	sum := sha256.Sum256(b)
-	card.Schema, card.Config, card.Parameters = cardSchema, n.Config, n.NumParameters()
-	card.Weights, card.SHA256 = filepath.Base(file), hex.EncodeToString(sum[:])
-	j, err := json.MarshalIndent(card, "", "  ")
-	if err != nil {
-		return card, fmt.Errorf("save checkpoint: %w", err)
-	}
+	card.Weights = filepath.Base(file)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
 	}
 	if err := renameio.WriteFile(file, b, 0o644); err != nil {
 		return card, fmt.Errorf("save checkpoint: %w", err)
 	}
-	if err := renameio.WriteFile(cardFile, append(j, '\n'), 0o644); err != nil {
-		return card, fmt.Errorf("save checkpoint: %w", err)
-	}
-	return card, nil
+	return card, writeCard(cardFile, card)
 }
 
 // Conversion is what ReadWeights did to tensors that were not as the network

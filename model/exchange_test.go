@@ -226,8 +226,20 @@ func TestSaveCheckpointAs(t *testing.T) {
 	if poses[0].Pose != poses[1].Pose {
 		t.Error("the checkpoint gives another pose")
 	}
-	if _, err := SaveCheckpointAs(filepath.Join(filepath.Dir(file), "other.safetensors"), src, card); err == nil || !strings.Contains(err.Error(), CardFile) {
+	if _, err = SaveCheckpointAs(filepath.Join(filepath.Dir(file), "other.safetensors"), src, card); err == nil || !strings.Contains(err.Error(), CardFile) {
 		t.Errorf("a second checkpoint in the folder: error %v", err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "w.safetensors")
+	if _, err = SaveCheckpointAs(elsewhere, src, Card{Window: "late"}); err == nil || !strings.Contains(err.Error(), `window "late"`) {
+		t.Errorf("a window that nobody reads: error %v", err)
+	}
+	broken, err := src.Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken.Parameters()[0].Value[0] = float32(math.NaN())
+	if _, err := SaveCheckpointAs(elsewhere, broken, card); err == nil || !strings.Contains(err.Error(), broken.Parameters()[0].Name) {
+		t.Errorf("weights that are no numbers: error %v", err)
 	}
 	if _, err := back.ReadWeights(bytes.NewReader(nil)); err == nil || !strings.Contains(err.Error(), "Clone") {
 		t.Errorf("filling a loaded network: error %v", err)

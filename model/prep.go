@@ -7,13 +7,13 @@ import (
 
 // PrepKeypoints normalises one set of 17 image keypoints to the screen as
 // VideoPose3D does: x' = 2x/w - 1, y' = 2y/w - h/w. dst takes 34 values. A
-// keypoint that is not finite becomes the image's centre; PrepKeypoints
-// reports whether all were finite.
+// keypoint that is not finite, or beyond ±MaxPointValue of these units, becomes
+// the image's centre; PrepKeypoints reports whether there was none.
 func PrepKeypoints(dst []float32, xy *[NumJoints][2]float64, width, height float64) bool {
 	ok := true
 	for j, p := range xy {
 		x, y := 2*p[0]/width-1, (2*p[1]-height)/width
-		if !finite(x) || !finite(y) {
+		if !bounded(x) || !bounded(y) {
 			x, y, ok = 0, 0, false
 		}
 		dst[2*j], dst[2*j+1] = float32(x), float32(y)
@@ -23,10 +23,13 @@ func PrepKeypoints(dst []float32, xy *[NumJoints][2]float64, width, height float
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// MaxPointValue bounds the values of a point's row (metres, m/s, dB) that
-// PrepPoints takes: no sensor of a room sees so far, and it keeps the network's
-// sums within float32.
+// MaxPointValue bounds what preparation takes, the values of a point's row above
+// all (metres, m/s, dB): no sensor of a room sees so far, and it keeps the
+// network's sums within float32.
 const MaxPointValue = 1e6
+
+// bounded reports whether x is a number within ±MaxPointValue.
+func bounded[T float32 | float64](x T) bool { return x >= -MaxPointValue && x <= MaxPointValue } // NaN fails
 
 // PrepPoints resamples a point cloud of rows of dim values to the
 // len(dst)/dim rows the network takes, and returns how many rows were usable:
@@ -91,7 +94,7 @@ func mix(z uint64) uint64 {
 
 func usable[T float32 | float64](row []T) bool {
 	for _, v := range row {
-		if !(v >= -MaxPointValue && v <= MaxPointValue) { // NaN fails
+		if !bounded(v) {
 			return false
 		}
 	}
@@ -118,10 +121,10 @@ func CSIAmplitude(dst []float64, packets [][]complex64) error {
 }
 
 // CleanCSI prepares amplitudes in dB, laid out [3, 114, 10], for the network:
-// values that are not finite become the mean of the rest of their packet, then
-// the frame is scaled to 0..1. A packet without any finite value becomes the
-// mean of the finite values of the others. A frame that is flat, or has no
-// finite value at all, becomes zero, and CleanCSI reports false.
+// values that are not finite, or beyond ±MaxPointValue, become the mean of the
+// rest of their packet, then the frame is scaled to 0..1. A packet without any
+// other value becomes the mean of those of the others. A frame that is flat, or
+// has no such value at all, becomes zero, and CleanCSI reports false.
 func CleanCSI(dst []float32, amp []float64) bool {
 	return cleanCSI(dst, amp, CSIPackets)
 }
@@ -131,13 +134,13 @@ func cleanCSI(dst []float32, amp []float64, packets int) bool {
 	var all float64
 	n := 0
 	for _, v := range amp {
-		if finite(v) {
+		if bounded(v) {
 			lo, hi = min(lo, v), max(hi, v)
 			all += v
 			n++
 		}
 	}
-	// Fill values are means of finite ones, so they never widen the range.
+	// Fill values are means of the others, so they never widen the range.
 	if n == 0 || !(hi > lo) {
 		clear(dst)
 		return false
@@ -147,7 +150,7 @@ func cleanCSI(dst []float32, amp []float64, packets int) bool {
 		fill := -1.0 // not needed yet
 		for i := p; i < len(amp); i += packets {
 			v := amp[i]
-			if !finite(v) {
+			if !bounded(v) {
 				if fill < 0 {
 					fill = (packetMean(amp, p, packets, all/float64(n)) - lo) / span
 				}
@@ -160,13 +163,13 @@ func cleanCSI(dst []float32, amp []float64, packets int) bool {
 	return true
 }
 
-// packetMean returns the mean of packet p's finite values, or other if there
+// packetMean returns the mean of packet p's usable values, or other if there
 // are none.
 func packetMean(amp []float64, p, packets int, other float64) float64 {
 	var sum float64
 	n := 0
 	for i := p; i < len(amp); i += packets {
-		if finite(amp[i]) {
+		if bounded(amp[i]) {
 			sum += amp[i]
 			n++
 		}

@@ -23,6 +23,7 @@ func TestCleanCSI(t *testing.T) {
 		{"zero amplitude", []float64{1, -inf, 3, 4, 2, 8}, 2, []float32{0, 5. / 7, 2. / 7, 3. / 7, 1. / 7, 1}, true},
 		{"packet without a value", []float64{0, nan, 2, inf, 4, -inf}, 2, []float32{0, .5, .5, .5, 1, .5}, true},
 		{"flat", []float64{5, 5, 5, nan}, 2, []float32{0, 0, 0, 0}, false},
+		{"beyond all bounds", []float64{1, 1e308, 3, 4, -1e308, 8}, 2, []float32{0, 5. / 7, 2. / 7, 3. / 7, 1. / 7, 1}, true},
 		{"nothing finite", []float64{nan, inf, -inf, nan}, 2, []float32{0, 0, 0, 0}, false},
 	} {
 		got := make([]float32, len(c.amp))
@@ -41,7 +42,7 @@ func TestCleanCSI(t *testing.T) {
 
 func TestCleanCSIStaysInRange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		value := rapid.OneOf(rapid.Float64Range(-80, 80), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1)}))
+		value := rapid.OneOf(rapid.Float64Range(-80, 80), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64}))
 		amp := rapid.SliceOfN(value, 40, 40).Draw(t, "amp")
 		dst := make([]float32, len(amp))
 		cleanCSI(dst, amp, CSIPackets)
@@ -90,6 +91,12 @@ func TestPrepKeypoints(t *testing.T) {
 	}
 	if want := []float32{-1, -.75, 1, .75, 0, 0, 0, 0}; !slices.Equal(dst[:8], want) {
 		t.Errorf("%v, want %v", dst[:8], want)
+	}
+	for _, far := range []float64{math.Inf(-1), 1e300, -1e40} { // finite in float64, not in float32
+		xy[3] = [2]float64{1, far}
+		if PrepKeypoints(dst[:], &xy, 640, 480) || dst[6] != 0 || dst[7] != 0 {
+			t.Errorf("a keypoint at %g becomes %v", far, dst[6:8])
+		}
 	}
 	xy[3] = [2]float64{}
 	if !PrepKeypoints(dst[:], &xy, 640, 480) {

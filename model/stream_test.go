@@ -96,6 +96,35 @@ func TestCameraStreamEqualsWindows(t *testing.T) {
 	}
 }
 
+// The sizes that are used, at a few positions: from the padded start to beyond a
+// window.
+func TestCameraStreamOfNamedSizes(t *testing.T) {
+	for _, cfg := range []Config{Edge(), Paper()} {
+		rt := cameraNet(t, cfg)
+		s, err := rt.NewCameraStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(4, 2))
+		var frames [][]float32
+		for i := range CameraWindow + 30 {
+			frames = append(frames, randomFrame(rng))
+			if i == 0 {
+				err = s.Restart(frames[0])
+			} else {
+				err = s.Push(frames[i])
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i%22 == 0 {
+				got := slices.Clone(s.Feature())
+				closeFeatures(t, cfg.Size, got, rt.inst.encoders[R].forward(windowOf(frames), 1))
+			}
+		}
+	}
+}
+
 // A stream that was not told what came before is right after one window.
 func TestCameraStreamWithoutStart(t *testing.T) {
 	rt := cameraNet(t, tinyCamera())

@@ -159,20 +159,53 @@ func near(t *testing.T, name string, got, want, tol float64) {
 	}
 }
 
+// vectorEncoder is one encoder at full size, filled, and its tensors.
+func vectorEncoder(t *testing.T, m int, ctx *nn.Context) (*encoder[float32], *nn.Store[float32]) {
+	t.Helper()
+	cfg := Paper()
+	cfg.Modalities = Mask(1 << m).String()
+	s := nn.NewStore[float32](1)
+	inst, err := newInstance(cfg, s, ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillRuleH(t, s)
+	return inst.encoders[m], s
+}
+
 // The encoders one by one with normalisation applied as in training; W is left
-// to the next test, where it is folded, and the training test.
+// to the next tests, and where it is folded.
 func TestFullSizeEncodersEval(t *testing.T) {
 	for m := range W {
-		cfg := Paper()
-		cfg.Modalities = Mask(1 << m).String()
-		s := nn.NewStore[float32](1)
-		inst, err := newInstance(cfg, s, &nn.Context{Mode: nn.Eval})
-		if err != nil {
-			t.Fatal(err)
+		e, _ := vectorEncoder(t, m, &nn.Context{Mode: nn.Eval})
+		evalWant[m].check(t, encoderNames[m], e.forward(vectorInput[float32](m), vectorBatch), 1e-4)
+	}
+}
+
+// One sample of W, which does not depend on the others in this mode: what an
+// emulated CPU computes in a minute.
+func TestFullSizeWiFiEvalOfOneSample(t *testing.T) {
+	if raceEnabled {
+		t.Skip("32 GFLOP: the numbers are checked without the race detector")
+	}
+	e, _ := vectorEncoder(t, W, &nn.Context{Mode: nn.Eval})
+	f := e.forward(vectorInput[float32](W)[:CSIValues], 1)
+	rms := evalWant[W].norm / math.Sqrt(vectorBatch*FeatureDim)
+	for i, want := range evalWant[W].first {
+		near(t, fmt.Sprintf("value %d", i), float64(f[i]), want, 1e-4*max(rms, math.Abs(want)))
+	}
+}
+
+// The forward pass of training, encoder by encoder; W is left to the test of
+// the whole network.
+func TestFullSizeEncodersTrain(t *testing.T) {
+	for m := range W {
+		e, s := vectorEncoder(t, m, &nn.Context{Mode: nn.Train, NoDropout: true})
+		trainWant[m].check(t, encoderNames[m], e.forward(vectorInput[float32](m), vectorBatch), 1e-3)
+		if m == R {
+			near(t, "running mean", norm(s.Lookup("camera.expand_bn.running_mean").Value), 1.678359128, 2e-5)
+			near(t, "running variance", norm(s.Lookup("camera.expand_bn.running_var").Value), 30.960097862, 3e-4)
 		}
-		fillRuleH(t, s)
-		f := inst.encoders[m].forward(vectorInput[float32](m), vectorBatch)
-		evalWant[m].check(t, encoderNames[m], f, 1e-4)
 	}
 }
 

@@ -30,6 +30,7 @@ const row = {
   median_ms: times[Math.floor(times.length / 2)],
   p99_ms: times[Math.min(times.length - 1, Math.floor(times.length * 0.99))],
   cpu_ms: cpu,
+  times_ms: times,
 };
 if (o.json) console.log(JSON.stringify(row));
 else console.log(`${row.runtime}, ${row.threads} thread(s): min ${row.min_ms.toFixed(2)} ms, median ${row.median_ms.toFixed(2)} ms, p99 ${row.p99_ms.toFixed(2)} ms, ${row.cpu_ms.toFixed(2)} ms of processor time (${row.runs} runs)`);

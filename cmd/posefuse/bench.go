@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 )
 
 // benchCmd groups the measurements; without a subcommand it measures the
@@ -25,14 +23,6 @@ type benchCmd struct {
 func (benchCmd) Help() string {
 	return "Example: what one sample takes on this machine, and how that compares with other programs\n\n" +
 		"  posefuse bench\n  posefuse bench peers --threads 2"
-}
-
-// AfterApply says before any measurement if the CPU path is a slow one.
-func (benchCmd) AfterApply() error {
-	if slow := kernel.Notice(); slow != "" {
-		_, _ = fmt.Fprintln(os.Stderr, "posefuse: slow CPU path:", slow)
-	}
-	return nil
 }
 
 // timings are milliseconds, one per repetition.

@@ -147,14 +147,15 @@ func (p *peers) startORT(ctx context.Context, file string, threads int) (func(ru
 			return nil, fmt.Errorf("time.mjs: %w\n%s", err, stderrOf(err))
 		}
 		var r struct {
-			Min    float64 `json:"min_ms"`
-			Median float64 `json:"median_ms"`
+			Times timings `json:"times_ms"`
 		}
 		if err := json.Unmarshal(out, &r); err != nil {
 			return nil, fmt.Errorf("time.mjs: %w", err)
 		}
-		// The script gives no single times; these two keep minimum and median.
-		return timings{r.Min, r.Median, r.Median}, nil
+		if len(r.Times) != runs {
+			return nil, fmt.Errorf("time.mjs gave %d times, want %d", len(r.Times), runs)
+		}
+		return r.Times, nil
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -34,7 +35,8 @@ type scalingRow struct {
 	MedianMS float64 `json:"median_ms"` // of one call
 	P99MS    float64 `json:"p99_ms"`
 	PerS     float64 `json:"samples_per_s"` // of all rooms together
-	Bytes    int64   `json:"runtime_bytes"` // of all runtimes, without the weights they share
+	Bytes    int64   `json:"runtime_bytes"` // buffers of all runtimes, without the weights they share
+	Weights  int64   `json:"weight_bytes"`  // as inference reads them, once for all runtimes
 }
 
 // Run measures the three curves.
@@ -51,10 +53,10 @@ func (c benchScalingCmd) Run() error {
 		return err
 	}
 	kernel.SetThreads(c.Threads)
-	table := newTable(c.JSON, "what", "n", "min ms", "median ms", "p99 ms", "samples/s", "buffers")
+	table := newTable(c.JSON, "what", "n", "min ms", "median ms", "p99 ms", "samples/s", "buffers", "weights")
 	show := func(r scalingRow) {
 		r.Threads = c.Threads
-		table.add(r, r.What, fmt.Sprint(r.N), milli(r.MinMS), milli(r.MedianMS), milli(r.P99MS), fmt.Sprintf("%.1f", r.PerS), megabytes(r.Bytes))
+		table.add(r, r.What, fmt.Sprint(r.N), milli(r.MinMS), milli(r.MedianMS), milli(r.P99MS), fmt.Sprintf("%.1f", r.PerS), megabytes(r.Bytes), megabytes(r.Weights))
 	}
 	var r scalingRow
 	for _, n := range c.Points {
@@ -63,10 +65,11 @@ func (c benchScalingCmd) Run() error {
 		}
 		show(r)
 	}
-	net, err := model.New(cfg, 1)
+	net, err := loadedNetwork(cfg)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = net.Close() }() // the process ends here
 	for _, n := range c.Batch {
 		r, err := c.batch(net, n)
 		if err != nil {
@@ -84,25 +87,47 @@ func (c benchScalingCmd) Run() error {
 	return table.end()
 }
 
-func row(what string, n, samples int, t timings, bytes int64) scalingRow {
-	return scalingRow{What: what, N: n, MinMS: t.min(), MedianMS: t.median(), P99MS: t.p99(), PerS: 1000 * float64(samples) / t.median(), Bytes: bytes}
+// loadedNetwork returns a network with random weights as a daemon has it, loaded
+// from a checkpoint: its runtimes share the weights, packed once.
+func loadedNetwork(cfg model.Config) (*model.Network, error) {
+	net, err := model.New(cfg, 1)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "posefuse-scaling-")
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint of random weights: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the mapping outlives the name
+	if _, err = model.SaveCheckpoint(dir, net, model.Card{Name: cfg.Size, Window: model.Causal}); err != nil {
+		return nil, err
+	}
+	net, _, err = model.LoadCheckpoint(dir)
+	return net, err
+}
+
+func row(what string, n, samples int, t timings, net *model.Network, bytes int64) scalingRow {
+	return scalingRow{What: what, N: n, MinMS: t.min(), MedianMS: t.median(), P99MS: t.p99(), PerS: 1000 * float64(samples) / t.median(),
+		Bytes: bytes, Weights: net.Memory().Packed}
 }
 
 // points times the LiDAR encoder alone.
 func (c benchScalingCmd) points(cfg model.Config, n int) (scalingRow, error) {
 	cfg.Modalities, cfg.LiDAR.Points = "L", n
-	net, err := model.New(cfg, 1)
+	net, err := loadedNetwork(cfg)
 	if err != nil {
 		return scalingRow{}, err
 	}
+	defer func() { _ = net.Close() }() // only gives memory back
 	run, err := model.NewRuntime(net)
 	if err != nil {
 		return scalingRow{}, err
 	}
+	defer func() { _ = run.Close() }()
 	in := randomInput(cfg)
 	var out model.Output
 	t, err := repeat(c.For, 3, func() error { return run.Infer(&in, &out) })
-	return row("points", n, 1, t, run.Memory()), err
+	return row("points", n, 1, t, net, run.Memory()), err
 }
 
 // batch times all sensors of n samples in one call.
@@ -111,13 +136,14 @@ func (c benchScalingCmd) batch(net *model.Network, n int) (scalingRow, error) {
 	if err != nil {
 		return scalingRow{}, err
 	}
+	defer func() { _ = run.Close() }() // only gives memory back
 	b, pose := randomBatch(net.Config, n), make([]float32, n*model.OutputDim)
 	infer := func() error { return run.InferBatch(b, n, pose) }
 	if err = infer(); err != nil { // buffers
 		return scalingRow{}, err
 	}
 	t, err := repeat(c.For, 3, infer)
-	return row("batch", n, n, t, run.Memory()), err
+	return row("batch", n, n, t, net, run.Memory()), err
 }
 
 // rooms lets n runtimes of one network tick side by side.
@@ -129,6 +155,7 @@ func (c benchScalingCmd) rooms(net *model.Network, n int) (scalingRow, error) {
 		if runs[i], err = runtimeIn(net, model.Precision(c.Precision)); err != nil {
 			return scalingRow{}, err
 		}
+		defer func() { _ = runs[i].Close() }() // only gives memory back
 	}
 	times, errs := make([]timings, n), make([]error, n)
 	in := randomInput(net.Config)
@@ -151,7 +178,7 @@ func (c benchScalingCmd) rooms(net *model.Network, n int) (scalingRow, error) {
 		all = append(all, times[i]...)
 		bytes += runs[i].Memory()
 	}
-	r := row("rooms", n, 1, all, bytes)
+	r := row("rooms", n, 1, all, net, bytes)
 	r.PerS = float64(len(all)) / elapsed
 	return r, nil
 }

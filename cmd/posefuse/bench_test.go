@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -99,16 +100,19 @@ func TestBenchTrainAndScalingRows(t *testing.T) {
 		}
 	}
 	out = printed(t, func() error {
-		return benchScalingCmd{Size: "edge", Precision: "float32", Threads: 1, Points: []int{256, 512}, Batch: []int{2}, Rooms: []int{2}, For: time.Millisecond, JSON: true}.Run()
+		return benchScalingCmd{Size: "edge", Precision: "float32", Threads: 1, Points: []int{256, 512}, Batch: []int{2}, Rooms: []int{1, 2}, For: time.Millisecond, JSON: true}.Run()
 	})
 	var scaled []scalingRow
-	if err := json.Unmarshal(out, &scaled); err != nil || len(scaled) != 4 {
+	if err := json.Unmarshal(out, &scaled); err != nil || len(scaled) != 5 {
 		t.Fatalf("%d rows, %v: %s", len(scaled), err, out)
 	}
-	for i, want := range []scalingRow{{What: "points", N: 256}, {What: "points", N: 512}, {What: "batch", N: 2}, {What: "rooms", N: 2}} {
+	for i, want := range []scalingRow{{What: "points", N: 256}, {What: "points", N: 512}, {What: "batch", N: 2}, {What: "rooms", N: 1}, {What: "rooms", N: 2}} {
 		if r := scaled[i]; r.What != want.What || r.N != want.N || r.MedianMS <= 0 || r.PerS <= 0 || r.Bytes <= 0 {
 			t.Errorf("row %d is %+v", i, r)
 		}
+	}
+	if one, two := scaled[3], scaled[4]; one.Weights <= 0 || two.Weights != one.Weights || two.Bytes >= 3*one.Bytes {
+		t.Errorf("two rooms do not share their weights: %+v, one %+v", two, one)
 	}
 	if (benchScalingCmd{Size: "edge", Points: []int{0}}).Run() == nil {
 		t.Error("clouds of no point are accepted")
@@ -119,9 +123,16 @@ func TestBenchTrainAndScalingRows(t *testing.T) {
 func TestPeersJudge(t *testing.T) {
 	p := &peers{benchPeersCmd: benchPeersCmd{Threads: 2, Batch: []int{8}}, absent: map[string]string{peerORT: "not here"}}
 	p.report.Rows = []*peerRow{
-		{Task: "paper infer:RLMW", Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
+		{Task: "paper infer:RLMW", OursMS: peerTimes{MinMS: 3}, Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
 		{Task: "paper infer:RLM", Peers: map[string]peerRun{peerTorch: {Ratio: 0.31}}},
+		{Task: "paper infer:RLMW int8", OursMS: peerTimes{MinMS: 1, P99MS: 101}, Peers: map[string]peerRun{peerORT: {Ratio: 0.3}}},
+		{Task: "paper infer:RLMW bf16", OursMS: peerTimes{MinMS: 2, P99MS: 99}, Peers: map[string]peerRun{peerORT: {Ratio: 0.4}}},
+		{Task: "edge infer:RLMW", OursMS: peerTimes{MinMS: 7, MedianMS: 9}},
 		{Task: "paper train:W:8", OursMS: peerTimes{Bytes: 200}, Peers: map[string]peerRun{peerTorch: {Ratio: 1, peerTimes: peerTimes{Bytes: 100}}}},
+	}
+	p.report.Costs = []modeCost{
+		{Mode: model.Int8, Network: "x", MPJPEFloat32MM: 70, MPJPEMM: 70.1, CSIFloat32MM: 90, CSIMM: 89.4}, // the fastest, and too dear
+		{Mode: model.BFloat16, Network: "x", MPJPEFloat32MM: 70, MPJPEMM: 69.6, CSIFloat32MM: 90, CSIMM: 90.1},
 	}
 	p.judge()
 	got := map[string]string{}
@@ -142,10 +153,38 @@ func TestPeersJudge(t *testing.T) {
 		"memory of training W, batch 8 of PyTorch":      "missed",
 		"training step of RLMW, batch 8 of PyTorch":     "not measured",
 		"allocations per inference allocations":         "met",
+
+		"paper size, all four, fastest mode (bf16) of ONNX Runtime": "met",
+		"paper size, all four, bf16, p99 on 2 core(s) ms":           "met",
+		"MPJPE of bf16 against float32, x mm":                       "met",
+		"edge, all four, on one core ms":                            "missed",
 	} {
 		if got[bar] != want {
 			t.Errorf("%s: %q, want %q", bar, got[bar], want)
 		}
+	}
+}
+
+// The cost of the precisions that were timed is measured on a trained network.
+func TestPeersMeasureAccuracy(t *testing.T) {
+	p := &peers{}
+	p.report.Rows = []*peerRow{{Task: "paper infer:RLMW"}, {Task: "paper infer:RLMW int8"}}
+	if err := p.accuracy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.report.Costs) != 1 {
+		t.Fatalf("costs %+v", p.report.Costs)
+	}
+	c := p.report.Costs[0]
+	if c.Mode != model.Int8 || c.Frames < 32 || c.MPJPEFloat32MM < 20 || c.MPJPEFloat32MM > 120 || !(c.worst() > 0 && c.worst() < dearest) {
+		t.Errorf("cost %+v", c)
+	}
+	if out := string(printed(t, func() error { p.judge(); p.report.print(); return nil })); !strings.Contains(out, "int8, shipped edge, 64 frames of simulated") {
+		t.Errorf("printed:\n%s", out)
+	}
+	p.Model = t.TempDir()
+	if err := p.accuracy(t.Context()); err == nil || !strings.Contains(err.Error(), p.Model) {
+		t.Errorf("no checkpoint: %v", err)
 	}
 }
 
@@ -252,6 +291,30 @@ func TestPyTorchServes(t *testing.T) {
 	srv.forget()
 	if _, err := srv.ask(map[string]any{"task": "dance:R", "mode": "x", "runs": 1}); err == nil {
 		t.Error("an unknown task is timed")
+	}
+}
+
+// What time.mjs prints is what bench peers reads.
+func TestONNXRuntimeIsTimed(t *testing.T) {
+	p := &peers{benchPeersCmd: benchPeersCmd{pythonFlags: pythonFlags{Scripts: filepath.Join(repository, "bench")}, Node: "node", Threads: 1}, dir: t.TempDir()}
+	if err := p.checkNode(t.Context()); err != nil {
+		t.Fatalf("%v: or run make need-ort", err)
+	}
+	net, err := randomNetwork("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.ort(t.Context(), net, 1<<model.R|1<<model.M)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.run(3)
+	if err != nil || len(got) != 3 || got.min() <= 0 || c.name != peerORT {
+		t.Errorf("%s: %v, %v", c.name, got, err)
+	}
+	p.absent = map[string]string{peerORT: "gone"}
+	if _, err := p.ort(t.Context(), net, 1); !errors.Is(err, errAbsent) {
+		t.Errorf("an absent peer: %v", err)
 	}
 }
 

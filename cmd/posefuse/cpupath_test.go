@@ -9,7 +9,7 @@ import (
 )
 
 // TestSlowCPUPathIsSaidOnce forces the path that a CPU without AVX2 takes. The
-// model named does not exist, so that the daemon ends after its start.
+// model or data named do not exist, so that the command ends after its start.
 func TestSlowCPUPathIsSaidOnce(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "posefuse.yaml")
 	writeFile(t, config, []byte("model: {path: /nonexistent}\n"))
@@ -22,6 +22,10 @@ func TestSlowCPUPathIsSaidOnce(t *testing.T) {
 		{"sse9", []string{"run", "--config", config}, "sse9"},
 		{"", []string{"run", "--config", config}, ""},
 		{"portable", []string{"bench", "--for", "1ms"}, "times slower"},
+		{"portable", []string{"train", "--mmfi", "/nonexistent", "--out", t.TempDir()}, "times slower"},
+		{"portable", []string{"eval", "--model", "/nonexistent"}, "times slower"},
+		{"portable", []string{"experiment", "/nonexistent.yaml"}, "times slower"},
+		{"portable", []string{"models", "quantize", "--mode", "int8", "--model", "/nonexistent", "--out", "/nonexistent"}, "times slower"},
 	} {
 		t.Run(c.args[0]+" "+c.env, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), binary, c.args...)

@@ -171,6 +171,31 @@ func TestModelsSamples(t *testing.T) {
 	}
 }
 
+// TestTrainedElsewhere follows docs/models.md: samples go out, train.py trains,
+// the result comes back and evaluates as the script said.
+func TestTrainedElsewhere(t *testing.T) {
+	flags := needTorch(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	posefuse(t, "simulate", "--out", at("data"), "--subjects", "4,5", "--activities", "12", "--frames", "40")
+	posefuse(t, "models", "export", "--safetensors", at("start/weights.safetensors"), "--size", "edge", "--window", "centred")
+	posefuse(t, "models", "samples", "--mmfi", at("data"), "--split", "s2", "--model", at("start"), "--out", at("samples"))
+	cmd := flags.command(t.Context(), "train.py", "--model", at("start"), "--samples", at("samples"), "--modality-dropout", "0.5",
+		"--epochs", "1", "--batch", "8", "--threads", "1", "--device", "cpu", "--out", at("trained.safetensors"))
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("train.py: %v\n%s", err, stderrOf(err))
+	}
+	epoch := decodeJSON[struct {
+		MPJPEMM float64 `json:"val_mpjpe_mm"`
+	}](t, string(out))
+	posefuse(t, "models", "import", at("trained.safetensors"), "--card", at("start/card.json"), "--out", at("back"))
+	rep := decodeJSON[train.Report](t, posefuse(t, "eval", "--mmfi", at("data"), "--split", "s2", "--stride", "4", "--model", at("back"), "--json"))
+	if got := rep.Coalitions["RLMW"]; got.Frames != 10 || !(math.Abs(got.MPJPEMM-epoch.MPJPEMM) < 0.05) {
+		t.Errorf("eval gives %v mm on %d frames, train.py %v", got.MPJPEMM, got.Frames, epoch.MPJPEMM)
+	}
+}
+
 func TestModelsRefuse(t *testing.T) {
 	dir := t.TempDir()
 	start := filepath.Join(dir, "start", "weights.safetensors")

@@ -46,34 +46,11 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trainSet, valSet, err := c.open()
-	if err != nil {
-		return err
-	}
-	trainKeys, valKeys, err := c.keys(trainSet, valSet)
-	if err != nil {
-		return err
-	}
-	if len(trainKeys) == 0 {
-		return fmt.Errorf("%s holds no training clip of protocol %d, split %s to calibrate on", trainSet.Describe(), c.Protocol, c.Split)
-	}
-	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTraining)}, c.Samples)
-	if err != nil {
-		return err
-	}
-	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTest)}, c.Samples)
-	if err != nil {
-		return err
-	}
 	mode := model.Precision(c.Mode)
 	if !mode.Native() {
 		fmt.Fprintf(os.Stderr, "posefuse: this CPU has no instructions for %s: its accuracy is measured in portable code, slowly, and its time not at all\n", mode)
 	}
-	bar := newProgress("quantizing")
-	q, err := model.Quantize(net, calibration, heldOut, model.QuantizeOptions{Mode: mode, Clip: c.Clip,
-		Data:     fmt.Sprintf("%s; %s", valSet.Describe(), c.split()),
-		Progress: func(share float64) { bar.show(share, "") }})
-	bar.done()
+	q, err := c.quantize(ctx, net, card.Window, c.Samples, model.QuantizeOptions{Mode: mode, Clip: c.Clip})
 	if err != nil {
 		return err
 	}
@@ -88,6 +65,35 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	printQuantization(q)
 	fmt.Printf("written to %s (%s)\n", c.Out, card.Weights)
 	return nil
+}
+
+// quantize calibrates net on samples frames of the training part of the data
+// and measures on as many of the validation part.
+func (f dataFlags) quantize(ctx context.Context, net *model.Network, window model.Window, samples int, opt model.QuantizeOptions) (*model.Quantization, error) {
+	trainSet, valSet, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	trainKeys, valKeys, err := f.keys(trainSet, valSet)
+	if err != nil {
+		return nil, err
+	}
+	if len(trainKeys) == 0 {
+		return nil, fmt.Errorf("%s holds no training clip of protocol %d, split %s to calibrate on", trainSet.Describe(), f.Protocol, f.Split)
+	}
+	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, train.LoadOptions{Window: window, Part: f.part(forTraining)}, samples)
+	if err != nil {
+		return nil, err
+	}
+	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, train.LoadOptions{Window: window, Part: f.part(forTest)}, samples)
+	if err != nil {
+		return nil, err
+	}
+	bar := newProgress("quantizing")
+	defer bar.done()
+	opt.Data = fmt.Sprintf("%s; %s", valSet.Describe(), f.split())
+	opt.Progress = func(share float64) { bar.show(share, "") }
+	return model.Quantize(net, calibration, heldOut, opt)
 }
 
 func printQuantization(q *model.Quantization) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -33,6 +34,10 @@ func TestModelsQuantize(t *testing.T) {
 			run, err := model.NewRuntimeWith(net, model.RuntimeOptions{Emulate: true})
 			if err != nil || run.Precision() != mode {
 				t.Fatalf("runtime in %v (%v), want %s", run.Precision(), err, mode)
+			}
+			shown := string(printed(t, modelsShowCmd{Model: dir}.Run))
+			if want := fmt.Sprintf("%+.3f mm of MPJPE", q.DifferenceMM); !strings.Contains(shown, string(mode)+" costs") || !strings.Contains(shown, want) {
+				t.Errorf("show does not say %q:\n%s", want, shown)
 			}
 		})
 	}

@@ -124,6 +124,13 @@ func (v *modelView) print() error {
 	line("size", "%s, modalities %s, head %s, %s window", c.Config.Size, c.Config.Modalities, c.Config.Head, c.Window)
 	line("parameters", "%d", c.Parameters)
 	line("precision", "%s", precisionOf(c))
+	if q := c.Quantization; q != nil {
+		line(string(q.Mode)+" costs", "%+.3f mm of MPJPE, %+.3f by WiFi alone (float32: %.3f and %.3f), on %d held-out frames of %s", q.DifferenceMM, q.CSIMM-q.CSIFloat32MM,
+			q.MPJPEFloat32MM, q.CSIFloat32MM, q.HeldOut, q.Data)
+		if q.MedianMS > 0 {
+			line(string(q.Mode)+" takes", "%.2f ms, float32 %.2f (%d threads, %s)", q.MedianMS, q.MedianFloat32MS, q.Threads, q.CPU)
+		}
+	}
 	line("data", "%s", c.Data)
 	line("split", "%s", c.Split)
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
