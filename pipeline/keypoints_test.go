@@ -67,5 +67,7 @@ func TestKeypointsOverTheBus(t *testing.T) {
 	if p.JointsM == nil || p.Modalities["R"].State != "fused" {
 		t.Errorf("pose %+v", p)
 	}
-	next(t, states, func(s *bus.Sensor) bool { return s.State == "live" && s.Counters["bad_json"] > 0 && s.Counters["fused"] > 0 })
+	next(t, states, func(s *bus.Sensor) bool {
+		return s.State == "live" && s.Counters["bad_json"] > 0 && s.Counters["fused"] > 0
+	})
 }

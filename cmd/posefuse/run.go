@@ -74,9 +74,9 @@ func (c runCmd) Run(ctx context.Context) error {
 		}
 	})
 	if demo {
-		player, err := demoPlayer(cfg, log)
-		if err != nil {
-			return err
+		player, playerErr := demoPlayer(cfg, log)
+		if playerErr != nil {
+			return playerErr
 		}
 		side.Go(func() {
 			if err := player.Run(ctx); err != nil {
