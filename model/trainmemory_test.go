@@ -1,6 +1,7 @@
 package model
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -46,5 +47,45 @@ func TestActivationBytesBeforeAndAfterAStep(t *testing.T) {
 		if err := tr.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A daemon that retrains itself makes trainers again and again, so a closed one
+// must leave nothing behind.
+func TestClosedTrainerIsCollected(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // the first one only queues cleanups
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	cfg := Edge()
+	cfg.Modalities = "RLM"
+	train := func(inspect func()) {
+		net, err := New(cfg, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := NewTrainer(net, 8, TrainerOptions{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = tr.ForwardBackward(randomBatch(cfg, 8)); err != nil {
+			t.Fatal(err)
+		}
+		inspect()
+		if err = tr.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	train(func() {}) // what the package keeps for good is there after one
+	before := heap()
+	var held int64
+	for range 3 {
+		train(func() { held = heap() - before })
+	}
+	if left := heap() - before; left > held/10 {
+		t.Errorf("a trainer holds %d kB; three closed ones leave %d kB", held>>10, left>>10)
 	}
 }

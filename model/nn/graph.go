@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -163,6 +164,9 @@ func (g *Graph[T]) Compile(loss *Node) error {
 		return fmt.Errorf("compile the graph: %w", err)
 	}
 	g.vm = G.NewTapeMachine(g.g, G.WithPrecompiled(prog, locs))
+	// Gorgonia's finalizer, there for CUDA, would keep the machine and every
+	// buffer of the graph for ever, since they refer to each other.
+	runtime.SetFinalizer(g.vm, nil)
 	return nil
 }
 
