@@ -2,7 +2,8 @@
 // methods: networks and rules of others, trained on the same data.
 //
 //	hpe-li           a WiFi-only selective-kernel network in the manner of HPE-Li
-//	xfi              fusion of tokens in the manner of X-Fi, on the encoders of package model
+//	xfi              fusion of tokens by cross-attention in the manner of X-Fi, on the encoders of package model
+//	xfi-tokens       what X-Fi calls its first baseline: the mean of the tokens of frozen networks of one modality each
 //	average          the mean of the poses of networks trained on one modality each
 //	average-variance the same, weighted by the inverse of their squared errors
 //
@@ -46,13 +47,14 @@ import (
 const (
 	HPELiRow           = "hpe-li"
 	XFiRow             = "xfi"
+	XFiTokensRow       = "xfi-tokens"
 	AverageRow         = "average"
 	AverageVarianceRow = "average-variance"
 )
 
 // Names lists the rows, in the order of a table.
 func Names() []string {
-	return []string{HPELiRow, XFiRow, AverageRow, AverageVarianceRow}
+	return []string{HPELiRow, XFiRow, XFiTokensRow, AverageRow, AverageVarianceRow}
 }
 
 // Title returns the row's name for a table, and what it is in a few words.
@@ -62,6 +64,8 @@ func Title(name string) (title, note string) {
 		return "HPE-Li (style)", "WiFi only, selective kernels"
 	case XFiRow:
 		return "X-Fi (style)", "fusion of tokens by cross-attention"
+	case XFiTokensRow:
+		return "X-Fi's baseline 1 (style)", "mean of the tokens of frozen single modalities"
 	case AverageRow:
 		return "Average", "mean of the poses of single modalities"
 	case AverageVarianceRow:
@@ -105,6 +109,8 @@ func trainRow(ctx context.Context, name string, cfg model.Config, data *train.Da
 		return TrainHPELi(ctx, cfg, data, opt)
 	case XFiRow:
 		return trainXFi(ctx, cfg, data, opt)
+	case XFiTokensRow:
+		return trainTokens(ctx, cfg, data, opt)
 	case AverageRow:
 		nets, err := TrainSingles(ctx, cfg, data, opt)
 		if err != nil {

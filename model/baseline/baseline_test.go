@@ -80,7 +80,7 @@ func TestEachRowLearns(t *testing.T) {
 			}
 			defer p.Close()
 			networks := len(losses) / opt.Epochs
-			if want := map[string]int{HPELiRow: 1, XFiRow: 1, AverageRow: 4, AverageVarianceRow: 8}[name]; networks != want || len(losses)%opt.Epochs != 0 ||
+			if want := map[string]int{HPELiRow: 1, XFiRow: 1, XFiTokensRow: 4, AverageRow: 4, AverageVarianceRow: 8}[name]; networks != want || len(losses)%opt.Epochs != 0 ||
 				bytes.Count(curve.Bytes(), []byte("\n")) != len(losses) || math.Abs(share-1) > 1e-9 {
 				t.Fatalf("told of %d epochs of %d networks, %d lines of curve, share %g", len(losses), networks, bytes.Count(curve.Bytes(), []byte("\n")), share)
 			}
