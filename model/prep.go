@@ -21,8 +21,6 @@ func PrepKeypoints(dst []float32, xy *[NumJoints][2]float64, width, height float
 	return ok
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
 // MaxPointValue bounds what preparation takes, the values of a point's row above
 // all (metres, m/s, dB): no sensor of a room sees so far, and it keeps the
 // network's sums within float32.

@@ -79,8 +79,8 @@ func (c runCmd) Run(ctx context.Context) error {
 			return playerErr
 		}
 		side.Go(func() {
-			if err := player.Run(ctx); err != nil {
-				log.Error("simulated sensors stopped", "err", err)
+			if runErr := player.Run(ctx); runErr != nil {
+				log.Error("simulated sensors stopped", "err", runErr)
 			}
 		})
 	}
