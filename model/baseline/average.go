@@ -13,14 +13,9 @@ import (
 
 // average is the mean of the poses of networks of one modality each.
 type average struct {
-	runs    [model.NumModalities]*model.Runtime // nil for a modality without network
-	mask    model.Mask
+	singles
 	weights [model.NumModalities][]float64 // per coordinate; nil where all weigh the same
 	mean    []float32                      // the pose without a sensor
-	params  int
-
-	poses   [model.NumModalities][]float32 // of the last InferBatch
-	present []model.Mask                   // of it
 	sum     []float64
 	total   []float64
 }
@@ -49,12 +44,9 @@ func NewAverage(nets []*model.Network, weights [][]float64, mean []float32) (Pre
 }
 
 func (a *average) add(net *model.Network, weights [][]float64, i int) error {
-	m := slices.Index([]model.Mask{1 << model.R, 1 << model.L, 1 << model.M, 1 << model.W}, net.Config.Mask())
-	if m < 0 {
-		return errors.New("want a network of one modality")
-	}
-	if a.mask.Has(m) {
-		return errors.New("the modality has a network already")
+	m, err := a.place(net)
+	if err != nil {
+		return err
 	}
 	if weights != nil {
 		for _, w := range weights[i] {
@@ -67,41 +59,13 @@ func (a *average) add(net *model.Network, weights [][]float64, i int) error {
 		}
 		a.weights[m] = weights[i]
 	}
-	r, err := model.NewRuntime(net)
-	if err != nil {
-		return err
-	}
-	a.runs[m] = r
-	a.mask |= 1 << m
-	a.params += net.NumParameters()
-	return nil
+	return a.singles.add(net)
 }
 
 // InferBatch implements Predictor.
 func (a *average) InferBatch(b *model.Batch, n int, pose []float32) error {
-	if b.Present != nil && len(b.Present) != n {
-		return fmt.Errorf("average: presence given for %d samples, want %d", len(b.Present), n)
-	}
-	all := *b
-	all.Present = nil // what is absent is left out of the mean
-	for m, r := range a.runs {
-		if r == nil {
-			continue
-		}
-		if len(a.poses[m]) != n*model.OutputDim {
-			a.poses[m] = make([]float32, n*model.OutputDim)
-		}
-		if err := r.InferBatch(&all, n, a.poses[m]); err != nil {
-			return fmt.Errorf("average: %w", err)
-		}
-	}
-	a.present = a.present[:0]
-	for s := range n {
-		p := model.AllModalities
-		if b.Present != nil {
-			p = b.Present[s]
-		}
-		a.present = append(a.present, p)
+	if err := a.infer(b, n); err != nil {
+		return fmt.Errorf("average: %w", err)
 	}
 	return a.Coalition(a.mask, n, pose)
 }
@@ -141,23 +105,6 @@ func (a *average) mix(members model.Mask, s int, pose []float32) {
 	for i := range pose {
 		pose[i] = float32(a.sum[i] / a.total[i])
 	}
-}
-
-// Modalities implements Predictor.
-func (a *average) Modalities() model.Mask { return a.mask }
-
-// NumParameters implements Predictor.
-func (a *average) NumParameters() int { return a.params }
-
-// Close implements Predictor. The networks remain.
-func (a *average) Close() error {
-	var errs []error
-	for _, r := range a.runs {
-		if r != nil {
-			errs = append(errs, r.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // TrainSingles trains a network of the sizes of cfg for each of its modalities

@@ -15,7 +15,7 @@ import (
 // The mean of a coalition counts its members alone, by their weights.
 func TestAverageOfCoalitions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := &average{mask: model.AllModalities, mean: make([]float32, model.OutputDim), sum: make([]float64, model.OutputDim), total: make([]float64, model.OutputDim)}
+		a := &average{singles: singles{mask: model.AllModalities}, mean: make([]float32, model.OutputDim), sum: make([]float64, model.OutputDim), total: make([]float64, model.OutputDim)}
 		weighted := rapid.Bool().Draw(t, "weighted")
 		for m := range a.poses {
 			a.runs[m] = &model.Runtime{}

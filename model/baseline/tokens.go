@@ -29,16 +29,10 @@ const (
 // differs in that a modality is one token of model.FeatureDim values, the
 // encoders' common output, where X-Fi's has 32 of 512.
 type tokens struct {
-	runs   [model.NumModalities]*model.Runtime // nil for a modality without network
-	mask   model.Mask
-	head   tokenHead
-	mean   []float32 // the pose without a sensor
-	params int
-
-	features [model.NumModalities][]float32 // of the last InferBatch
-	present  []model.Mask                   // of it
-	poses    []float32
-	token    []float32
+	singles
+	head  tokenHead
+	mean  []float32 // the pose without a sensor
+	token []float32
 }
 
 // tokenHead is the layer norm and the linear layer; only they learn from the
@@ -123,12 +117,9 @@ func trainTokens(ctx context.Context, cfg model.Config, data *train.Data, opt tr
 		}
 	}()
 	for _, net := range nets {
-		m := bits.TrailingZeros8(uint8(net.Config.Mask()))
-		if t.runs[m], err = model.NewRuntime(net); err != nil {
+		if err = t.add(net); err != nil {
 			return nil, err
 		}
-		t.mask |= 1 << m
-		t.params += net.NumParameters()
 	}
 	var bias []float32
 	if opt.MeanStart {
@@ -155,7 +146,7 @@ func (t *tokens) meanTokens(ctx context.Context, data *train.Data) ([]float32, e
 		for row := range size {
 			data.Fill(b, row, data.Samples[at+min(row, n-1)])
 		}
-		if err := t.encode(b, size); err != nil {
+		if err := t.infer(b, size); err != nil {
 			return nil, err
 		}
 		for s := range n {
@@ -209,25 +200,6 @@ func (t *tokens) trainHead(ctx context.Context, data *train.Data, seed uint64) e
 	return nil
 }
 
-// encode computes the features of a batch.
-func (t *tokens) encode(b *model.Batch, n int) error {
-	if len(t.poses) != n*model.OutputDim {
-		t.poses = make([]float32, n*model.OutputDim)
-	}
-	all := *b
-	all.Present = nil // what is absent is left out of the mean
-	for m, r := range t.runs {
-		if r == nil {
-			continue
-		}
-		if err := r.InferBatch(&all, n, t.poses); err != nil {
-			return fmt.Errorf("xfi-tokens: %w", err)
-		}
-		t.features[m] = r.Features()[m]
-	}
-	return nil
-}
-
 // average writes the mean of the members' features of a sample to token.
 func (t *tokens) average(members model.Mask, s int) {
 	clear(t.token)
@@ -236,7 +208,7 @@ func (t *tokens) average(members model.Mask, s int) {
 		if !members.Has(m) {
 			continue
 		}
-		for i, v := range t.features[m][s*model.FeatureDim:][:model.FeatureDim] {
+		for i, v := range t.feature(m, s) {
 			t.token[i] += v * share
 		}
 	}
@@ -244,19 +216,8 @@ func (t *tokens) average(members model.Mask, s int) {
 
 // InferBatch implements Predictor.
 func (t *tokens) InferBatch(b *model.Batch, n int, pose []float32) error {
-	if b.Present != nil && len(b.Present) != n {
-		return fmt.Errorf("xfi-tokens: presence given for %d samples, want %d", len(b.Present), n)
-	}
-	if err := t.encode(b, n); err != nil {
-		return err
-	}
-	t.present = t.present[:0]
-	for s := range n {
-		p := model.AllModalities
-		if b.Present != nil {
-			p = b.Present[s]
-		}
-		t.present = append(t.present, p)
+	if err := t.infer(b, n); err != nil {
+		return fmt.Errorf("xfi-tokens: %w", err)
 	}
 	return t.Coalition(t.mask, n, pose)
 }
@@ -277,21 +238,4 @@ func (t *tokens) Coalition(mask model.Mask, n int, pose []float32) error {
 		t.head.forward(t.token, to)
 	}
 	return nil
-}
-
-// Modalities implements Predictor.
-func (t *tokens) Modalities() model.Mask { return t.mask }
-
-// NumParameters implements Predictor.
-func (t *tokens) NumParameters() int { return t.params }
-
-// Close implements Predictor.
-func (t *tokens) Close() error {
-	var errs []error
-	for _, r := range t.runs {
-		if r != nil {
-			errs = append(errs, r.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
