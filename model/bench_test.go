@@ -61,17 +61,29 @@ func BenchmarkEdgeTraining(b *testing.B) {
 	}
 }
 
-func BenchmarkEdgeInfer(b *testing.B) {
-	cfg := Edge()
-	net, err := New(cfg, 1)
-	if err != nil {
-		b.Fatal(err)
+func BenchmarkInfer(b *testing.B) {
+	for _, cfg := range []Config{Edge(), Paper()} {
+		net, err := New(cfg, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rt, err := NewRuntime(net)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, mods := range []string{"R", "L", "M", "W", "RLM", "RLMW"} {
+			b.Run(cfg.Size+"/"+mods, func(b *testing.B) { benchmarkInfer(b, rt, mods) })
+		}
 	}
-	rt, err := NewRuntime(net)
-	if err != nil {
-		b.Fatal(err)
-	}
+}
+
+func benchmarkInfer(b *testing.B, rt *Runtime, mods string) {
+	cfg := rt.Network().Config
 	in := sample(cfg, randomBatch(cfg, 1), 0)
+	var err error
+	if in.Present, err = ParseMask(mods); err != nil {
+		b.Fatal(err)
+	}
 	var out Output
 	if err := rt.Infer(in, &out); err != nil {
 		b.Fatal(err)
@@ -85,6 +97,8 @@ func BenchmarkEdgeInfer(b *testing.B) {
 	}
 	b.ReportMetric(float64((cpuTime()-start).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
 	for m, d := range out.EncoderTime {
-		b.ReportMetric(float64(d.Microseconds())/1e3, encoderNames[m]+"-ms")
+		if d > 0 {
+			b.ReportMetric(float64(d.Microseconds())/1e3, encoderNames[m]+"-ms")
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posefuse/model/nn"
+	"posefuse/model/nn/kernel"
 )
 
 // Output is what the network says about one sample.
@@ -34,6 +35,7 @@ type Runtime struct {
 	// concurrent Encode calls write apart.
 	staged    [NumModalities]stagedFeature
 	closed    atomic.Bool
+	whole     encoding       // of Infer
 	stream    *CameraStream  // nil: every window is computed as a whole
 	pass      *coalitionPass // of Contribution; nil before its first call
 	precision Precision
@@ -78,6 +80,7 @@ func newRuntime(n *Network, opt RuntimeOptions) (*Runtime, error) {
 		return nil, err
 	}
 	r := &Runtime{net: n, mask: n.Config.Mask(), inst: inst, in: make([][]float32, len(inst.slots)), precision: precision}
+	r.whole.r = r
 	if n.weights == nil {
 		r.fold()
 		return r, nil
@@ -140,16 +143,35 @@ func modalityInput(in *Input, m int) []float32 {
 // nothing, and Coalition is empty.
 func (r *Runtime) Infer(in *Input, out *Output) error {
 	r.Begin()
-	for _, m := range r.inst.slots {
-		if !in.Present.Has(m) {
-			continue
-		}
-		if err := r.Encode(m, modalityInput(in, m)); err != nil {
+	t := &r.whole
+	t.in = in
+	kernel.Each(len(r.inst.slots), t)
+	t.in = nil
+	for _, err := range t.errs[:len(r.inst.slots)] {
+		if err != nil {
 			out.Coalition = 0
 			return err
 		}
 	}
 	return r.Finish(in.Present, out)
+}
+
+// encoding is the kernel's task of all encoders of a sample, side by side: the
+// last modality, WiFi with its trunk, first, and the small ones beside it.
+type encoding struct {
+	r    *Runtime
+	in   *Input
+	errs [NumModalities]error
+}
+
+func (e *encoding) Run(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		m := e.r.inst.slots[len(e.r.inst.slots)-1-i]
+		e.errs[i] = nil
+		if e.in.Present.Has(m) {
+			e.errs[i] = e.r.Encode(m, modalityInput(e.in, m))
+		}
+	}
 }
 
 // Begin starts a sample whose modalities come one by one: no modality counts

@@ -20,15 +20,28 @@ func (f taskFunc) Run(lo, hi int) { f(lo, hi) }
 type job struct {
 	task   Task
 	lo, hi int
-	done   *sync.WaitGroup
+	of     *group
+}
+
+// group is what one call of Do waits for. left counts down before done does,
+// so that who sees it at 0 waits for done no longer than an instant.
+type group struct {
+	left atomic.Int32
+	done sync.WaitGroup
 }
 
 var (
 	threads atomic.Int32
 	jobs    = make(chan job, 64)
 	workers atomic.Int32
-	groups  = sync.Pool{New: func() any { return new(sync.WaitGroup) }}
+	groups  = sync.Pool{New: func() any { return new(group) }}
 )
+
+// spins is how often an idle worker, or a caller who waits for one, looks for
+// news and gives way to other goroutines before it sleeps: some hundred
+// microseconds in all. A layer takes tens of them, and waking a sleeping thread
+// as long, on a virtual machine longer.
+const spins = 1000
 
 func init() { threads.Store(int32(runtime.NumCPU())) }
 
@@ -64,25 +77,57 @@ func Do(n, grain int, t Task) {
 		}
 		return
 	}
-	for int(workers.Load()) < parts-1 {
-		if w := workers.Load(); int(w) < parts-1 && workers.CompareAndSwap(w, w+1) {
+	startWorkers(parts - 1)
+	chunk := (n + parts - 1) / parts
+	chunk = (chunk + grain - 1) / grain * grain
+	finish := offer(t, chunk, n)
+	t.Run(0, min(chunk, n))
+	finish.wait()
+}
+
+// Each runs t on each of 0..n-1 by itself, the first by the caller and the
+// others by whoever is free, in their order, and waits for all: for few long
+// pieces of different length, which may call Do.
+func Each(n int, t Task) {
+	if Threads() == 1 || n <= 1 {
+		for i := range n {
+			t.Run(i, i+1)
+		}
+		return
+	}
+	startWorkers(min(Threads(), n) - 1)
+	finish := offer(t, 1, n)
+	t.Run(0, 1)
+	finish.wait()
+}
+
+func startWorkers(n int) {
+	for int(workers.Load()) < n {
+		if w := workers.Load(); int(w) < n && workers.CompareAndSwap(w, w+1) {
 			go work()
 		}
 	}
-	chunk := (n + parts - 1) / parts
-	chunk = (chunk + grain - 1) / grain * grain
-	wg := groups.Get().(*sync.WaitGroup)
+}
+
+// offer puts all but the first chunk of 0..n-1 before the workers.
+func offer(t Task, chunk, n int) *group {
+	g := groups.Get().(*group)
 	for lo := chunk; lo < n; lo += chunk {
-		wg.Add(1)
-		j := job{t, lo, min(lo+chunk, n), wg}
+		g.left.Add(1)
+		g.done.Add(1)
+		j := job{t, lo, min(lo+chunk, n), g}
 		select {
 		case jobs <- j:
 		default:
 			j.run()
 		}
 	}
-	t.Run(0, min(chunk, n))
-	for waiting := true; waiting; {
+	return g
+}
+
+// wait does what no worker has begun, then waits for the rest.
+func (g *group) wait() {
+	for waiting := g.left.Load() > 0; waiting; {
 		select {
 		case j := <-jobs:
 			j.run()
@@ -90,17 +135,34 @@ func Do(n, grain int, t Task) {
 			waiting = false
 		}
 	}
-	wg.Wait()
-	groups.Put(wg)
+	for i := 0; i < spins && g.left.Load() > 0; i++ {
+		runtime.Gosched()
+	}
+	g.done.Wait()
+	groups.Put(g)
 }
 
 func (j job) run() {
 	j.task.Run(j.lo, j.hi)
-	j.done.Done()
+	j.of.left.Add(-1)
+	j.of.done.Done()
 }
 
 func work() {
-	for j := range jobs {
-		j.run()
+	for {
+		next().run()
 	}
+}
+
+// next returns the next job once there is one.
+func next() job {
+	for range spins {
+		select {
+		case j := <-jobs:
+			return j
+		default:
+			runtime.Gosched()
+		}
+	}
+	return <-jobs
 }
