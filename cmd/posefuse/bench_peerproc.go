@@ -52,7 +52,7 @@ func (p *peers) torchFor(ctx context.Context, size string) (*torchServer, error)
 	}
 	p.report.TorchGFLOPS = max(p.report.TorchGFLOPS, hello.GEMM)
 	if hello.GEMM < p.report.PeakGFLOPS/3 {
-		p.report.Notes = append(p.report.Notes, fmt.Sprintf("PyTorch's matrix product reaches %.0f GFLOP/s: it lacks a fast BLAS, the comparison is unfair; apt-get install libopenblas0-openmp", hello.GEMM))
+		p.report.Notes = append(p.report.Notes, fmt.Sprintf("PyTorch's matrix product reaches %.0f GFLOP/s: it lacks a fast BLAS, the comparison is unfair; apt-get install libopenblas0-openmp, or set OPENBLAS_CORETYPE if it is installed", hello.GEMM))
 	}
 	return t, nil
 }
