@@ -1,6 +1,10 @@
 package model
 
-import "reflect"
+import (
+	"cmp"
+	"reflect"
+	"slices"
+)
 
 // Memory says where a network's numbers lie, bytes.
 type Memory struct {
@@ -16,11 +20,11 @@ func (n *Network) Memory() Memory {
 	n.building.Lock()
 	defer n.building.Unlock()
 	var m Memory
-	seen := map[uintptr]bool{}
+	var found arrays
 	for _, t := range n.store.All {
 		m.Heap += 4 * int64(len(t.Value))
 		m.Gradients += 4 * int64(len(t.Grad))
-		t.Shared(func(v any) { m.Packed += reachable(reflect.ValueOf(v), seen) })
+		t.Shared(func(v any) { m.Packed += found.add(reflect.ValueOf(v)) })
 	}
 	if n.weights != nil {
 		m.Mapped = n.weights.inMap
@@ -34,50 +38,92 @@ func (n *Network) Memory() Memory {
 func (r *Runtime) Memory() int64 {
 	r.net.building.Lock()
 	defer r.net.building.Unlock()
-	seen := map[uintptr]bool{}
-	for _, t := range r.net.store.All {
-		reachable(reflect.ValueOf(t), seen) // not the runtime's
-	}
-	return reachable(reflect.ValueOf(r.inst), seen) + reachable(reflect.ValueOf(r.stream), seen)
+	var found arrays
+	found.add(reflect.ValueOf(r.net.store.All)) // not the runtime's
+	return found.add(reflect.ValueOf(r.inst)) + found.add(reflect.ValueOf(r.stream))
 }
 
-// reachable sums up the arrays that v reaches and that seen does not hold yet.
-func reachable(v reflect.Value, seen map[uintptr]bool) (sum int64) {
+// arrays are the arrays found so far.
+type arrays struct {
+	seen  map[place]bool // pointers and slices followed
+	spans []span         // disjoint, in order
+	bytes int64          // of all spans
+}
+
+type place struct {
+	at uintptr
+	of reflect.Type
+}
+
+type span struct{ from, to uintptr }
+
+// add takes in the arrays that v reaches and returns by how much the bytes of
+// all grew. Arrays that lie in others count once.
+func (a *arrays) add(v reflect.Value) (more int64) {
+	if a.seen == nil {
+		a.seen = map[place]bool{}
+	}
+	a.follow(v)
+	slices.SortFunc(a.spans, func(x, y span) int { return cmp.Compare(x.from, y.from) })
+	before, n := a.bytes, 0
+	a.bytes = 0
+	for _, s := range a.spans {
+		if n > 0 && s.from <= a.spans[n-1].to {
+			last := &a.spans[n-1]
+			last.to = max(last.to, s.to)
+			continue
+		}
+		a.spans[n] = s
+		n++
+	}
+	a.spans = a.spans[:n]
+	for _, s := range a.spans {
+		a.bytes += int64(s.to - s.from)
+	}
+	return a.bytes - before
+}
+
+// first tells whether v, a pointer or a slice, is new.
+func (a *arrays) first(v reflect.Value) bool {
+	p := place{v.Pointer(), v.Type()}
+	known := a.seen[p]
+	a.seen[p] = true
+	return !known
+}
+
+func (a *arrays) follow(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		if v.IsNil() || seen[v.Pointer()] {
-			return 0
+		if !v.IsNil() && a.first(v) {
+			a.follow(v.Elem())
 		}
-		seen[v.Pointer()] = true
-		return reachable(v.Elem(), seen)
 	case reflect.Interface:
 		if !v.IsNil() {
-			return reachable(v.Elem(), seen)
+			a.follow(v.Elem())
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			sum += reachable(v.Field(i), seen)
+			a.follow(v.Field(i))
 		}
 	case reflect.Array:
 		for i := range v.Len() {
-			sum += reachable(v.Index(i), seen)
+			a.follow(v.Index(i))
 		}
 	case reflect.Map:
 		for i := v.MapRange(); i.Next(); {
-			sum += reachable(i.Value(), seen)
+			a.follow(i.Value())
 		}
 	case reflect.Slice:
-		if v.Cap() == 0 || seen[v.Pointer()] {
-			return 0
+		size := uintptr(v.Cap()) * v.Type().Elem().Size()
+		if size == 0 {
+			return
 		}
-		seen[v.Pointer()] = true
-		sum = int64(v.Cap()) * int64(v.Type().Elem().Size())
+		a.spans = append(a.spans, span{v.Pointer(), v.Pointer() + size})
 		switch v.Type().Elem().Kind() {
 		case reflect.Pointer, reflect.Interface, reflect.Struct, reflect.Slice, reflect.Array:
-			for i := range v.Len() {
-				sum += reachable(v.Index(i), seen)
+			for i := 0; i < v.Len() && (i > 0 || a.first(v)); i++ {
+				a.follow(v.Index(i))
 			}
 		}
 	}
-	return sum
 }

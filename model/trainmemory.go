@@ -44,12 +44,9 @@ func StateBytes(n int) int64 { return 4 * 4 * int64(n) }
 func (t *Trainer) heldBytes() int64 {
 	t.net.building.Lock()
 	defer t.net.building.Unlock()
-	seen := map[uintptr]bool{}
-	for _, p := range t.net.store.All {
-		reachable(reflect.ValueOf(p), seen)
-	}
-	return reachable(reflect.ValueOf(t.inst), seen) + reachable(reflect.ValueOf(&t.inputs), seen) + reachable(reflect.ValueOf(t.target), seen) +
-		reachable(reflect.ValueOf(t.branched), seen)
+	var found arrays
+	found.add(reflect.ValueOf(t.net.store.All)) // not the trainer's
+	return found.add(reflect.ValueOf([]any{t.inst, &t.inputs, t.target, t.branched}))
 }
 
 // probeBytes runs a step of b samples of zeros and returns what it held.

@@ -77,7 +77,7 @@ func NewBasicBlock[T Float](s *Store[T], ctx *Context, name string, antennas, ci
 	t := &BasicBlock[T]{Antennas: antennas, ctx: ctx, work: trunkWorkOf[T](ctx)}
 	unit := func(conv, bn string, cin, k, stride, h, w int, relu bool) *Unit[T] {
 		c := NewConv2d(s, name+"."+conv, cin, cout, k, stride, h, w)
-		c.share(&t.work.scratch)
+		c.share(t.work)
 		return NewUnit[T](ctx, c, NewBatchNorm(s, ctx, name+"."+bn, cout, antennas), relu)
 	}
 	t.c1 = unit("conv1", "bn1", cin, 3, stride, h, w, true)
@@ -132,6 +132,7 @@ func (t *BasicBlock[T]) Forward(x []T, b int) []T {
 }
 
 func (t *BasicBlock[T]) infer(size int) []T {
+	t.work.lend(nil) // the output outlives this block
 	mid := t.work.take(size, t.x)
 	t.c1.Lin.forwardFolded(t.x, mid, t.n, true)
 	out := t.work.take(size, t.x, mid)

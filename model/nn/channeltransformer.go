@@ -14,6 +14,7 @@ type ChannelTransformer[T Float] struct {
 	Tokens, C, Heads int
 
 	ctx        *Context
+	trunk      *trunkWork[T]
 	ln1, ln2   *LayerNorm[T]
 	ln3        *LayerNorm[T]
 	q, k, v    []*Linear[T]
@@ -25,6 +26,7 @@ type ChannelTransformer[T Float] struct {
 	b          int
 	x, y       []T
 	qo, ko, vo [][]T // per head [b, Tokens, C]
+	memory     []T   // of the large ones from norm to g
 	norm       []T   // [b, Heads, C, C] instance-normalised map
 	inv        []T   // [b, Heads]
 	prob       []T   // softmax before dropout
@@ -32,14 +34,14 @@ type ChannelTransformer[T Float] struct {
 	context    []T   // [b, Tokens, C]
 	res1       []T   // x + attention
 	z          []T
-	h, g       []T // [b, Tokens, MLP]
-	slope      []T // of the GELU
+	h, g       []T // [b, Tokens, MLP]; the GELU turns h into its slope
 	res2, out  []T
 	dres2      []T
 	dg, dy     []T
 	ds         []T
 	dvo        [][]T
 	one, zero  []T  // [C]
+	folded     bool // for inference
 	spent      bool // the backward pass has used up what it reads
 	smF, dsmF  func(lo, hi int)
 	geluF      func(lo, hi int)
@@ -49,7 +51,7 @@ type ChannelTransformer[T Float] struct {
 // NewChannelTransformer builds the layer. It also creates the second layer
 // norm of the original source, which nothing ever uses.
 func NewChannelTransformer[T Float](s *Store[T], ctx *Context, name string, tokens, c, heads, mlp int, dropout float64) *ChannelTransformer[T] {
-	t := &ChannelTransformer[T]{Tokens: tokens, C: c, Heads: heads, ctx: ctx}
+	t := &ChannelTransformer[T]{Tokens: tokens, C: c, Heads: heads, ctx: ctx, trunk: trunkWorkOf[T](ctx)}
 	t.ln1 = NewLayerNorm(s, name+".attention_norm", c)
 	for _, p := range []struct {
 		n string
@@ -98,6 +100,7 @@ func (t *ChannelTransformer[T]) Fold() {
 	t.o.fold(nil)
 	t.f1.fold(nil)
 	t.f2.fold(nil)
+	t.folded = true
 }
 
 // Forward takes b x Tokens x C values.
@@ -106,9 +109,8 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	rows := b * n
 	t.x, t.b, t.spent = x, b, false
 	t.ln1.Forward(x, grow(&t.y, rows*c), rows)
-	maps := b * heads
-	grow(&t.norm, maps*c*c)
-	grow(&t.prob, maps*c*c)
+	maps, m := b*heads, t.f1.Out
+	t.divide(maps*c*c, rows*m)
 	grow(&t.inv, maps)
 	grow(&t.context, rows*c)
 	for h := range heads {
@@ -124,7 +126,7 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	split(maps, 10*c*c, t.smF)
 	t.s = t.prob
 	if t.attnDrop != nil && t.ctx.Mode == Train {
-		copy(grow(&t.ds, len(t.prob)), t.prob)
+		copy(t.ds, t.prob)
 		t.s = t.ds
 		t.attnDrop.Forward(t.s)
 	} else if t.attnDrop != nil {
@@ -145,10 +147,7 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	t.drop(t.outDrop, res1)
 	add(res1, x)
 	t.ln2.Forward(res1, grow(&t.z, rows*c), rows)
-	m := t.f1.Out
-	t.f1.Forward(t.z, grow(&t.h, rows*m), rows)
-	grow(&t.g, rows*m)
-	grow(&t.slope, rows*m)
+	t.f1.Forward(t.z, t.h, rows)
 	split(rows*m, 20, t.geluF)
 	t.drop(t.d1, t.g)
 	res2 := grow(&t.res2, rows*c)
@@ -157,6 +156,23 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	add(res2, res1)
 	t.ln3.Forward(res2, grow(&t.out, rows*c), rows)
 	return t.out
+}
+
+// divide lays out the memory that nobody needs after the backward pass: maps
+// of so many values each, and hidden values of the MLP.
+func (t *ChannelTransformer[T]) divide(maps, hidden int) {
+	n := 2*maps + 2*hidden
+	if !t.folded || t.ctx.Mode != Eval {
+		n += maps
+	}
+	rest := grow(&t.memory, n)
+	take := func(n int) []T {
+		part := rest[:n:n]
+		rest = rest[n:]
+		return part
+	}
+	t.norm, t.prob, t.h, t.g = take(maps), take(maps), take(hidden), take(hidden)
+	t.ds = rest // without a backward pass nothing
 }
 
 func (t *ChannelTransformer[T]) drop(d *Dropout[T], x []T) {
@@ -212,11 +228,11 @@ func (t *ChannelTransformer[T]) dsoftmaxRange(lo, hi int) {
 }
 
 func (t *ChannelTransformer[T]) geluRange(lo, hi int) {
-	kernel.GELU(t.h[lo:hi], t.g[lo:hi], t.slope[lo:hi])
+	kernel.GELU(t.h[lo:hi], t.g[lo:hi], t.h[lo:hi])
 }
 
 func (t *ChannelTransformer[T]) dgeluRange(lo, hi int) {
-	kernel.Multiply(t.slope[lo:hi], t.dg[lo:hi])
+	kernel.Multiply(t.h[lo:hi], t.dg[lo:hi])
 }
 
 // Backward implements Block.
@@ -257,7 +273,6 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 			kernel.Gemm(false, false, n, c, c, f, dctx[at:], c, t.s[mp:], c, 0, t.dvo[h][at:], c)
 		}
 	}
-	grow(&t.ds, b*heads*c*c)
 	for s := range b {
 		at := s * n * c
 		for h := range heads {
@@ -287,5 +302,6 @@ func (t *ChannelTransformer[T]) Backward(dout []T) []T {
 		t.v[h].Backward(t.y, t.dvo[h], dy, 1, rows)
 	}
 	t.ln1.Backward(t.x, dy, d, rows, true)
+	t.trunk.lend(t.memory)
 	return d
 }

@@ -14,12 +14,18 @@ type Conv2d[T Float] struct {
 	folded     foldedConv[T] // of inference
 	wino, back *kernel.Winograd[T]
 
-	packed, packedGrad []T // [Cout, Kernel, Kernel, Cin]
-	cols               []T
-	src, dst           []T
-	beta               T
-	first              int // first image of the chunk in work
-	gatherF, scatterF  func(lo, hi int)
+	direct            *directWork[T]
+	src, dst          []T
+	beta              T
+	first             int // first image of the chunk in work
+	gatherF, scatterF func(lo, hi int)
+}
+
+// directWork is the working memory of a convolution as a matrix product, where
+// Winograd's algorithm does not run.
+type directWork[T Float] struct {
+	packed, grad []T // [Cout, Kernel, Kernel, Cin]
+	cols         []T // input patches
 }
 
 // winogradChannels is the least number of channels on both sides for which
@@ -32,6 +38,7 @@ func NewConv2d[T Float](s *Store[T], name string, cin, cout, k, stride, h, w int
 		Ho: (h-1)/stride + 1, Wo: (w-1)/stride + 1,
 		Weight: s.Tensor(name+".weight", WeightHe, cin*k*k, cout*k*k, cout, cin, k, k)}
 	c.gatherF, c.scatterF = c.gather, c.scatter
+	c.direct = new(directWork[T])
 	if k == 3 && stride == 1 && min(cin, cout) >= winogradChannels {
 		c.useWinograd(new(kernel.Scratch[T]))
 	}
@@ -47,10 +54,11 @@ func (c *Conv2d[T]) useWinograd(s *kernel.Scratch[T]) {
 
 // share makes the convolution use working memory it shares with others that
 // never run at the same time.
-func (c *Conv2d[T]) share(s *kernel.Scratch[T]) {
+func (c *Conv2d[T]) share(w *trunkWork[T]) {
 	if c.wino != nil {
-		c.wino.Scratch, c.back.Scratch = s, s
+		c.wino.Scratch, c.back.Scratch = &w.scratch, &w.scratch
 	}
+	c.direct = &w.direct
 }
 
 func (c *Conv2d[T]) depth() int        { return c.Kernel * c.Kernel * c.Cin }
@@ -114,7 +122,7 @@ func (c *Conv2d[T]) fold(bn *BatchNorm[T]) {
 			var w []T
 			foldInto(&w, &f.b, c.pack(), nil, c.Cout, bn)
 			f.w.PackB(false, c.depth(), c.Cout, w, c.Cout)
-			c.packed = nil // of training and of this call
+			c.direct.packed = nil // of training and of this call
 			return f
 		}
 		scale := make([]T, c.Cout)

@@ -9,7 +9,7 @@ func (c *Conv2d[T]) pack() []T {
 	if c.Kernel == 1 {
 		return c.Weight.Value
 	}
-	p := grow(&c.packed, len(c.Weight.Value))
+	p := grow(&c.direct.packed, len(c.Weight.Value))
 	permuteTaps(p, c.Weight.Value, c.Cout, c.Cin, c.Kernel*c.Kernel)
 	return p
 }
@@ -44,7 +44,7 @@ func (c *Conv2d[T]) directFolded(x, y, res []T, n int, relu bool) {
 func (c *Conv2d[T]) backwardDirect(x, dy, dx []T, beta T, n int) {
 	g := c.Weight.Grad
 	if c.Kernel > 1 {
-		g = grow(&c.packedGrad, len(g))
+		g = grow(&c.direct.grad, len(g))
 	}
 	k, per, in := c.depth(), c.Ho*c.Wo, c.H*c.W*c.Cin
 	var w []T
@@ -84,10 +84,10 @@ func (c *Conv2d[T]) columns(x []T, i, m int) []T {
 	if c.pointwise() {
 		return x[i*in : (i+m)*in]
 	}
-	grow(&c.cols, m*c.Ho*c.Wo*c.depth())
+	grow(&c.direct.cols, m*c.Ho*c.Wo*c.depth())
 	c.src, c.first = x, i
 	split(m*c.Ho, c.Wo*c.depth()/4, c.gatherF)
-	return c.cols
+	return c.direct.cols
 }
 
 // gather fills the patches of output rows lo..hi-1 of the chunk's images.
@@ -101,7 +101,7 @@ func (c *Conv2d[T]) gather(lo, hi int) {
 	for r := lo; r < hi; r++ {
 		img, oy := c.first+r/c.Ho, r%c.Ho
 		src := c.src[img*c.H*c.W*c.Cin : (img+1)*c.H*c.W*c.Cin]
-		dst := c.cols[r*c.Wo*k*seg : (r+1)*c.Wo*k*seg]
+		dst := c.direct.cols[r*c.Wo*k*seg : (r+1)*c.Wo*k*seg]
 		for ky := range k {
 			iy := oy*c.Stride + ky - pad
 			if iy < 0 || iy >= c.H {
@@ -136,7 +136,7 @@ func (c *Conv2d[T]) gatherSingle(lo, hi int) {
 	for r := lo; r < hi; r++ {
 		img, oy := c.first+r/c.Ho, r%c.Ho
 		src := c.src[img*c.H*c.W : (img+1)*c.H*c.W]
-		dst := c.cols[r*c.W*9 : (r+1)*c.W*9]
+		dst := c.direct.cols[r*c.W*9 : (r+1)*c.W*9]
 		for ky := range 3 {
 			iy := oy + ky - 1
 			d := dst[ky*3:]
@@ -183,7 +183,7 @@ func (c *Conv2d[T]) scatter(lo, hi int) {
 			oy /= c.Stride
 			for ox := range c.Wo {
 				p := (((i*c.Ho+oy)*c.Wo+ox)*k + ky) * seg
-				s := c.cols[p : p+seg]
+				s := c.direct.cols[p : p+seg]
 				x0 := ox*c.Stride - pad
 				a, b := max(0, -x0), min(k, c.W-x0)
 				if a >= b {

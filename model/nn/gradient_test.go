@@ -163,6 +163,10 @@ func gradientCases(t *testing.T) []gradientCase {
 		{"channel transformer", 6 * 5, true, func(s *Store[float64], ctx *Context) []Block[float64] {
 			return []Block[float64]{NewChannelTransformer(s, ctx, "w", 6, 5, 3, 12, 0.2)}
 		}},
+		{"wifi encoder", 3 * 6 * 4, false, func(s *Store[float64], ctx *Context) []Block[float64] {
+			return []Block[float64]{NewImageStem(s, ctx, "w", 3, 6, 4, 5, 4, 2), NewBasicBlock(s, ctx, "w.0", 3, 2, 2, 1, 5, 4),
+				NewBasicBlock(s, ctx, "w.1", 3, 2, 4, 2, 5, 4), NewTokenJoin(s, ctx, "w", 3, 3, 2, 4, 0.2), NewChannelTransformer(s, ctx, "w.t", 18, 4, 3, 12, 0.2)}
+		}},
 		{"projection", 4 * 6, true, func(s *Store[float64], ctx *Context) []Block[float64] {
 			p := NewProjection(s, "p", 4, 6, 5)
 			p.Gate = []float64{1, 0, 1}
