@@ -31,7 +31,8 @@ func (benchPeersCmd) Help() string {
 	return "Times the same network here, in ONNX Runtime and in PyTorch, turn by turn, and holds the ratios\n" +
 		"against the project's bars. A ratio is the median over the rounds of our best time in a round\n" +
 		"by the peer's, so that a disturbance hits both. PyTorch's best mode counts, chosen before. Of our\n" +
-		"precisions the fastest counts that costs at most 0.5 mm on simulated frames.\n\n" +
+		"precisions the fastest counts that costs at most 0.5 mm on simulated frames. A bar that is not\n" +
+		"met is an error; a peer that is not installed leaves its bars out.\n\n" +
 		"Example:\n\n  posefuse bench peers --threads 2"
 }
 
@@ -96,12 +97,12 @@ func (c benchPeersCmd) Run(ctx context.Context) error {
 	p.judge()
 	if !c.JSON {
 		p.report.print()
-		return nil
+		return p.report.missed()
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(p.report); err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
-	return nil
+	return p.report.missed()
 }
 
 // peers is one run of the command.

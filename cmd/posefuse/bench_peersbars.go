@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"slices"
 
 	"posefuse/model"
@@ -88,7 +89,7 @@ func (p *peers) judge() {
 		if r := p.row(task); r == nil {
 			b.Missing = "not measured"
 		} else if q, ok := r.Peers[peer]; !ok {
-			b.Missing = p.absent[peer]
+			b.Missing, _, _ = strings.Cut(p.absent[peer], "\n") // the notes have it whole
 		} else {
 			b.Measured = q.Ratio
 		}
@@ -141,6 +142,20 @@ func (p *peers) fastest() (task string, mode model.Precision) {
 		}
 	}
 	return task, mode
+}
+
+// missed returns an error that counts the measured bars which are not met.
+func (r *peersReport) missed() error {
+	n := 0
+	for _, b := range r.Bars {
+		if b.Missing == "" && !b.Met {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d bars not met; on a busy machine try again with more --rounds", n, len(r.Bars))
 }
 
 func (p *peers) bar(b barResult) {

@@ -121,7 +121,7 @@ func TestBenchTrainAndScalingRows(t *testing.T) {
 
 // The bars are judged from the rows alone.
 func TestPeersJudge(t *testing.T) {
-	p := &peers{benchPeersCmd: benchPeersCmd{Threads: 2, Batch: []int{8}}, absent: map[string]string{peerORT: "not here"}}
+	p := &peers{benchPeersCmd: benchPeersCmd{Threads: 2, Batch: []int{8}}, absent: map[string]string{peerORT: "not here\nat all"}}
 	p.report.Rows = []*peerRow{
 		{Task: "paper infer:RLMW", OursMS: peerTimes{MinMS: 3}, Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
 		{Task: "paper infer:RLM", Peers: map[string]peerRun{peerTorch: {Ratio: 0.31}}},
@@ -162,6 +162,18 @@ func TestPeersJudge(t *testing.T) {
 		if got[bar] != want {
 			t.Errorf("%s: %q, want %q", bar, got[bar], want)
 		}
+	}
+}
+
+// A missed bar is an error, one that could not be measured is not.
+func TestPeersFailOnMissedBars(t *testing.T) {
+	r := peersReport{Bars: []barResult{{Met: true}, {Missing: "not here"}}}
+	if err := r.missed(); err != nil {
+		t.Error(err)
+	}
+	r.Bars = append(r.Bars, barResult{Measured: 2, Limit: 1})
+	if err := r.missed(); err == nil || !strings.Contains(err.Error(), "1 of 3 bars not met") {
+		t.Errorf("missed bar: %v", err)
 	}
 }
 
