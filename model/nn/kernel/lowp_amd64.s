@@ -363,7 +363,7 @@ done:
 	RET
 
 // func lowRowsInt8(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, mask uint32, floor float32, inv float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·lowRowsInt8(SB), NOSPLIT, $0-92
 	MOVQ         scale+16(FP), R10
 	VMOVUPS      (R10), Z16
@@ -371,9 +371,9 @@ TEXT ·lowRowsInt8(SB), NOSPLIT, $0-92
 	MOVQ         bias+24(FP), R10
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
-	MOVSS        floor+84(FP), X0
+	VMOVSS       floor+84(FP), X0
 	VBROADCASTSS X0, Z20
-	MOVSS        inv+88(FP), X0
+	VMOVSS       inv+88(FP), X0
 	VBROADCASTSS X0, Z21
 	MOVL         $0x437f0000, R10
 	VPBROADCASTD R10, Z22
@@ -437,7 +437,7 @@ next:
 	RET
 
 // func lowRowsBF16(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, mask uint32, floor float32, inv float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, SSE
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·lowRowsBF16(SB), NOSPLIT, $0-92
 	MOVQ         scale+16(FP), R10
 	VMOVUPS      (R10), Z16
@@ -445,9 +445,9 @@ TEXT ·lowRowsBF16(SB), NOSPLIT, $0-92
 	MOVQ         bias+24(FP), R10
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
-	MOVSS        floor+84(FP), X0
+	VMOVSS       floor+84(FP), X0
 	VBROADCASTSS X0, Z20
-	MOVSS        inv+88(FP), X0
+	VMOVSS       inv+88(FP), X0
 	VBROADCASTSS X0, Z21
 	MOVL         $0x437f0000, R10
 	VPBROADCASTD R10, Z22
@@ -509,7 +509,7 @@ next:
 	RET
 
 // func lowRowsFloat8(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, mask uint32, floor float32, inv float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·lowRowsFloat8(SB), NOSPLIT, $0-92
 	MOVQ         scale+16(FP), R10
 	VMOVUPS      (R10), Z16
@@ -517,9 +517,9 @@ TEXT ·lowRowsFloat8(SB), NOSPLIT, $0-92
 	MOVQ         bias+24(FP), R10
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
-	MOVSS        floor+84(FP), X0
+	VMOVSS       floor+84(FP), X0
 	VBROADCASTSS X0, Z20
-	MOVSS        inv+88(FP), X0
+	VMOVSS       inv+88(FP), X0
 	VBROADCASTSS X0, Z21
 	MOVL         $0x437f0000, R10
 	VPBROADCASTD R10, Z22

@@ -74,7 +74,7 @@ DATA pointinf<>+0(SB)/4, $0x7f800000
 GLOBL pointinf<>(SB), RODATA|NOPTR, $4
 
 // func pointboundavx512(low *[32]float32, k int) float32
-// Requires: AVX, AVX512F, SSE, SSE2
+// Requires: AVX, AVX512F
 TEXT ·pointboundavx512(SB), NOSPLIT|NOFRAME, $0-20
 	MOVQ          low+0(FP), AX
 	MOVQ          k+8(FP), CX
@@ -244,7 +244,7 @@ TEXT ·pointboundavx512(SB), NOSPLIT|NOFRAME, $0-20
 	VCMPPS        $0x02, Z2, Z4, K1
 	VPSUBD        Z5, Z3, K1, Z3
 	DECQ          CX
-	MOVD          CX, X4
+	VMOVD         CX, X4
 	VPBROADCASTD  X4, Z4
 	VBROADCASTSS  pointinf<>+0(SB), Z5
 	VPCMPGTD      Z4, Z1, K1
@@ -259,12 +259,12 @@ TEXT ·pointboundavx512(SB), NOSPLIT|NOFRAME, $0-20
 	VMINPS        X0, X5, X5
 	VPERMILPS     $0xb1, X5, X0
 	VMINPS        X0, X5, X5
-	MOVSS         X5, ret+16(FP)
+	VMOVSS        X5, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func pointfaravx512(n int, x *float32, y *float32, z *float32, q *[3]float32, dist *float32, far *[16]float32, at *[16]int32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·pointfaravx512(SB), NOSPLIT|NOFRAME, $0-64
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -276,12 +276,12 @@ TEXT ·pointfaravx512(SB), NOSPLIT|NOFRAME, $0-64
 	VBROADCASTSS 8(SI), Z2
 	MOVQ         dist+40(FP), SI
 	MOVL         $0xbf800000, DI
-	MOVD         DI, X3
+	VMOVD        DI, X3
 	VBROADCASTSS X3, Z4
 	VMOVUPS      pointlanes<>+0(SB), Z6
 	VMOVUPS      Z6, Z5
 	MOVL         $0x00000010, DI
-	MOVD         DI, X3
+	VMOVD        DI, X3
 	VPBROADCASTD X3, Z3
 
 loop:
@@ -327,7 +327,7 @@ loop:
 	RET
 
 // func pointboxesavx512(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·pointboxesavx512(SB), NOSPLIT|NOFRAME, $0-40
 	MOVQ         bounds+0(FP), AX
 	MOVQ         stride+8(FP), CX
@@ -336,7 +336,7 @@ TEXT ·pointboxesavx512(SB), NOSPLIT|NOFRAME, $0-40
 	VBROADCASTSS 4(DX), Z1
 	VBROADCASTSS 8(DX), Z2
 	VPXORD       Z4, Z4, Z4
-	MOVSS        limit+24(FP), X3
+	VMOVSS       limit+24(FP), X3
 	VBROADCASTSS X3, Z3
 	LEAQ         (AX)(CX*1), DX
 	LEAQ         (DX)(CX*1), BX
@@ -526,7 +526,7 @@ TEXT ·pointcloseravx512(SB), NOSPLIT|NOFRAME, $0-36
 	RET
 
 // func pointloweravx512(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
-// Requires: AVX, AVX2, AVX512F, SSE
+// Requires: AVX, AVX2, AVX512F
 TEXT ·pointloweravx512(SB), NOSPLIT|NOFRAME, $0-56
 	MOVQ          x+0(FP), AX
 	MOVQ          y+8(FP), CX
@@ -555,7 +555,7 @@ TEXT ·pointloweravx512(SB), NOSPLIT|NOFRAME, $0-56
 	VMAXPS        X2, X1, X1
 	VPERMILPS     $0xb1, X1, X2
 	VMAXPS        X2, X1, X1
-	MOVSS         X1, far+48(FP)
+	VMOVSS        X1, far+48(FP)
 	VBROADCASTSS  X1, Z1
 	VCMPPS        $0x00, Z1, Z0, K1
 	VPTERNLOGD    $0xff, Z3, Z3, Z3
@@ -728,7 +728,7 @@ loop:
 	RET
 
 // func pointboundavx2(low *[32]float32, k int) float32
-// Requires: AVX, AVX2, SSE, SSE2
+// Requires: AVX, AVX2
 TEXT ·pointboundavx2(SB), NOSPLIT|NOFRAME, $0-20
 	MOVQ         low+0(FP), AX
 	MOVQ         k+8(FP), CX
@@ -1029,7 +1029,7 @@ TEXT ·pointboundavx2(SB), NOSPLIT|NOFRAME, $0-20
 	VCMPPS       $0x02, Y6, Y8, Y9
 	VPSUBD       Y9, Y7, Y7
 	DECQ         CX
-	MOVD         CX, X8
+	VMOVD        CX, X8
 	VPBROADCASTD X8, Y8
 	VBROADCASTSS pointinf<>+0(SB), Y10
 	VPCMPGTD     Y8, Y1, Y1
@@ -1054,12 +1054,12 @@ TEXT ·pointboundavx2(SB), NOSPLIT|NOFRAME, $0-20
 	VMINPS       X0, X10, X10
 	VPERMILPS    $0xb1, X10, X0
 	VMINPS       X0, X10, X10
-	MOVSS        X10, ret+16(FP)
+	VMOVSS       X10, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func pointfaravx2(n int, x *float32, y *float32, z *float32, q *[3]float32, dist *float32, far *[16]float32, at *[16]int32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·pointfaravx2(SB), NOSPLIT|NOFRAME, $0-64
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1071,7 +1071,7 @@ TEXT ·pointfaravx2(SB), NOSPLIT|NOFRAME, $0-64
 	VBROADCASTSS 8(SI), Y2
 	MOVQ         dist+40(FP), SI
 	MOVL         $0xbf800000, DI
-	MOVD         DI, X3
+	VMOVD        DI, X3
 	VBROADCASTSS X3, Y4
 	VMOVUPS      pointlanes<>+0(SB), Y6
 	VMOVUPS      Y6, Y5
@@ -1079,7 +1079,7 @@ TEXT ·pointfaravx2(SB), NOSPLIT|NOFRAME, $0-64
 	VMOVUPS      pointlanes<>+32(SB), Y9
 	VMOVUPS      Y9, Y8
 	MOVL         $0x00000010, DI
-	MOVD         DI, X3
+	VMOVD        DI, X3
 	VPBROADCASTD X3, Y3
 
 loop:
@@ -1155,7 +1155,7 @@ loop:
 	RET
 
 // func pointboxesavx2(bounds *float32, stride int, q *[3]float32, limit float32) (within uint32, at uint32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2
 TEXT ·pointboxesavx2(SB), NOSPLIT|NOFRAME, $0-40
 	MOVQ         bounds+0(FP), AX
 	MOVQ         stride+8(FP), CX
@@ -1164,7 +1164,7 @@ TEXT ·pointboxesavx2(SB), NOSPLIT|NOFRAME, $0-40
 	VBROADCASTSS 4(DX), Y1
 	VBROADCASTSS 8(DX), Y2
 	VXORPS       Y4, Y4, Y4
-	MOVSS        limit+24(FP), X3
+	VMOVSS       limit+24(FP), X3
 	VBROADCASTSS X3, Y3
 	LEAQ         (AX)(CX*1), DX
 	LEAQ         (DX)(CX*1), BX
@@ -1484,7 +1484,7 @@ TEXT ·pointcloseravx2(SB), NOSPLIT|NOFRAME, $0-36
 	RET
 
 // func pointloweravx2(x *float32, y *float32, z *float32, q *[3]float32, dist *float32, ids *int32) (far float32, id int32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2
 TEXT ·pointloweravx2(SB), NOSPLIT|NOFRAME, $0-56
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -1522,7 +1522,7 @@ TEXT ·pointloweravx2(SB), NOSPLIT|NOFRAME, $0-56
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0xb1, X1, X2
 	VMAXPS       X2, X1, X1
-	MOVSS        X1, far+48(FP)
+	VMOVSS       X1, far+48(FP)
 	VBROADCASTSS X1, Y1
 	VPCMPEQD     Y2, Y2, Y2
 	VPSRLD       $0x01, Y2, Y2
@@ -1656,11 +1656,11 @@ narrowloop:
 	RET
 
 // func pointbelowavx512(n int, d *float32, limit float32, index *int32) int
-// Requires: AVX, AVX512F, POPCNT, SSE
+// Requires: AVX, AVX512F, POPCNT
 TEXT ·pointbelowavx512(SB), NOSPLIT|NOFRAME, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         d+8(FP), CX
-	MOVSS        limit+16(FP), X0
+	VMOVSS       limit+16(FP), X0
 	VBROADCASTSS X0, Z0
 	MOVQ         index+24(FP), DX
 	MOVQ         DX, BX
@@ -1695,11 +1695,11 @@ loop:
 	RET
 
 // func pointbelowavx2(n int, d *float32, limit float32, bits *uint32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2
 TEXT ·pointbelowavx2(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         d+8(FP), CX
-	MOVSS        limit+16(FP), X0
+	VMOVSS       limit+16(FP), X0
 	VBROADCASTSS X0, Y0
 	MOVQ         bits+24(FP), DX
 

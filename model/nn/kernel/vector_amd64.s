@@ -437,12 +437,12 @@ DATA vec_abs<>+60(SB)/4, $0x7fffffff
 GLOBL vec_abs<>(SB), RODATA|NOPTR, $64
 
 // func axpyavx2(n int, alpha float32, x *float32, y *float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·axpyavx2(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         x+16(FP), CX
 	MOVQ         y+24(FP), DX
-	MOVSS        alpha+8(FP), X0
+	VMOVSS       alpha+8(FP), X0
 	VBROADCASTSS X0, Y0
 
 loop:
@@ -502,11 +502,11 @@ loop:
 	RET
 
 // func statsavx512(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·statsavx512(SB), NOSPLIT, $0-48
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
-	MOVSS        inv+16(FP), X0
+	VMOVSS       inv+16(FP), X0
 	VBROADCASTSS X0, Z0
 	MOVQ         x+24(FP), DX
 	MOVQ         mean+32(FP), BX
@@ -941,12 +941,12 @@ columnsab:
 	RET
 
 // func exprowavx512(n int, x *float32, y *float32, top float32) float32
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·exprowavx512(SB), NOSPLIT, $0-36
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVSS        top+24(FP), X0
+	VMOVSS       top+24(FP), X0
 	VBROADCASTSS X0, Z0
 	VMOVUPS      vec_low<>+0(SB), Z2
 	VMOVUPS      vec_high<>+0(SB), Z3
@@ -993,7 +993,7 @@ columnsab:
 	VADDPS        X0, X1, X1
 	VHADDPS       X1, X1, X1
 	VHADDPS       X1, X1, X1
-	MOVSS         X1, ret+32(FP)
+	VMOVSS        X1, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -1236,7 +1236,7 @@ columnsab:
 	RET
 
 // func rowtopavx512(n int, x *float32) float32
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·rowtopavx512(SB), NOSPLIT, $0-20
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1263,15 +1263,15 @@ columnsab:
 	VMAXPS        X1, X0, X0
 	VPSHUFD       $0x01, X0, X1
 	VMAXSS        X1, X0, X0
-	MOVSS         X0, ret+16(FP)
+	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func scalerowavx512(n int, a float32, x *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·scalerowavx512(SB), NOSPLIT, $0-24
 	MOVQ         n+0(FP), AX
-	MOVSS        a+8(FP), X0
+	VMOVSS       a+8(FP), X0
 	VBROADCASTSS X0, Z0
 	MOVQ         x+16(FP), CX
 
@@ -1293,12 +1293,12 @@ columnsab:
 	RET
 
 // func normrowavx512(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·normrowavx512(SB), NOSPLIT, $0-48
 	MOVQ         n+0(FP), AX
-	MOVSS        mean+8(FP), X0
+	VMOVSS       mean+8(FP), X0
 	VBROADCASTSS X0, Z0
-	MOVSS        inv+12(FP), X1
+	VMOVSS       inv+12(FP), X1
 	VBROADCASTSS X1, Z1
 	MOVQ         x+16(FP), CX
 	MOVQ         y+24(FP), DX
@@ -1908,11 +1908,11 @@ rowsac:
 	RET
 
 // func statsavx2(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·statsavx2(SB), NOSPLIT, $0-48
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
-	MOVSS        inv+16(FP), X0
+	VMOVSS       inv+16(FP), X0
 	VBROADCASTSS X0, Y0
 	MOVQ         x+24(FP), DX
 	MOVQ         mean+32(FP), BX
@@ -2291,12 +2291,12 @@ columnsab:
 	RET
 
 // func exprowavx2(n int, x *float32, y *float32, top float32) float32
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·exprowavx2(SB), NOSPLIT, $0-36
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVSS        top+24(FP), X0
+	VMOVSS       top+24(FP), X0
 	VBROADCASTSS X0, Y0
 	VMOVUPS      vec_low<>+0(SB), Y1
 	VMOVUPS      vec_high<>+0(SB), Y2
@@ -2335,7 +2335,7 @@ columnsab:
 	VADDPS       X0, X1, X1
 	VHADDPS      X1, X1, X1
 	VHADDPS      X1, X1, X1
-	MOVSS        X1, ret+32(FP)
+	VMOVSS       X1, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -2557,7 +2557,7 @@ columnsab:
 	RET
 
 // func rowtopavx2(n int, x *float32) float32
-// Requires: AVX, SSE
+// Requires: AVX
 TEXT ·rowtopavx2(SB), NOSPLIT, $0-20
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -2576,15 +2576,15 @@ columnsab:
 	VMAXPS       X0, X1, X1
 	VPSHUFD      $0x01, X1, X0
 	VMAXSS       X0, X1, X1
-	MOVSS        X1, ret+16(FP)
+	VMOVSS       X1, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func scalerowavx2(n int, a float32, x *float32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2
 TEXT ·scalerowavx2(SB), NOSPLIT, $0-24
 	MOVQ         n+0(FP), AX
-	MOVSS        a+8(FP), X0
+	VMOVSS       a+8(FP), X0
 	VBROADCASTSS X0, Y0
 	MOVQ         x+16(FP), CX
 
@@ -2599,12 +2599,12 @@ columnsab:
 	RET
 
 // func normrowavx2(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·normrowavx2(SB), NOSPLIT, $0-48
 	MOVQ         n+0(FP), AX
-	MOVSS        mean+8(FP), X0
+	VMOVSS       mean+8(FP), X0
 	VBROADCASTSS X0, Y0
-	MOVSS        inv+12(FP), X1
+	VMOVSS       inv+12(FP), X1
 	VBROADCASTSS X1, Y1
 	MOVQ         x+16(FP), CX
 	MOVQ         y+24(FP), DX

@@ -49,3 +49,32 @@ func (s Set) Zero(v Op) {
 
 // At addresses disp bytes behind the register.
 func At(r reg.Register, disp int) Mem { return Mem{Base: r, Disp: disp} }
+
+// The instructions that avo's Load and Store choose for a float32 are SSE's.
+// Where the upper halves of vector registers are in use, one of them costs an
+// Intel processor some hundred cycles, so these use AVX's.
+
+// Float loads a float32 parameter.
+func Float(name string) reg.VecVirtual {
+	x := XMM()
+	LoadFloat(name, x)
+	return x
+}
+
+// LoadFloat loads a float32 parameter into x.
+func LoadFloat(name string, x Op) {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VMOVSS(p.Addr, x)
+}
+
+// ReturnFloat stores result i, a float32.
+func ReturnFloat(x Op, i int) {
+	r, err := ReturnIndex(i).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VMOVSS(x, r.Addr)
+}

@@ -13,6 +13,8 @@ import (
 	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"posefuse/model/nn/kernel/gen/isa"
 )
 
 const pixels = 12 // output positions of a tile
@@ -155,7 +157,7 @@ func rows(name string, fromInt, toInt bool) {
 		to   reg.VecPhysical
 	}{{"floor", floor}, {"inv", inv}} {
 		v := zmm[0].AsX()
-		Load(Param(c.name), v)
+		isa.LoadFloat(c.name, v)
 		VBROADCASTSS(v, c.to)
 	}
 	MOVL(U32(0x437f0000), at.As32()) // 255

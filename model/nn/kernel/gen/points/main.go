@@ -11,6 +11,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"posefuse/model/nn/kernel/gen/isa"
 )
 
 // width is one vector size to generate for.
@@ -164,7 +166,7 @@ func bound(w width) {
 	kv, best := w.vec(), w.vec()
 	x := XMM()
 	DECQ(k)
-	MOVD(k.As32(), x)
+	VMOVD(k.As32(), x)
 	VPBROADCASTD(x, kv)
 	VBROADCASTSS(infinity(), best)
 	for i := range vals {
@@ -180,7 +182,7 @@ func bound(w width) {
 		VMINPS(t, best, best)
 	}
 	lowest(w, best)
-	Store(best.AsX(), ReturnIndex(0))
+	isa.ReturnFloat(best.AsX(), 0)
 	VZEROUPPER()
 	RET()
 }
@@ -210,7 +212,7 @@ func belowCompress() {
 	n := Load(Param("n"), GP64())
 	d := Load(Param("d"), GP64())
 	lim := w.vec()
-	l := Load(Param("limit"), XMM())
+	l := isa.Float("limit")
 	VBROADCASTSS(l, lim)
 	index := Load(Param("index"), GP64())
 	start := GP64()
@@ -251,7 +253,7 @@ func belowMask() {
 	n := Load(Param("n"), GP64())
 	d := Load(Param("d"), GP64())
 	lim := w.vec()
-	l := Load(Param("limit"), XMM())
+	l := isa.Float("limit")
 	VBROADCASTSS(l, lim)
 	bits := Load(Param("bits"), GP64())
 	Label("loop")
@@ -353,7 +355,7 @@ func farthest(w width) {
 	x := XMM()
 	s := GP32()
 	MOVL(U32(0xbf800000), s) // -1
-	MOVD(s, x)
+	VMOVD(s, x)
 	for i := range far {
 		far[i], at[i], pos[i] = w.vec(), w.vec(), w.vec()
 		VBROADCASTSS(x, far[i])
@@ -363,7 +365,7 @@ func farthest(w width) {
 	s16 := GP32()
 	x16 := XMM()
 	MOVL(U32(16), s16)
-	MOVD(s16, x16)
+	VMOVD(s16, x16)
 	VPBROADCASTD(x16, step)
 	Label("loop")
 	for u := range 2 {
@@ -413,7 +415,7 @@ func boxes(w width) {
 	Load(Param("stride"), stride)
 	q := w.load(Load(Param("q"), GP64()))
 	lim, zero := w.vec(), w.zero()
-	l := Load(Param("limit"), XMM())
+	l := isa.Float("limit")
 	VBROADCASTSS(l, lim)
 	ends := sides(b, stride)
 	within, at := GP32(), GP32()
@@ -603,7 +605,7 @@ func lower(w width) {
 	VMAXPS(h.AsX(), top.AsX(), top.AsX())
 	VPERMILPS(Imm(0xb1), top.AsX(), h.AsX())
 	VMAXPS(h.AsX(), top.AsX(), top.AsX())
-	Store(top.AsX(), ReturnIndex(0))
+	isa.ReturnFloat(top.AsX(), 0)
 	all := w.vec()
 	VBROADCASTSS(top.AsX(), all)
 	least := YMM()

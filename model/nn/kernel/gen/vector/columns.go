@@ -44,7 +44,7 @@ func arg(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVi
 
 // broadcast loads a float32 parameter into every lane.
 func (f *fn) broadcast(name string) reg.VecVirtual {
-	x, v := Load(Param(name), XMM()), f.Vec()
+	x, v := isa.Float(name), f.Vec()
 	VBROADCASTSS(x, v)
 	return v
 }

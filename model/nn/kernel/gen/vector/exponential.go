@@ -85,7 +85,7 @@ func exponentials(s isa.Set) {
 				VADDPS(v, sum, sum)
 			}
 		}, x, y)
-		Store(f.total(sum), ReturnIndex(0))
+		isa.ReturnFloat(f.total(sum), 0)
 	})
 
 	function(s, "softcols", "func(k, c int, x, h, hs *float32)", "takes the softmax of each of c columns over k rows in place and, unless h is nil, sums the rows times each of the 3 columns of h [k, 3] to hs [3, c]", func(f *fn) {
@@ -247,7 +247,7 @@ func rowwise(s isa.Set) {
 		VMAXPS(r, q, q)
 		VPSHUFD(Imm(1), q, r)
 		VMAXSS(r, q, q)
-		Store(q, ReturnIndex(0))
+		isa.ReturnFloat(q, 0)
 	})
 	function(s, "scalerow", "func(n int, a float32, x *float32)", "multiplies n values by a", func(f *fn) {
 		n, a, x := arg("n"), f.broadcast("a"), arg("x")

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"posefuse/model/nn/kernel/gen/isa"
 )
 
 // axpy emits y += alpha*x for n a multiple of 8.
@@ -17,7 +19,7 @@ func axpy() {
 	x := Load(Param("x"), GP64())
 	y := Load(Param("y"), GP64())
 	al := YMM()
-	alpha := Load(Param("alpha"), XMM())
+	alpha := isa.Float("alpha")
 	VBROADCASTSS(alpha, al)
 	Label("loop")
 	v := YMM()
