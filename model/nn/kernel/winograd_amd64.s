@@ -2045,7 +2045,7 @@ TEXT ·winogradFilteravx512(SB), NOSPLIT|NOFRAME, $0-32
 	RET
 
 // func stripavx512m1x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m1x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2059,7 +2059,9 @@ TEXT ·stripavx512m1x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z2
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z3
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (DI), Z4
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
@@ -2080,7 +2082,7 @@ store:
 	RET
 
 // func stripavx512m2x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m2x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2097,7 +2099,9 @@ TEXT ·stripavx512m2x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z4
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z5
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z6
 	VFMADD231PS  Z6, Z4, Z0
 	VFMADD231PS  Z6, Z5, Z1
@@ -2127,7 +2131,7 @@ store:
 	RET
 
 // func stripavx512m3x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m3x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2146,7 +2150,9 @@ TEXT ·stripavx512m3x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z6
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z7
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z8
 	VFMADD231PS  Z8, Z6, Z0
 	VFMADD231PS  Z8, Z7, Z1
@@ -2185,7 +2191,7 @@ store:
 	RET
 
 // func stripavx512m4x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m4x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2207,7 +2213,9 @@ TEXT ·stripavx512m4x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z8
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z9
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z10
 	VFMADD231PS  Z10, Z8, Z0
 	VFMADD231PS  Z10, Z9, Z1
@@ -2255,7 +2263,7 @@ store:
 	RET
 
 // func stripavx512m5x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m5x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2280,7 +2288,9 @@ TEXT ·stripavx512m5x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z10
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z11
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z12
 	VFMADD231PS  Z12, Z10, Z0
 	VFMADD231PS  Z12, Z11, Z1
@@ -2338,7 +2348,7 @@ store:
 	RET
 
 // func stripavx512m6x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m6x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2365,7 +2375,9 @@ TEXT ·stripavx512m6x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z12
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z13
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z14
 	VFMADD231PS  Z14, Z12, Z0
 	VFMADD231PS  Z14, Z13, Z1
@@ -2432,7 +2444,7 @@ store:
 	RET
 
 // func stripavx512m7x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m7x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2461,7 +2473,9 @@ TEXT ·stripavx512m7x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z14
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z15
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z16
 	VFMADD231PS  Z16, Z14, Z0
 	VFMADD231PS  Z16, Z15, Z1
@@ -2537,7 +2551,7 @@ store:
 	RET
 
 // func stripavx512m8x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m8x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2568,7 +2582,9 @@ TEXT ·stripavx512m8x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z16
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z17
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -2653,7 +2669,7 @@ store:
 	RET
 
 // func stripavx512m9x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m9x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2687,7 +2703,9 @@ TEXT ·stripavx512m9x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z18
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z19
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z20
 	VFMADD231PS  Z20, Z18, Z0
 	VFMADD231PS  Z20, Z19, Z1
@@ -2782,7 +2800,7 @@ store:
 	RET
 
 // func stripavx512m10x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m10x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2818,7 +2836,9 @@ TEXT ·stripavx512m10x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z20
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z21
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z22
 	VFMADD231PS  Z22, Z20, Z0
 	VFMADD231PS  Z22, Z21, Z1
@@ -2922,7 +2942,7 @@ store:
 	RET
 
 // func stripavx512m11x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m11x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -2960,7 +2980,9 @@ TEXT ·stripavx512m11x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z22
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z23
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z24
 	VFMADD231PS  Z24, Z22, Z0
 	VFMADD231PS  Z24, Z23, Z1
@@ -3073,7 +3095,7 @@ store:
 	RET
 
 // func stripavx512m12x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m12x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3113,7 +3135,9 @@ TEXT ·stripavx512m12x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z24
+	PREFETCHT0   4096(DX)
 	VMOVUPS      64(DX), Z25
+	PREFETCHT0   4160(DX)
 	VBROADCASTSS (R8), Z26
 	VFMADD231PS  Z26, Z24, Z0
 	VFMADD231PS  Z26, Z25, Z1
@@ -3235,7 +3259,7 @@ store:
 	RET
 
 // func stripavx512m1x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m1x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3248,6 +3272,7 @@ TEXT ·stripavx512m1x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z1
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (DI), Z2
 	VFMADD231PS  Z2, Z1, Z0
 	ADDQ         CX, DI
@@ -3265,7 +3290,7 @@ store:
 	RET
 
 // func stripavx512m2x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m2x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3280,6 +3305,7 @@ TEXT ·stripavx512m2x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z2
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z3
 	VFMADD231PS  Z3, Z2, Z0
 	VBROADCASTSS (R8)(R9*1), Z3
@@ -3303,7 +3329,7 @@ store:
 	RET
 
 // func stripavx512m3x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m3x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3319,6 +3345,7 @@ TEXT ·stripavx512m3x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z3
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z4
 	VFMADD231PS  Z4, Z3, Z0
 	VBROADCASTSS (R8)(R9*1), Z4
@@ -3348,7 +3375,7 @@ store:
 	RET
 
 // func stripavx512m4x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m4x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3366,6 +3393,7 @@ TEXT ·stripavx512m4x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z4
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z5
 	VFMADD231PS  Z5, Z4, Z0
 	VBROADCASTSS (R8)(R9*1), Z5
@@ -3401,7 +3429,7 @@ store:
 	RET
 
 // func stripavx512m5x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m5x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3421,6 +3449,7 @@ TEXT ·stripavx512m5x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z5
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z6
 	VFMADD231PS  Z6, Z5, Z0
 	VBROADCASTSS (R8)(R9*1), Z6
@@ -3463,7 +3492,7 @@ store:
 	RET
 
 // func stripavx512m6x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m6x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3484,6 +3513,7 @@ TEXT ·stripavx512m6x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z6
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z7
 	VFMADD231PS  Z7, Z6, Z0
 	VBROADCASTSS (R8)(R9*1), Z7
@@ -3532,7 +3562,7 @@ store:
 	RET
 
 // func stripavx512m7x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m7x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3554,6 +3584,7 @@ TEXT ·stripavx512m7x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z7
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z8
 	VFMADD231PS  Z8, Z7, Z0
 	VBROADCASTSS (R8)(R9*1), Z8
@@ -3608,7 +3639,7 @@ store:
 	RET
 
 // func stripavx512m8x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m8x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3631,6 +3662,7 @@ TEXT ·stripavx512m8x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z8
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z9
 	VFMADD231PS  Z9, Z8, Z0
 	VBROADCASTSS (R8)(R9*1), Z9
@@ -3691,7 +3723,7 @@ store:
 	RET
 
 // func stripavx512m9x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m9x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3716,6 +3748,7 @@ TEXT ·stripavx512m9x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z9
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z10
 	VFMADD231PS  Z10, Z9, Z0
 	VBROADCASTSS (R8)(R9*1), Z10
@@ -3783,7 +3816,7 @@ store:
 	RET
 
 // func stripavx512m10x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m10x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3809,6 +3842,7 @@ TEXT ·stripavx512m10x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z10
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z11
 	VFMADD231PS  Z11, Z10, Z0
 	VBROADCASTSS (R8)(R9*1), Z11
@@ -3882,7 +3916,7 @@ store:
 	RET
 
 // func stripavx512m11x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m11x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -3909,6 +3943,7 @@ TEXT ·stripavx512m11x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z11
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z12
 	VFMADD231PS  Z12, Z11, Z0
 	VBROADCASTSS (R8)(R9*1), Z12
@@ -3988,7 +4023,7 @@ store:
 	RET
 
 // func stripavx512m12x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·stripavx512m12x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -4016,6 +4051,7 @@ TEXT ·stripavx512m12x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Z12
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Z13
 	VFMADD231PS  Z13, Z12, Z0
 	VBROADCASTSS (R8)(R9*1), Z13
@@ -5968,7 +6004,7 @@ TEXT ·winogradFilteravx2(SB), NOSPLIT|NOFRAME, $0-32
 	RET
 
 // func stripavx2m1x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m1x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -5982,6 +6018,7 @@ TEXT ·stripavx2m1x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y2
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y3
 	VBROADCASTSS (DI), Y4
 	VFMADD231PS  Y4, Y2, Y0
@@ -6003,7 +6040,7 @@ store:
 	RET
 
 // func stripavx2m2x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m2x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6020,6 +6057,7 @@ TEXT ·stripavx2m2x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y4
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y5
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y6, Y4, Y0
@@ -6050,7 +6088,7 @@ store:
 	RET
 
 // func stripavx2m3x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m3x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6069,6 +6107,7 @@ TEXT ·stripavx2m3x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y6
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y7
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y8, Y6, Y0
@@ -6108,7 +6147,7 @@ store:
 	RET
 
 // func stripavx2m4x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m4x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6130,6 +6169,7 @@ TEXT ·stripavx2m4x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y8
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y9
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y10, Y8, Y0
@@ -6178,7 +6218,7 @@ store:
 	RET
 
 // func stripavx2m5x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m5x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6203,6 +6243,7 @@ TEXT ·stripavx2m5x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y10
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y11
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y12, Y10, Y0
@@ -6261,7 +6302,7 @@ store:
 	RET
 
 // func stripavx2m6x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m6x2(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6288,6 +6329,7 @@ TEXT ·stripavx2m6x2(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y12
+	PREFETCHT0   4096(DX)
 	VMOVUPS      32(DX), Y13
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y14, Y12, Y0
@@ -6355,7 +6397,7 @@ store:
 	RET
 
 // func stripavx2m1x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m1x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6368,6 +6410,7 @@ TEXT ·stripavx2m1x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y1
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (DI), Y2
 	VFMADD231PS  Y2, Y1, Y0
 	ADDQ         CX, DI
@@ -6385,7 +6428,7 @@ store:
 	RET
 
 // func stripavx2m2x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m2x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6400,6 +6443,7 @@ TEXT ·stripavx2m2x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y2
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  Y3, Y2, Y0
 	VBROADCASTSS (R8)(R9*1), Y3
@@ -6423,7 +6467,7 @@ store:
 	RET
 
 // func stripavx2m3x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m3x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6439,6 +6483,7 @@ TEXT ·stripavx2m3x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y3
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y4, Y3, Y0
 	VBROADCASTSS (R8)(R9*1), Y4
@@ -6468,7 +6513,7 @@ store:
 	RET
 
 // func stripavx2m4x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m4x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6486,6 +6531,7 @@ TEXT ·stripavx2m4x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y4
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS (R8)(R9*1), Y5
@@ -6521,7 +6567,7 @@ store:
 	RET
 
 // func stripavx2m5x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m5x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6541,6 +6587,7 @@ TEXT ·stripavx2m5x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y5
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y6, Y5, Y0
 	VBROADCASTSS (R8)(R9*1), Y6
@@ -6583,7 +6630,7 @@ store:
 	RET
 
 // func stripavx2m6x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·stripavx2m6x1(SB), NOSPLIT|NOFRAME, $0-72
 	MOVQ   k+0(FP), AX
 	MOVQ   ak+24(FP), CX
@@ -6604,6 +6651,7 @@ TEXT ·stripavx2m6x1(SB), NOSPLIT|NOFRAME, $0-72
 
 loop:
 	VMOVUPS      (DX), Y6
+	PREFETCHT0   4096(DX)
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y7, Y6, Y0
 	VBROADCASTSS (R8)(R9*1), Y7
