@@ -15,7 +15,7 @@ type Output struct {
 	Coalition   Mask                               // modalities that took part: present and known to the network
 	Pose        [OutputDim]float32                 // 17 x 3, metres, camera frame (x right, y down, z forward)
 	Features    [NumModalities][FeatureDim]float32 // zero for absent modalities
-	EncoderTime [NumModalities]time.Duration       // per encoder, 0 for absent modalities
+	EncoderTime [NumModalities]time.Duration       // from start to end of each encoder, which may run side by side; 0 for absent modalities
 	HeadTime    time.Duration                      // of the fusion head
 }
 
@@ -138,7 +138,7 @@ func modalityInput(in *Input, m int) []float32 {
 	return in.CSI
 }
 
-// Infer computes the pose of one sample. Modalities that the network does not
+// Infer computes the pose of one sample, its encoders side by side. Modalities that the network does not
 // have are ignored; without any left the pose is the head's bias, which means
 // nothing, and Coalition is empty.
 func (r *Runtime) Infer(in *Input, out *Output) error {

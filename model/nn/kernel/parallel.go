@@ -46,7 +46,8 @@ const spins = 1000
 func init() { threads.Store(int32(runtime.NumCPU())) }
 
 // SetThreads sets how many threads one call may use, at least 1. Worker
-// goroutines start on first use and stay for the life of the process.
+// goroutines start on first use; those that fewer threads leave over end after
+// their next job.
 func SetThreads(n int) { threads.Store(int32(max(n, 1))) }
 
 // Threads returns the number set by SetThreads; it starts as the number of CPUs.
@@ -148,9 +149,13 @@ func (j job) run() {
 	j.of.done.Done()
 }
 
+// work runs jobs until the threads have become fewer.
 func work() {
 	for {
 		next().run()
+		if n := workers.Load(); int(n) >= Threads() && workers.CompareAndSwap(n, n-1) {
+			return
+		}
 	}
 }
 
