@@ -8,5 +8,5 @@ import (
 
 // The kernel's workers stay for the life of the process.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("posefuse/model/nn/kernel.work"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("posefuse/model/nn/kernel.work"))
 }
