@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"slices"
+	"strings"
 
 	"posefuse/model"
 )
