@@ -6,7 +6,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The kernel's workers stay for the life of the process.
+// The kernel's workers wait for further work, asleep or awake.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("posefuse/model/nn/kernel.work"))
 }

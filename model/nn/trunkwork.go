@@ -41,7 +41,7 @@ func (w *trunkWork[T]) take(n int, used ...[]T) []T {
 			free = free && (len(u) == 0 || cap(w.bufs[i]) == 0 || &u[0] != &w.bufs[i][:1][0])
 		}
 		if free {
-			if part := len(w.lent) / (len(w.bufs) - 1); i > 0 && n <= part {
+			if part := len(w.lent) / (len(w.bufs) - 1); i > 0 && cap(w.bufs[i]) < n && n <= part {
 				w.bufs[i] = w.lent[(i-1)*part:][:n:part]
 			}
 			return grow(&w.bufs[i], n)

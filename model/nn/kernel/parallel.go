@@ -126,9 +126,10 @@ func offer(t Task, chunk, n int) *group {
 	return g
 }
 
-// wait does what no worker has begun, then waits for the rest.
+// wait does what no worker has begun, its own and others', until its own is
+// done or none is left to begin, and waits for the rest.
 func (g *group) wait() {
-	for waiting := g.left.Load() > 0; waiting; {
+	for waiting := true; waiting && g.left.Load() > 0; {
 		select {
 		case j := <-jobs:
 			j.run()

@@ -47,6 +47,12 @@ func (s Set) Zero(v Op) {
 	}
 }
 
+// Ahead is how many bytes before their use the rows of a matrix that comes from
+// memory are asked for: weights that few rows stream, as in the camera's
+// temporal blocks, and the transformed ones of the trunk's deep layers. The
+// processor's own prefetching stops at each page of 4096 bytes.
+const Ahead = 4096
+
 // At addresses disp bytes behind the register.
 func At(r reg.Register, disp int) Mem { return Mem{Base: r, Disp: disp} }
 

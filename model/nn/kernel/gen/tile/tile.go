@@ -30,11 +30,6 @@ const (
 	tileMask  = 96
 )
 
-// ahead is how many bytes before their use lines of B are asked for. Where few
-// rows stream a large matrix from memory, as in the camera's temporal blocks,
-// the processor's own prefetching stops at each page of 4096 bytes.
-const ahead = 4096
-
 // tiles emits the tile kernels of every height that kernel.path lists.
 func tiles() {
 	for _, s := range isa.All {
@@ -130,7 +125,7 @@ func tile(s isa.Set, mr, nv int, byKey bool) {
 		for j := range bv {
 			loadVec(isa.At(b, 0), j, bv[j])
 			if !byKey && j*s.Bytes()%64 == 0 {
-				PREFETCHT0(isa.At(b, ahead+j*s.Bytes()))
+				PREFETCHT0(isa.At(b, isa.Ahead+j*s.Bytes()))
 			}
 		}
 		for i := range mr {

@@ -12,6 +12,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	sets "posefuse/model/nn/kernel/gen/isa"
 )
 
 // The interpolation points are 0, ±a, ±b and infinity with a·b = 1.
@@ -551,11 +553,6 @@ func output(s isa) {
 	RET()
 }
 
-// ahead is how many bytes before their use lines of B are asked for: the
-// transformed weights of the deep layers come from memory, and the processor's
-// own prefetching stops at each page of 4096 bytes.
-const ahead = 4096
-
 // strip emits C = A·B or C += A·B for m rows of C and nv vectors of columns;
 // all strides are in bytes.
 func strip(s isa, m, nv int) {
@@ -592,7 +589,7 @@ func strip(s isa, m, nv int) {
 	for j := range bv {
 		VMOVUPS(operand.Mem{Base: bp, Disp: j * s.bytes}, bv[j])
 		if j*s.bytes%64 == 0 {
-			PREFETCHT0(operand.Mem{Base: bp, Disp: ahead + j*s.bytes})
+			PREFETCHT0(operand.Mem{Base: bp, Disp: sets.Ahead + j*s.bytes})
 		}
 	}
 	for i := range m {
