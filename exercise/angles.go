@@ -9,7 +9,7 @@ package exercise
 import (
 	"math"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // Joint indices, H36M order.
@@ -90,7 +90,7 @@ func (s *Skeleton) at(j int) vec { return vec(s[j]) }
 // camera frame of a camera that looks down by tiltDeg is made level; a pose in
 // the room frame (z up) is turned. It reports false if the message holds no
 // joints or one that is not finite.
-func FromPose(p *bus.Pose, tiltDeg float64) (Skeleton, bool) {
+func FromPose(p *message.Pose, tiltDeg float64) (Skeleton, bool) {
 	var s Skeleton
 	if p.JointsM == nil {
 		return s, false

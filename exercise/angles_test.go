@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // standing is a person of 1.7 m who stands upright 3 m before the camera and
@@ -188,7 +188,7 @@ func TestAnglesInvariant(t *testing.T) {
 
 func TestFromPose(t *testing.T) {
 	joints := [17][3]float64(standing())
-	level, ok := FromPose(&bus.Pose{Frame: "camera", JointsM: &joints}, 0)
+	level, ok := FromPose(&message.Pose{Frame: "camera", JointsM: &joints}, 0)
 	if !ok || level != standing() {
 		t.Error("a level camera changes the skeleton")
 	}
@@ -199,19 +199,19 @@ func TestFromPose(t *testing.T) {
 	for j, p := range joints {
 		tilted[j] = [3]float64{p[0], p[1]*cos - p[2]*sin, p[1]*sin + p[2]*cos}
 	}
-	s, ok := FromPose(&bus.Pose{Frame: "camera", JointsM: &tilted}, 10)
+	s, ok := FromPose(&message.Pose{Frame: "camera", JointsM: &tilted}, 10)
 	if lean, valid := (body{&s, &calibration{}}).trunkLean(); !ok || !valid || lean > 1e-6 {
 		t.Errorf("lean %v after the tilt is undone", lean)
 	}
-	s, _ = FromPose(&bus.Pose{Frame: "camera", JointsM: &tilted}, 0)
+	s, _ = FromPose(&message.Pose{Frame: "camera", JointsM: &tilted}, 0)
 	if lean, _ := (body{&s, &calibration{}}).trunkLean(); math.Abs(lean-10) > 1e-6 {
 		t.Errorf("lean %v without undoing a tilt of 10", lean)
 	}
 	tilted[3][1] = math.NaN()
-	if _, ok := FromPose(&bus.Pose{JointsM: &tilted}, 0); ok {
+	if _, ok := FromPose(&message.Pose{JointsM: &tilted}, 0); ok {
 		t.Error("NaN accepted")
 	}
-	if _, ok := FromPose(&bus.Pose{}, 0); ok {
+	if _, ok := FromPose(&message.Pose{}, 0); ok {
 		t.Error("a pose without joints accepted")
 	}
 }

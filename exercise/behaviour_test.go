@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"posefuse/exercise"
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/replay/mmfi"
 	"posefuse/replay/sim"
 )
@@ -155,7 +155,7 @@ func TestWrongSide(t *testing.T) {
 			t.Errorf("%s: %+v", name(a), r.summaries)
 			continue
 		}
-		if !slices.ContainsFunc(r.summaries[0].Faults, func(f bus.Fault) bool { return f.Key == "wrong_side" }) {
+		if !slices.ContainsFunc(r.summaries[0].Faults, func(f message.Fault) bool { return f.Key == "wrong_side" }) {
 			t.Errorf("%s: no wrong_side in %+v", name(a), r.summaries[0].Faults)
 		}
 	}
@@ -176,7 +176,7 @@ func TestTwoSets(t *testing.T) {
 		t.Fatalf("summaries %+v", r.summaries)
 	}
 	// Events of a set: one new, then updates that never count back, one end.
-	byID := map[string][]bus.ExerciseEvent{}
+	byID := map[string][]message.ExerciseEvent{}
 	for _, e := range r.events {
 		byID[e.ID] = append(byID[e.ID], e)
 	}
@@ -211,7 +211,7 @@ func TestCountIsPrompt(t *testing.T) {
 		n := 0
 		for i := range s {
 			joints := [17][3]float64(s[i])
-			tr.Pose(&bus.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "camera", JointsM: &joints})
+			tr.Pose(&message.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "camera", JointsM: &joints})
 			for n < 8 && len(r.events) > 0 && r.events[len(r.events)-1].Repetitions > n {
 				if late := float64(i)/10 - m.Repetitions()[n]; late > 0.5 {
 					t.Errorf("%s: repetition %d counted %.2f s after its end", name(a), n+1, late)
@@ -304,7 +304,7 @@ func TestLossAndGaps(t *testing.T) {
 					continue
 				}
 				joints := [17][3]float64(s[i])
-				tr.Pose(&bus.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "camera", JointsM: &joints})
+				tr.Pose(&message.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "camera", JointsM: &joints})
 			}
 			tr.Stop()
 			if n := r.count(name(a)); n < 5 || n > 6 {
@@ -329,7 +329,7 @@ func TestRoomFrameIsTheSame(t *testing.T) {
 		for j, q := range p {
 			joints[j] = [3]float64{q[0], q[2] + 0.3, 0.9 - q[1]}
 		}
-		tr.Pose(&bus.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "room", JointsM: &joints})
+		tr.Pose(&message.Pose{CaptureNS: int64(i+1) * 1e8, Frame: "room", JointsM: &joints})
 	}
 	tr.Stop()
 	if len(r.summaries) != 1 || r.summaries[0].Repetitions != 4 || r.summaries[0].RangeDeg != want.summaries[0].RangeDeg {

@@ -9,19 +9,19 @@ import (
 	"time"
 
 	"posefuse/exercise"
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/replay/mmfi"
 	"posefuse/replay/sim"
 )
 
 // recorder keeps what a tracker puts out.
 type recorder struct {
-	events    []bus.ExerciseEvent
-	summaries []bus.ExerciseSummary
+	events    []message.ExerciseEvent
+	summaries []message.ExerciseSummary
 }
 
-func (r *recorder) Event(e *bus.ExerciseEvent)     { r.events = append(r.events, *e) }
-func (r *recorder) Summary(s *bus.ExerciseSummary) { r.summaries = append(r.summaries, *s) }
+func (r *recorder) Event(e *message.ExerciseEvent)     { r.events = append(r.events, *e) }
+func (r *recorder) Summary(s *message.ExerciseSummary) { r.summaries = append(r.summaries, *s) }
 
 // count returns the repetitions of an activity over all sets.
 func (r *recorder) count(activity string) (n int) {
@@ -95,7 +95,7 @@ func feed(t testing.TB, s stream, periodMS int64, coalition string, exercises ..
 	for i := range s {
 		ns := int64(i+1) * periodMS * 1e6
 		joints := [17][3]float64(s[i])
-		tr.Pose(&bus.Pose{
+		tr.Pose(&message.Pose{
 			Room: "test", Seq: uint64(i + 1), CaptureNS: ns,
 			CaptureTime: time.Unix(1000, ns).UTC().Format(time.RFC3339Nano),
 			Frame:       "camera", JointsM: &joints, Coalition: coalition,

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // Verdicts of a rule on one repetition.
@@ -134,12 +134,12 @@ type ruleState struct {
 	verdicts []string // of the last three judged repetitions, newest last
 	raised   bool
 	ever     bool
-	worst    bus.Fault
+	worst    message.Fault
 }
 
 // judge applies the rule to one repetition and returns the finding, if any:
 // a fault only when it is raised, a borderline as it is.
-func (r *ruleState) judge(p span, coalition string) (f bus.Fault, found bool) {
+func (r *ruleState) judge(p span, coalition string) (f message.Fault, found bool) {
 	sensors := r.rule.Sensors
 	if sensors == "" {
 		sensors = "RL"
@@ -160,7 +160,7 @@ func (r *ruleState) judge(p span, coalition string) (f bus.Fault, found bool) {
 
 // note adds the verdict on one repetition, whose value v is beyond the limit
 // by so much.
-func (r *ruleState) note(v, limit, beyond, margin float64) (f bus.Fault, found bool) {
+func (r *ruleState) note(v, limit, beyond, margin float64) (f message.Fault, found bool) {
 	verdict := ""
 	switch {
 	case beyond > margin:
@@ -168,7 +168,7 @@ func (r *ruleState) note(v, limit, beyond, margin float64) (f bus.Fault, found b
 	case beyond > 0:
 		verdict = verdictBorderline
 	}
-	f = bus.Fault{Key: r.rule.Key, Measured: round(v), Limit: limit, Unit: r.rule.unit(), Verdict: verdict}
+	f = message.Fault{Key: r.rule.Key, Measured: round(v), Limit: limit, Unit: r.rule.unit(), Verdict: verdict}
 	r.verdicts = append(r.verdicts, verdict)
 	if len(r.verdicts) > 3 {
 		r.verdicts = r.verdicts[1:]
@@ -201,17 +201,17 @@ func (r *ruleState) note(v, limit, beyond, margin float64) (f bus.Fault, found b
 
 // weighted is a finding with the weight that orders messages.
 type weighted struct {
-	bus.Fault
+	message.Fault
 	weight int
 }
 
 // topFault returns at most one fault, the one of highest weight.
-func topFault(found []weighted) []bus.Fault {
+func topFault(found []weighted) []message.Fault {
 	found = slices.DeleteFunc(slices.Clone(found), func(w weighted) bool { return w.Verdict != verdictFault })
 	if len(found) == 0 {
-		return []bus.Fault{}
+		return []message.Fault{}
 	}
-	return []bus.Fault{slices.MaxFunc(found, func(a, b weighted) int { return a.weight - b.weight }).Fault}
+	return []message.Fault{slices.MaxFunc(found, func(a, b weighted) int { return a.weight - b.weight }).Fault}
 }
 
 // round keeps two decimals: more would pretend.

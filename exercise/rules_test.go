@@ -3,13 +3,13 @@ package exercise
 import (
 	"testing"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 type nopOutput struct{}
 
-func (nopOutput) Event(*bus.ExerciseEvent)     {}
-func (nopOutput) Summary(*bus.ExerciseSummary) {}
+func (nopOutput) Event(*message.ExerciseEvent)     {}
+func (nopOutput) Summary(*message.ExerciseSummary) {}
 
 // TestFaultNeedsTwoOfThree: one bad repetition is noise, two of three are a
 // fault, two good ones clear it; the margin makes the borderline.
@@ -68,9 +68,9 @@ func TestRulesUseTheDifferenceFromNeutral(t *testing.T) {
 
 func TestTopFault(t *testing.T) {
 	got := topFault([]weighted{
-		{bus.Fault{Key: "tempo", Verdict: verdictFault}, 10},
-		{bus.Fault{Key: "balance", Verdict: verdictFault}, 40},
-		{bus.Fault{Key: "doubtful", Verdict: verdictBorderline}, 50},
+		{message.Fault{Key: "tempo", Verdict: verdictFault}, 10},
+		{message.Fault{Key: "balance", Verdict: verdictFault}, 40},
+		{message.Fault{Key: "doubtful", Verdict: verdictBorderline}, 50},
 	})
 	if len(got) != 1 || got[0].Key != "balance" {
 		t.Errorf("%+v", got)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // Phases of an exercise event.
@@ -28,9 +28,9 @@ type set struct {
 	notJudged  int
 	wrong      int
 	rules      []*ruleState
-	descent    *ruleState           // nil if not judged
-	faults     map[string]bus.Fault // raised by the rules every exercise has
-	fast, slow int                  // in a row
+	descent    *ruleState               // nil if not judged
+	faults     map[string]message.Fault // raised by the rules every exercise has
+	fast, slow int                      // in a row
 }
 
 // done is a counted repetition.
@@ -61,7 +61,7 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 	start := t.wallAt(startNS)
 	t.set = &set{
 		id:  fmt.Sprintf("%s-%s-%x", t.cfg.Room, r.def.Activity, start.UnixMilli()),
-		run: r, startAt: start, activeNS: t.nowNS, phase: phaseRest, faults: map[string]bus.Fault{},
+		run: r, startAt: start, activeNS: t.nowNS, phase: phaseRest, faults: map[string]message.Fault{},
 	}
 	for _, rule := range r.def.Rules {
 		t.set.rules = append(t.set.rules, &ruleState{rule: rule})
@@ -142,7 +142,7 @@ func (t *Tracker) found(a attempt) []weighted {
 	def := s.run.def
 	d := &s.reps[len(s.reps)-1]
 	var found []weighted
-	raise := func(f bus.Fault, weight int) {
+	raise := func(f message.Fault, weight int) {
 		f.Verdict = verdictFault
 		found = append(found, weighted{f, weight})
 		if _, ok := s.faults[f.Key]; !ok {
@@ -150,16 +150,16 @@ func (t *Tracker) found(a attempt) []weighted {
 		}
 	}
 	if a.side != def.OfSide {
-		raise(bus.Fault{Key: keyWrongSide, Measured: float64(s.wrong)}, 35)
+		raise(message.Fault{Key: keyWrongSide, Measured: float64(s.wrong)}, 35)
 	}
 	{
 		duration, ref := durationS(a.rep), def.TempoS.Median
 		s.fast, s.slow = inARow(s.fast, duration < tooFastShare*ref), inARow(s.slow, duration > tooSlowShare*ref)
 		if s.fast >= 2 {
-			raise(bus.Fault{Key: keyTooFast, Measured: round(duration), Limit: round(tooFastShare * ref), Unit: "s"}, weightTempo)
+			raise(message.Fault{Key: keyTooFast, Measured: round(duration), Limit: round(tooFastShare * ref), Unit: "s"}, weightTempo)
 		}
 		if s.slow >= 2 {
-			raise(bus.Fault{Key: keyTooSlow, Measured: round(duration), Limit: round(tooSlowShare * ref), Unit: "s"}, weightTempo)
+			raise(message.Fault{Key: keyTooSlow, Measured: round(duration), Limit: round(tooSlowShare * ref), Unit: "s"}, weightTempo)
 		}
 	}
 	if s.descent != nil && a.rep.returnNS > 0 {
@@ -175,7 +175,7 @@ func (t *Tracker) found(a attempt) []weighted {
 		value := func(share float64) float64 {
 			return round(def.Count.Neutral + share*(s.run.target-def.Count.Neutral))
 		}
-		raise(bus.Fault{Key: keyShallow, Measured: value(a.rep.peak), Limit: value(shallowShare), Unit: def.Count.unit()}, weightRange)
+		raise(message.Fault{Key: keyShallow, Measured: value(a.rep.peak), Limit: value(shallowShare), Unit: def.Count.unit()}, weightRange)
 	}
 	p := t.spanOf(a.rep, a.side)
 	if len(p.frames) == 0 {
@@ -215,7 +215,7 @@ func (t *Tracker) wrongExercise(r *run) {
 	if t.set == nil || t.set.run != r {
 		return
 	}
-	f := bus.Fault{Key: keyWrongExercise, Verdict: verdictFault}
+	f := message.Fault{Key: keyWrongExercise, Verdict: verdictFault}
 	if _, ok := t.set.faults[f.Key]; !ok {
 		t.set.faults[f.Key] = f
 	}
@@ -246,8 +246,8 @@ func (s *set) repetitions() int { return len(s.reps) - s.wrong }
 // emit sends an event about the running set.
 func (t *Tracker) emit(kind string, found []weighted) {
 	s := t.set
-	e := &bus.ExerciseEvent{
-		Schema: bus.ExerciseEventSchema, Room: t.cfg.Room, Type: kind, ID: s.id,
+	e := &message.ExerciseEvent{
+		Schema: message.ExerciseEventSchema, Room: t.cfg.Room, Type: kind, ID: s.id,
 		Time: stampRFC(t.wallOfNS), Exercise: s.run.def.Activity, Name: s.run.def.Name, Side: string(s.run.def.OfSide),
 		Phase: s.phase, Repetitions: s.repetitions(), Incomplete: s.incomplete,
 		AnglesDeg: t.angles(), Faults: topFault(found), Coalition: t.coalition,
@@ -300,13 +300,13 @@ func (t *Tracker) endSet() {
 func durationS(r *repetition) float64 { return float64(r.endNS-r.startNS) / 1e9 }
 
 // summary sums up the set.
-func (s *set) summary(t *Tracker) *bus.ExerciseSummary {
+func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 	def := s.run.def
 	end := s.startAt
-	sum := &bus.ExerciseSummary{
-		Schema: bus.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: def.Name,
+	sum := &message.ExerciseSummary{
+		Schema: message.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: def.Name,
 		Start: stampRFC(s.startAt), Repetitions: s.repetitions(), Incomplete: s.incomplete, NotJudged: s.notJudged,
-		RangeUnit: def.Range.unit(), Faults: []bus.Fault{},
+		RangeUnit: def.Range.unit(), Faults: []message.Fault{},
 	}
 	var ranges, tempos, left, right []float64
 	for _, d := range s.reps {
@@ -329,13 +329,13 @@ func (s *set) summary(t *Tracker) *bus.ExerciseSummary {
 	}
 	sum.End = stampRFC(end)
 	if len(ranges) > 0 {
-		sum.RangeDeg = bus.MedianBest{Median: round(medianOf(ranges)), Best: round(slices.Max(ranges))}
+		sum.RangeDeg = message.MedianBest{Median: round(medianOf(ranges)), Best: round(slices.Max(ranges))}
 	}
 	if len(tempos) > 0 {
 		best := slices.MinFunc(tempos, func(a, b float64) int {
 			return int(math.Copysign(1, math.Abs(a-def.TempoS.Median)-math.Abs(b-def.TempoS.Median)))
 		})
-		sum.TempoS = bus.MedianBest{Median: round(medianOf(tempos)), Best: round(best)}
+		sum.TempoS = message.MedianBest{Median: round(medianOf(tempos)), Best: round(best)}
 	}
 	if len(tempos) >= 2 {
 		v := round(regularity(tempos))
@@ -358,7 +358,7 @@ func (s *set) summary(t *Tracker) *bus.ExerciseSummary {
 			sum.Faults = append(sum.Faults, r.worst)
 		}
 	}
-	slices.SortFunc(sum.Faults, func(a, b bus.Fault) int {
+	slices.SortFunc(sum.Faults, func(a, b message.Fault) int {
 		if a.Key < b.Key {
 			return -1
 		}

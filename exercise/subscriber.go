@@ -16,7 +16,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // Quality of service and retention of the subscriber's messages.
@@ -71,7 +71,7 @@ type Subscriber struct {
 	tracker *Tracker
 	prefix  string // posefuse/<room>
 
-	inbox  chan *bus.Pose
+	inbox  chan *message.Pose
 	outbox chan result
 
 	poses, bad, dropped, published, unconfirmed, connects atomic.Uint64
@@ -112,7 +112,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	}
 	s := &Subscriber{
 		cfg: cfg, prefix: "posefuse/" + room,
-		inbox:  make(chan *bus.Pose, inboxPoses),
+		inbox:  make(chan *message.Pose, inboxPoses),
 		outbox: make(chan result, outboxResults),
 	}
 	var err error
@@ -152,7 +152,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		}
 	}
 	s.tracker.Stop()
-	s.put(s.statusResult(bus.Stopped))
+	s.put(s.statusResult(message.Stopped))
 	close(s.outbox)
 	sending.Wait()
 	client.Disconnect(250)
@@ -160,7 +160,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 }
 
 func (s *Subscriber) options() *mqtt.ClientOptions {
-	will := s.statusResult(bus.Offline)
+	will := s.statusResult(message.Offline)
 	opts := mqtt.NewClientOptions()
 	if s.cfg.TLS != nil {
 		opts.SetTLSConfig(s.cfg.TLS)
@@ -222,7 +222,7 @@ func (s *Subscriber) connected(client mqtt.Client) {
 		return
 	}
 	s.connects.Add(1)
-	st := s.statusResult(bus.Online)
+	st := s.statusResult(message.Online)
 	if err := wait(client.Publish(st.topic, resultQoS, st.retain, st.text), s.cfg.Timeout); err != nil {
 		s.cfg.Log.Warn("status not published", "error", err)
 	}
@@ -241,12 +241,12 @@ func wait(token mqtt.Token, timeout time.Duration) error {
 
 // receive takes a pose message; it never blocks the client's reader.
 func (s *Subscriber) receive(_ mqtt.Client, m mqtt.Message) {
-	p := new(bus.Pose)
+	p := new(message.Pose)
 	err := json.Unmarshal(m.Payload(), p)
 	switch {
 	case err != nil:
-	case p.Schema != bus.PoseSchema:
-		err = fmt.Errorf("schema is %q, this program reads %q", p.Schema, bus.PoseSchema)
+	case p.Schema != message.PoseSchema:
+		err = fmt.Errorf("schema is %q, this program reads %q", p.Schema, message.PoseSchema)
 	case p.Room != s.cfg.Tracker.Room:
 		err = fmt.Errorf("room is %q, the topic's is %q", p.Room, s.cfg.Tracker.Room)
 	case p.JointOrder != "h36m17":
@@ -276,10 +276,12 @@ func (s *Subscriber) receive(_ mqtt.Client, m mqtt.Message) {
 }
 
 // Event queues an exercise event for publication.
-func (s *Subscriber) Event(e *bus.ExerciseEvent) { s.queue("/exercise/event", eventKept, e) }
+func (s *Subscriber) Event(e *message.ExerciseEvent) { s.queue("/exercise/event", eventKept, e) }
 
 // Summary queues a set's summary for publication.
-func (s *Subscriber) Summary(m *bus.ExerciseSummary) { s.queue("/exercise/summary", summaryKept, m) }
+func (s *Subscriber) Summary(m *message.ExerciseSummary) {
+	s.queue("/exercise/summary", summaryKept, m)
+}
 
 func (s *Subscriber) queue(what string, retain bool, message any) {
 	text, err := json.Marshal(message)
@@ -321,7 +323,7 @@ func (s *Subscriber) send(client mqtt.Client) {
 }
 
 func (s *Subscriber) statusResult(state string) result {
-	text, err := json.Marshal(bus.ExerciseStatus{Schema: bus.ExerciseStatusSchema, Room: s.cfg.Tracker.Room, State: state})
+	text, err := json.Marshal(message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: s.cfg.Tracker.Room, State: state})
 	if err != nil {
 		panic("exercise: status message: " + err.Error()) // three strings
 	}

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"posefuse/exercise"
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/replay/sim"
 )
 
@@ -146,11 +146,11 @@ func (a *app) publishSet(t *testing.T, sub *exercise.Subscriber, s stream, fromN
 	for i := range s {
 		joints := [17][3]float64(s[i])
 		ns := fromNS + int64(i+1)*1e8
-		text, err := json.Marshal(bus.Pose{
-			Schema: bus.PoseSchema, Room: "room1", Seq: uint64(i + 1), CaptureNS: ns,
+		text, err := json.Marshal(message.Pose{
+			Schema: message.PoseSchema, Room: "room1", Seq: uint64(i + 1), CaptureNS: ns,
 			CaptureTime: time.Unix(2000, ns).UTC().Format(time.RFC3339Nano),
 			Frame:       "camera", JointOrder: "h36m17", JointsM: &joints, Coalition: "RLMW",
-			Model: bus.PoseModel{Name: "edge", Version: "1"},
+			Model: message.PoseModel{Name: "edge", Version: "1"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -193,9 +193,9 @@ func startSubscriber(t *testing.T, b *broker) (s *exercise.Subscriber, stop func
 
 func statusIs(state string) func(mqtt.Message) bool {
 	return func(m mqtt.Message) bool {
-		var got bus.ExerciseStatus
+		var got message.ExerciseStatus
 		return strings.HasSuffix(m.Topic(), "/status") && json.Unmarshal(m.Payload(), &got) == nil &&
-			got == bus.ExerciseStatus{Schema: bus.ExerciseStatusSchema, Room: "room1", State: state}
+			got == message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: "room1", State: state}
 	}
 }
 
@@ -213,9 +213,9 @@ func TestSubscriberCountsOverMQTT(t *testing.T) {
 	until := a.publishSet(t, sub, squats, 0)
 	counted := func(n int) func(mqtt.Message) bool {
 		return func(m mqtt.Message) bool {
-			var e bus.ExerciseEvent
+			var e message.ExerciseEvent
 			return strings.HasSuffix(m.Topic(), "/event") && json.Unmarshal(m.Payload(), &e) == nil &&
-				e.Schema == bus.ExerciseEventSchema && e.Exercise == "A12" && e.Repetitions == n && e.Model == "edge@1"
+				e.Schema == message.ExerciseEventSchema && e.Exercise == "A12" && e.Repetitions == n && e.Model == "edge@1"
 		}
 	}
 	a.await(t, "5 repetitions", counted(5))
@@ -232,8 +232,8 @@ func TestSubscriberCountsOverMQTT(t *testing.T) {
 		t.Fatalf("run: %v", err)
 	}
 	m := a.await(t, "summary", func(m mqtt.Message) bool { return strings.HasSuffix(m.Topic(), "/summary") })
-	var sum bus.ExerciseSummary
-	if err := json.Unmarshal(m.Payload(), &sum); err != nil || sum.Repetitions != 8 || sum.Schema != bus.ExerciseSummarySchema {
+	var sum message.ExerciseSummary
+	if err := json.Unmarshal(m.Payload(), &sum); err != nil || sum.Repetitions != 8 || sum.Schema != message.ExerciseSummarySchema {
 		t.Errorf("summary %s (%v)", m.Payload(), err)
 	}
 	a.await(t, "stopped", statusIs("stopped"))

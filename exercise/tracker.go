@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 const (
@@ -22,8 +22,8 @@ const (
 // Output receives what a Tracker finds out. Its methods are called from the
 // goroutine that feeds the tracker.
 type Output interface {
-	Event(e *bus.ExerciseEvent)
-	Summary(s *bus.ExerciseSummary)
+	Event(e *message.ExerciseEvent)
+	Summary(s *message.ExerciseSummary)
 }
 
 // Config configures a Tracker.
@@ -57,7 +57,7 @@ type Tracker struct {
 	calibNS   int64   // when calibration was last tried
 	busyNS    int64   // when a counter was last out
 	estimated bool    // the poses are estimates
-	lastPose  *bus.Pose
+	lastPose  *message.Pose
 	nowNS     int64
 	wallOfNS  time.Time // wall time at nowNS
 	set       *set
@@ -138,7 +138,7 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 }
 
 // Pose takes the next pose. Poses without joints only let time pass.
-func (t *Tracker) Pose(p *bus.Pose) {
+func (t *Tracker) Pose(p *message.Pose) {
 	if p.CaptureNS <= t.nowNS && t.nowNS-p.CaptureNS < int64(10*time.Second) {
 		return // a duplicate or reordered message
 	}

@@ -8,22 +8,22 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	timesync "posefuse/sync"
 )
 
 // messages returns the loop's messages for ticks in which only the modalities
 // of each mask are fused.
-func messages(t *testing.T, c *Core, masks ...model.Mask) []bus.Pose {
+func messages(t *testing.T, c *Core, masks ...model.Mask) []message.Pose {
 	t.Helper()
-	var out []bus.Pose
-	c.ticks.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
-		payload, err := bus.AppendPose(buf[:0], p)
+	var out []message.Pose
+	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
+		payload, err := message.AppendPose(buf[:0], p)
 		if err != nil {
 			return payload, err
 		}
-		var copied bus.Pose
+		var copied message.Pose
 		if err := json.Unmarshal(payload, &copied); err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/nats-io/nats.go"
 
+	"posefuse/message"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
@@ -112,7 +113,7 @@ func New(opt Options) (*Core, error) {
 	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
-	c.ticks.publish = func(buf []byte, p *bus.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
+	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
 	if opt.Model != nil {
 		if err := c.SwapModel(opt.Model); err != nil {
 			return nil, err
@@ -251,7 +252,7 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 	rep := newReporter(c, b)
 	stages = append(stages,
 		stage{"viewers", func(ctx context.Context) error {
-			return c.points.run(ctx, func(p *bus.Points) {
+			return c.points.run(ctx, func(p *message.Points) {
 				if err := b.PublishPoints(p); err != nil {
 					c.errors.report(err)
 				}

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"posefuse/message"
 	"posefuse/model"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
@@ -253,7 +254,7 @@ func TestPosesFlow(t *testing.T) {
 	all := d.subscribe(t, ">")
 	names := map[string]*jsonschema.Schema{}
 	var lastSeq uint64
-	var fused *bus.Pose
+	var fused *message.Pose
 	for deadline := time.Now().Add(15 * time.Second); (fused == nil || len(names) < 4) && time.Now().Before(deadline); {
 		m := <-all
 		var head struct{ Schema string }
@@ -274,10 +275,10 @@ func TestPosesFlow(t *testing.T) {
 		if err := names[head.Schema].Validate(v); err != nil {
 			t.Fatalf("%s: %v", m.Subject, err)
 		}
-		if head.Schema != bus.PoseSchema {
+		if head.Schema != message.PoseSchema {
 			continue
 		}
-		var p bus.Pose
+		var p message.Pose
 		if err := json.Unmarshal(m.Data, &p); err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +290,7 @@ func TestPosesFlow(t *testing.T) {
 			fused = &p
 		}
 	}
-	for _, want := range []string{bus.PoseSchema, bus.StatusSchema, bus.SensorSchema, bus.PointsSchema} {
+	for _, want := range []string{message.PoseSchema, message.StatusSchema, message.SensorSchema, message.PointsSchema} {
 		if names[want] == nil {
 			t.Errorf("no message %s", want)
 		}
@@ -308,13 +309,13 @@ func TestPosesFlow(t *testing.T) {
 func TestSensorsComeAndGo(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
 	poses, statuses := d.subscribe(t, "pose"), d.subscribe(t, "status")
-	next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLMW" })
 	d.sources[sensors.MmWave].broken.Store(true)
-	p := next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLW" })
+	p := next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLW" })
 	if p.Modalities["M"].Presence || p.JointsM[0][0] != 3 {
 		t.Errorf("pose without radar: %+v", p)
 	}
-	s := next(t, statuses, func(s *bus.Status) bool { return code(s, "sensor.radar") == "down" })
+	s := next(t, statuses, func(s *message.Status) bool { return code(s, "sensor.radar") == "down" })
 	for _, h := range s.Parts {
 		if h.Part == "sensor.radar" && (h.Severity != "error" || !strings.Contains(h.Text, "unplugged")) {
 			t.Errorf("health %+v", h)
@@ -323,21 +324,21 @@ func TestSensorsComeAndGo(t *testing.T) {
 	for _, m := range []sensors.Modality{sensors.RGB, sensors.LiDAR, sensors.WiFi} {
 		d.sources[m].silent.Store(true)
 	}
-	p = next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "-" && p.Modalities["W"].State == "stale" })
+	p = next(t, poses, func(p *message.Pose) bool { return p.Coalition == "-" && p.Modalities["W"].State == "stale" })
 	if p.JointsM != nil || p.SpreadMM != nil {
 		t.Errorf("pose without any modality: %+v", p)
 	}
-	next(t, statuses, func(s *bus.Status) bool {
+	next(t, statuses, func(s *message.Status) bool {
 		return code(s, "pipeline") == "no_sensor" && code(s, "sensor.csi") == "stale"
 	})
 	d.sources[sensors.MmWave].broken.Store(false)
 	for _, f := range d.sources {
 		f.silent.Store(false)
 	}
-	next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+	next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLMW" })
 }
 
-func code(s *bus.Status, part string) string {
+func code(s *message.Status, part string) string {
 	for _, h := range s.Parts {
 		if h.Part == part {
 			return h.Code
@@ -350,7 +351,7 @@ func TestCountersAddUp(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
 	states := d.subscribe(t, "sensor.*")
 	for range 8 {
-		s := next(t, states, func(s *bus.Sensor) bool { return true })
+		s := next(t, states, func(s *message.Sensor) bool { return true })
 		var sum uint64
 		for outcome, n := range s.Counters {
 			if outcome != "in" {
@@ -366,13 +367,13 @@ func TestCountersAddUp(t *testing.T) {
 func TestSwapKeepsEveryTick(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("old"))
 	poses := d.subscribe(t, "pose")
-	first := next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == "old" && p.JointsM != nil })
+	first := next(t, poses, func(p *message.Pose) bool { return p.Model.Name == "old" && p.JointsM != nil })
 	if err := d.SwapModel(newFakeModel("new")); err != nil {
 		t.Fatal(err)
 	}
 	seq, swapped := first.Seq, false
 	for range 20 {
-		p := next(t, poses, func(*bus.Pose) bool { return true })
+		p := next(t, poses, func(*message.Pose) bool { return true })
 		if p.Seq != seq+1 {
 			t.Fatalf("seq %d after %d", p.Seq, seq)
 		}
@@ -412,7 +413,7 @@ func TestInferenceErrorsDoNotStopPoses(t *testing.T) {
 	f := newFakeModel("fake")
 	d := startDaemon(t, testConfig(t), f)
 	poses := d.subscribe(t, "pose")
-	next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil })
+	next(t, poses, func(p *message.Pose) bool { return p.JointsM != nil })
 	broken := newFakeModel("broken")
 	e, err := newEngine(broken, true)
 	if err != nil {
@@ -420,8 +421,8 @@ func TestInferenceErrorsDoNotStopPoses(t *testing.T) {
 	}
 	broken.nan = true
 	d.ticks.engine.Store(e)
-	p := next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == "broken" })
-	q := next(t, poses, func(*bus.Pose) bool { return true })
+	p := next(t, poses, func(p *message.Pose) bool { return p.Model.Name == "broken" })
+	q := next(t, poses, func(*message.Pose) bool { return true })
 	if p.JointsM != nil || q.JointsM != nil || q.Seq != p.Seq+1 {
 		t.Errorf("poses %+v, %+v", p, q)
 	}
@@ -431,7 +432,7 @@ func TestHTTP(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
 	poses := d.subscribe(t, "pose")
 	for range 2 { // a pose is counted after it was sent
-		next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+		next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLMW" })
 	}
 	get := func(path, host string) (int, string) {
 		req, err := http.NewRequest(http.MethodGet, d.WebURL()+path, nil)
@@ -472,7 +473,7 @@ func TestServiceManagerHearsProgress(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
 	poses := d.subscribe(t, "pose")
 	for d.notes.count("WATCHDOG=1") < 3 {
-		next(t, poses, func(*bus.Pose) bool { return true })
+		next(t, poses, func(*message.Pose) bool { return true })
 	}
 	if d.notes.count("READY=1") != 1 {
 		t.Errorf("ready was told %d times", d.notes.count("READY=1"))
@@ -512,8 +513,8 @@ func TestControlStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s bus.Status
-	if err := json.Unmarshal(m.Data, &s); err != nil || s.State != bus.Online || code(&s, "model") != "ok" {
+	var s message.Status
+	if err := json.Unmarshal(m.Data, &s); err != nil || s.State != message.Online || code(&s, "model") != "ok" {
 		t.Errorf("%s, %v", m.Data, err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	timesync "posefuse/sync"
 )
@@ -173,7 +173,7 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 		}
 		var got [model.NumJoints][3]float64
 		var coalition string
-		l.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+		l.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 			got, coalition = [model.NumJoints][3]float64{}, p.Coalition
 			if p.JointsM != nil {
 				got = *p.JointsM
@@ -228,7 +228,7 @@ func TestEncodersStartOnArrival(t *testing.T) {
 	d := startDaemon(t, testConfig(t), inf)
 	poses := d.subscribe(t, "pose")
 	for range 15 {
-		next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "RLMW" })
+		next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLMW" })
 	}
 	if err := d.stop(); err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestEncodersStartOnArrival(t *testing.T) {
 }
 
 // lost reports whether a pose lacks joints although a sensor came in time.
-func lost(p *bus.Pose) bool {
+func lost(p *message.Pose) bool {
 	for _, m := range p.Modalities {
 		if m.State == string(timesync.Fused) && p.JointsM == nil {
 			return true
@@ -266,7 +266,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	all[0].work = slow
 	d := startDaemon(t, testConfig(t), all[0])
 	poses := d.subscribe(t, "pose")
-	seq := next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil }).Seq
+	seq := next(t, poses, func(p *message.Pose) bool { return p.JointsM != nil }).Seq
 	for i := range 20 {
 		for range i%3 + 1 {
 			s := newStagedModel(fmt.Sprint(len(all)))
@@ -276,14 +276,14 @@ func TestSwapUnderLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p := next(t, poses, func(*bus.Pose) bool { return true })
+		p := next(t, poses, func(*message.Pose) bool { return true })
 		if p.Seq != seq+1 || lost(p) {
 			t.Fatalf("after %d: %+v", seq, p)
 		}
 		seq = p.Seq
 	}
 	last := all[len(all)-1]
-	next(t, poses, func(p *bus.Pose) bool { return p.Model.Name == last.card.Name })
+	next(t, poses, func(p *message.Pose) bool { return p.Model.Name == last.card.Name })
 	if err := d.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -338,13 +338,13 @@ func TestSwapMappedModels(t *testing.T) {
 	}
 	d := startDaemon(t, testConfig(t), load(0))
 	poses := d.subscribe(t, "pose")
-	seq := next(t, poses, func(p *bus.Pose) bool { return p.JointsM != nil }).Seq
+	seq := next(t, poses, func(p *message.Pose) bool { return p.JointsM != nil }).Seq
 	for _, i := range []int{0, 1, 1, 0, 1} {
 		if err := d.SwapModel(load(i)); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			p := next(t, poses, func(*bus.Pose) bool { return true })
+			p := next(t, poses, func(*message.Pose) bool { return true })
 			if p.Seq != seq+1 || lost(p) {
 				t.Fatalf("after %d: %+v", seq, p)
 			}
@@ -384,8 +384,8 @@ func TestOverload(t *testing.T) {
 	cfg := testConfig(t) // 20 Hz
 	d := startDaemonLogging(t, cfg, inf, slog.New(slog.NewTextHandler(&log, nil)))
 	status := d.subscribe(t, "status")
-	s := next(t, status, func(s *bus.Status) bool {
-		return slices.ContainsFunc(s.Parts, func(p bus.PartHealth) bool { return p.Part == "pipeline" && p.Code == "overloaded" })
+	s := next(t, status, func(s *message.Status) bool {
+		return slices.ContainsFunc(s.Parts, func(p message.PartHealth) bool { return p.Part == "pipeline" && p.Code == "overloaded" })
 	})
 	for _, p := range s.Parts {
 		if p.Part == "pipeline" && (p.Severity != severityWarning || !strings.Contains(p.Text, "edge") || !strings.Contains(p.Text, "sync.rate_hz")) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"posefuse/message"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	timesync "posefuse/sync"
@@ -41,21 +42,21 @@ const (
 )
 
 // Status returns the daemon's health as it is published.
-func (c *Core) Status() bus.Status {
+func (c *Core) Status() message.Status {
 	now := c.clock.NowNS()
-	s := bus.Status{Schema: bus.StatusSchema, Room: c.cfg.Room, State: bus.Online,
+	s := message.Status{Schema: message.StatusSchema, Room: c.cfg.Room, State: message.Online,
 		Time:  c.clock.WallAt(now).UTC().Format(time.RFC3339Nano),
 		Parts: c.health(), Poses: c.ticks.progress.poses.Load(),
 		FPS: roundTo(c.ticks.progress.fps(now, 0), 1e2), Uptime: roundTo(time.Duration(now).Seconds(), 1e3)}
 	if e := c.ticks.engine.Load(); e != nil {
-		s.Model = &bus.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
+		s.Model = &message.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
 	}
 	return s
 }
 
 // health lists the parts: sensors in the model's order, model, aligner, bus.
-func (c *Core) health() []bus.PartHealth {
-	var parts []bus.PartHealth
+func (c *Core) health() []message.PartHealth {
+	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
@@ -66,8 +67,8 @@ func (c *Core) health() []bus.PartHealth {
 	return parts
 }
 
-func (c *Core) sensorHealth(e sensorEntry) bus.PartHealth {
-	h := bus.PartHealth{Part: "sensor." + e.name, Code: stateOff, Text: "switched off in the configuration", Severity: severityOK}
+func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
+	h := message.PartHealth{Part: "sensor." + e.name, Code: stateOff, Text: "switched off in the configuration", Severity: severityOK}
 	s := c.sensors[e.modality]
 	if s == nil {
 		return h
@@ -92,13 +93,13 @@ func (c *Core) sensorHealth(e sensorEntry) bus.PartHealth {
 	return h
 }
 
-func (c *Core) modelHealth() bus.PartHealth {
+func (c *Core) modelHealth() message.PartHealth {
 	e := c.ticks.engine.Load()
 	if e == nil {
-		return bus.PartHealth{Part: "model", Code: "missing", Severity: severityError,
+		return message.PartHealth{Part: "model", Code: "missing", Severity: severityError,
 			Text: "no model is loaded, so poses carry no joints; set model.path to a checkpoint folder"}
 	}
-	return bus.PartHealth{Part: "model", Code: "ok", Severity: severityOK,
+	return message.PartHealth{Part: "model", Code: "ok", Severity: severityOK,
 		Text: strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", e.card.Name, e.card.Version, e.card.Config.Size, e.card.Config.Modalities))}
 }
 
@@ -109,8 +110,8 @@ func (c *Core) stalled() bool {
 	return c.clock.NowNS()-c.ticks.progress.lastNS.Load() > int64(limit)
 }
 
-func (c *Core) alignerHealth() bus.PartHealth {
-	h := bus.PartHealth{Part: "pipeline", Code: "ok", Text: "a pose per tick", Severity: severityOK}
+func (c *Core) alignerHealth() message.PartHealth {
+	h := message.PartHealth{Part: "pipeline", Code: "ok", Text: "a pose per tick", Severity: severityOK}
 	switch {
 	case c.ticks.progress.poses.Load() == 0 && !c.stalled():
 		h.Code, h.Text = "starting", "waiting for the first tick"
@@ -139,14 +140,14 @@ func (c *Core) liveSensors() int {
 }
 
 // sensorMessages returns the state of all four sensors.
-func (c *Core) sensorMessages() []bus.Sensor {
+func (c *Core) sensorMessages() []message.Sensor {
 	stats := map[string]timesync.SensorStats{}
 	for _, s := range c.aligner.Stats().Sensors {
 		stats[s.Name] = s
 	}
-	var out []bus.Sensor
+	var out []message.Sensor
 	for _, e := range c.cfg.Sensors.list() {
-		m := bus.Sensor{Schema: bus.SensorSchema, Room: c.cfg.Room, Name: e.name, Modality: e.modality.Letter(),
+		m := message.Sensor{Schema: message.SensorSchema, Room: c.cfg.Room, Name: e.name, Modality: e.modality.Letter(),
 			State: stateOff, Counters: map[string]uint64{}}
 		if s := c.sensors[e.modality]; s != nil {
 			fillSensor(&m, s, stats[e.name])
@@ -156,7 +157,7 @@ func (c *Core) sensorMessages() []bus.Sensor {
 	return out
 }
 
-func fillSensor(m *bus.Sensor, s *sensorPart, a timesync.SensorStats) {
+func fillSensor(m *message.Sensor, s *sensorPart, a timesync.SensorStats) {
 	snap, clock := s.supervisor.Snapshot(), s.clock.Status()
 	m.State, m.RateHz = snap.State.String(), roundTo(snap.RateHz, 1e2)
 	m.LastError, m.Restarts, m.Discontinuities = snap.LastError, snap.Restarts, clock.Discontinuities

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"posefuse/message"
 	"posefuse/pipeline/bus"
 )
 
@@ -66,8 +67,8 @@ func (c *Core) routes(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) {
 		body, err := json.Marshal(struct {
-			bus.Status
-			Sensors []bus.Sensor `json:"sensors"`
+			message.Status
+			Sensors []message.Sensor `json:"sensors"`
 		}{c.Status(), c.sensorMessages()})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

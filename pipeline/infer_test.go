@@ -6,8 +6,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	timesync "posefuse/sync"
 )
@@ -189,7 +189,7 @@ func TestEveryTickPublishesOneMessage(t *testing.T) {
 		}
 		l := c.ticks
 		n := 0
-		l.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+		l.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 			n++
 			for m := range model.NumModalities {
 				letter := "RLMW"[m : m+1]
@@ -238,7 +238,7 @@ func BenchmarkTick(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.ticks.publish = func(buf []byte, _ *bus.Pose) ([]byte, error) { return buf, nil }
+	c.ticks.publish = func(buf []byte, _ *message.Pose) ([]byte, error) { return buf, nil }
 	b.ReportAllocs()
 	for b.Loop() {
 		c.ticks.tick(fullTickOnce)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
 )
@@ -63,11 +63,11 @@ func TestKeypointsOverTheBus(t *testing.T) {
 			_ = nc.Publish("posefuse.room1.keypoints", []byte("{"))
 		}
 	}()
-	p := next(t, poses, func(p *bus.Pose) bool { return p.Coalition == "R" })
+	p := next(t, poses, func(p *message.Pose) bool { return p.Coalition == "R" })
 	if p.JointsM == nil || p.Modalities["R"].State != "fused" {
 		t.Errorf("pose %+v", p)
 	}
-	next(t, states, func(s *bus.Sensor) bool {
+	next(t, states, func(s *message.Sensor) bool {
 		return s.State == "live" && s.Counters["bad_json"] > 0 && s.Counters["fused"] > 0
 	})
 }

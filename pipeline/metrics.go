@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	timesync "posefuse/sync"
 )
 
@@ -32,7 +32,7 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.contribution(&bus.Pose{}) // nothing is known yet
+	m.contribution(&message.Pose{}) // nothing is known yet
 	poses := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_poses_total",
 		Help: "Poses published, by number of modalities that took part."}, []string{"modalities"})
 	for i := range m.poses {
@@ -74,7 +74,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-func (m *metrics) observe(p *bus.Pose, t *timesync.Tick, totalNS int64) {
+func (m *metrics) observe(p *message.Pose, t *timesync.Tick, totalNS int64) {
 	n := 0
 	for i := range model.NumModalities {
 		v := p.Modalities["RLMW"[i:i+1]]
@@ -93,7 +93,7 @@ func (m *metrics) observe(p *bus.Pose, t *timesync.Tick, totalNS int64) {
 }
 
 // contribution keeps what the newest pose says of its sensors.
-func (m *metrics) contribution(p *bus.Pose) {
+func (m *metrics) contribution(p *message.Pose) {
 	keep := func(at *atomic.Uint64, v *float64) {
 		if v == nil {
 			at.Store(math.Float64bits(math.NaN()))

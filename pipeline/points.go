@@ -4,7 +4,7 @@ import (
 	"context"
 	"math"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/sensors"
 )
 
@@ -88,7 +88,7 @@ func (f *pointFeed) offer(s pointSet) {
 }
 
 // run publishes until ctx ends.
-func (f *pointFeed) run(ctx context.Context, publish func(*bus.Points)) error {
+func (f *pointFeed) run(ctx context.Context, publish func(*message.Points)) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,8 +99,8 @@ func (f *pointFeed) run(ctx context.Context, publish func(*bus.Points)) error {
 	}
 }
 
-func (f *pointFeed) message(s pointSet) *bus.Points {
-	m := &bus.Points{Schema: bus.PointsSchema, Room: f.room, CaptureNS: s.captureNS, Frame: f.frame,
+func (f *pointFeed) message(s pointSet) *message.Points {
+	m := &message.Points{Schema: message.PointsSchema, Room: f.room, CaptureNS: s.captureNS, Frame: f.frame,
 		LiDAR: [][3]float32{}, Radar: [][4]float32{}}
 	if s.lidar != nil {
 		n := len(s.lidar.XYZ) / 3

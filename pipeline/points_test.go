@@ -7,8 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 )
 
@@ -58,7 +58,7 @@ func TestBadClouds(t *testing.T) {
 			var said []string
 			core.ticks.onError = func(err error) { said = append(said, err.Error()) }
 			var state string
-			core.ticks.publish = func(buf []byte, p *bus.Pose) ([]byte, error) {
+			core.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 				state = p.Modalities["L"].State
 				return buf, nil
 			}
@@ -86,7 +86,7 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	core.ticks.publish = func(buf []byte, _ *bus.Pose) ([]byte, error) { return buf, nil }
+	core.ticks.publish = func(buf []byte, _ *message.Pose) ([]byte, error) { return buf, nil }
 	core.ticks.onError = func(error) {}
 	var in [model.NumModalities]int
 	rapid.Check(t, func(t *rapid.T) {

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	timesync "posefuse/sync"
 )
@@ -22,7 +22,7 @@ const jointOrder = "h36m17"
 type tickLoop struct {
 	clock          timesync.Clock
 	roomFromCamera *Transform // nil: poses stay in the camera frame
-	publish        func(buf []byte, p *bus.Pose) ([]byte, error)
+	publish        func(buf []byte, p *message.Pose) ([]byte, error)
 	points         *pointFeed
 	metrics        *metrics
 	onError        func(err error) // rate-limited by its owner
@@ -34,7 +34,7 @@ type tickLoop struct {
 	// Owned by tick and settled.
 	current *engine
 	pool    *encoderPool // nil: encoders run on the goroutine of tick
-	pose    bus.Pose
+	pose    message.Pose
 	joints  [model.NumJoints][3]float64
 	spread  [model.NumJoints]float64
 	ages    [model.NumModalities]float64
@@ -90,8 +90,8 @@ func (p *progress) fps(nowNS, startNS int64) float64 {
 
 func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *Transform) *tickLoop {
 	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera}
-	l.pose = bus.Pose{Schema: bus.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
-		Modalities: make(map[string]bus.PoseModality, model.NumModalities)}
+	l.pose = message.Pose{Schema: message.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
+		Modalities: make(map[string]message.PoseModality, model.NumModalities)}
 	l.progress.recent = make([]int64, int(math.Ceil(rateHz*rateWindow.Seconds()))+8)
 	return l
 }
@@ -206,9 +206,9 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 		l.spreadMean = roundTo(sum/model.NumJoints, 1e2)
 		p.SpreadMM, p.SpreadMeanMM = &l.spread, &l.spreadMean
 	}
-	p.Model = bus.PoseModel{}
+	p.Model = message.PoseModel{}
 	if e != nil {
-		p.Model = bus.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
+		p.Model = message.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
 	}
 	// The clock is read last, so that the numbers leave out only the encoding
 	// and the write to the bus.
@@ -220,7 +220,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	if last == 0 {
 		last = t.ReadyNS
 	}
-	p.LatencyMS = bus.PoseLatency{
+	p.LatencyMS = message.PoseLatency{
 		Align: milliseconds(t.ReadyNS - t.TimeNS),
 		Infer: milliseconds(int64(res.time)),
 		Total: milliseconds(now - last),
@@ -255,9 +255,9 @@ func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
 
 // modality describes one slot. A modality that the model does not know is
 // off; one whose data could not be used is a gap.
-func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, res *result, unusable model.Mask, now int64) bus.PoseModality {
+func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, res *result, unusable model.Mask, now int64) message.PoseModality {
 	slot := &t.Slots[m]
-	out := bus.PoseModality{State: string(slot.State), Presence: res.present.Has(m)}
+	out := message.PoseModality{State: string(slot.State), Presence: res.present.Has(m)}
 	if out.Presence && res.contribution != nil {
 		l.influences[m] = roundTo(res.contribution.InfluenceMM[m], 1e2)
 		out.InfluenceMM = &l.influences[m]

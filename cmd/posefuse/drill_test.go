@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/pipeline/web/browser"
 	"posefuse/replay"
 	"posefuse/replay/mmfi"
@@ -107,13 +107,13 @@ func awaitPose(t *testing.T, p *poses, from int, coalition string) int {
 	t.Helper()
 	found := -1
 	eventually(t, 15*time.Second, "coalition "+coalition, func() bool {
-		found = slices.IndexFunc(p.snapshot()[from:], func(m bus.Pose) bool { return m.Coalition == coalition })
+		found = slices.IndexFunc(p.snapshot()[from:], func(m message.Pose) bool { return m.Coalition == coalition })
 		return found >= 0
 	})
 	return from + found
 }
 
-func captured(t *testing.T, p bus.Pose) time.Time {
+func captured(t *testing.T, p message.Pose) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339Nano, p.CaptureTime)
 	if err != nil {
@@ -170,9 +170,9 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	r.subscribeMQTT(t, "posefuse/room1/exercise/event", func(b []byte) { events <- b })
 	select {
 	case b := <-states: // retained, or on its way
-		var state bus.ExerciseStatus
+		var state message.ExerciseStatus
 		validate(t, "posefuse.exercise.status.v1.json", b, &state)
-		if state.State != bus.Online {
+		if state.State != message.Online {
 			t.Errorf("exercise status %s", b)
 		}
 	case <-time.After(15 * time.Second):
@@ -188,7 +188,7 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	if err := player.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var summary bus.ExerciseSummary
+	var summary message.ExerciseSummary
 	select {
 	case b := <-results:
 		validate(t, "posefuse.exercise.summary.v1.json", b, &summary)
@@ -199,7 +199,7 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	for types["end"] == 0 {
 		select {
 		case b := <-events:
-			var e bus.ExerciseEvent
+			var e message.ExerciseEvent
 			validate(t, "posefuse.exercise.event.v1.json", b, &e)
 			types[e.Type]++
 			continue

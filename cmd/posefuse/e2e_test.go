@@ -21,7 +21,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"posefuse/configs"
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 	"posefuse/replay"
 )
 
@@ -157,7 +157,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 // poses collects what a subscriber gets, and checks each against the schema.
 type poses struct {
 	mu     sync.Mutex
-	all    []bus.Pose
+	all    []message.Pose
 	at     []time.Time
 	schema *jsonschema.Schema
 	bad    []string
@@ -173,7 +173,7 @@ func newPoses(t *testing.T) *poses {
 }
 
 func (p *poses) add(data []byte) {
-	var m bus.Pose
+	var m message.Pose
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 	if err == nil {
 		err = p.schema.Validate(doc)
@@ -190,18 +190,18 @@ func (p *poses) add(data []byte) {
 	p.all, p.at = append(p.all, m), append(p.at, time.Now())
 }
 
-func (p *poses) snapshot() []bus.Pose {
+func (p *poses) snapshot() []message.Pose {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]bus.Pose(nil), p.all...)
+	return append([]message.Pose(nil), p.all...)
 }
 
 // latest returns the newest pose, or an empty one.
-func (p *poses) latest() bus.Pose {
+func (p *poses) latest() message.Pose {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.all) == 0 {
-		return bus.Pose{}
+		return message.Pose{}
 	}
 	return p.all[len(p.all)-1]
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"posefuse/exercise"
+	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/shipped"
-	"posefuse/pipeline/bus"
 	"posefuse/replay/mmfi"
 	"posefuse/replay/sim"
 )
@@ -184,7 +184,7 @@ func checkFusedSet(network *model.Network, card model.Card, s fusedSet) (r fused
 
 // fusedPoses runs a model over a clip as the daemon does: the camera window
 // ends at the frame and begins by repeating the oldest one.
-func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]bus.Pose, error) {
+func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]message.Pose, error) {
 	rt, err := model.NewRuntime(network)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]bus.
 	}
 	var frame mmfi.Frame
 	var out model.Output
-	poses := make([]bus.Pose, clip.Len())
+	poses := make([]message.Pose, clip.Len())
 	for i := range poses {
 		if err := clip.Frame(i, &frame); err != nil {
 			return nil, err
@@ -223,8 +223,8 @@ func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]bus.
 			}
 		}
 		ns := int64(i+1) * mmfi.FramePeriodMS * int64(time.Millisecond)
-		poses[i] = bus.Pose{
-			Schema: bus.PoseSchema, Room: "test", Seq: uint64(i + 1), CaptureNS: ns, //nolint:gosec // positive
+		poses[i] = message.Pose{
+			Schema: message.PoseSchema, Room: "test", Seq: uint64(i + 1), CaptureNS: ns, //nolint:gosec // positive
 			CaptureTime: time.Unix(0, ns).UTC().Format(time.RFC3339Nano),
 			Frame:       "camera", JointOrder: "h36m17", JointsM: &joints, Coalition: out.Coalition.String(),
 		}
@@ -235,12 +235,12 @@ func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]bus.
 // summaries keeps the repetitions of every exercise.
 type summaries map[string]int
 
-func (s summaries) Event(*bus.ExerciseEvent)         {}
-func (s summaries) Summary(sum *bus.ExerciseSummary) { s[sum.Exercise] += sum.Repetitions }
+func (s summaries) Event(*message.ExerciseEvent)         {}
+func (s summaries) Summary(sum *message.ExerciseSummary) { s[sum.Exercise] += sum.Repetitions }
 
 // countRepetitions feeds poses to an exercise tracker that looks for the
 // exercises, or for any if there are none.
-func countRepetitions(poses []bus.Pose, exercises ...string) (map[string]int, error) {
+func countRepetitions(poses []message.Pose, exercises ...string) (map[string]int, error) {
 	counted := summaries{}
 	tracker, err := exercise.NewTracker(exercise.Config{Room: "test", Exercises: exercises}, counted)
 	if err != nil {

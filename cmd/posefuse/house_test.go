@@ -30,14 +30,18 @@ var allowed = map[string][]string{
 	"replay/mars":      {"replay/mmfi"},
 	"replay/sim":       {"replay/mmfi", "sensors"},
 	"replay":           {"sensors", "sensors/*", "replay/mmfi", "replay/sim"},
-	"pipeline/bus":     {},
-	"pipeline/web":     {"pipeline/bus"},
+	"message":          {},
+	"pipeline/bus":     {"message"},
+	"pipeline/web":     {},
 	// Tests only: it must stay out of the binary.
 	"pipeline/web/browser": {},
-	"pipeline":             {"sensors", "sensors/*", "sync", "model", "model/shipped", "model/nn/kernel", "pipeline/bus", "pipeline/web"},
-	"exercise":             {"pipeline/bus"},
+	"pipeline":             {"sensors", "sensors/*", "sync", "model", "model/shipped", "model/nn/kernel", "message", "pipeline/bus", "pipeline/web"},
+	"exercise":             {"message"},
 	"cmd/posefuse":         {"*"},
 	"configs":              {},
+	// Tests only, as the browser.
+	"internal/testenv":    {},
+	"internal/schematest": {"internal/testenv", "message"},
 }
 
 // engine lists the modules only the model may touch.

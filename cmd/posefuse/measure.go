@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 type measureCmd struct {
@@ -108,7 +108,7 @@ func (c measureCmd) listen(ctx context.Context, sub *nats.Subscription) (measure
 			return m, fmt.Errorf("pose %d: %w", m.Poses+1, err)
 		}
 		now := time.Now()
-		var p bus.Pose
+		var p message.Pose
 		if err := json.Unmarshal(msg.Data, &p); err != nil {
 			return m, fmt.Errorf("pose %d: %w", m.Poses+1, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/pipeline/bus"
+	"posefuse/message"
 )
 
 // TestReplayEqualsEvaluation plays stored clips over the wire into a separate
@@ -106,7 +106,7 @@ func TestReplayEqualsEvaluation(t *testing.T) {
 }
 
 // states lists how each modality took part, e.g. "R late".
-func states(p bus.Pose) string {
+func states(p message.Pose) string {
 	out := ""
 	for _, m := range "RLMW" {
 		if v := p.Modalities[string(m)]; !v.Presence {
@@ -117,7 +117,7 @@ func states(p bus.Pose) string {
 }
 
 // skews lists each modality's skew, ms.
-func skews(p bus.Pose) string {
+func skews(p message.Pose) string {
 	out := ""
 	for _, m := range "RLMW" {
 		if v := p.Modalities[string(m)]; v.SkewMS != nil {

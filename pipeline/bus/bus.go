@@ -18,13 +18,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
-)
 
-// States of the daemon in a Status.
-const (
-	Online  = "online"
-	Stopped = "stopped"
-	Offline = "offline" // the last will: the daemon went away without a word
+	"posefuse/message"
 )
 
 // reconnectBuffer holds what is published while an external NATS server is
@@ -134,8 +129,8 @@ func (b *Bus) MQTTAccess() (a MQTTAccess, ok bool) { return b.access, b.access.U
 // mqttOptions says how the daemon reaches the MQTT side: the external broker,
 // or its own listener, because only an MQTT client can publish retained.
 func (b *Bus) mqttOptions(external *tls.Config) (mqttOptions, bool) {
-	will, err := json.Marshal(Status{Schema: StatusSchema, Room: b.room, State: Offline,
-		Time: time.Now().UTC().Format(time.RFC3339), Parts: []PartHealth{}})
+	will, err := json.Marshal(message.Status{Schema: message.StatusSchema, Room: b.room, State: message.Offline,
+		Time: time.Now().UTC().Format(time.RFC3339), Parts: []message.PartHealth{}})
 	if err != nil {
 		panic(err) // the value above has no unmarshallable part
 	}
@@ -284,8 +279,8 @@ func (b *Bus) publishJSON(what string, v any) error {
 
 // PublishPose sends p and returns the buffer it encoded into, an extension of
 // dst, for the next call.
-func (b *Bus) PublishPose(dst []byte, p *Pose) ([]byte, error) {
-	dst, err := AppendPose(dst[:0], p)
+func (b *Bus) PublishPose(dst []byte, p *message.Pose) ([]byte, error) {
+	dst, err := message.AppendPose(dst[:0], p)
 	if err != nil {
 		return dst, err
 	}
@@ -293,15 +288,15 @@ func (b *Bus) PublishPose(dst []byte, p *Pose) ([]byte, error) {
 }
 
 // PublishSensor sends the state of one sensor.
-func (b *Bus) PublishSensor(s *Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
+func (b *Bus) PublishSensor(s *message.Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
 
 // PublishModelEvent sends what happened to a model.
-func (b *Bus) PublishModelEvent(e *ModelEvent) error { return b.publishJSON("model.event", e) }
+func (b *Bus) PublishModelEvent(e *message.ModelEvent) error { return b.publishJSON("model.event", e) }
 
 // PublishPoints sends point clouds for viewers, on NATS only: over a broker
 // far away they would crowd out the poses. The embedded server's own MQTT
 // clients can have them.
-func (b *Bus) PublishPoints(p *Points) error {
+func (b *Bus) PublishPoints(p *message.Points) error {
 	payload, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("publish points: %w", err)
@@ -314,7 +309,7 @@ func (b *Bus) PublishPoints(p *Points) error {
 }
 
 // PublishStatus sends the daemon's status, retained on MQTT.
-func (b *Bus) PublishStatus(s *Status) error {
+func (b *Bus) PublishStatus(s *message.Status) error {
 	payload, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("publish status: %w", err)
@@ -364,19 +359,19 @@ func (b *Bus) HandleControl(name string, h func(request []byte) ([]byte, error))
 
 // Health returns the state of the bus: parts "bus.nats" and, if there is one,
 // "bus.mqtt".
-func (b *Bus) Health() []PartHealth {
+func (b *Bus) Health() []message.PartHealth {
 	b.mu.Lock()
 	lastErr := b.lastErr
 	b.mu.Unlock()
-	parts := []PartHealth{{Part: "bus.nats", Code: "ok", Text: "connected", Severity: "ok"}}
+	parts := []message.PartHealth{{Part: "bus.nats", Code: "ok", Text: "connected", Severity: "ok"}}
 	if !b.nc.IsConnected() {
-		parts[0] = PartHealth{Part: "bus.nats", Code: "away", Severity: "error",
+		parts[0] = message.PartHealth{Part: "bus.nats", Code: "away", Severity: "error",
 			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", withoutLogin(b.cfg.NATS.URL), lastErr, reconnectBuffer>>20)}
 	}
 	if b.retained == nil {
 		return parts
 	}
-	p := PartHealth{Part: "bus.mqtt", Code: "ok", Text: "connected", Severity: "ok"}
+	p := message.PartHealth{Part: "bus.mqtt", Code: "ok", Text: "connected", Severity: "ok"}
 	if ok, why, _ := b.retained.state(); !ok {
 		if why == "" {
 			why = "no answer yet"
@@ -385,7 +380,7 @@ func (b *Bus) Health() []PartHealth {
 		if target == "" {
 			target = "inside the daemon"
 		}
-		p = PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
+		p = message.PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
 			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target, why, mqttQueue)}
 	}
 	return append(parts, p)

@@ -17,6 +17,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"posefuse/message"
 )
 
 // testConfig listens on free ports.
@@ -96,7 +98,7 @@ func waitState(t *testing.T, ch <-chan mqtt.Message, state string) mqtt.Message 
 	t.Helper()
 	for {
 		m := receive(t, ch, "status "+state)
-		var s Status
+		var s message.Status
 		if err := json.Unmarshal(m.Payload(), &s); err != nil {
 			t.Fatalf("status %q: %v", m.Payload(), err)
 		}
@@ -106,8 +108,8 @@ func waitState(t *testing.T, ch <-chan mqtt.Message, state string) mqtt.Message 
 	}
 }
 
-func onlineStatus() *Status {
-	return &Status{Schema: StatusSchema, Room: "room1", State: Online, Time: "2026-11-23T20:00:00Z", Parts: []PartHealth{}}
+func onlineStatus() *message.Status {
+	return &message.Status{Schema: message.StatusSchema, Room: "room1", State: message.Online, Time: "2026-11-23T20:00:00Z", Parts: []message.PartHealth{}}
 }
 
 func TestPoseReachesEveryTransport(t *testing.T) {
@@ -126,7 +128,7 @@ func TestPoseReachesEveryTransport(t *testing.T) {
 	}
 	overTCP, overWS := subscribe(natsURL), subscribe(wsURL)
 	overMQTT := collect(t, mqttClient(t, mqttURL), "posefuse/room1/pose")
-	p := &Pose{Schema: PoseSchema, Room: "room1", Seq: 7}
+	p := &message.Pose{Schema: message.PoseSchema, Room: "room1", Seq: 7}
 	want, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
@@ -164,11 +166,11 @@ func TestStatusIsRetained(t *testing.T) {
 		t.Fatalf("NATS subscriber: %v", err)
 	}
 	// A subscriber that comes later gets the retained one, and the next live.
-	ch, _ := waitRetained(t, mqttURL, Online)
+	ch, _ := waitRetained(t, mqttURL, message.Online)
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
-	if m := waitState(t, ch, Online); m.Retained() {
+	if m := waitState(t, ch, message.Online); m.Retained() {
 		t.Error("live status is marked retained")
 	}
 	if err := b.Close(); err != nil {
@@ -178,7 +180,7 @@ func TestStatusIsRetained(t *testing.T) {
 	cfg := testConfig()
 	again := openIn(t, cfg, dir)
 	_, mqttURL, _ = again.Addresses()
-	waitRetained(t, mqttURL, Stopped)
+	waitRetained(t, mqttURL, message.Stopped)
 }
 
 // waitRetained subscribes to the status until the retained one with the state
@@ -192,7 +194,7 @@ func waitRetained(t *testing.T, url, state string) (<-chan mqtt.Message, []byte)
 		ch := collect(t, c, "posefuse/room1/status")
 		select {
 		case m := <-ch:
-			var s Status
+			var s message.Status
 			if err := json.Unmarshal(m.Payload(), &s); err != nil {
 				t.Fatalf("status %q: %v", m.Payload(), err)
 			}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"posefuse/message"
 )
 
 // lastWord is the time the embedded server gets to hand the stopped status to
@@ -21,8 +23,8 @@ func (b *Bus) Close() error {
 	default:
 	}
 	var errs []error
-	last, err := json.Marshal(Status{Schema: StatusSchema, Room: b.room, State: Stopped,
-		Time: time.Now().UTC().Format(time.RFC3339), Parts: []PartHealth{}})
+	last, err := json.Marshal(message.Status{Schema: message.StatusSchema, Room: b.room, State: message.Stopped,
+		Time: time.Now().UTC().Format(time.RFC3339), Parts: []message.PartHealth{}})
 	if err != nil {
 		panic(err) // the value above has no unmarshallable part
 	}

@@ -25,6 +25,8 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"posefuse/message"
 )
 
 const mosquittoPath = "/usr/sbin/mosquitto"
@@ -114,19 +116,19 @@ func TestMosquittoGetsMessages(t *testing.T) {
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
-	waitState(t, statuses, Online)
+	waitState(t, statuses, message.Online)
 	for seq := range uint64(50) {
-		if _, err := b.PublishPose(nil, &Pose{Schema: PoseSchema, Seq: seq}); err != nil {
+		if _, err := b.PublishPose(nil, &message.Pose{Schema: message.PoseSchema, Seq: seq}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for seq := range uint64(50) {
-		var p Pose
+		var p message.Pose
 		if err := json.Unmarshal(receive(t, poses, "pose").Payload(), &p); err != nil || p.Seq != seq {
 			t.Fatalf("pose %d came as %d, %v", seq, p.Seq, err)
 		}
 	}
-	if err := b.PublishSensor(&Sensor{Schema: SensorSchema, Name: "radar"}); err != nil {
+	if err := b.PublishSensor(&message.Sensor{Schema: message.SensorSchema, Name: "radar"}); err != nil {
 		t.Fatal(err)
 	}
 	if m := receive(t, sensors, "sensor"); m.Topic() != "posefuse/room1/sensor/radar" {
@@ -134,13 +136,13 @@ func TestMosquittoGetsMessages(t *testing.T) {
 	}
 	// A new subscriber gets the retained status; a clean stop is no accident.
 	late := collect(t, mqttClient(t, m.url()), "posefuse/room1/status")
-	if m := waitState(t, late, Online); !m.Retained() {
+	if m := waitState(t, late, message.Online); !m.Retained() {
 		t.Error("status is not retained")
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	waitState(t, late, Stopped)
+	waitState(t, late, message.Stopped)
 }
 
 // proxy forwards one connection after another and can be cut, as a cable can.
@@ -213,12 +215,12 @@ func TestLastWillAndReturn(t *testing.T) {
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
-	waitState(t, statuses, Online)
+	waitState(t, statuses, message.Online)
 	_ = receive(t, p.conns, "connection").Close() // without DISCONNECT
-	if s := waitState(t, statuses, Offline); len(s.Payload()) == 0 {
+	if s := waitState(t, statuses, message.Offline); len(s.Payload()) == 0 {
 		t.Error("empty will")
 	}
-	waitState(t, statuses, Online) // by itself, after the reconnect
+	waitState(t, statuses, message.Online) // by itself, after the reconnect
 }
 
 func TestMosquittoAwayAndBack(t *testing.T) {
@@ -233,7 +235,7 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 	waitFor(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
 	const sent = 40
 	for seq := range uint64(sent) {
-		if _, err := b.PublishPose(nil, &Pose{Schema: PoseSchema, Seq: seq}); err != nil {
+		if _, err := b.PublishPose(nil, &message.Pose{Schema: message.PoseSchema, Seq: seq}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -248,7 +250,7 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 	ch := collect(t, mqttClient(t, m.url()), "posefuse/room1/pose")
 	cable.unplugged.Store(false)
 	for len(got) < sent {
-		var p Pose
+		var p message.Pose
 		if err := json.Unmarshal(receive(t, ch, "pose from the time the broker was away").Payload(), &p); err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +296,7 @@ func TestExternalNATS(t *testing.T) {
 	if h := b.Health(); len(h) != 1 || h[0].Severity != "error" {
 		t.Errorf("health without server: %+v", h)
 	}
-	if _, err := b.PublishPose(nil, &Pose{Seq: 1}); err != nil {
+	if _, err := b.PublishPose(nil, &message.Pose{Seq: 1}); err != nil {
 		t.Fatal(err)
 	}
 	s := run()

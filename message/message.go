@@ -1,6 +1,7 @@
-// Package bus carries posefuse messages: their types and subjects, the embedded
-// or external NATS server, and the MQTT bridge.
-package bus
+// Package message holds what posefuse says and hears: the messages' types, the
+// names of their schemas, the status words, and the encoding of a pose. It
+// knows no broker: whoever reads or writes messages imports this alone.
+package message
 
 // Schema names, carried in every message's "schema" field. The JSON Schemas
 // are docs/schema/<name>.json.
@@ -13,6 +14,14 @@ const (
 	ExerciseStatusSchema  = "posefuse.exercise.status.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
 	PointsSchema          = "posefuse.points.v1"
+)
+
+// States of the daemon in a Status and of the exercise subscriber in an
+// ExerciseStatus.
+const (
+	Online  = "online"
+	Stopped = "stopped"
+	Offline = "offline" // the last will: the sender went away without a word
 )
 
 // Pose is published once per tick on posefuse.<room>.pose.
