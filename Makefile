@@ -8,7 +8,7 @@ SHELL       := /bin/bash
 GO          ?= go
 BIN         := bin/posefuse
 WEB         := pipeline/web
-ORT         := bench/ort
+ORT         := study/bench/ort
 WEB_SRC     := $(wildcard $(WEB)/src/* $(WEB)/package*.json $(WEB)/build.mjs)
 FUZZ_TIME   ?= 3s
 LINT        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -56,7 +56,7 @@ run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web
 test: need-test need-ort web ## all tests: race detector, browser, full-size vectors, short fuzzing
 	$(GO) vet ./...
 	$(GO) test -race -timeout 18m $$($(GO) list ./... | grep -v /cmd/)
-	$(GO) test -timeout 10m ./model/... ./replay/sim
+	$(GO) test -timeout 10m ./model/... ./recording/sim
 	$(GO) test -race -timeout 10m -run 'Fused|House|Docs|Import' ./cmd/...
 	$(GO) test -timeout 10m ./cmd/...
 	@$(MAKE) --no-print-directory test-cpu test-arm64 fuzz-short
@@ -103,7 +103,7 @@ fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
 lint: need-go check-generated ## golangci-lint v2; warnings fail
 	$(GO) run $(LINT) run ./...
 	@echo "looking for fused products in the simulator"; \
-	! GOARCH=arm64 $(GO) build -gcflags=-S ./replay/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
+	! GOARCH=arm64 $(GO) build -gcflags=-S ./recording/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
 
 smoke: build ## every table and plot of an experiment, in small (minutes)
 	nice $(BIN) experiment configs/experiments/smoke.yaml --out experiments/smoke
@@ -113,7 +113,7 @@ smoke: build ## every table and plot of an experiment, in small (minutes)
 	  ls experiments/smoke/plots/$$plot*.svg experiments/smoke/plots/$$plot*.png >/dev/null || exit 1; done
 
 bench: build ## Go benchmarks, then the daemon's own bench
-	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./replay/sim ./sensors/... ./sync/...
+	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./recording/sim ./sensors/... ./sync/...
 	$(BIN) bench
 
 check-static: need-go web ## both binaries are static and at most 60 MB beside the weights; says the sizes

@@ -8,8 +8,8 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // TestStandingStill: 60 s of standing, swaying, with and without pose noise,

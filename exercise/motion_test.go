@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // sharedDir is the folder of data beside the repository.

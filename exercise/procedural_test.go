@@ -10,8 +10,8 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // recorder keeps what a tracker puts out.

@@ -18,7 +18,7 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
-	"posefuse/replay/sim"
+	"posefuse/recording/sim"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

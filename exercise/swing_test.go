@@ -4,8 +4,8 @@ import (
 	"math"
 	"testing"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // shrunk is what an unsure network makes of poses: each joint keeps only a

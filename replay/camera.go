@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
 )

@@ -7,8 +7,8 @@ import (
 	"math"
 	"time"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/sensors/csi"
 )
 

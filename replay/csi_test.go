@@ -8,8 +8,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/csi"
 )

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 )
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/lidar"
 )

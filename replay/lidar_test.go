@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/lidar"
 )

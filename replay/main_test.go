@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 )
 

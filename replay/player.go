@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 )
 

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 	"posefuse/sensors/radar"
 )

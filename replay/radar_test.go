@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors"
 	"posefuse/sensors/radar"
 )

@@ -13,7 +13,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/model/train"
+	"posefuse/train"
 )
 
 // pythonFlags say where PyTorch and the scripts are.
@@ -22,7 +22,7 @@ type pythonFlags struct {
 	Scripts string `default:"bench" placeholder:"DIR" help:"Folder bench of the repository, which holds the peers' scripts."`
 }
 
-// command prepares a run of a script of bench/torch.
+// command prepares a run of a script of study/bench/torch.
 func (p pythonFlags) command(ctx context.Context, script string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, p.Python, append([]string{filepath.Join(p.Scripts, "torch", script)}, args...)...) //nolint:gosec // the user names the interpreter
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"posefuse/model"
-	"posefuse/model/train"
+	"posefuse/train"
 )
 
 // parity64Bar is what training in float64 may differ by after the last step:

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 
 	"posefuse/model"
-	"posefuse/model/train"
-	"posefuse/replay/sim"
+	"posefuse/recording/sim"
+	"posefuse/train"
 )
 
 // simulatedBatches returns batches of simulated frames of several people and

@@ -16,7 +16,7 @@ import (
 
 type benchPeersCmd struct {
 	pythonFlags
-	Node         string `default:"node" help:"Node.js for ONNX Runtime (npm ci in bench/ort)."`
+	Node         string `default:"node" help:"Node.js for ONNX Runtime (npm ci in study/bench/ort)."`
 	Threads      int    `default:"2" help:"CPU threads of everybody; edge always has one, as its bar says."`
 	Rounds       int    `default:"5" help:"Rounds; in each everybody runs in turn."`
 	Runs         int    `default:"5" help:"Inferences of each in a round."`

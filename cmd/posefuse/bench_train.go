@@ -11,7 +11,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/model/train"
+	"posefuse/train"
 )
 
 type benchTrainCmd struct {

@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 )
 
 // clipMatches reports whether the clip's path, e.g. E01/S05/A12, holds each

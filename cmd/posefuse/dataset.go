@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // dataFlags choose the recordings a command works on.

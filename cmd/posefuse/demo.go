@@ -8,9 +8,9 @@ import (
 
 	"posefuse/configs"
 	"posefuse/pipeline"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/replay"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
 )
 
 // programme is what the simulated patient of a daemon without configuration

@@ -13,7 +13,7 @@ import (
 
 	"posefuse/model/nn/kernel"
 	"posefuse/pipeline"
-	"posefuse/replay/sim"
+	"posefuse/recording/sim"
 )
 
 const repository = "../.."

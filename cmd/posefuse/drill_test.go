@@ -13,9 +13,9 @@ import (
 
 	"posefuse/message"
 	"posefuse/pipeline/web/browser"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/replay"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
 	"posefuse/sensors"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"posefuse/model"
-	"posefuse/model/train"
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 type evalCmd struct {

@@ -14,8 +14,8 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/shipped"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 )
 
 // fusedSubjects are the people the shipped model never saw in training

@@ -12,8 +12,8 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"posefuse/model/experiment"
 	"posefuse/model/nn/kernel"
+	"posefuse/study/experiment"
 )
 
 type experimentCmd struct {

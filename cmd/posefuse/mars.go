@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"posefuse/model"
-	"posefuse/model/train"
-	"posefuse/replay/mars"
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mars"
+	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 // marsFlags choose real radar recordings and how they are split.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/model/train"
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 func TestMARSSplits(t *testing.T) {

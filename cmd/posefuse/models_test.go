@@ -12,8 +12,8 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/shipped"
-	"posefuse/model/train"
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 func decodeJSON[T any](t *testing.T, s string) T {

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
 	"posefuse/replay"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
 	"posefuse/sensors"
 )
 

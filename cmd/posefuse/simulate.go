@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"posefuse/replay/sim"
+	"posefuse/recording/sim"
 )
 
 type simulateCmd struct {

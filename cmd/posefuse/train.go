@@ -15,9 +15,9 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/model/train"
-	"posefuse/replay/mmfi"
-	"posefuse/replay/sim"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
+	"posefuse/train"
 )
 
 type trainCmd struct {

@@ -5,8 +5,8 @@ import (
 	"hash/fnv"
 
 	"posefuse/balance"
-	"posefuse/model/train"
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 // methodFlags choose the fusion head and how modalities are balanced.

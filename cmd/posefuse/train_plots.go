@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"posefuse/model/plot"
+	"posefuse/study/plot"
 )
 
 // drawCurve draws the training's curves into its folder, SVG and PNG, and says

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"posefuse/model/train"
+	"posefuse/train"
 )
 
 // resumeFlags choose whether a training starts or goes on.

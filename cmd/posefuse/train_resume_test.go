@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/train"
+	"posefuse/train"
 )
 
 // writeClips lets the simulator write a few short clips.

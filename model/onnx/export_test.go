@@ -21,7 +21,7 @@ import (
 )
 
 // runner is the folder of the scripts that drive ONNX Runtime.
-const runner = "../../bench/ort"
+const runner = "../../study/bench/ort"
 
 // needRuntime ends the test if ONNX Runtime cannot be driven; it never passes
 // in silence.

@@ -12,7 +12,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
-	"posefuse/replay/mmfi"
+	"posefuse/recording/mmfi"
 	"posefuse/sensors/csi"
 )
 

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"posefuse/model"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
+	"posefuse/sensors"
+	"posefuse/train"
+)
+
+// contribution prints how well the daemon's figures without ground truth agree
+// with it.
+func (c evalCmd) contribution(ctx context.Context, net *model.Network, card model.Card, ds mmfi.Dataset, data *train.Data) error {
+	var disturbance func(mmfi.ClipKey, int) train.Disturbance
+	if simulated, ok := ds.(*sim.Dataset); ok {
+		d, err := disturbances(simulated, data)
+		if err != nil {
+			return err
+		}
+		disturbance = d
+	}
+	rep, err := train.EvaluateContribution(ctx, net, data, ds.Describe(), disturbance)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(rep)
+	}
+	fmt.Printf("model %s %s (%s window)\n", card.Name, card.Version, card.Window)
+	printContribution(rep)
+	return nil
+}
+
+// frameS is the time between frames of a clip, seconds.
+const frameS = 0.1
+
+// disturbances returns what the simulator did to the frames of the clips.
+func disturbances(ds *sim.Dataset, data *train.Data) (func(mmfi.ClipKey, int) train.Disturbance, error) {
+	of := map[mmfi.ClipKey][]sim.Degradation{}
+	for _, c := range data.Clips {
+		clip, err := ds.Clip(c.Key)
+		if err != nil {
+			return nil, err
+		}
+		of[c.Key] = clip.Degradations()
+	}
+	return func(k mmfi.ClipKey, frame int) train.Disturbance {
+		out := train.Disturbance{Sensor: -1}
+		for _, d := range of[k] {
+			if d.ActiveAt(float64(frame) * frameS) {
+				out = train.Disturbance{Kind: string(d.Kind), Sensor: sensorOf(d), Absent: d.Kind == sim.ModalityMissing}
+			}
+		}
+		return out
+	}, nil
+}
+
+// sensorOf returns the one sensor that a degradation is about, -1 if it is
+// about what several see.
+func sensorOf(d sim.Degradation) int {
+	kind := string(d.Kind)
+	switch {
+	case d.Kind == sim.DarkRoom:
+		return model.R
+	case strings.HasPrefix(kind, "lidar-"):
+		return model.L
+	case strings.HasPrefix(kind, "radar-"):
+		return model.M
+	case strings.HasPrefix(kind, "wifi-"):
+		return model.W
+	}
+	for m := range model.NumModalities {
+		if d.Modality == sensors.Modality(m).String() { //nolint:gosec // 0..3
+			return m
+		}
+	}
+	return -1
+}
+
+func printContribution(rep *train.ContributionReport) {
+	fmt.Printf("data: %s\n%d frames of %d subjects, MPJPE %.1f mm; in brackets 95 %% intervals, bootstrap over subjects\n",
+		rep.Data, rep.Frames, rep.Subjects, rep.MPJPEMM)
+	rho := func(i train.Interval) string { return fmt.Sprintf("%.2f [%.2f, %.2f]", i.Value, i.Low, i.High) }
+	fmt.Printf("\nSpearman rank correlation of spread and true error\n%-38s %-19s %-19s %-19s %-19s %s\n", "* is published as spread_mm",
+		"per frame", "per joint", "within a joint", "any coalition", "MPJPE of worst tenth, mm")
+	for _, s := range rep.Spreads {
+		mark := " "
+		if s.Published {
+			mark = "*"
+		}
+		fmt.Printf("%s %-36s %-19s %-19s %-19s %-19s %.1f\n", mark, s.Name, rho(s.Frame), rho(s.Joint), rho(s.WithinJoint), rho(s.AnyCoalition), s.WorstMM)
+	}
+	fmt.Printf("  %-36s %-19s %-19s\n", "which joint it is, nothing else", "", rho(rep.JointAlone))
+	fmt.Printf("per frame, published less distance to the pose of no sensor: %s\n", rho(rep.AboveUnusual))
+	fmt.Printf("\nmedian influence_mm, nothing disturbed:")
+	for _, k := range "RLMW" {
+		if v, ok := rep.InfluenceMM[string(k)]; ok {
+			fmt.Printf("  %c %.1f", k, v)
+		}
+	}
+	named := func(i train.Interval, undisturbed float64) string {
+		return fmt.Sprintf("%3.0f [%3.0f, %3.0f] (%3.0f)", 100*i.Value, 100*i.Low, 100*i.High, 100*undisturbed)
+	}
+	fmt.Printf("\n\nshare of frames in which influence names the disturbed sensor, %%; in parentheses with nothing disturbed\n%-26s %-6s %6s %9s  %-22s %-22s %s\n",
+		"disturbance", "sensor", "frames", "median mm", "largest", "largest against median", "smallest against median")
+	for _, n := range rep.Naming {
+		fmt.Printf("%-26s %-6s %6d %9.1f  %-22s %-22s %s\n", n.Disturbance, n.Sensor, n.Frames, n.MedianMM,
+			named(n.Largest, n.LargestUndisturbed), named(n.Relative, n.RelativeUndisturbed), named(n.Least, n.LeastUndisturbed))
+	}
+}

@@ -1,0 +1,258 @@
+// Package mars reads real radar recordings with measured joints: clips of the
+// MARS data set (An and Ogras 2021: TI IWR1443 beside a Kinect v2, ten
+// rehabilitation movements), stored as index.csv and three NumPy files a clip.
+// It offers them as an MM-Fi data set that has the radar only. A radar point is
+// x (the person's left), y (away from the radar), z (up) in metres, the Doppler
+// velocity in m/s and the intensity in dB: as stored it spans three decades, of
+// which the largest few would be all a network sees.
+package mars
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"posefuse/recording/mmfi"
+)
+
+// Steps of the stored integers.
+const (
+	metresPerStep   = 1.0 / 1024
+	dopplerPerStep  = 0.356003645 // m/s
+	kinectJoints    = 25
+	radarColumns    = 5
+	frameColumns    = 4
+	maxClipRows     = 1 << 24 // points of one clip, far above any recording
+	indexName       = "index.csv"
+	maxRadarHistory = 32
+)
+
+// joints are the Kinect v2 joints that stand for MM-Fi's 17.
+var joints = [17]int{0, 16, 17, 18, 12, 13, 14, 1, 20, 2, 3, 4, 5, 6, 8, 9, 10}
+
+var (
+	_ mmfi.PartialDataset = (*Dataset)(nil)
+	_ mmfi.PartialClip    = (*clip)(nil)
+)
+
+// Dataset is a folder of MARS clips.
+type Dataset struct {
+	root    string
+	history int
+	keys    []mmfi.ClipKey
+	names   map[mmfi.ClipKey]string
+}
+
+// Options of Open.
+type Options struct {
+	// History is how many radar frames one sample holds, the newest and those
+	// before it: one frame of 20 to 50 points shows little of a body. 1 if 0,
+	// at most 32.
+	History int
+}
+
+// Open reads the index of a folder. Subject and movement become the clip's
+// key: the movement as the MM-Fi activity nearest to it.
+func Open(root string, opt Options) (*Dataset, error) {
+	d := &Dataset{root: root, history: max(opt.History, 1), names: map[mmfi.ClipKey]string{}}
+	if d.history > maxRadarHistory {
+		return nil, fmt.Errorf("mars: history of %d radar frames: want at most %d", d.history, maxRadarHistory)
+	}
+	path := filepath.Join(root, indexName)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("mars: %w; the folder must hold %s and the clips' .npy files", err, indexName)
+	}
+	defer func() { _ = f.Close() }()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("mars: %s: %w", path, err)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("mars: %s is empty", path)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	for _, want := range []string{"clip", "subject", "mmfi_closest"} {
+		if _, ok := column[want]; !ok {
+			return nil, fmt.Errorf("mars: %s has no column %q", path, want)
+		}
+	}
+	for n, row := range rows[1:] {
+		subject, err := strconv.Atoi(row[column["subject"]])
+		if err != nil || subject < 1 || subject > 40 {
+			return nil, fmt.Errorf("mars: %s line %d: subject %q: want 1 to 40", path, n+2, row[column["subject"]])
+		}
+		activity, err := strconv.Atoi(strings.TrimPrefix(row[column["mmfi_closest"]], "A"))
+		if err != nil || activity < 1 || activity > 27 {
+			return nil, fmt.Errorf("mars: %s line %d: activity %q: want A01 to A27", path, n+2, row[column["mmfi_closest"]])
+		}
+		name := row[column["clip"]]
+		if name == "" || name != filepath.Base(name) {
+			return nil, fmt.Errorf("mars: %s line %d: clip %q is no file name", path, n+2, name)
+		}
+		key := mmfi.ClipKey{Subject: subject, Activity: activity}
+		if other, double := d.names[key]; double {
+			return nil, fmt.Errorf("mars: %s line %d: %s and %s are both subject %d, A%02d", path, n+2, other, name, subject, activity)
+		}
+		d.names[key] = name
+		d.keys = append(d.keys, key)
+	}
+	sort.Slice(d.keys, func(i, j int) bool {
+		a, b := d.keys[i], d.keys[j]
+		if a.Subject != b.Subject {
+			return a.Subject < b.Subject
+		}
+		return a.Activity < b.Activity
+	})
+	return d, nil
+}
+
+// Keys lists the clips, ordered by subject, then activity.
+func (d *Dataset) Keys() []mmfi.ClipKey { return slices.Clone(d.keys) }
+
+// Modalities implements mmfi.PartialDataset: there is a radar only.
+func (d *Dataset) Modalities() mmfi.Modalities { return mmfi.ReadMmWave }
+
+// Describe names the data for figures and model cards.
+func (d *Dataset) Describe() string {
+	return fmt.Sprintf("MARS at %s (real radar IWR1443 and Kinect v2 joints, %d clips, %d radar frames a sample)", d.root, len(d.keys), d.history)
+}
+
+// Open reads a clip whole: a few hundred kilobytes.
+func (d *Dataset) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
+	name, ok := d.names[k]
+	if !ok {
+		return nil, fmt.Errorf("mars: %s has no clip of subject %d, A%02d", d.root, k.Subject, k.Activity)
+	}
+	c := &clip{key: k, history: d.history}
+	radar, err := d.read(name, "radar", radarColumns)
+	if err != nil {
+		return nil, err
+	}
+	truth, err := d.read(name, "joints", kinectJoints, 3)
+	if err != nil {
+		return nil, err
+	}
+	frames, err := d.read(name, "frames", frameColumns)
+	if err != nil {
+		return nil, err
+	}
+	if truth.Shape[0] != frames.Shape[0] {
+		return nil, fmt.Errorf("mars: %s: %d frames but joints of %d", name, frames.Shape[0], truth.Shape[0])
+	}
+	c.joints = truth.Float64()
+	points := radar.Float64()
+	for i := 0; i < len(points); i += radarColumns {
+		for a := range 3 {
+			points[i+a] *= metresPerStep
+		}
+		points[i+3] *= dopplerPerStep
+		points[i+4] = 10 * math.Log10(max(points[i+4], 1))
+	}
+	c.points = points
+	rows := frames.Float64()
+	for i := 0; i < len(rows); i += frameColumns {
+		first, n := int(rows[i+1]), int(rows[i+2])
+		if first < 0 || n < 0 || n > maxClipRows || first+n > radar.Shape[0] {
+			return nil, fmt.Errorf("mars: %s: frame %d has points %d to %d of %d", name, i/frameColumns, first, first+n, radar.Shape[0])
+		}
+		c.frames = append(c.frames, span{number: int(rows[i]), first: first, n: n})
+	}
+	return c, nil
+}
+
+func (d *Dataset) read(name, what string, inner ...int) (*mmfi.Array, error) {
+	path := filepath.Join(d.root, name+"_"+what+".npy")
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("mars: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	a, err := mmfi.ReadNPY(f)
+	if err != nil {
+		return nil, fmt.Errorf("mars: %s: %w", path, err)
+	}
+	if len(a.Shape) != 1+len(inner) || !slices.Equal(a.Shape[1:], inner) {
+		return nil, fmt.Errorf("mars: %s: shape %v, want rows of %v", path, a.Shape, inner)
+	}
+	if a.Shape[0] == 0 {
+		return nil, fmt.Errorf("mars: %s: %w", path, errors.New("no rows"))
+	}
+	return a, nil
+}
+
+// span is where a frame's points lie.
+type span struct{ number, first, n int }
+
+type clip struct {
+	key     mmfi.ClipKey
+	history int
+	points  []float64 // n x 5: metres, m/s, dB
+	joints  []float64 // frames x 25 x 3, metres
+	frames  []span
+}
+
+// Key names the clip.
+func (c *clip) Key() mmfi.ClipKey { return c.key }
+
+// Len returns the number of frames.
+func (c *clip) Len() int { return len(c.frames) }
+
+// Frame fills the radar points of frame i and of those before it, newest
+// first, and empties the other sensors. A frame after a gap in the sensor's
+// numbering does not reach back across it, but for a single missing frame.
+func (c *clip) Frame(i int, f *mmfi.Frame) error { return c.FrameOf(i, mmfi.ReadAll, f) }
+
+// FrameOf implements mmfi.PartialClip.
+func (c *clip) FrameOf(i int, which mmfi.Modalities, f *mmfi.Frame) error {
+	if i < 0 || i >= len(c.frames) {
+		return fmt.Errorf("mars: %s: frame %d of %d", c.key, i, len(c.frames))
+	}
+	if which&mmfi.ReadMmWave != 0 {
+		f.MmWave = f.MmWave[:0]
+		for h := range c.history {
+			at := i - h
+			if at < 0 || c.frames[i].number-c.frames[at].number > c.history {
+				break
+			}
+			s := c.frames[at]
+			f.MmWave = append(f.MmWave, c.points[s.first*radarColumns:(s.first+s.n)*radarColumns]...)
+		}
+	}
+	if which&mmfi.ReadRGB != 0 {
+		f.RGB = [17][2]float64{}
+	}
+	if which&mmfi.ReadLiDAR != 0 {
+		f.LiDAR = f.LiDAR[:0]
+	}
+	if which&mmfi.ReadCSI != 0 {
+		f.CSIAmp, f.CSIPhase = f.CSIAmp[:0], f.CSIPhase[:0]
+	}
+	return nil
+}
+
+// Truth returns the joints of frame i in a frame like the camera's: x right as
+// the radar sees it, y down, z away from the radar. The person faces the
+// radar, so that the person's left is the radar's right. Radar and Kinect
+// stand some centimetres apart; nothing is done about that.
+func (c *clip) Truth(i int) (mmfi.Pose, error) {
+	var p mmfi.Pose
+	if i < 0 || i >= len(c.frames) {
+		return p, fmt.Errorf("mars: %s: frame %d of %d", c.key, i, len(c.frames))
+	}
+	for j, k := range joints {
+		q := c.joints[(i*kinectJoints+k)*3:][:3]
+		p[j] = [3]float64{q[0], -q[2], q[1]}
+	}
+	return p, nil
+}

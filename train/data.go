@@ -1,0 +1,359 @@
+// Package train turns recordings into trained networks: it loads and prepares
+// clips, runs the training loop and evaluates models.
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"posefuse/model"
+	"posefuse/recording/mmfi"
+)
+
+// Data holds prepared samples of a set of clips in memory: everything the
+// network's inputs need, after preprocessing. See Bytes and SampleBytes for
+// what that takes.
+type Data struct {
+	Clips []*ClipData
+	// Samples lists every prepared frame, in clip order.
+	Samples []SampleRef
+	cfg     model.Config
+	window  model.Window
+	source  string // what the data set says of itself
+}
+
+// SampleRef names one prepared frame: Data.Clips[Clip], row Row of that clip.
+type SampleRef struct{ Clip, Row int }
+
+// ClipData is one clip, prepared. Camera holds every frame, because the
+// temporal window needs neighbours; the rest holds the rows, the frames
+// selected. Slices of modalities that were not loaded are nil.
+type ClipData struct {
+	Key        mmfi.ClipKey
+	Frames     []int     // frame index, 0-based, of each row
+	Camera     []float32 // frames x 34, screen-normalised
+	LiDAR      []float32 // rows x points x 3
+	Radar      []float32 // rows x points x 5
+	CSI        []float32 // rows x 3420
+	Truth      []float32 // rows x 51, metres
+	EmptyLiDAR int       // rows without any LiDAR point
+	EmptyRadar int       // rows without any radar point
+}
+
+// LoadOptions says which frames of the clips to prepare.
+type LoadOptions struct {
+	Window   model.Window          // of the camera encoder
+	Stride   int                   // every Stride-th frame of the part; 1 if 0. The first frame differs from clip to clip.
+	Part     Part                  // of each clip; the whole of it if zero
+	Progress func(done, total int) // called after each clip, from several goroutines; may be nil
+}
+
+// Load prepares the clips of keys for a network of configuration cfg, on all
+// cores: of the sensors only those that cfg.Mask() names. A data set that says
+// it lacks one of them is refused before anything is read. The first error
+// names the clip and stops the rest.
+func Load(ctx context.Context, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt LoadOptions) (*Data, error) {
+	if opt.Window != model.Causal && opt.Window != model.Centred {
+		return nil, fmt.Errorf("camera window %q: use %q or %q", opt.Window, model.Causal, model.Centred)
+	}
+	if err := opt.Part.Check(); err != nil {
+		return nil, err
+	}
+	if err := checkSensors(ds, cfg.Mask()); err != nil {
+		return nil, err
+	}
+	d := &Data{Clips: make([]*ClipData, len(keys)), cfg: cfg, window: opt.Window, source: ds.Describe()}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next, done atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(keys) {
+					return
+				}
+				c, err := prepareClip(ctx, ds, keys[i], cfg, opt)
+				if err != nil {
+					cancel(fmt.Errorf("clip %s: %w", keys[i], err))
+					return
+				}
+				d.Clips[i] = c
+				if n := int(done.Add(1)); opt.Progress != nil {
+					opt.Progress(n, len(keys))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	for i, c := range d.Clips {
+		for r := range c.Frames {
+			d.Samples = append(d.Samples, SampleRef{i, r})
+		}
+	}
+	if len(d.Samples) == 0 {
+		return nil, fmt.Errorf("no frames to load: %d clips of %s", len(keys), ds.Describe())
+	}
+	return d, nil
+}
+
+func prepareClip(ctx context.Context, ds mmfi.Dataset, key mmfi.ClipKey, cfg model.Config, opt LoadOptions) (*ClipData, error) {
+	clip, err := ds.Open(key)
+	if err != nil {
+		return nil, err
+	}
+	n, need := clip.Len(), sensorsOf(cfg.Mask())
+	from, to := opt.Part.rows(n)
+	stride := max(opt.Stride, 1)
+	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
+	c := &ClipData{Key: key}
+	c.reserve((to-from+stride-1)/stride, n, cfg)
+	var f mmfi.Frame
+	for i := range n {
+		wanted := i >= from && i < to && (i-from)%stride == first
+		which := need
+		if !wanted {
+			which &= mmfi.ReadRGB // a neighbour in somebody's camera window
+		}
+		if which == 0 && !wanted {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := readFrame(clip, i, which, &f); err != nil {
+			return nil, err
+		}
+		if need&mmfi.ReadRGB != 0 {
+			model.PrepKeypoints(c.Camera[i*keypointValues:(i+1)*keypointValues], &f.RGB, imageWidth, imageHeight)
+		}
+		if !wanted {
+			continue
+		}
+		truth, err := clip.Truth(i)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.appendRow(i, &f, &truth, cfg); err != nil {
+			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+		}
+	}
+	return c, nil
+}
+
+// readFrame reads the sensors which of frame i, or all of them where the clip
+// cannot tell them apart.
+func readFrame(clip mmfi.Clip, i int, which mmfi.Modalities, f *mmfi.Frame) error {
+	if p, ok := clip.(mmfi.PartialClip); ok {
+		return p.FrameOf(i, which, f)
+	}
+	return clip.Frame(i, f)
+}
+
+const (
+	keypointValues = model.NumJoints * 2
+	imageWidth     = 640 // MM-Fi's colour image, pixels
+	imageHeight    = 480
+)
+
+// reserve makes room for the given rows, so that appending them leaves no
+// garbage behind and no slack.
+func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
+	mask := cfg.Mask()
+	c.Frames, c.Truth = make([]int, 0, rows), make([]float32, 0, rows*model.OutputDim)
+	if mask.Has(model.R) {
+		c.Camera = make([]float32, frames*keypointValues)
+	}
+	if mask.Has(model.L) {
+		c.LiDAR = make([]float32, 0, rows*cfg.LiDAR.Points*model.LiDARPointDim)
+	}
+	if mask.Has(model.M) {
+		c.Radar = make([]float32, 0, rows*cfg.Radar.Points*model.RadarPointDim)
+	}
+	if mask.Has(model.W) {
+		c.CSI = make([]float32, 0, rows*model.CSIValues)
+	}
+}
+
+// appendRow prepares one frame. The error says which sensor's values have an
+// unexpected shape.
+func (c *ClipData) appendRow(frame int, f *mmfi.Frame, truth *mmfi.Pose, cfg model.Config) error {
+	mask := cfg.Mask()
+	c.Frames = append(c.Frames, frame)
+	var dst []float32
+	if mask.Has(model.L) {
+		if len(f.LiDAR)%model.LiDARPointDim != 0 {
+			return fmt.Errorf("LiDAR holds %d values, want rows of %d", len(f.LiDAR), model.LiDARPointDim)
+		}
+		c.LiDAR, dst = grow(c.LiDAR, cfg.LiDAR.Points*model.LiDARPointDim)
+		if model.PrepPoints(dst, f.LiDAR, model.LiDARPointDim) == 0 {
+			c.EmptyLiDAR++
+		}
+	}
+	if mask.Has(model.M) {
+		if len(f.MmWave)%model.RadarPointDim != 0 {
+			return fmt.Errorf("radar holds %d values, want rows of %d", len(f.MmWave), model.RadarPointDim)
+		}
+		c.Radar, dst = grow(c.Radar, cfg.Radar.Points*model.RadarPointDim)
+		if model.PrepPoints(dst, f.MmWave, model.RadarPointDim) == 0 {
+			c.EmptyRadar++
+		}
+	}
+	if mask.Has(model.W) {
+		if len(f.CSIAmp) != model.CSIValues {
+			return fmt.Errorf("CSI holds %d amplitudes, want %d (%d antennas x %d subcarriers x %d packets)",
+				len(f.CSIAmp), model.CSIValues, model.CSIAntennas, model.CSISubcarriers, model.CSIPackets)
+		}
+		c.CSI, dst = grow(c.CSI, model.CSIValues)
+		model.CleanCSI(dst, f.CSIAmp)
+	}
+	c.Truth, dst = grow(c.Truth, model.OutputDim)
+	for j, p := range truth {
+		for k, v := range p {
+			if !(math.Abs(v) <= model.MaxPointValue) {
+				return fmt.Errorf("ground truth: joint %d has coordinate %g", j, v)
+			}
+			dst[3*j+k] = float32(v)
+		}
+	}
+	return nil
+}
+
+// grow appends n zeros to s and returns it with the new part.
+func grow(s []float32, n int) (whole, added []float32) {
+	s = append(s, make([]float32, n)...)
+	return s, s[len(s)-n:]
+}
+
+// Describe says what the data is, see mmfi.Dataset.
+func (d *Data) Describe() string { return d.source }
+
+// Only returns a view of the data for networks of fewer modalities: it shares
+// the samples, and Fill leaves the other sensors out.
+func (d *Data) Only(mask model.Mask) (*Data, error) {
+	if missing := mask &^ d.cfg.Mask(); missing != 0 || mask == 0 {
+		return nil, fmt.Errorf("modalities %s of data that was prepared for %s (%s)", mask, d.cfg.Mask(), d.source)
+	}
+	view := *d
+	view.cfg.Modalities = mask.String()
+	return &view, nil
+}
+
+// CheckFits reports a network that cannot be trained or evaluated on the data:
+// it needs a modality that was not prepared, or other shapes.
+func (d *Data) CheckFits(cfg model.Config) error {
+	mask := cfg.Mask()
+	if missing := mask &^ d.cfg.Mask(); missing != 0 {
+		return fmt.Errorf("the network needs modality %s, but the data was prepared for %s only (%s): load it for the network's modalities", missing, d.cfg.Mask(), d.source)
+	}
+	for _, m := range []int{model.L, model.M} {
+		if mask.Has(m) && cfg.Points(m) != d.cfg.Points(m) {
+			return fmt.Errorf("the network takes %d points of modality %s, but the data was prepared with %d (%s): load it with the network's configuration",
+				cfg.Points(m), model.Mask(1<<m), d.cfg.Points(m), d.source)
+		}
+	}
+	return nil
+}
+
+// NewBatch returns a batch of n samples for Fill. Modalities that the data was
+// not loaded for stay nil.
+func (d *Data) NewBatch(n int) *model.Batch {
+	b := &model.Batch{Target: make([]float32, n*model.OutputDim), Present: make([]model.Mask, n)}
+	mask := d.cfg.Mask()
+	if mask.Has(model.R) {
+		b.Camera = make([]float32, n*model.KeypointsValues)
+	}
+	if mask.Has(model.L) {
+		b.LiDAR = make([]float32, n*d.cfg.LiDAR.Points*model.LiDARPointDim)
+	}
+	if mask.Has(model.M) {
+		b.Radar = make([]float32, n*d.cfg.Radar.Points*model.RadarPointDim)
+	}
+	if mask.Has(model.W) {
+		b.CSI = make([]float32, n*model.CSIValues)
+	}
+	return b
+}
+
+// Fill copies sample ref into row of batch b, with the camera window placed as
+// the network's configuration says. Frames before the clip's first or after
+// its last repeat the edge. Several goroutines may fill at once.
+func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
+	c := d.Clips[ref.Clip]
+	mask := d.cfg.Mask()
+	if mask.Has(model.R) {
+		d.fillCamera(b.Camera[row*model.KeypointsValues:(row+1)*model.KeypointsValues], c, c.Frames[ref.Row])
+	}
+	if mask.Has(model.L) {
+		copyRow(b.LiDAR, row, c.LiDAR, ref.Row, d.cfg.LiDAR.Points*model.LiDARPointDim)
+	}
+	if mask.Has(model.M) {
+		copyRow(b.Radar, row, c.Radar, ref.Row, d.cfg.Radar.Points*model.RadarPointDim)
+	}
+	if mask.Has(model.W) {
+		copyRow(b.CSI, row, c.CSI, ref.Row, model.CSIValues)
+	}
+	copyRow(b.Target, row, c.Truth, ref.Row, model.OutputDim)
+	b.Present[row] = mask
+}
+
+// fillCamera copies the window of the given frame.
+func (d *Data) fillCamera(dst []float32, c *ClipData, frame int) {
+	last := len(c.Camera)/keypointValues - 1
+	start := frame - (model.CameraWindow - 1)
+	if d.window == model.Centred {
+		start = frame - model.CameraWindow/2
+	}
+	for i := range model.CameraWindow {
+		at := min(max(start+i, 0), last) * keypointValues
+		copy(dst[i*keypointValues:(i+1)*keypointValues], c.Camera[at:at+keypointValues])
+	}
+}
+
+func copyRow(dst []float32, dstRow int, src []float32, srcRow, width int) {
+	copy(dst[dstRow*width:(dstRow+1)*width], src[srcRow*width:(srcRow+1)*width])
+}
+
+// Bytes returns the memory of the prepared samples. It does not grow after
+// Load.
+func (d *Data) Bytes() int64 {
+	n := int64(len(d.Samples)) * int64(unsafe.Sizeof(SampleRef{}))
+	for _, c := range d.Clips {
+		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth} {
+			n += 4 * int64(cap(s))
+		}
+		n += 8 * int64(cap(c.Frames))
+	}
+	return n
+}
+
+// SampleBytes returns the memory of one prepared frame for a network of
+// configuration cfg, so that a user can tell before loading whether the frames
+// fit: at edge size 20 kB with all modalities and 1.5 kB with the radar alone.
+// With a stride every skipped frame still takes 136 bytes of keypoints if the
+// network has a camera.
+func SampleBytes(cfg model.Config) int {
+	mask, values := cfg.Mask(), model.OutputDim
+	if mask.Has(model.R) {
+		values += keypointValues
+	}
+	if mask.Has(model.L) {
+		values += cfg.LiDAR.Points * model.LiDARPointDim
+	}
+	if mask.Has(model.M) {
+		values += cfg.Radar.Points * model.RadarPointDim
+	}
+	if mask.Has(model.W) {
+		values += model.CSIValues
+	}
+	return 4*values + int(unsafe.Sizeof(SampleRef{})) + 8
+}
