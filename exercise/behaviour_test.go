@@ -8,7 +8,7 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 )
 
@@ -16,7 +16,7 @@ import (
 // is 0 repetitions of everything.
 func TestStandingStill(t *testing.T) {
 	for seed := range uint64(4) {
-		m := sim.NewSet(seed, mmfi.ClipKey{Subject: int(seed) + 1, Activity: 12}, 0, sim.MotionOptions{})
+		m := sim.NewSet(seed, recording.Key{Subject: int(seed) + 1, Activity: 12}, 0, sim.MotionOptions{})
 		s := clip(m, 600)
 		for _, noise := range []float64{0, 20, 40} {
 			for _, told := range append([][]string{nil}, eachAlone()...) {
@@ -46,7 +46,7 @@ func TestMirrorExchangesSides(t *testing.T) {
 		mirrored := make(stream, len(s))
 		for i := range s {
 			sk := exercise.Skeleton(s[i])
-			mirrored[i] = mmfi.Pose(sk.Mirror())
+			mirrored[i] = recording.Pose(sk.Mirror())
 		}
 		r, m := feed(t, s, 100, ""), feed(t, mirrored, 100, "")
 		if m.count(name(mirrorOf[a])) != 6 || len(m.summaries) != 1 || len(r.summaries) != 1 {
@@ -255,7 +255,7 @@ func TestRangeWithinTwoDegrees(t *testing.T) {
 
 // trueRange computes the range angle of an exercise independently of the
 // package: by the law of cosines.
-func trueRange(p mmfi.Pose, activity int) float64 {
+func trueRange(p recording.Pose, activity int) float64 {
 	corner := func(a, b, c int) float64 { // angle at b
 		dist := func(i, j int) float64 {
 			return math.Sqrt((p[i][0]-p[j][0])*(p[i][0]-p[j][0]) + (p[i][1]-p[j][1])*(p[i][1]-p[j][1]) + (p[i][2]-p[j][2])*(p[i][2]-p[j][2]))

@@ -36,9 +36,9 @@ func sharedDir(t testing.TB) string {
 	return dir
 }
 
-// recording is the correct or incorrect repetitions of one subject, one after
+// take is the correct or incorrect repetitions of one subject, one after
 // the other, at 10 Hz, the person 3.1 m before a camera 0.9 m high.
-type recording struct {
+type take struct {
 	file    string
 	reps    int
 	poses   stream
@@ -46,7 +46,7 @@ type recording struct {
 }
 
 // recordings loads all repetitions of one UI-PRMD movement, e.g. "m01".
-func recordings(t testing.TB, movement, label string) (list []recording) {
+func recordings(t testing.TB, movement, label string) (list []take) {
 	t.Helper()
 	dir := filepath.Join(sharedDir(t), "motion")
 	f, err := os.Open(filepath.Join(dir, "index.csv"))
@@ -64,7 +64,7 @@ func recordings(t testing.TB, movement, label string) (list []recording) {
 			continue
 		}
 		if len(list) == 0 || list[len(list)-1].file != file {
-			list = append(list, recording{file: file})
+			list = append(list, take{file: file})
 		}
 		r := &list[len(list)-1]
 		first, err1 := strconv.Atoi(row[7])

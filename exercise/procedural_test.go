@@ -10,7 +10,7 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 )
 
@@ -43,7 +43,7 @@ func (r *recorder) all() map[string]int {
 }
 
 // stream is a sequence of poses in the camera frame at 10 Hz.
-type stream []mmfi.Pose
+type stream []recording.Pose
 
 func clip(m sim.Motion, n int) stream {
 	var s stream
@@ -54,7 +54,7 @@ func clip(m sim.Motion, n int) stream {
 }
 
 func set(seed uint64, activity, reps int, opt sim.MotionOptions) (*sim.ProceduralMotion, stream) {
-	m := sim.NewSet(seed, mmfi.ClipKey{Subject: int(seed%40) + 1, Activity: activity}, reps, opt)
+	m := sim.NewSet(seed, recording.Key{Subject: int(seed%40) + 1, Activity: activity}, reps, opt)
 	return m, clip(m, m.Frames())
 }
 
@@ -64,7 +64,7 @@ func noisy(s stream, seed uint64, meanMM float64) stream {
 	rng := rand.New(rand.NewPCG(seed, 77))
 	sigma := meanMM / 1000 / 1.596 // mean length of a normal 3-vector: 1.596 sigma
 	slow := math.Exp(-0.1 / 0.5)   // time constant 0.5 s at 10 Hz
-	var drift mmfi.Pose
+	var drift recording.Pose
 	out := make(stream, len(s))
 	for i := range s {
 		for j := range s[i] {

@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 )
 
@@ -12,7 +12,7 @@ import (
 // share of its way from where it is in standing (the mean of the first 20
 // poses).
 func shrunk(s stream, share float64) stream {
-	var stand mmfi.Pose
+	var stand recording.Pose
 	for i := range 20 {
 		for j := range stand {
 			for k := range 3 {
@@ -50,7 +50,7 @@ func TestShrunkMovement(t *testing.T) {
 // is 0 repetitions of everything.
 func TestEstimatesOfStandingStill(t *testing.T) {
 	for seed := range uint64(4) {
-		m := sim.NewSet(seed, mmfi.ClipKey{Subject: int(seed) + 1, Activity: 12}, 0, sim.MotionOptions{})
+		m := sim.NewSet(seed, recording.Key{Subject: int(seed) + 1, Activity: 12}, 0, sim.MotionOptions{})
 		s := clip(m, 600)
 		for _, noise := range []float64{0, 20, 40} {
 			for _, told := range append([][]string{nil}, eachAlone()...) {
@@ -85,7 +85,7 @@ func TestPauseInEstimatesCountsOnce(t *testing.T) {
 // several alike are an exercise.
 func TestSmallMovementMustRepeat(t *testing.T) {
 	for _, c := range []struct{ done, want int }{{1, 0}, {2, 2}, {5, 5}} {
-		m := sim.NewSet(3, mmfi.ClipKey{Subject: 4, Activity: 12}, c.done, sim.MotionOptions{Amplitude: 0.45, RepetitionS: 2})
+		m := sim.NewSet(3, recording.Key{Subject: 4, Activity: 12}, c.done, sim.MotionOptions{Amplitude: 0.45, RepetitionS: 2})
 		s := shrunk(clip(m, m.Frames()), 0.6)
 		if n := feed(t, s, 100, "RLMW", "A12").count("A12"); n != c.want {
 			t.Errorf("%d small squats: %d repetitions, want %d", c.done, n, c.want)

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"posefuse/sensors/modality"
 )
 
 // cpuTime returns the processor time this process has used.
@@ -81,7 +83,7 @@ func benchmarkInfer(b *testing.B, rt *Runtime, mods string) {
 	cfg := rt.Network().Config
 	in := sample(cfg, randomBatch(cfg, 1), 0)
 	var err error
-	if in.Present, err = ParseMask(mods); err != nil {
+	if in.Present, err = modality.Parse(mods); err != nil {
 		b.Fatal(err)
 	}
 	var out Output
@@ -98,7 +100,7 @@ func benchmarkInfer(b *testing.B, rt *Runtime, mods string) {
 	b.ReportMetric(float64((cpuTime()-start).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
 	for m, d := range out.EncoderTime {
 		if d > 0 {
-			b.ReportMetric(float64(d.Microseconds())/1e3, encoderNames[m]+"-ms")
+			b.ReportMetric(float64(d.Microseconds())/1e3, modality.Kind(m).String()+"-ms")
 		}
 	}
 }

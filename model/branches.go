@@ -6,12 +6,13 @@ import (
 	"math"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // branch makes the loss of the network and of the coalitions.
-func (t *trainGraph[T]) branch(cfg Config, coalitions []Mask, target *nn.Node, features []*nn.Node) error {
+func (t *trainGraph[T]) branch(cfg Config, coalitions []modality.Set, target *nn.Node, features []*nn.Node) error {
 	l := nn.NewBranchedLoss(t.inst.head, t.inst.headParams, NumJoints, len(features), 1+len(coalitions))
-	for i, mask := range append([]Mask{cfg.Mask()}, coalitions...) {
+	for i, mask := range append([]modality.Set{cfg.Mask()}, coalitions...) {
 		if mask == 0 || mask&^cfg.Mask() != 0 {
 			return fmt.Errorf("branch %d: coalition %s: want some of the network's modalities, %s", i-1, mask, cfg.Mask())
 		}
@@ -28,7 +29,7 @@ func (t *trainGraph[T]) branch(cfg Config, coalitions []Mask, target *nn.Node, f
 
 // keepSamples tells each branch which samples have one of its modalities. The
 // whole network counts all.
-func (t *trainGraph[T]) keepSamples(present []Mask) {
+func (t *trainGraph[T]) keepSamples(present []modality.Set) {
 	if t.branched == nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 var allHeads = []string{ConcatHead, MLPHead, AttentionHead}
@@ -24,7 +25,7 @@ func tiny(head string) Config {
 }
 
 // branchGraph is a training graph in float64 with dropout on.
-func branchGraph(t *testing.T, cfg Config, batch int, branches []Mask) (*trainGraph[float64], *nn.Store[float64]) {
+func branchGraph(t *testing.T, cfg Config, batch int, branches []modality.Set) (*trainGraph[float64], *nn.Store[float64]) {
 	t.Helper()
 	s := nn.NewStore[float64](4)
 	g := &trainGraph[float64]{}
@@ -67,15 +68,15 @@ func distance(a, b [][]float64) float64 {
 	return math.Sqrt(d / n)
 }
 
-var someBranches = []Mask{1 << R, 1 << L, 1 << M, 1 << W, 1<<R | 1<<M}
+var someBranches = []modality.Set{1 << modality.Camera, 1 << modality.LiDAR, 1 << modality.Radar, 1 << modality.CSI, 1<<modality.Camera | 1<<modality.Radar}
 
 // somePresent has samples that lack all modalities of some branches.
-var somePresent = []Mask{AllModalities, 1<<L | 1<<W, AllModalities, 1 << R}
+var somePresent = []modality.Set{modality.All, 1<<modality.LiDAR | 1<<modality.CSI, modality.All, 1 << modality.Camera}
 
 // With joint weight 1 and no other, branches change no bit of a step.
 func TestBranchesOfNoWeightChangeNothing(t *testing.T) {
 	for _, head := range allHeads {
-		for _, present := range [][]Mask{nil, somePresent} {
+		for _, present := range [][]modality.Set{nil, somePresent} {
 			t.Run(fmt.Sprint(head, " present ", present != nil), func(t *testing.T) {
 				const n = 4
 				cfg := tiny(head)
@@ -83,7 +84,7 @@ func TestBranchesOfNoWeightChangeNothing(t *testing.T) {
 				b.Present = present
 				var nets [2]*Network
 				var losses [2][2]float64
-				for i, branches := range [][]Mask{nil, someBranches} {
+				for i, branches := range [][]modality.Set{nil, someBranches} {
 					net, err := New(cfg, 3)
 					if err != nil {
 						t.Fatal(err)
@@ -159,7 +160,7 @@ func TestBranchGradientsAreThoseOfSeparateTrainers(t *testing.T) {
 					continue
 				}
 				only := *b
-				only.Present = slices.Repeat([]Mask{someBranches[i]}, n)
+				only.Present = slices.Repeat([]modality.Set{someBranches[i]}, n)
 				l := stepAgain(t, plain, &only)
 				if math.Abs(l-losses[i]) > 1e-12 {
 					t.Errorf("branch %d: loss %v, want %v", i, losses[i], l)
@@ -289,8 +290,8 @@ func TestBranchesRefuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []Mask{0, 1 << W, AllModalities} {
-		if _, err = NewTrainer(net, 2, TrainerOptions{Branches: []Mask{1 << R, bad}}); err == nil {
+	for _, bad := range []modality.Set{0, 1 << modality.CSI, modality.All} {
+		if _, err = NewTrainer(net, 2, TrainerOptions{Branches: []modality.Set{1 << modality.Camera, bad}}); err == nil {
 			t.Errorf("branch %s is accepted", bad)
 		}
 	}
@@ -302,7 +303,7 @@ func TestBranchesRefuse(t *testing.T) {
 	if plain.SetBranchWeights(1, nil) == nil {
 		t.Error("a trainer without branches takes weights")
 	}
-	tr, err := NewTrainer(net, 2, TrainerOptions{Branches: []Mask{1 << R, 1 << L}})
+	tr, err := NewTrainer(net, 2, TrainerOptions{Branches: []modality.Set{1 << modality.Camera, 1 << modality.LiDAR}})
 	if err != nil {
 		t.Fatal(err)
 	}

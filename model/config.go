@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // Config is the network: which modalities it has and how wide each encoder
@@ -48,7 +49,7 @@ type CSIConfig struct {
 func Paper() Config {
 	planes := func() []int { return []int{32, 64, 128, 256, 512} }
 	neighbours := func() []int { return []int{8, 16, 16, 16, 16} }
-	return Config{Size: "paper", Modalities: AllModalities.String(), Head: "concat",
+	return Config{Size: "paper", Modalities: modality.All.String(), Head: "concat",
 		Camera: CameraConfig{Channels: 1024, Widths: []int{3, 3, 3, 3}, Dropout: 0.25},
 		LiDAR:  PointsConfig{Points: 1024, Planes: planes(), Strides: []int{1, 4, 4, 4, 4}, Neighbours: neighbours()},
 		Radar:  PointsConfig{Points: 128, Planes: planes(), Strides: []int{1, 2, 2, 2, 2}, Neighbours: neighbours()},
@@ -60,7 +61,7 @@ func Paper() Config {
 // parameters, and little enough arithmetic that two cores train it in an hour.
 func Edge() Config {
 	eight := func() []int { return []int{8, 8, 8, 8, 8} }
-	return Config{Size: "edge", Modalities: AllModalities.String(), Head: "concat",
+	return Config{Size: "edge", Modalities: modality.All.String(), Head: "concat",
 		Camera: CameraConfig{Channels: 256, Widths: []int{3, 3, 3, 3}, Dropout: 0.1},
 		LiDAR:  PointsConfig{Points: 384, Planes: []int{16, 32, 64, 128, 256}, Strides: []int{1, 4, 4, 4, 4}, Neighbours: eight()},
 		Radar:  PointsConfig{Points: 64, Planes: []int{8, 16, 32, 64, 128}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: eight()},
@@ -79,30 +80,9 @@ func NamedConfig(name string) (Config, error) {
 	return Config{}, fmt.Errorf("unknown model size %q: use paper or edge", name)
 }
 
-// ParseMask reads letters such as "RLM".
-func ParseMask(s string) (Mask, error) {
-	var m Mask
-	for _, r := range s {
-		found := false
-		for i := range NumModalities {
-			if r == rune("RLMW"[i]) && !m.Has(i) {
-				m |= 1 << i
-				found = true
-			}
-		}
-		if !found {
-			return 0, fmt.Errorf("modalities %q: want letters of R, L, M, W, each at most once", s)
-		}
-	}
-	if m == 0 {
-		return 0, fmt.Errorf("modalities: none given, want letters of R, L, M, W")
-	}
-	return m, nil
-}
-
 // Mask returns the modalities of a valid configuration.
-func (c Config) Mask() Mask {
-	m, err := ParseMask(c.Modalities)
+func (c Config) Mask() modality.Set {
+	m, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return 0
 	}
@@ -110,8 +90,8 @@ func (c Config) Mask() Mask {
 }
 
 // Points returns how many points the encoder of modality L or M takes.
-func (c Config) Points(modality int) int {
-	if modality == L {
+func (c Config) Points(m modality.Kind) int {
+	if m == modality.LiDAR {
 		return c.LiDAR.Points
 	}
 	return c.Radar.Points
@@ -135,7 +115,7 @@ const (
 
 // Validate reports the first key that makes no network, and why.
 func (c Config) Validate() error {
-	mask, err := ParseMask(c.Modalities)
+	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return err
 	}
@@ -144,7 +124,7 @@ func (c Config) Validate() error {
 	default:
 		return fmt.Errorf("head %q: use %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead)
 	}
-	if mask.Has(R) {
+	if mask.Has(modality.Camera) {
 		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {
 			return fmt.Errorf("camera.channels %d: want an even number, 2 to %d", c.Camera.Channels, maxCameraChannels)
 		}
@@ -165,17 +145,17 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if mask.Has(L) {
+	if mask.Has(modality.LiDAR) {
 		if err := c.LiDAR.validate("lidar"); err != nil {
 			return err
 		}
 	}
-	if mask.Has(M) {
+	if mask.Has(modality.Radar) {
 		if err := c.Radar.validate("radar"); err != nil {
 			return err
 		}
 	}
-	if mask.Has(W) {
+	if mask.Has(modality.CSI) {
 		return c.CSI.validate()
 	}
 	return nil

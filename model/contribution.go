@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"math/bits"
+
+	"posefuse/sensors/modality"
 )
 
 // Contribution says, without ground truth, what each modality of a coalition
@@ -11,11 +13,11 @@ import (
 type Contribution struct {
 	// Of holds the modalities present; the rest is set only if there are at
 	// least two, and zero otherwise.
-	Of Mask
+	Of modality.Set
 	// InfluenceMM is, for each modality of Of, how far the joints move on
 	// average when it is left out: the mean over the joints of
 	// |pose(Of) - pose(Of without it)|, millimetres. Zero for the others.
-	InfluenceMM [NumModalities]float64
+	InfluenceMM [modality.Count]float64
 	// SpreadMM is the disagreement of the coalitions per joint, millimetres, as
 	// PublishedSpread defines it.
 	SpreadMM [NumJoints]float64
@@ -43,23 +45,23 @@ var SpreadDefinitions = []SpreadDefinition{
 	{Name: "sd of leave-one-out", LeastAbsent: 1, MostAbsent: 1},
 	{Name: "sd of n-1 or more", MostAbsent: 1},
 	{Name: "sd of n-2 or more", MostAbsent: 2},
-	{Name: "sd of all coalitions", MostAbsent: NumModalities},
+	{Name: "sd of all coalitions", MostAbsent: int(modality.Count)},
 	{Name: "rms of leave-one-out about the pose", LeastAbsent: 1, MostAbsent: 1, AboutPose: true},
-	{Name: "rms of all coalitions about the pose", LeastAbsent: 1, MostAbsent: NumModalities, AboutPose: true},
+	{Name: "rms of all coalitions about the pose", LeastAbsent: 1, MostAbsent: int(modality.Count), AboutPose: true},
 	UnusualPose,
 }
 
 // UnusualPose is how far the pose is from the one that the head gives without
 // any sensor. No two coalitions are compared in it: it is there to see what
 // the others say beyond that.
-var UnusualPose = SpreadDefinition{Name: "distance to the pose of no sensor", LeastAbsent: NumModalities, Empty: true, AboutPose: true}
+var UnusualPose = SpreadDefinition{Name: "distance to the pose of no sensor", LeastAbsent: int(modality.Count), Empty: true, AboutPose: true}
 
 // PublishedSpread is the definition behind Contribution.SpreadMM.
 var PublishedSpread = SpreadDefinitions[0]
 
 // Holds reports whether the pose of coalition s, a part of the modalities of,
 // counts.
-func (d SpreadDefinition) Holds(s, of Mask) bool {
+func (d SpreadDefinition) Holds(s, of modality.Set) bool {
 	if s == 0 {
 		return d.Empty
 	}
@@ -71,7 +73,7 @@ func (d SpreadDefinition) Holds(s, of Mask) bool {
 // coalitions of the modalities of: the root of the mean squared distance, over
 // the coalitions that count, to their mean or to the pose of all. pose returns
 // the OutputDim values, metres, of a coalition.
-func (d SpreadDefinition) Spread(of Mask, pose func(Mask) []float32, dst *[NumJoints]float64) {
+func (d SpreadDefinition) Spread(of modality.Set, pose func(modality.Set) []float32, dst *[NumJoints]float64) {
 	all := pose(of)
 	var sum, sum2 [OutputDim]float64
 	n := 0.0
@@ -106,23 +108,23 @@ func InfluenceMM(all, without []float32) float64 { return 1000 * MPJPE(without, 
 // coalitionPass is a runtime's memory for Contribution: the head runs once,
 // with a coalition per row of the batch.
 type coalitionPass struct {
-	rows  [1 << NumModalities]Mask // coalition of each row
-	row   [1 << NumModalities]int  // the reverse
-	feats [NumModalities][]float32 // rows x FeatureDim per modality
-	in    [][]float32              // those of the head's inputs
-	poses []float32                // rows x OutputDim, of the head
-	pose  func(Mask) []float32     // of one coalition
+	rows  [1 << modality.Count]modality.Set // coalition of each row
+	row   [1 << modality.Count]int          // the reverse
+	feats [modality.Count][]float32         // rows x FeatureDim per modality
+	in    [][]float32                       // those of the head's inputs
+	poses []float32                         // rows x OutputDim, of the head
+	pose  func(modality.Set) []float32      // of one coalition
 }
 
 // poseOf returns the pose of a coalition of the last pass.
-func (p *coalitionPass) poseOf(s Mask) []float32 {
+func (p *coalitionPass) poseOf(s modality.Set) []float32 {
 	return p.poses[p.row[s]*OutputDim : (p.row[s]+1)*OutputDim]
 }
 
 // Contribution sets c to the contributions of the modalities of present that
 // were encoded since Begin: to the pose that Finish gives for the same set.
 // It allocates nothing after the first call.
-func (r *Runtime) Contribution(present Mask, c *Contribution) {
+func (r *Runtime) Contribution(present modality.Set, c *Contribution) {
 	*c = Contribution{}
 	for _, m := range r.inst.slots {
 		if present.Has(m) && r.staged[m].feature != nil {
@@ -133,7 +135,7 @@ func (r *Runtime) Contribution(present Mask, c *Contribution) {
 		return
 	}
 	p := r.coalitions(c.Of)
-	for m := range NumModalities {
+	for m := range modality.Count {
 		if c.Of.Has(m) {
 			c.InfluenceMM[m] = InfluenceMM(p.poseOf(c.Of), p.poseOf(c.Of&^(1<<m)))
 		}
@@ -144,7 +146,7 @@ func (r *Runtime) Contribution(present Mask, c *Contribution) {
 // coalitions runs the head on the coalitions of the staged features of the
 // modalities of that Contribution needs: all of them, each without one, and
 // what PublishedSpread counts.
-func (r *Runtime) coalitions(of Mask) *coalitionPass {
+func (r *Runtime) coalitions(of modality.Set) *coalitionPass {
 	p := r.pass
 	if p == nil {
 		p = &coalitionPass{in: make([][]float32, len(r.inst.slots))}

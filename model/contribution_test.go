@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"posefuse/sensors/modality"
 )
 
 // headRuntimes returns a runtime for every head and several sets of modalities.
@@ -32,7 +34,7 @@ func headRuntimes(t testing.TB, modalities ...string) []*Runtime {
 }
 
 // stage puts features in place of encoders' work.
-func stage(rt *Runtime, feature func(m int) []float32) {
+func stage(rt *Runtime, feature func(m modality.Kind) []float32) {
 	rt.Begin()
 	for _, m := range rt.inst.slots {
 		rt.staged[m] = stagedFeature{feature(m), time.Nanosecond}
@@ -40,9 +42,9 @@ func stage(rt *Runtime, feature func(m int) []float32) {
 }
 
 // bruteSpread is the definition, written down again: two passes in float64.
-func bruteSpread(d SpreadDefinition, of Mask, pose func(Mask) []float32) (spread [NumJoints]float64) {
-	var counted []Mask
-	for s := range AllModalities + 1 {
+func bruteSpread(d SpreadDefinition, of modality.Set, pose func(modality.Set) []float32) (spread [NumJoints]float64) {
+	var counted []modality.Set
+	for s := range modality.All + 1 {
 		lacks := bits.OnesCount8(uint8(of)) - bits.OnesCount8(uint8(s))
 		if s&^of == 0 && (s == 0 && d.Empty || s != 0 && lacks >= d.LeastAbsent && lacks <= d.MostAbsent) {
 			counted = append(counted, s)
@@ -71,8 +73,8 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 	runtimes := headRuntimes(t, "RLMW", "LMW", "RW", "M")
 	rapid.Check(t, func(t *rapid.T) {
 		rt := rapid.SampledFrom(runtimes).Draw(t, "network")
-		present := Mask(rapid.IntRange(0, int(AllModalities)).Draw(t, "present")) //nolint:gosec // 0..15
-		features := [NumModalities][]float32{}
+		present := modality.Set(rapid.IntRange(0, int(modality.All)).Draw(t, "present")) //nolint:gosec // 0..15
+		features := [modality.Count][]float32{}
 		seed := rapid.Float32Range(0.1, 3)
 		for m := range features {
 			features[m] = make([]float32, FeatureDim)
@@ -81,7 +83,7 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 				features[m][i] = a * float32(math.Sin(float64(b)*float64(i)))
 			}
 		}
-		stage(rt, func(m int) []float32 { return features[m] })
+		stage(rt, func(m modality.Kind) []float32 { return features[m] })
 		var got Contribution
 		rt.Contribution(present, &got)
 		of := present & rt.mask
@@ -94,16 +96,16 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 			}
 			return
 		}
-		var poses [1 << NumModalities][]float32
+		var poses [1 << modality.Count][]float32
 		var out Output
-		for s := range AllModalities + 1 {
+		for s := range modality.All + 1 {
 			if err := rt.Finish(s, &out); err != nil {
 				t.Fatal(err)
 			}
 			poses[s] = append(poses[s], out.Pose[:]...)
 		}
-		pose := func(s Mask) []float32 { return poses[s] }
-		for m := range NumModalities {
+		pose := func(s modality.Set) []float32 { return poses[s] }
+		for m := range modality.Count {
 			want := 0.0
 			if of.Has(m) {
 				for j := range NumJoints {
@@ -115,7 +117,7 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 				}
 			}
 			if d := math.Abs(got.InfluenceMM[m] - want); !(d <= 0.02+1e-5*want) {
-				t.Fatalf("%s head: influence of %s among %s is %g mm, want %g", rt.net.Config.Head, encoderNames[m], of, got.InfluenceMM[m], want)
+				t.Fatalf("%s head: influence of %s among %s is %g mm, want %g", rt.net.Config.Head, m.String(), of, got.InfluenceMM[m], want)
 			}
 		}
 		want := bruteSpread(PublishedSpread, of, pose)
@@ -140,10 +142,10 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 // TestSpreadByHand has three modalities whose leave-one-out poses put joint 0
 // at 0, 30 and 60 mm along x: a standard deviation of 30·sqrt(2/3) mm.
 func TestSpreadByHand(t *testing.T) {
-	poses := map[Mask][]float32{0b111: make([]float32, OutputDim), 0b110: make([]float32, OutputDim), 0b101: make([]float32, OutputDim), 0b011: make([]float32, OutputDim)}
+	poses := map[modality.Set][]float32{0b111: make([]float32, OutputDim), 0b110: make([]float32, OutputDim), 0b101: make([]float32, OutputDim), 0b011: make([]float32, OutputDim)}
 	poses[0b101][0], poses[0b011][0] = 0.03, 0.06
 	var spread [NumJoints]float64
-	PublishedSpread.Spread(0b111, func(s Mask) []float32 { return poses[s] }, &spread)
+	PublishedSpread.Spread(0b111, func(s modality.Set) []float32 { return poses[s] }, &spread)
 	if want := 30 * math.Sqrt(2.0/3); math.Abs(spread[0]-want) > 1e-4 || spread[1] != 0 {
 		t.Errorf("spread %v, want %g for joint 0 and 0 for the others", spread[:2], want)
 	}
@@ -155,12 +157,12 @@ func TestSpreadByHand(t *testing.T) {
 func TestContributionAllocatesNothing(t *testing.T) {
 	for _, rt := range headRuntimes(t, "RLMW") {
 		f := make([]float32, FeatureDim)
-		stage(rt, func(int) []float32 { return f })
+		stage(rt, func(modality.Kind) []float32 { return f })
 		var c Contribution
-		rt.Contribution(AllModalities, &c)
-		present := Mask(0)
+		rt.Contribution(modality.All, &c)
+		present := modality.Set(0)
 		if n := testing.AllocsPerRun(32, func() {
-			present = (present + 1) & AllModalities
+			present = (present + 1) & modality.All
 			rt.Contribution(present, &c)
 		}); n != 0 && !raceEnabled {
 			t.Errorf("%s head: %v allocations", rt.net.Config.Head, n)
@@ -182,11 +184,11 @@ func TestContributionLeavesThePoseAlone(t *testing.T) {
 		if err := rt.Infer(in, &before); err != nil {
 			t.Fatal(err)
 		}
-		rt.Contribution(AllModalities, &c)
-		if c.Of != AllModalities || c.SpreadMM[0] == 0 {
+		rt.Contribution(modality.All, &c)
+		if c.Of != modality.All || c.SpreadMM[0] == 0 {
 			t.Errorf("sample %d: contributions %+v", i, c)
 		}
-		if err := rt.Finish(AllModalities, &after); err != nil {
+		if err := rt.Finish(modality.All, &after); err != nil {
 			t.Fatal(err)
 		}
 		if after.Pose != before.Pose {
@@ -203,11 +205,11 @@ func BenchmarkContribution(b *testing.B) {
 			for i := range f {
 				f[i] = float32(math.Sin(float64(i)))
 			}
-			stage(rt, func(int) []float32 { return f })
+			stage(rt, func(modality.Kind) []float32 { return f })
 			var c Contribution
 			b.ReportAllocs()
 			for b.Loop() {
-				rt.Contribution(AllModalities, &c)
+				rt.Contribution(modality.All, &c)
 			}
 		})
 	}

@@ -1,24 +1,26 @@
 package model
 
+import "posefuse/sensors/modality"
+
 // FLOPs returns the arithmetic of one inference of the network for one sample
 // with the modalities of mask: two per multiply-add of its convolutions, linear
 // layers and attention products. Norms, activations, neighbour search, gathers
 // and the head's extra passes for leave-one-out are not counted (model.md,
 // part 7), nor is anything saved by a cleverer way to the same sums, such as
 // Winograd's.
-func FLOPs(cfg Config, mask Mask) int64 {
+func FLOPs(cfg Config, mask modality.Set) int64 {
 	mask &= cfg.Mask()
 	macs := int64(len(cfg.Modalities) * FeatureDim * OutputDim)
-	if mask.Has(R) {
+	if mask.Has(modality.Camera) {
 		macs += cfg.Camera.macs()
 	}
-	if mask.Has(L) {
+	if mask.Has(modality.LiDAR) {
 		macs += cfg.LiDAR.macs(LiDARPointDim)
 	}
-	if mask.Has(M) {
+	if mask.Has(modality.Radar) {
 		macs += cfg.Radar.macs(RadarPointDim)
 	}
-	if mask.Has(W) {
+	if mask.Has(modality.CSI) {
 		macs += cfg.CSI.macs()
 	}
 	return 2 * macs

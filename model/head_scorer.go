@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // HeadScorer runs a network's fusion head alone on given features, dropout off
@@ -12,8 +13,8 @@ import (
 // the network has at each call, allocates nothing after the first of a size,
 // and is not safe for concurrent use.
 type HeadScorer struct {
-	slots []int // modality of each of the head's inputs
-	max   int   // largest batch
+	slots []modality.Kind // modality of each of the head's inputs
+	max   int             // largest batch
 	head  nn.Head[float32]
 
 	in    [][]float32
@@ -30,7 +31,7 @@ func NewHeadScorer(n *Network, maxBatch int) (*HeadScorer, error) {
 	}
 	h := &HeadScorer{max: maxBatch}
 	full := n.Config.Mask()
-	for m := range NumModalities {
+	for m := range modality.Count {
 		if full.Has(m) {
 			h.slots = append(h.slots, m)
 		}
@@ -49,10 +50,10 @@ func NewHeadScorer(n *Network, maxBatch int) (*HeadScorer, error) {
 
 // Modalities returns those of the network in order. The result must not be
 // changed.
-func (h *HeadScorer) Modalities() []int { return h.slots }
+func (h *HeadScorer) Modalities() []modality.Kind { return h.slots }
 
 // take puts the features of the modalities of mask in h.in, zeros for others.
-func (h *HeadScorer) take(features *[NumModalities][]float32, batch int, mask Mask) error {
+func (h *HeadScorer) take(features *[modality.Count][]float32, batch int, mask modality.Set) error {
 	if batch < 1 || batch > h.max {
 		return fmt.Errorf("head scorer: %d samples, want 1 to %d", batch, h.max)
 	}
@@ -62,7 +63,7 @@ func (h *HeadScorer) take(features *[NumModalities][]float32, batch int, mask Ma
 			continue
 		}
 		if len(features[m]) < batch*FeatureDim {
-			return fmt.Errorf("head scorer: features of %s hold %d values, want %d for %d samples", encoderNames[m], len(features[m]), batch*FeatureDim, batch)
+			return fmt.Errorf("head scorer: features of %s hold %d values, want %d for %d samples", m.String(), len(features[m]), batch*FeatureDim, batch)
 		}
 		h.in[i] = features[m][:batch*FeatureDim]
 	}
@@ -72,7 +73,7 @@ func (h *HeadScorer) take(features *[NumModalities][]float32, batch int, mask Ma
 // Predict writes the poses, metres, of the first batch samples of features to
 // dst, batch x OutputDim. The features of modalities outside mask count as
 // zero and need not be given.
-func (h *HeadScorer) Predict(features [NumModalities][]float32, batch int, mask Mask, dst []float32) error {
+func (h *HeadScorer) Predict(features [modality.Count][]float32, batch int, mask modality.Set, dst []float32) error {
 	if len(dst) != batch*OutputDim {
 		return fmt.Errorf("head scorer: room for %d values, want %d for %d samples", len(dst), batch*OutputDim, batch)
 	}
@@ -87,8 +88,8 @@ func (h *HeadScorer) Predict(features [NumModalities][]float32, batch int, mask 
 // batch x OutputDim each: in entry s those of the modalities whose places in
 // Modalities are the bits of s. Entry 0 is nil. They are valid until the next
 // call.
-func (h *HeadScorer) Coalitions(features [NumModalities][]float32, batch int) ([][]float32, error) {
-	if err := h.take(&features, batch, AllModalities); err != nil {
+func (h *HeadScorer) Coalitions(features [modality.Count][]float32, batch int) ([][]float32, error) {
+	if err := h.take(&features, batch, modality.All); err != nil {
 		return nil, err
 	}
 	size := batch * OutputDim
@@ -103,9 +104,9 @@ func (h *HeadScorer) Coalitions(features [NumModalities][]float32, batch int) ([
 		return h.poses, nil
 	}
 	for _, s := range h.masks {
-		var mask Mask
+		var mask modality.Set
 		for i, m := range h.slots {
-			mask |= Mask(s>>i&1) << m
+			mask |= modality.Set(s>>i&1) << m
 		}
 		if err := h.Predict(features, batch, mask, h.poses[s]); err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ var errNotLinear = errors.New("head scorer: the fusion head is not linear, it ha
 
 // Partial writes what modality m alone adds to a linear head's poses, W^m f^m
 // without the bias (Eq 3), to dst, batch x OutputDim.
-func (h *HeadScorer) Partial(features [NumModalities][]float32, batch, m int, dst []float32) error {
+func (h *HeadScorer) Partial(features [modality.Count][]float32, batch int, m modality.Kind, dst []float32) error {
 	l, ok := h.head.(nn.LinearHead[float32])
 	if !ok {
 		return errNotLinear

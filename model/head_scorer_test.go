@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"posefuse/balance"
+	"posefuse/sensors/modality"
 )
 
 // close32 reports whether got is want to 1e-5 of want's largest value.
@@ -39,7 +40,7 @@ func TestHeadScorerFollowsTrainer(t *testing.T) {
 					t.Fatal(err)
 				}
 				full := cfg.Mask()
-				var branches []Mask
+				var branches []modality.Set
 				for s := full; s != 0; s = (s - 1) & full {
 					branches = append(branches, s)
 				}
@@ -141,10 +142,10 @@ func TestHeadScorerVectors(t *testing.T) {
 			if int(number) != c.tensors {
 				t.Fatalf("the head has %d tensors, want %d", number, c.tensors)
 			}
-			var f [NumModalities][]float32
+			var f [modality.Count][]float32
 			for m := range f {
 				for i := range vectorBatch * FeatureDim {
-					at := (i/FeatureDim*NumModalities+m)*FeatureDim + i%FeatureDim
+					at := (i/FeatureDim*int(modality.Count)+m)*FeatureDim + i%FeatureDim
 					f[m] = append(f[m], float32(2*ruleH(6010, uint64(at))-1))
 				}
 			}
@@ -157,20 +158,20 @@ func TestHeadScorerVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			var sum float64
-			for _, v := range poses[AllModalities] {
+			for _, v := range poses[modality.All] {
 				sum += float64(v)
 			}
 			near(t, "sum", sum, c.sum, 1e-3)
 			for i, want := range c.first {
-				near(t, fmt.Sprintf("output %d", i), float64(poses[AllModalities][i]), want, 1e-4)
+				near(t, fmt.Sprintf("output %d", i), float64(poses[modality.All][i]), want, 1e-4)
 			}
-			values, err := balance.NewScorer[float32](OutputDim).CoalitionScores(NumModalities, vectorTarget[float32](),
+			values, err := balance.NewScorer[float32](OutputDim).CoalitionScores(int(modality.Count), vectorTarget[float32](),
 				func(mask uint8) ([]float32, error) { return poses[mask], nil })
 			if err != nil {
 				t.Fatal(err)
 			}
-			for m, phi := range balance.Shapley(NumModalities, values) {
-				near(t, "contribution of "+encoderNames[m], phi, c.phi[m], 1e-4)
+			for m, phi := range balance.Shapley(int(modality.Count), values) {
+				near(t, "contribution of "+modality.Kind(m).String(), phi, c.phi[m], 1e-4)
 			}
 		})
 	}
@@ -190,7 +191,7 @@ func TestHeadScorerAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var f [NumModalities][]float32
+		var f [modality.Count][]float32
 		for m := range f {
 			f[m] = make([]float32, n*FeatureDim)
 		}
@@ -203,7 +204,7 @@ func TestHeadScorerAllocatesNothing(t *testing.T) {
 				t.Error(err)
 			}
 			if h.Linear() {
-				if err := h.Partial(f, n, R, dst); err != nil {
+				if err := h.Partial(f, n, modality.Camera, dst); err != nil {
 					t.Error(err)
 				}
 			}
@@ -227,17 +228,17 @@ func TestHeadScorerRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := [NumModalities][]float32{make([]float32, 2*FeatureDim), make([]float32, FeatureDim)}
-	if h.Predict(f, 2, 1<<R|1<<L, make([]float32, 2*OutputDim)) == nil {
+	f := [modality.Count][]float32{make([]float32, 2*FeatureDim), make([]float32, FeatureDim)}
+	if h.Predict(f, 2, 1<<modality.Camera|1<<modality.LiDAR, make([]float32, 2*OutputDim)) == nil {
 		t.Error("features of too few samples")
 	}
-	if h.Predict(f, 2, 1<<R, make([]float32, OutputDim)) == nil {
+	if h.Predict(f, 2, 1<<modality.Camera, make([]float32, OutputDim)) == nil {
 		t.Error("room for too few poses")
 	}
-	if h.Predict(f, 3, 1<<R, make([]float32, 3*OutputDim)) == nil {
+	if h.Predict(f, 3, 1<<modality.Camera, make([]float32, 3*OutputDim)) == nil {
 		t.Error("a batch larger than the scorer's")
 	}
-	if h.Partial(f, 2, R, make([]float32, 2*OutputDim)) == nil {
+	if h.Partial(f, 2, modality.Camera, make([]float32, 2*OutputDim)) == nil {
 		t.Error("a partial prediction of an MLP head")
 	}
 	cfg.Head = ConcatHead
@@ -247,7 +248,7 @@ func TestHeadScorerRefuses(t *testing.T) {
 	if h, err = NewHeadScorer(net, 2); err != nil {
 		t.Fatal(err)
 	}
-	if h.Partial(f, 2, W, make([]float32, 2*OutputDim)) == nil {
+	if h.Partial(f, 2, modality.CSI, make([]float32, 2*OutputDim)) == nil {
 		t.Error("a partial prediction of a modality there is not")
 	}
 }

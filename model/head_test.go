@@ -6,6 +6,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // TestHeadVectors checks the heads alone, and the contributions of the
@@ -30,12 +31,12 @@ func TestHeadVectors(t *testing.T) {
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			s := nn.NewStore[float64](1)
-			h := newHead(c.kind, s, &nn.Context{Mode: nn.Eval}, NumModalities)
+			h := newHead(c.kind, s, &nn.Context{Mode: nn.Eval}, int(modality.Count))
 			fillRuleHFrom(t, s, c.base, c.tensors)
-			f := make([][]float64, NumModalities)
+			f := make([][]float64, modality.Count)
 			for m := range f {
 				for i := range vectorBatch * FeatureDim {
-					at := (i/FeatureDim*NumModalities+m)*FeatureDim + i%FeatureDim
+					at := (i/FeatureDim*int(modality.Count)+m)*FeatureDim + i%FeatureDim
 					f[m] = append(f[m], 2*ruleH(6010, uint64(at))-1)
 				}
 			}
@@ -51,9 +52,9 @@ func TestHeadVectors(t *testing.T) {
 			near(t, "mpjpe", MPJPE(out, vectorTarget[float64]()), c.mpjpe, 1e-9)
 
 			zero := make([]float64, len(f[0]))
-			in := make([][]float64, NumModalities)
+			in := make([][]float64, modality.Count)
 			scorer := balance.NewScorer[float64](OutputDim)
-			values, err := scorer.CoalitionScores(NumModalities, vectorTarget[float64](), func(mask uint8) ([]float64, error) {
+			values, err := scorer.CoalitionScores(int(modality.Count), vectorTarget[float64](), func(mask uint8) ([]float64, error) {
 				for m := range in {
 					in[m] = zero
 					if mask>>m&1 == 1 {
@@ -66,8 +67,8 @@ func TestHeadVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			near(t, "score of all", values[15], c.all, 1e-8)
-			for m, phi := range balance.Shapley(NumModalities, values) {
-				near(t, "contribution of "+encoderNames[m], phi, c.phi[m], 1e-8)
+			for m, phi := range balance.Shapley(int(modality.Count), values) {
+				near(t, "contribution of "+modality.Kind(m).String(), phi, c.phi[m], 1e-8)
 			}
 			if c.kind == ConcatHead {
 				for i, want := range []float64{1.570466326, -4.250477155, -4.359853338, .673266849, 2.169775816, -3.200400781, -3.462964835,

@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"testing"
+
+	"posefuse/sensors/modality"
 )
 
 // The head's parameters: per modality a projector to 4 tokens of 256; 4 learned
@@ -45,9 +47,9 @@ func TestXFiHeadServesTrainerRuntimeAndCheckpoint(t *testing.T) {
 	}
 	const n = 4
 	b := randomBatch(cfg, n)
-	b.Present = make([]Mask, n)
+	b.Present = make([]modality.Set, n)
 	for i := range b.Present {
-		b.Present[i] = AllModalities
+		b.Present[i] = modality.All
 	}
 	tr, err := NewTrainer(net, n, TrainerOptions{Seed: 1})
 	if err != nil {
@@ -75,7 +77,7 @@ func TestXFiHeadServesTrainerRuntimeAndCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer loaded.Close()
-	poses := func(net *Network, present Mask, coalition Mask) []float32 {
+	poses := func(net *Network, present modality.Set, coalition modality.Set) []float32 {
 		r, err := NewRuntime(net)
 		if err != nil {
 			t.Fatal(err)
@@ -93,8 +95,8 @@ func TestXFiHeadServesTrainerRuntimeAndCheckpoint(t *testing.T) {
 		}
 		return p
 	}
-	want, all := poses(net, AllModalities, 1<<L|1<<W), poses(net, AllModalities, AllModalities)
-	for name, got := range map[string][]float32{"absent in the batch": poses(net, 1<<L|1<<W, AllModalities), "loaded": poses(loaded, AllModalities, 1<<L|1<<W)} {
+	want, all := poses(net, modality.All, 1<<modality.LiDAR|1<<modality.CSI), poses(net, modality.All, modality.All)
+	for name, got := range map[string][]float32{"absent in the batch": poses(net, 1<<modality.LiDAR|1<<modality.CSI, modality.All), "loaded": poses(loaded, modality.All, 1<<modality.LiDAR|1<<modality.CSI)} {
 		same := true
 		for i := range want {
 			if got[i] != want[i] {

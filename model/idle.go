@@ -72,7 +72,7 @@ func (t *trainGraph[T]) needsNoneIdle() error {
 	t.idle = rested
 	for _, m := range t.inst.slots {
 		if rested[m] && !needed[m] {
-			return fmt.Errorf("the %s encoder did not run in the last step", encoderNames[m])
+			return fmt.Errorf("the %s encoder did not run in the last step", m.String())
 		}
 	}
 	return nil

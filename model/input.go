@@ -2,38 +2,7 @@
 // head, checkpoints and inference. No caller sees a tensor library.
 package model
 
-// Modality indices, the paper's order. They equal those of package sensors.
-const (
-	R = iota // camera keypoints
-	L        // LiDAR
-	M        // mmWave radar
-	W        // WiFi CSI
-
-	NumModalities = 4
-)
-
-// Mask is a set of modalities: bit i is modality i.
-type Mask uint8
-
-// AllModalities is the full coalition.
-const AllModalities Mask = 1<<NumModalities - 1
-
-// Has reports whether modality m is in the set.
-func (s Mask) Has(m int) bool { return s&(1<<m) != 0 }
-
-// String returns the letters of the set in order, e.g. "RLM", or "-" if empty.
-func (s Mask) String() string {
-	out := ""
-	for m := range NumModalities {
-		if s.Has(m) {
-			out += "RLMW"[m : m+1]
-		}
-	}
-	if out == "" {
-		return "-"
-	}
-	return out
-}
+import "posefuse/sensors/modality"
 
 // Shapes of the network's inputs that do not depend on its size.
 const (
@@ -53,7 +22,7 @@ const (
 // Input is one prepared sample for the network, after the preprocessing of
 // this package (see Prep*). Only the modalities in Present are read.
 type Input struct {
-	Present Mask
+	Present modality.Set
 	Camera  []float32 // CameraWindow x 17 x 2, oldest first, screen-normalised
 	LiDAR   []float32 // Config.LiDAR.Points x 3, metres, sensor frame
 	Radar   []float32 // Config.Radar.Points x 5

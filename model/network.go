@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // Network owns the parameters and running statistics of one model. It holds
@@ -201,8 +202,8 @@ type encoder[T nn.Float] struct {
 // instance is one set of blocks with work buffers, on a store's weights.
 type instance[T nn.Float] struct {
 	ctx        *nn.Context
-	encoders   [NumModalities]*encoder[T]
-	slots      []int // modality of each of the head's inputs
+	encoders   [modality.Count]*encoder[T]
+	slots      []modality.Kind // modality of each of the head's inputs
 	head       nn.Head[T]
 	headParams []*nn.Tensor[T]
 }
@@ -210,19 +211,19 @@ type instance[T nn.Float] struct {
 func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*instance[T], error) {
 	inst := &instance[T]{ctx: ctx}
 	mask := cfg.Mask()
-	build := [NumModalities]func(*encoderBuilder[T]) error{
-		R: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera) },
-		L: func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
-		M: func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
-		W: func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
+	build := [modality.Count]func(*encoderBuilder[T]) error{
+		modality.Camera: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera) },
+		modality.LiDAR:  func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
+		modality.Radar:  func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
+		modality.CSI:    func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
 	}
-	for m := range NumModalities {
+	for m := range modality.Count {
 		if !mask.Has(m) {
 			continue
 		}
-		b := &encoderBuilder[T]{s: s, ctx: ctx, name: encoderNames[m], e: &encoder[T]{}}
+		b := &encoderBuilder[T]{s: s, ctx: ctx, name: m.String(), e: &encoder[T]{}}
 		if err := build[m](b); err != nil {
-			return nil, fmt.Errorf("%s: %w", encoderNames[m], err)
+			return nil, fmt.Errorf("%s: %w", m.String(), err)
 		}
 		inst.encoders[m] = b.e
 		inst.slots = append(inst.slots, m)
@@ -232,8 +233,6 @@ func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*inst
 	})
 	return inst, nil
 }
-
-var encoderNames = [NumModalities]string{"camera", "lidar", "radar", "csi"}
 
 // encoderBuilder collects the blocks of one encoder.
 type encoderBuilder[T nn.Float] struct {

@@ -10,6 +10,7 @@ import (
 
 	"posefuse/model/nn"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // Precision is the number format of the WiFi trunk's convolutions in
@@ -96,7 +97,7 @@ func (q *Quantization) validate(c Config) error {
 	if _, err := q.Mode.format(); err != nil {
 		return fmt.Errorf("quantization: mode: %w", err)
 	}
-	if !c.Mask().Has(W) {
+	if !c.Mask().Has(modality.CSI) {
 		return fmt.Errorf("quantization: %s concerns the csi encoder, which this network does not have", q.Mode)
 	}
 	if q.Mode != Int8 {
@@ -130,7 +131,7 @@ func (c Config) lowConvs() []string {
 	for i, blocks := range c.CSI.Blocks {
 		for j := range blocks {
 			for _, conv := range []string{"conv1", "conv2"} {
-				names = append(names, fmt.Sprintf("%s.layer%d.%d.%s", encoderNames[W], i+1, j, conv))
+				names = append(names, fmt.Sprintf("%s.layer%d.%d.%s", modality.CSI.String(), i+1, j, conv))
 			}
 		}
 	}
@@ -173,7 +174,7 @@ func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error
 	if err != nil {
 		return "", err
 	}
-	e := any(inst.encoders[W]).(*encoder[float32])
+	e := any(inst.encoders[modality.CSI]).(*encoder[float32])
 	if e == nil {
 		return Float32, nil
 	}

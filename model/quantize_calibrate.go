@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // Calibrator learns the ranges of a network's activations for int8.
@@ -18,7 +19,7 @@ type Calibrator struct {
 
 // NewCalibrator prepares the network's float32 trunk for observation.
 func NewCalibrator(n *Network) (*Calibrator, error) {
-	if !n.Config.Mask().Has(W) {
+	if !n.Config.Mask().Has(modality.CSI) {
 		return nil, errors.New("calibration: the network has no csi encoder, the only one with a low precision")
 	}
 	n.building.Lock()
@@ -27,9 +28,9 @@ func NewCalibrator(n *Network) (*Calibrator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("calibration: %w", err)
 	}
-	inst.encoders[W].fold()
+	inst.encoders[modality.CSI].fold()
 	c := &Calibrator{inst: inst, ranges: map[string]*activationRange{}}
-	c.first, c.blocks = inst.encoders[W].basicBlocks()
+	c.first, c.blocks = inst.encoders[modality.CSI].basicBlocks()
 	return c, nil
 }
 
@@ -39,7 +40,7 @@ func (c *Calibrator) Observe(csi []float32, n int) error {
 		return fmt.Errorf("calibration: %d values for %d samples, want %d", len(csi), n, n*CSIValues)
 	}
 	x := csi
-	for _, s := range c.inst.encoders[W].steps[:c.first] {
+	for _, s := range c.inst.encoders[modality.CSI].steps[:c.first] {
 		x = s.block.Forward(x, n)
 	}
 	for _, b := range c.blocks {

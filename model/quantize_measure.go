@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // Samples are prepared samples with their truth, for calibration.
@@ -122,10 +123,10 @@ func (q *Quantization) compare(c Config, float, low *Runtime, s Samples, done fu
 			}
 		}
 		add(&q.MPJPEFloat32MM, &q.MPJPEMM, &q.DisplacementMM)
-		if err := float.Coalition(1<<W, hi-lo, a[:(hi-lo)*OutputDim]); err != nil {
+		if err := float.Coalition(1<<modality.CSI, hi-lo, a[:(hi-lo)*OutputDim]); err != nil {
 			return err
 		}
-		if err := low.Coalition(1<<W, hi-lo, b[:(hi-lo)*OutputDim]); err != nil {
+		if err := low.Coalition(1<<modality.CSI, hi-lo, b[:(hi-lo)*OutputDim]); err != nil {
 			return err
 		}
 		add(&q.CSIFloat32MM, &q.CSIMM, &q.CSIMovesMM)

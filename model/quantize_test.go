@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // smallCSI is a network of the WiFi encoder alone, small enough for portable
@@ -353,7 +354,7 @@ func BenchmarkPrecision(b *testing.B) {
 			b.Fatalf("%s is not available here", p)
 		}
 		for _, threads := range []int{1, 2} {
-			for _, mask := range []Mask{1 << W, AllModalities} {
+			for _, mask := range []modality.Set{1 << modality.CSI, modality.All} {
 				b.Run(fmt.Sprintf("%s/%s/%d", p, mask, threads), func(b *testing.B) {
 					kernel.SetThreads(threads)
 					in.Present = mask

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // Two steps in float64 end where two of the product do, up to float32's
@@ -19,8 +20,8 @@ func TestReferenceTrainerFollowsTrainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := randomBatch(cfg, n)
-	b.Present = slices.Repeat([]Mask{AllModalities}, n)
-	b.Present[1] = 1<<R | 1<<W
+	b.Present = slices.Repeat([]modality.Set{modality.All}, n)
+	b.Present[1] = 1<<modality.Camera | 1<<modality.CSI
 	net, err := start.Clone()
 	if err != nil {
 		t.Fatal(err)

@@ -8,15 +8,16 @@ import (
 
 	"posefuse/model/nn"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // Output is what the network says about one sample.
 type Output struct {
-	Coalition   Mask                               // modalities that took part: present and known to the network
-	Pose        [OutputDim]float32                 // 17 x 3, metres, camera frame (x right, y down, z forward)
-	Features    [NumModalities][FeatureDim]float32 // zero for absent modalities
-	EncoderTime [NumModalities]time.Duration       // from start to end of each encoder, which may run side by side; 0 for absent modalities
-	HeadTime    time.Duration                      // of the fusion head
+	Coalition   modality.Set                        // modalities that took part: present and known to the network
+	Pose        [OutputDim]float32                  // 17 x 3, metres, camera frame (x right, y down, z forward)
+	Features    [modality.Count][FeatureDim]float32 // zero for absent modalities
+	EncoderTime [modality.Count]time.Duration       // from start to end of each encoder, which may run side by side; 0 for absent modalities
+	HeadTime    time.Duration                       // of the fusion head
 }
 
 // Runtime runs a network for inference: batch normalisation folded into the
@@ -25,15 +26,15 @@ type Output struct {
 // modalities; several runtimes may share one network. The network's weights must not change while a runtime works.
 type Runtime struct {
 	net   *Network
-	mask  Mask
+	mask  modality.Set
 	inst  *instance[float32]
-	feats [NumModalities][]float32
+	feats [modality.Count][]float32
 	zero  []float32
 	in    [][]float32
-	gates [NumModalities][]float32
+	gates [modality.Count][]float32
 	// staged is what Encode left for Finish, an entry per modality, so that
 	// concurrent Encode calls write apart.
-	staged    [NumModalities]stagedFeature
+	staged    [modality.Count]stagedFeature
 	closed    atomic.Bool
 	whole     encoding       // of Infer
 	stream    *CameraStream  // nil: every window is computed as a whole
@@ -126,13 +127,13 @@ func (r *Runtime) fold() {
 	}
 }
 
-func modalityInput(in *Input, m int) []float32 {
+func modalityInput(in *Input, m modality.Kind) []float32 {
 	switch m {
-	case R:
+	case modality.Camera:
 		return in.Camera
-	case L:
+	case modality.LiDAR:
 		return in.LiDAR
-	case M:
+	case modality.Radar:
 		return in.Radar
 	}
 	return in.CSI
@@ -161,7 +162,7 @@ func (r *Runtime) Infer(in *Input, out *Output) error {
 type encoding struct {
 	r    *Runtime
 	in   *Input
-	errs [NumModalities]error
+	errs [modality.Count]error
 }
 
 func (e *encoding) Run(lo, hi int) {
@@ -176,24 +177,24 @@ func (e *encoding) Run(lo, hi int) {
 
 // Begin starts a sample whose modalities come one by one: no modality counts
 // as encoded any more.
-func (r *Runtime) Begin() { r.staged = [NumModalities]stagedFeature{} }
+func (r *Runtime) Begin() { r.staged = [modality.Count]stagedFeature{} }
 
 // Encode computes the feature of modality m from its prepared input, laid out
 // as in Input. Different modalities may be encoded at the same time, each by
 // one goroutine; encoding one again replaces its feature. A modality that the
 // network does not have is ignored.
-func (r *Runtime) Encode(m int, x []float32) error {
-	if m < 0 || m >= NumModalities || !r.mask.Has(m) {
+func (r *Runtime) Encode(m modality.Kind, x []float32) error {
+	if m >= modality.Count || !r.mask.Has(m) {
 		return nil
 	}
 	e := r.inst.encoders[m]
 	r.staged[m] = stagedFeature{}
 	if len(x) != e.in {
-		return fmt.Errorf("inference: %s input holds %d values, want %d", encoderNames[m], len(x), e.in)
+		return fmt.Errorf("inference: %s input holds %d values, want %d", m.String(), len(x), e.in)
 	}
 	start := time.Now()
 	var f []float32
-	if m == R && r.stream != nil {
+	if m == modality.Camera && r.stream != nil {
 		f = r.stream.feature(x)
 	} else {
 		e.proj.Gate = nil
@@ -207,9 +208,9 @@ func (r *Runtime) Encode(m int, x []float32) error {
 // that were encoded since Begin; the others are absent. The result equals
 // Infer's to the bit, whatever the order of the Encode calls, all of which
 // must have returned. It may be called again with another set.
-func (r *Runtime) Finish(present Mask, out *Output) error {
+func (r *Runtime) Finish(present modality.Set, out *Output) error {
 	out.Coalition = 0
-	out.EncoderTime = [NumModalities]time.Duration{}
+	out.EncoderTime = [modality.Count]time.Duration{}
 	r.zeros(1)
 	for i, m := range r.inst.slots {
 		s := &r.staged[m]
@@ -248,7 +249,7 @@ func (r *Runtime) InferBatch(b *Batch, n int, pose []float32) error {
 		e := r.inst.encoders[m]
 		x := b.input(m)
 		if len(x) != n*e.in {
-			return fmt.Errorf("inference: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), n*e.in, n)
+			return fmt.Errorf("inference: %s holds %d values, want %d for %d samples", m.String(), len(x), n*e.in, n)
 		}
 		if cap(r.gates[m]) < n {
 			r.gates[m] = make([]float32, n)
@@ -262,7 +263,7 @@ func (r *Runtime) InferBatch(b *Batch, n int, pose []float32) error {
 	return nil
 }
 
-func setGates[T nn.Float](gate []T, present []Mask, m int) {
+func setGates[T nn.Float](gate []T, present []modality.Set, m modality.Kind) {
 	for s := range gate {
 		gate[s] = 1
 		if present != nil && !present[s].Has(m) {
@@ -273,4 +274,4 @@ func setGates[T nn.Float](gate []T, present []Mask, m int) {
 
 // Features returns the features of the last InferBatch, one row per sample,
 // nil for modalities the network does not have; valid until the next call.
-func (r *Runtime) Features() [NumModalities][]float32 { return r.feats }
+func (r *Runtime) Features() [modality.Count][]float32 { return r.feats }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // small is a network of the full structure that is quick to run.
@@ -71,7 +72,7 @@ func trainSmall(t *testing.T, n int) *Network {
 
 func sample(cfg Config, b *Batch, i int) *Input {
 	cut := func(x []float32, n int) []float32 { return x[i*n : (i+1)*n] }
-	return &Input{Present: AllModalities, Camera: cut(b.Camera, KeypointsValues), LiDAR: cut(b.LiDAR, cfg.LiDAR.Points*3),
+	return &Input{Present: modality.All, Camera: cut(b.Camera, KeypointsValues), LiDAR: cut(b.LiDAR, cfg.LiDAR.Points*3),
 		Radar: cut(b.Radar, cfg.Radar.Points*5), CSI: cut(b.CSI, CSIValues)}
 }
 
@@ -113,7 +114,7 @@ func TestInferenceEqualsTrainingGraph(t *testing.T) {
 	feats := tr.Features()
 	for m, f := range rt.Features() {
 		if d := maxDiff(f, feats[m]); d > 1e-3 {
-			t.Errorf("%s features differ by %g", encoderNames[m], d)
+			t.Errorf("%s features differ by %g", modality.Kind(m).String(), d)
 		}
 	}
 	var out Output
@@ -124,7 +125,7 @@ func TestInferenceEqualsTrainingGraph(t *testing.T) {
 		if d := maxDiff(out.Pose[:], pose[i*OutputDim:(i+1)*OutputDim]); d > 1e-4 {
 			t.Errorf("sample %d: live inference differs from batch inference by %g m", i, d)
 		}
-		if out.Coalition != AllModalities || out.EncoderTime[W] <= 0 {
+		if out.Coalition != modality.All || out.EncoderTime[modality.CSI] <= 0 {
 			t.Errorf("coalition %v, times %v", out.Coalition, out.EncoderTime)
 		}
 	}
@@ -142,28 +143,28 @@ func TestCoalitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	pose := make([]float32, 6*OutputDim)
-	for m := range NumModalities {
+	for m := range modality.Count {
 		in := sample(cfg, b, 0)
 		in.Present &^= 1 << m
 		if err := rt.Infer(in, &part); err != nil {
 			t.Fatal(err)
 		}
 		if part.Pose == all.Pose {
-			t.Errorf("%s makes no difference", encoderNames[m])
+			t.Errorf("%s makes no difference", m.String())
 		}
 		if part.Features[m] != [FeatureDim]float32{} {
-			t.Errorf("absent %s has features", encoderNames[m])
+			t.Errorf("absent %s has features", m.String())
 		}
 		masked := *b
-		masked.Present = make([]Mask, 6)
+		masked.Present = make([]modality.Set, 6)
 		for i := range masked.Present {
-			masked.Present[i] = AllModalities &^ (1 << m)
+			masked.Present[i] = modality.All &^ (1 << m)
 		}
 		if err := rt.InferBatch(&masked, 6, pose); err != nil {
 			t.Fatal(err)
 		}
 		if d := maxDiff(pose[:OutputDim], part.Pose[:]); d > 1e-4 {
-			t.Errorf("batch without %s differs by %g m", encoderNames[m], d)
+			t.Errorf("batch without %s differs by %g m", m.String(), d)
 		}
 	}
 	in := sample(cfg, b, 0)
@@ -203,20 +204,20 @@ func TestModalityDropoutZeroesFeaturesAndGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	b.Present = []Mask{15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2}
+	b.Present = []modality.Set{15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2, 15 &^ 2}
 	if _, err := tr.ForwardBackward(b); err != nil {
 		t.Fatal(err)
 	}
-	if norm(tr.Features()[L]) != 0 || norm(tr.Features()[R]) == 0 {
+	if norm(tr.Features()[modality.LiDAR]) != 0 || norm(tr.Features()[modality.Camera]) == 0 {
 		t.Error("features of the absent modality are not zero")
 	}
 	for _, p := range net.Parameters() {
 		zero := norm(p.Grad) == 0
-		if p.Modality == L && !zero {
+		if p.Modality == int(modality.LiDAR) && !zero {
 			t.Errorf("%s has a gradient", p.Name)
 		}
 		// Biases before a normalisation may have a zero gradient; weights may not.
-		if p.Modality != L && zero && !p.NoGrad && len(p.Shape) > 1 {
+		if p.Modality != int(modality.LiDAR) && zero && !p.NoGrad && len(p.Shape) > 1 {
 			t.Errorf("%s has no gradient", p.Name)
 		}
 	}

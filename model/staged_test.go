@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"posefuse/sensors/modality"
 )
 
 // Encoders that start as their inputs arrive give the pose of Infer to the
@@ -23,7 +25,7 @@ func TestStagedInferenceEqualsInfer(t *testing.T) {
 	cfg := net.Config
 	rng := rand.New(rand.NewPCG(1, 2))
 	var want, got Output
-	check := func(what string, mask Mask, in *Input) {
+	check := func(what string, mask modality.Set, in *Input) {
 		t.Helper()
 		in.Present = mask
 		if err := whole.Infer(in, &want); err != nil {
@@ -32,17 +34,18 @@ func TestStagedInferenceEqualsInfer(t *testing.T) {
 		if got.Coalition != mask || got.Pose != want.Pose || got.Features != want.Features {
 			t.Errorf("%s: coalition %s gives another pose", what, mask)
 		}
-		for m := range NumModalities {
+		for m := range modality.Count {
 			if (got.EncoderTime[m] > 0) != mask.Has(m) {
-				t.Errorf("%s: coalition %s states %v for %s", what, mask, got.EncoderTime[m], encoderNames[m])
+				t.Errorf("%s: coalition %s states %v for %s", what, mask, got.EncoderTime[m], m.String())
 			}
 		}
 	}
-	for mask := Mask(0); mask <= AllModalities; mask++ {
+	for mask := modality.Set(0); mask <= modality.All; mask++ {
 		for turn := range 4 {
 			in, stale := sample(cfg, b, int(mask)%6), sample(cfg, b, (int(mask)+1)%6)
 			staged.Begin()
-			for _, m := range rng.Perm(NumModalities) {
+			for _, i := range rng.Perm(int(modality.Count)) {
+				m := modality.Kind(i)
 				if turn%2 == 1 || !mask.Has(m) { // superseded, or encoded and then left out
 					if err := staged.Encode(m, modalityInput(stale, m)); err != nil {
 						t.Fatal(err)
@@ -62,7 +65,8 @@ func TestStagedInferenceEqualsInfer(t *testing.T) {
 		in := sample(cfg, b, int(mask)%6)
 		staged.Begin()
 		var wg sync.WaitGroup
-		for _, m := range rng.Perm(NumModalities) {
+		for _, i := range rng.Perm(int(modality.Count)) {
+			m := modality.Kind(i)
 			if mask.Has(m) {
 				wg.Go(func() {
 					if err := staged.Encode(m, modalityInput(in, m)); err != nil {
@@ -72,7 +76,7 @@ func TestStagedInferenceEqualsInfer(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		if err := staged.Finish(AllModalities, &got); err != nil {
+		if err := staged.Finish(modality.All, &got); err != nil {
 			t.Fatal(err)
 		}
 		check("side by side", mask, in)
@@ -93,22 +97,22 @@ func TestStagedInferenceForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt.Begin()
-	if err := rt.Encode(R, in.Camera); err != nil {
+	if err := rt.Encode(modality.Camera, in.Camera); err != nil {
 		t.Fatal(err)
 	}
-	if err := rt.Encode(L, in.LiDAR); err != nil {
+	if err := rt.Encode(modality.LiDAR, in.LiDAR); err != nil {
 		t.Fatal(err)
 	}
-	if err := rt.Encode(L, in.LiDAR[1:]); err == nil {
+	if err := rt.Encode(modality.LiDAR, in.LiDAR[1:]); err == nil {
 		t.Error("a short input is accepted")
 	}
-	if err := rt.Encode(NumModalities, nil); err != nil {
+	if err := rt.Encode(modality.Count, nil); err != nil {
 		t.Errorf("a modality the network lacks: %v", err)
 	}
-	if err := rt.Finish(AllModalities, &out); err != nil {
+	if err := rt.Finish(modality.All, &out); err != nil {
 		t.Fatal(err)
 	}
-	if out.Coalition != 1<<R {
+	if out.Coalition != 1<<modality.Camera {
 		t.Errorf("coalition %s, want R", out.Coalition)
 	}
 }
@@ -123,12 +127,12 @@ func TestStagedInferenceAllocatesNothing(t *testing.T) {
 	var out Output
 	if n := testing.AllocsPerRun(20, func() {
 		rt.Begin()
-		for m := range NumModalities {
-			if err := rt.Encode(NumModalities-1-m, modalityInput(in, NumModalities-1-m)); err != nil {
+		for m := range modality.Count {
+			if err := rt.Encode(modality.Count-1-m, modalityInput(in, modality.Count-1-m)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := rt.Finish(AllModalities, &out); err != nil {
+		if err := rt.Finish(modality.All, &out); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 && !raceEnabled {

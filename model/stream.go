@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // ErrLowPrecision is wrapped when the camera encoder cannot stream because it
@@ -71,7 +72,7 @@ func (r *Runtime) CameraStreamStats() CameraStreamStats {
 
 // NewCameraStream returns a stream on the runtime's camera encoder.
 func (r *Runtime) NewCameraStream() (*CameraStream, error) {
-	e := r.inst.encoders[R]
+	e := r.inst.encoders[modality.Camera]
 	if e == nil {
 		return nil, fmt.Errorf("camera stream: the network has the modalities %s, not R", r.net.Config.Modalities)
 	}

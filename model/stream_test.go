@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/sensors/modality"
 )
 
 // cameraNet returns a network with random statistics whose only encoder is R.
@@ -91,7 +93,7 @@ func TestCameraStreamEqualsWindows(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := slices.Clone(s.Feature())
-			closeFeatures(t, "position", got, rt.inst.encoders[R].forward(windowOf(frames), 1))
+			closeFeatures(t, "position", got, rt.inst.encoders[modality.Camera].forward(windowOf(frames), 1))
 		}
 	}
 }
@@ -119,7 +121,7 @@ func TestCameraStreamOfNamedSizes(t *testing.T) {
 			}
 			if i%22 == 0 {
 				got := slices.Clone(s.Feature())
-				closeFeatures(t, cfg.Size, got, rt.inst.encoders[R].forward(windowOf(frames), 1))
+				closeFeatures(t, cfg.Size, got, rt.inst.encoders[modality.Camera].forward(windowOf(frames), 1))
 			}
 		}
 	}
@@ -147,7 +149,7 @@ func TestCameraStreamWithoutStart(t *testing.T) {
 		}
 		if s.Warm() {
 			got := slices.Clone(s.Feature())
-			closeFeatures(t, "position", got, rt.inst.encoders[R].forward(windowOf(frames), 1))
+			closeFeatures(t, "position", got, rt.inst.encoders[modality.Camera].forward(windowOf(frames), 1))
 		}
 	}
 	if s.Push(frames[0][1:]) == nil || s.Restart(nil) == nil {
@@ -164,7 +166,7 @@ func TestCameraStreamWithoutStart(t *testing.T) {
 // window again. The feature must be that of the window every time.
 func TestCameraStreamFollowsLiveWindows(t *testing.T) {
 	rt := cameraNet(t, tinyCamera())
-	enc := rt.inst.encoders[R]
+	enc := rt.inst.encoders[modality.Camera]
 	rapid.Check(t, func(t *rapid.T) {
 		s, err := rt.NewCameraStream()
 		if err != nil {
@@ -298,7 +300,7 @@ func TestStreamedRuntimeEqualsWholeWindows(t *testing.T) {
 		if err := live.Infer(in, &got); err != nil {
 			t.Fatal(err)
 		}
-		closeFeatures(t, "feature", got.Features[R][:], want.Features[R][:])
+		closeFeatures(t, "feature", got.Features[modality.Camera][:], want.Features[modality.Camera][:])
 		if d := maxDiff(got.Pose[:], want.Pose[:]); d > 1e-5 {
 			t.Fatalf("tick %d: poses differ by %g m", i, d)
 		}
@@ -345,7 +347,7 @@ func BenchmarkCamera(b *testing.B) {
 		window := windowOf([][]float32{frame})
 		b.Run(name+"/window", func(b *testing.B) {
 			for b.Loop() {
-				rt.inst.encoders[R].forward(window, 1)
+				rt.inst.encoders[modality.Camera].forward(window, 1)
 			}
 		})
 		b.Run(name+"/stream", func(b *testing.B) {
@@ -367,7 +369,7 @@ func BenchmarkCamera(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				copy(window, window[keypointFrame:])
 				window[KeypointsValues-1-i%keypointFrame]++
-				if err := rt.Encode(R, window); err != nil {
+				if err := rt.Encode(modality.Camera, window); err != nil {
 					b.Fatal(err)
 				}
 			}

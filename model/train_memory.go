@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // ActivationBytes returns how much memory the trainer's activations, their
@@ -65,19 +66,8 @@ func (n *Network) probeBytes(b int) (int64, error) {
 			copy(s.Value, saved[i])
 		}
 	}()
-	batch := Batch{Target: make([]float32, b*OutputDim)}
-	for m, x := range t.inputs {
-		switch m {
-		case R:
-			batch.Camera = x
-		case L:
-			batch.LiDAR = x
-		case M:
-			batch.Radar = x
-		case W:
-			batch.CSI = x
-		}
-	}
+	batch := Batch{Target: make([]float32, b*OutputDim), Camera: t.inputs[modality.Camera], LiDAR: t.inputs[modality.LiDAR],
+		Radar: t.inputs[modality.Radar], CSI: t.inputs[modality.CSI]}
 	if _, err := t.ForwardBackward(&batch); err != nil {
 		return 0, fmt.Errorf("probe the memory of a training step: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia needs a version that accepts this Go
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // Batch is what one training step reads. Slices of modalities the network does
@@ -22,11 +23,11 @@ type Batch struct {
 	// Present says per sample which modalities the fusion head gets; the
 	// features of the others are zero. The encoders see all inputs, so batch
 	// statistics do not depend on it. Nil means all.
-	Present []Mask
+	Present []modality.Set
 }
 
-func (b *Batch) input(m int) []float32 {
-	return [NumModalities][]float32{b.Camera, b.LiDAR, b.Radar, b.CSI}[m]
+func (b *Batch) input(m modality.Kind) []float32 {
+	return [modality.Count][]float32{b.Camera, b.LiDAR, b.Radar, b.CSI}[m]
 }
 
 // TrainerOptions configures a Trainer.
@@ -35,7 +36,7 @@ type TrainerOptions struct {
 	NoDropout bool
 	// Branches are coalitions of the network's modalities whose losses join
 	// that of the whole network, see SetBranchWeights. Nil means none.
-	Branches []Mask
+	Branches []modality.Set
 }
 
 // Trainer computes losses and gradients of a network for batches of one size,
@@ -64,19 +65,19 @@ type trainGraph[T nn.Float] struct {
 	batch  int
 	inst   *instance[T]
 	graph  *nn.Graph[T]
-	inputs [NumModalities][]T
+	inputs [modality.Count][]T
 	target []T
-	gates  [NumModalities][]T
-	feats  [NumModalities]*nn.Node
+	gates  [modality.Count][]T
+	feats  [modality.Count]*nn.Node
 	pose   *nn.Node // nil with branches
 	loss   *nn.Node
 
-	branched *nn.BranchedLoss[T] // nil without branches; its first is the whole network
-	lossM    float64             // of the last step
-	losses   []float64           // per branch, for branchLosses
-	weights  []T                 // per branch, kept during backward
-	idle     [NumModalities]bool // encoders that rested in the last step
-	ranMode  nn.Mode             // of the last step
+	branched *nn.BranchedLoss[T]  // nil without branches; its first is the whole network
+	lossM    float64              // of the last step
+	losses   []float64            // per branch, for branchLosses
+	weights  []T                  // per branch, kept during backward
+	idle     [modality.Count]bool // encoders that rested in the last step
+	ranMode  nn.Mode              // of the last step
 	ranStep  uint64
 
 	stepped bool // forwardBackward has run
@@ -99,13 +100,13 @@ func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt Tra
 		t.gates[m] = make([]T, batch)
 		e.proj.Gate = t.gates[m]
 		t.inputs[m] = make([]T, batch*e.in)
-		x := t.graph.Input(encoderNames[m], t.inputs[m])
+		x := t.graph.Input(m.String(), t.inputs[m])
 		for i, s := range e.steps {
 			block := s.block
 			if opt.Branches != nil {
 				block = &idleBlock[T]{Block: block, idle: &t.idle[m], params: s.params, first: i == 0}
 			}
-			if x, err = t.graph.Block(encoderNames[m]+"."+s.name, block, s.params, x, i > 0); err != nil {
+			if x, err = t.graph.Block(m.String()+"."+s.name, block, s.params, x, i > 0); err != nil {
 				return err
 			}
 		}
@@ -157,7 +158,7 @@ func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 	for _, m := range t.inst.slots {
 		x := b.input(m)
 		if len(x) != len(t.inputs[m]) {
-			return 0, fmt.Errorf("batch: %s holds %d values, want %d for %d samples", encoderNames[m], len(x), len(t.inputs[m]), t.batch)
+			return 0, fmt.Errorf("batch: %s holds %d values, want %d for %d samples", m.String(), len(x), len(t.inputs[m]), t.batch)
 		}
 		convert(t.inputs[m], x)
 		setGates(t.gates[m], b.Present, m)
@@ -195,8 +196,8 @@ func convert[D, S nn.Float](dst []D, src []S) {
 // Features returns per modality the B x FeatureDim features the head saw in
 // the last ForwardBackward, nil for modalities the network does not have. They
 // are valid until the next one.
-func (t *Trainer) Features() [NumModalities][]float32 {
-	var f [NumModalities][]float32
+func (t *Trainer) Features() [modality.Count][]float32 {
+	var f [modality.Count][]float32
 	for m, n := range t.feats {
 		if n == nil {
 			continue

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"posefuse/model/nn"
+	"posefuse/sensors/modality"
 )
 
 // ruleH is the fill rule of model.md 6.9.
@@ -78,12 +79,12 @@ func fillRuleHFrom[T nn.Float](t *testing.T, s *nn.Store[T], headBase uint64, he
 
 const vectorBatch = 4
 
-func vectorInput[T nn.Float](m int) []T {
-	n := [NumModalities]int{KeypointsValues, 1024 * 3, 128 * 5, CSIValues}[m]
+func vectorInput[T nn.Float](m modality.Kind) []T {
+	n := [modality.Count]int{KeypointsValues, 1024 * 3, 128 * 5, CSIValues}[m]
 	x := make([]T, vectorBatch*n)
 	for i := range x {
 		u := ruleH(6000+uint64(m), uint64(i))
-		if m != W {
+		if m != modality.CSI {
 			u = 2*u - 1
 		}
 		x[i] = T(u)
@@ -106,18 +107,18 @@ type vectorWant struct {
 	first     []float64
 }
 
-var evalWant = [NumModalities]vectorWant{
-	R: {172.117749364, 130.931414709, []float64{1.442865237, -1.785904246, 11.073579393, -3.118641778, -3.560347296, 3.042480873}},
-	L: {-327.240015649, 384.898327665, []float64{19.739092090, 19.736893295, -1.694806919, 7.317214371, -.401230521, 27.846678736}},
-	M: {2052.430727886, 468.762802063, []float64{-7.569366264, 5.853893430, 6.148251861, -15.315212041, 9.475357934, 26.574599103}},
-	W: {-144.952310511, 34.212258007, []float64{1.164321322, 1.404857971, .752342051, -1.361383400, -.292533340, -.186296474}},
+var evalWant = [modality.Count]vectorWant{
+	modality.Camera: {172.117749364, 130.931414709, []float64{1.442865237, -1.785904246, 11.073579393, -3.118641778, -3.560347296, 3.042480873}},
+	modality.LiDAR:  {-327.240015649, 384.898327665, []float64{19.739092090, 19.736893295, -1.694806919, 7.317214371, -.401230521, 27.846678736}},
+	modality.Radar:  {2052.430727886, 468.762802063, []float64{-7.569366264, 5.853893430, 6.148251861, -15.315212041, 9.475357934, 26.574599103}},
+	modality.CSI:    {-144.952310511, 34.212258007, []float64{1.164321322, 1.404857971, .752342051, -1.361383400, -.292533340, -.186296474}},
 }
 
-var trainWant = [NumModalities]vectorWant{
-	R: {106.269191024, 95.183770850, []float64{3.400468208, .518975816, 6.744098409}},
-	L: {-.113607393, 85.521700912, []float64{2.981262844, 3.548669219, -1.290496639}},
-	M: {136.026239708, 71.759448790, []float64{-1.092465484, .403631108, 2.203083138}},
-	W: {-51.349817085, 16.789355466, []float64{.391166202, -.510336391, -.374203735}},
+var trainWant = [modality.Count]vectorWant{
+	modality.Camera: {106.269191024, 95.183770850, []float64{3.400468208, .518975816, 6.744098409}},
+	modality.LiDAR:  {-.113607393, 85.521700912, []float64{2.981262844, 3.548669219, -1.290496639}},
+	modality.Radar:  {136.026239708, 71.759448790, []float64{-1.092465484, .403631108, 2.203083138}},
+	modality.CSI:    {-51.349817085, 16.789355466, []float64{.391166202, -.510336391, -.374203735}},
 }
 
 func norm[T nn.Float](x []T) float64 {
@@ -160,10 +161,10 @@ func near(t *testing.T, name string, got, want, tol float64) {
 }
 
 // vectorEncoder is one encoder at full size, filled, and its tensors.
-func vectorEncoder(t *testing.T, m int, ctx *nn.Context) (*encoder[float32], *nn.Store[float32]) {
+func vectorEncoder(t *testing.T, m modality.Kind, ctx *nn.Context) (*encoder[float32], *nn.Store[float32]) {
 	t.Helper()
 	cfg := Paper()
-	cfg.Modalities = Mask(1 << m).String()
+	cfg.Modalities = modality.Set(1 << m).String()
 	s := nn.NewStore[float32](1)
 	inst, err := newInstance(cfg, s, ctx)
 	if err != nil {
@@ -176,9 +177,9 @@ func vectorEncoder(t *testing.T, m int, ctx *nn.Context) (*encoder[float32], *nn
 // The encoders one by one with normalisation applied as in training; W is left
 // to the next tests, and where it is folded.
 func TestFullSizeEncodersEval(t *testing.T) {
-	for m := range W {
+	for m := range modality.CSI {
 		e, _ := vectorEncoder(t, m, &nn.Context{Mode: nn.Eval})
-		evalWant[m].check(t, encoderNames[m], e.forward(vectorInput[float32](m), vectorBatch), 1e-4)
+		evalWant[m].check(t, m.String(), e.forward(vectorInput[float32](m), vectorBatch), 1e-4)
 	}
 }
 
@@ -188,10 +189,10 @@ func TestFullSizeWiFiEvalOfOneSample(t *testing.T) {
 	if raceEnabled {
 		t.Skip("32 GFLOP: the numbers are checked without the race detector")
 	}
-	e, _ := vectorEncoder(t, W, &nn.Context{Mode: nn.Eval})
-	f := e.forward(vectorInput[float32](W)[:CSIValues], 1)
-	rms := evalWant[W].norm / math.Sqrt(vectorBatch*FeatureDim)
-	for i, want := range evalWant[W].first {
+	e, _ := vectorEncoder(t, modality.CSI, &nn.Context{Mode: nn.Eval})
+	f := e.forward(vectorInput[float32](modality.CSI)[:CSIValues], 1)
+	rms := evalWant[modality.CSI].norm / math.Sqrt(vectorBatch*FeatureDim)
+	for i, want := range evalWant[modality.CSI].first {
 		near(t, fmt.Sprintf("value %d", i), float64(f[i]), want, 1e-4*max(rms, math.Abs(want)))
 	}
 }
@@ -199,10 +200,10 @@ func TestFullSizeWiFiEvalOfOneSample(t *testing.T) {
 // The forward pass of training, encoder by encoder; W is left to the test of
 // the whole network.
 func TestFullSizeEncodersTrain(t *testing.T) {
-	for m := range W {
+	for m := range modality.CSI {
 		e, s := vectorEncoder(t, m, &nn.Context{Mode: nn.Train, NoDropout: true})
-		trainWant[m].check(t, encoderNames[m], e.forward(vectorInput[float32](m), vectorBatch), 1e-3)
-		if m == R {
+		trainWant[m].check(t, m.String(), e.forward(vectorInput[float32](m), vectorBatch), 1e-3)
+		if m == modality.Camera {
 			near(t, "running mean", norm(s.Lookup("camera.expand_bn.running_mean").Value), 1.678359128, 2e-5)
 			near(t, "running variance", norm(s.Lookup("camera.expand_bn.running_var").Value), 30.960097862, 3e-4)
 		}
@@ -223,13 +224,13 @@ func TestFullSizeInference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Batch{Camera: vectorInput[float32](R), LiDAR: vectorInput[float32](L), Radar: vectorInput[float32](M), CSI: vectorInput[float32](W)}
+	b := &Batch{Camera: vectorInput[float32](modality.Camera), LiDAR: vectorInput[float32](modality.LiDAR), Radar: vectorInput[float32](modality.Radar), CSI: vectorInput[float32](modality.CSI)}
 	pose := make([]float32, vectorBatch*OutputDim)
 	if err := rt.InferBatch(b, vectorBatch, pose); err != nil {
 		t.Fatal(err)
 	}
 	for m, f := range rt.Features() {
-		evalWant[m].check(t, encoderNames[m]+" folded", f, 1e-4)
+		evalWant[m].check(t, modality.Kind(m).String()+" folded", f, 1e-4)
 	}
 	var sum float64
 	for _, v := range pose {
@@ -256,18 +257,18 @@ func TestFullSizeTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	loss, err := tr.ForwardBackward(&Batch{Camera: vectorInput[float32](R), LiDAR: vectorInput[float32](L),
-		Radar: vectorInput[float32](M), CSI: vectorInput[float32](W), Target: vectorTarget[float32]()})
+	loss, err := tr.ForwardBackward(&Batch{Camera: vectorInput[float32](modality.Camera), LiDAR: vectorInput[float32](modality.LiDAR),
+		Radar: vectorInput[float32](modality.Radar), CSI: vectorInput[float32](modality.CSI), Target: vectorTarget[float32]()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	near(t, "loss", loss, 5.380993599, 5e-4)
 	for m, f := range tr.Features() {
-		trainWant[m].check(t, encoderNames[m], f, 1e-3)
+		trainWant[m].check(t, modality.Kind(m).String(), f, 1e-3)
 	}
 	grads := map[string]float64{}
-	var enc [NumModalities]float64
-	var tensors [NumModalities]int
+	var enc [modality.Count]float64
+	var tensors [modality.Count]int
 	for _, p := range net.Parameters() {
 		n := norm(p.Grad)
 		grads[p.Name] = n
@@ -277,9 +278,9 @@ func TestFullSizeTraining(t *testing.T) {
 		}
 	}
 	for m, want := range []float64{21.488989859, 23.230904255, 21.967421240, 4.746672464} {
-		near(t, encoderNames[m]+" gradient norm", math.Sqrt(enc[m]), want, 2e-3*want)
+		near(t, modality.Kind(m).String()+" gradient norm", math.Sqrt(enc[m]), want, 2e-3*want)
 	}
-	if tensors != [NumModalities]int{23, 157, 157, 133} {
+	if tensors != [modality.Count]int{23, 157, 157, 133} {
 		t.Errorf("tensors with a gradient: %v", tensors)
 	}
 	for name, want := range map[string]float64{

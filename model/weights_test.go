@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"unsafe"
+
+	"posefuse/sensors/modality"
 )
 
 // wide is a camera network whose large tensors stay in the file.
@@ -68,7 +70,7 @@ func closeAll(t *testing.T, all ...interface{ Close() error }) {
 
 func pose(t *testing.T, rt *Runtime) [OutputDim]float32 {
 	t.Helper()
-	in := &Input{Present: 1 << R, Camera: make([]float32, KeypointsValues)}
+	in := &Input{Present: 1 << modality.Camera, Camera: make([]float32, KeypointsValues)}
 	for i := range in.Camera {
 		in.Camera[i] = float32(i%7) / 7
 	}
@@ -352,7 +354,7 @@ func TestLowPrecisionSharesWeights(t *testing.T) {
 	}
 	n := load(t, dir)
 	defer closeAll(t, n)
-	in := &Input{Present: 1 << W, CSI: make([]float32, CSIValues)}
+	in := &Input{Present: 1 << modality.CSI, CSI: make([]float32, CSIValues)}
 	for i := range in.CSI {
 		in.CSI[i] = float32(i%11) / 11
 	}

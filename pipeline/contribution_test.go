@@ -10,12 +10,13 @@ import (
 
 	"posefuse/message"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
 // messages returns the loop's messages for ticks in which only the modalities
 // of each mask are fused.
-func messages(t *testing.T, c *Core, masks ...model.Mask) []message.Pose {
+func messages(t *testing.T, c *Core, masks ...modality.Set) []message.Pose {
 	t.Helper()
 	var out []message.Pose
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
@@ -33,7 +34,7 @@ func messages(t *testing.T, c *Core, masks ...model.Mask) []message.Pose {
 	for i, mask := range masks {
 		tick := fullTick()
 		tick.Seq = uint64(i + 1)
-		for m := range tick.Slots {
+		for m := range modality.Count {
 			if !mask.Has(m) {
 				tick.Slots[m] = timesync.Slot{State: timesync.Stale}
 			}
@@ -79,7 +80,7 @@ func TestPosesTellContributions(t *testing.T) {
 			if g := gauges(t, c, "posefuse_influence_mm"); len(g) != 0 {
 				t.Errorf("before the first pose: %v", g)
 			}
-			for mask := range model.AllModalities + 1 {
+			for mask := range modality.All + 1 {
 				p := messages(t, c, mask)[0]
 				several := mask&(mask-1) != 0
 				if (p.SpreadMM != nil) != several || (p.SpreadMeanMM != nil) != several {
@@ -93,8 +94,8 @@ func TestPosesTellContributions(t *testing.T) {
 					t.Errorf("%s: spread metric %v", mask, spread)
 				}
 				for _, e := range c.cfg.Sensors.list() {
-					m := int(e.modality)
-					v := p.Modalities["RLMW"[m:m+1]].InfluenceMM
+					m := e.modality
+					v := p.Modalities[m.Letter()].InfluenceMM
 					g, told := influence[e.name]
 					if want := several && mask.Has(m); (v != nil) != want || told != want {
 						t.Fatalf("%s: influence of %s is %v, its metric %v %v", mask, e.name, v, told, g)
@@ -117,7 +118,7 @@ func TestContributionCanBeOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := messages(t, c, model.AllModalities)[0]
+	p := messages(t, c, modality.All)[0]
 	if p.JointsM == nil || p.SpreadMM != nil || p.SpreadMeanMM != nil || p.Modalities["R"].InfluenceMM != nil {
 		t.Errorf("pose %+v", p)
 	}
@@ -126,7 +127,7 @@ func TestContributionCanBeOff(t *testing.T) {
 // brokenContributor tells numbers that no message can carry.
 type brokenContributor struct{ *fakeModel }
 
-func (brokenContributor) Contribution(present model.Mask, c *model.Contribution) {
+func (brokenContributor) Contribution(present modality.Set, c *model.Contribution) {
 	*c = model.Contribution{Of: present}
 	c.SpreadMM[3] = math.Inf(1)
 }
@@ -136,7 +137,7 @@ func TestContributionThatIsNotFiniteCostsNoPose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := messages(t, c, model.AllModalities)[0]; p.JointsM == nil || p.SpreadMM != nil {
+	if p := messages(t, c, modality.All)[0]; p.JointsM == nil || p.SpreadMM != nil {
 		t.Errorf("pose %+v", p)
 	}
 }
@@ -171,17 +172,17 @@ func realEngine(t testing.TB, head string) *Core {
 func TestLiveContributionIsThatOfThePoses(t *testing.T) {
 	for _, head := range []string{model.ConcatHead, model.MLPHead, model.AttentionHead} {
 		c := realEngine(t, head)
-		all := messages(t, c, model.AllModalities)[0]
-		for m := range model.NumModalities {
-			without := messages(t, c, model.AllModalities&^(1<<m))[0]
+		all := messages(t, c, modality.All)[0]
+		for m := range modality.Count {
+			without := messages(t, c, modality.All&^(1<<m))[0]
 			var want float64
 			for j := range model.NumJoints {
 				a, b := all.JointsM[j], without.JointsM[j]
 				want += 1000 * math.Sqrt((a[0]-b[0])*(a[0]-b[0])+(a[1]-b[1])*(a[1]-b[1])+(a[2]-b[2])*(a[2]-b[2])) / model.NumJoints
 			}
-			got := all.Modalities["RLMW"[m:m+1]].InfluenceMM
+			got := all.Modalities[m.Letter()].InfluenceMM
 			if got == nil || math.Abs(*got-want) > 0.03+1e-4*want {
-				t.Errorf("%s head: influence of %s is %v mm, the pose moves by %g", head, "RLMW"[m:m+1], got, want)
+				t.Errorf("%s head: influence of %s is %v mm, the pose moves by %g", head, m.Letter(), got, want)
 			}
 		}
 	}

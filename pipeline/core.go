@@ -31,6 +31,7 @@ import (
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -44,7 +45,7 @@ type Options struct {
 	// missing; its messages carry no joints.
 	Model Inferer
 	// Sources replaces the driver of a sensor whose entry is not nil.
-	Sources [sensors.NumModalities]sensors.Source
+	Sources [modality.Count]sensors.Source
 	// Page serves everything that the API does not; nil serves the API alone.
 	Page func(nc *nats.Conn, room string) http.Handler
 	// Tap, if set, sees every sample with its capture time, on the driver's
@@ -73,7 +74,7 @@ type Core struct {
 	ticks   *tickLoop
 	points  *pointFeed
 	metrics *metrics
-	sensors [sensors.NumModalities]*sensorPart // nil if off
+	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
 
 	bus     atomic.Pointer[bus.Bus] // set while running
@@ -129,7 +130,7 @@ func New(opt Options) (*Core, error) {
 }
 
 // sources returns the given sources, and those of the configuration for the rest.
-func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
+func (c *Core) sources() ([modality.Count]sensors.Source, error) {
 	need := c.cfg.Sensors
 	for _, e := range need.list() {
 		if c.opt.Sources[e.modality] != nil {
@@ -140,8 +141,8 @@ func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
 	if err != nil {
 		return out, fmt.Errorf("configuration: %w", err)
 	}
-	if push, ok := out[sensors.RGB].(*camera.PushSource); ok {
-		out[sensors.RGB] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
+	if push, ok := out[modality.Camera].(*camera.PushSource); ok {
+		out[modality.Camera] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
 			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
 	}
 	for m, s := range c.opt.Sources {
@@ -152,7 +153,7 @@ func (c *Core) sources() ([sensors.NumModalities]sensors.Source, error) {
 	return out, nil
 }
 
-func (c *Core) buildSync(sources [sensors.NumModalities]sensors.Source) error {
+func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
 	cfg := timesync.Config{
 		Clock:       c.clock,
 		Period:      c.cfg.Sync.TickPeriod(),

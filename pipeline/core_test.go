@@ -25,6 +25,7 @@ import (
 	"posefuse/model"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // fakeModel answers with a pose that tells which modalities it saw: joint 0 is
@@ -49,7 +50,7 @@ func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
 	}
 	out.Coalition = in.Present
 	n := float32(0)
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if in.Present.Has(m) {
 			n++
 		}
@@ -66,9 +67,9 @@ func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
 
 // Contribution says that modality m moves the joints by m + 1 mm and that joint
 // j is j mm uncertain.
-func (f *fakeModel) Contribution(present model.Mask, c *model.Contribution) {
+func (f *fakeModel) Contribution(present modality.Set, c *model.Contribution) {
 	*c = model.Contribution{Of: present}
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if present.Has(m) {
 			c.InfluenceMM[m] = float64(m + 1)
 		}
@@ -80,7 +81,7 @@ func (f *fakeModel) Contribution(present model.Mask, c *model.Contribution) {
 
 // fakeSource emits samples at a fixed period until it is told to fail.
 type fakeSource struct {
-	modality sensors.Modality
+	modality modality.Kind
 	period   time.Duration
 	broken   atomic.Bool
 	silent   atomic.Bool
@@ -106,13 +107,13 @@ func (f *fakeSource) Run(ctx context.Context, sink sensors.Sink) error {
 		}
 		s := &sensors.Sample{Sensor: f.modality.String(), Modality: f.modality, Seq: seq, ReceiveNS: sink.NowNS()}
 		switch f.modality {
-		case sensors.RGB:
+		case modality.Camera:
 			s.Keypoints = &sensors.Keypoints{Width: 640, Height: 480}
-		case sensors.LiDAR:
+		case modality.LiDAR:
 			s.Cloud = &sensors.PointCloud{XYZ: make([]float32, 3*4000), Complete: 1}
-		case sensors.MmWave:
+		case modality.Radar:
 			s.Radar = &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 3, Y: 1, Z: 2, Doppler: 0.5}}}
-		case sensors.WiFi:
+		case modality.CSI:
 			s.CSI = &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: make([]complex64, 342)}
 		}
 		sink.Emit(s)
@@ -121,7 +122,7 @@ func (f *fakeSource) Run(ctx context.Context, sink sensors.Sink) error {
 
 type daemonUnderTest struct {
 	*Core
-	sources [sensors.NumModalities]*fakeSource
+	sources [modality.Count]*fakeSource
 	notes   *notes
 	stop    func() error
 }
@@ -168,12 +169,12 @@ func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger)
 	t.Helper()
 	d := &daemonUnderTest{notes: &notes{}}
 	opt := Options{Config: cfg, Log: log, Version: "0.1.0", Model: inf, Notify: d.notes.add, WatchdogInterval: 400 * time.Millisecond}
-	for m := range sensors.NumModalities {
+	for m := range modality.Count {
 		period := cfg.Sync.TickPeriod()
-		if m == int(sensors.WiFi) {
+		if m == modality.CSI {
 			period /= 10
 		}
-		d.sources[m] = &fakeSource{modality: sensors.Modality(m), period: period}
+		d.sources[m] = &fakeSource{modality: modality.Kind(m), period: period}
 		opt.Sources[m] = d.sources[m]
 	}
 	core, err := New(opt)
@@ -310,7 +311,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
 	poses, statuses := d.subscribe(t, "pose"), d.subscribe(t, "status")
 	next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLMW" })
-	d.sources[sensors.MmWave].broken.Store(true)
+	d.sources[modality.Radar].broken.Store(true)
 	p := next(t, poses, func(p *message.Pose) bool { return p.Coalition == "RLW" })
 	if p.Modalities["M"].Presence || p.JointsM[0][0] != 3 {
 		t.Errorf("pose without radar: %+v", p)
@@ -321,7 +322,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 			t.Errorf("health %+v", h)
 		}
 	}
-	for _, m := range []sensors.Modality{sensors.RGB, sensors.LiDAR, sensors.WiFi} {
+	for _, m := range []modality.Kind{modality.Camera, modality.LiDAR, modality.CSI} {
 		d.sources[m].silent.Store(true)
 	}
 	p = next(t, poses, func(p *message.Pose) bool { return p.Coalition == "-" && p.Modalities["W"].State == "stale" })
@@ -331,7 +332,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 	next(t, statuses, func(s *message.Status) bool {
 		return code(s, "pipeline") == "no_sensor" && code(s, "sensor.csi") == "stale"
 	})
-	d.sources[sensors.MmWave].broken.Store(false)
+	d.sources[modality.Radar].broken.Store(false)
 	for _, f := range d.sources {
 		f.silent.Store(false)
 	}

@@ -11,6 +11,7 @@ import (
 	"posefuse/sensors/camera"
 	"posefuse/sensors/csi"
 	"posefuse/sensors/lidar"
+	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
 )
 
@@ -22,7 +23,7 @@ var nexmonChips = map[string]csi.Chip{
 // driver builds one kind of source from the configuration. Its name is the
 // value of the sensor's "driver" key and the key of its settings.
 type driver struct {
-	modality sensors.Modality
+	modality modality.Kind
 	name     string
 	// check reports settings that cannot work, relative to the driver's key.
 	check func(c *SensorsConfig, add func(setting, format string, args ...any))
@@ -41,15 +42,15 @@ func drivers() []driver {
 		}
 	}
 	return []driver{
-		{sensors.RGB, "keypoints_tcp",
+		{modality.Camera, "keypoints_tcp",
 			func(c *SensorsConfig, add add) { address(add, "listen", c.Camera.KeypointsTCP.Listen) },
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
 				return camera.NewTCPSource(camera.TCPConfig{Name: name, Listen: c.Camera.KeypointsTCP.Listen})
 			}},
-		{sensors.RGB, "keypoints_nats", // the bus is joined by Core
+		{modality.Camera, "keypoints_nats", // the bus is joined by Core
 			func(*SensorsConfig, add) {},
 			func(_ *SensorsConfig, name string) (sensors.Source, error) { return camera.NewPushSource(name) }},
-		{sensors.LiDAR, "ouster",
+		{modality.LiDAR, "ouster",
 			func(c *SensorsConfig, add add) {
 				address(add, "listen", c.LiDAR.Ouster.Listen)
 				checkFrom(add, c.LiDAR.Ouster.From)
@@ -61,7 +62,7 @@ func drivers() []driver {
 				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatOuster, Listen: c.LiDAR.Ouster.Listen,
 					Metadata: c.LiDAR.Ouster.MetadataFile, From: c.LiDAR.Ouster.From})
 			}},
-		{sensors.LiDAR, "livox",
+		{modality.LiDAR, "livox",
 			func(c *SensorsConfig, add add) {
 				address(add, "listen", c.LiDAR.Livox.Listen)
 				checkFrom(add, c.LiDAR.Livox.From)
@@ -69,7 +70,7 @@ func drivers() []driver {
 			func(c *SensorsConfig, name string) (sensors.Source, error) {
 				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatLivox, Listen: c.LiDAR.Livox.Listen, From: c.LiDAR.Livox.From})
 			}},
-		{sensors.MmWave, "ti_serial",
+		{modality.Radar, "ti_serial",
 			func(c *SensorsConfig, add add) {
 				t := &c.Radar.TISerial
 				switch {
@@ -89,7 +90,7 @@ func drivers() []driver {
 				return radar.NewSerialSource(radar.SerialConfig{Name: name, DataPort: t.DataPort, DataBaud: t.DataBaud,
 					CommandPort: t.CommandPort, CommandBaud: t.CommandBaud, ConfigPath: t.ConfigFile, CPUHz: t.CPUMHz * 1e6})
 			}},
-		{sensors.WiFi, "atheros",
+		{modality.CSI, "atheros",
 			func(c *SensorsConfig, add add) {
 				a := &c.CSI.Atheros
 				if (a.Path == "") == (a.Listen == "") {
@@ -103,7 +104,7 @@ func drivers() []driver {
 				a := &c.CSI.Atheros
 				return csi.NewAtherosSource(csi.AtherosConfig{Name: name, Path: a.Path, Listen: a.Listen, Resample: a.Resample})
 			}},
-		{sensors.WiFi, "nexmon",
+		{modality.CSI, "nexmon",
 			func(c *SensorsConfig, add add) {
 				n := &c.CSI.Nexmon
 				if n.Port < 1 || n.Port > 65535 {
@@ -133,7 +134,7 @@ func checkFrom(add func(setting, format string, args ...any), from string) {
 	}
 }
 
-func lookupDriver(m sensors.Modality, name string) (driver, bool) {
+func lookupDriver(m modality.Kind, name string) (driver, bool) {
 	for _, d := range drivers() {
 		if d.modality == m && d.name == name {
 			return d, true
@@ -142,7 +143,7 @@ func lookupDriver(m sensors.Modality, name string) (driver, bool) {
 	return driver{}, false
 }
 
-func driverNames(m sensors.Modality) []string {
+func driverNames(m modality.Kind) []string {
 	var names []string
 	for _, d := range drivers() {
 		if d.modality == m {
@@ -155,24 +156,24 @@ func driverNames(m sensors.Modality) []string {
 // sensorEntry is one sensor of the configuration.
 type sensorEntry struct {
 	name     string // also the key below "sensors" and the sensor's name in messages
-	modality sensors.Modality
+	modality modality.Kind
 	cfg      *SensorConfig
 }
 
 // list returns the four sensors in the model's order.
-func (s *SensorsConfig) list() [sensors.NumModalities]sensorEntry {
+func (s *SensorsConfig) list() [modality.Count]sensorEntry {
 	return [...]sensorEntry{
-		{"camera", sensors.RGB, &s.Camera.SensorConfig},
-		{"lidar", sensors.LiDAR, &s.LiDAR.SensorConfig},
-		{"radar", sensors.MmWave, &s.Radar.SensorConfig},
-		{"csi", sensors.WiFi, &s.CSI.SensorConfig},
+		{"camera", modality.Camera, &s.Camera.SensorConfig},
+		{"lidar", modality.LiDAR, &s.LiDAR.SensorConfig},
+		{"radar", modality.Radar, &s.Radar.SensorConfig},
+		{"csi", modality.CSI, &s.CSI.SensorConfig},
 	}
 }
 
 // BuildSources makes the source of every enabled sensor, nil for the others.
 // It opens nothing.
-func BuildSources(c *SensorsConfig) ([sensors.NumModalities]sensors.Source, error) {
-	var out [sensors.NumModalities]sensors.Source
+func BuildSources(c *SensorsConfig) ([modality.Count]sensors.Source, error) {
+	var out [modality.Count]sensors.Source
 	for _, e := range c.list() {
 		if !e.cfg.Enabled {
 			continue

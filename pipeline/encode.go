@@ -5,15 +5,15 @@ import (
 	"slices"
 	"sync"
 
-	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
 // encodeOrder is the order in which encoders that wait for the tick's end are
 // started: the one with the most arithmetic first, so that the others run
 // beside it.
-var encodeOrder = [model.NumModalities]int{model.W, model.L, model.M, model.R}
+var encodeOrder = [modality.Count]modality.Kind{modality.CSI, modality.LiDAR, modality.Radar, modality.Camera}
 
 // When an encoder was started.
 const (
@@ -31,7 +31,7 @@ var startNames = [numStarts]string{"arrival", "tick", "superseded"}
 // but between start and done the worker does.
 type encodeJob struct {
 	engine   *engine
-	modality int
+	modality modality.Kind
 	slot     timesync.Slot
 	window   []*sensors.Sample // slot.Window's memory
 	started  bool
@@ -82,7 +82,7 @@ func (j *encodeJob) wait() {
 // settled starts the encoder of a modality whose part of the tick to come is
 // there. If a better sample came while the encoder works on another, the tick
 // itself will start it again.
-func (e *engine) settled(m int, s *timesync.Slot, pool *encoderPool) {
+func (e *engine) settled(m modality.Kind, s *timesync.Slot, pool *encoderPool) {
 	j := &e.jobs[m]
 	if e.staged == nil || !e.mask.Has(m) || j.holds(s) {
 		return
@@ -103,8 +103,8 @@ func (e *engine) settled(m int, s *timesync.Slot, pool *encoderPool) {
 }
 
 // inferStaged encodes what was not encoded on arrival and runs the head.
-func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable model.Mask, err error) {
-	wanted := func(m int) bool { return e.mask.Has(m) && t.Fused(sensors.Modality(m)) } //nolint:gosec // 0..3
+func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable modality.Set, err error) {
+	wanted := func(m modality.Kind) bool { return e.mask.Has(m) && t.Fused(m) }
 	for _, m := range encodeOrder {
 		if j := &e.jobs[m]; wanted(m) && !j.running && !j.holds(&t.Slots[m]) {
 			when := onTick
@@ -115,7 +115,7 @@ func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable mode
 		}
 	}
 	e.in.Present = 0
-	for m := range e.jobs {
+	for m := range modality.Count {
 		j := &e.jobs[m]
 		j.wait()
 		if wanted(m) && !j.holds(&t.Slots[m]) {
@@ -167,8 +167,8 @@ type encoderPool struct {
 
 // newEncoderPool starts the workers, at most one per modality.
 func newEncoderPool(workers int) *encoderPool {
-	p := &encoderPool{jobs: make(chan *encodeJob, model.NumModalities)}
-	for range min(max(workers, 1), model.NumModalities) {
+	p := &encoderPool{jobs: make(chan *encodeJob, modality.Count)}
+	for range min(max(workers, 1), int(modality.Count)) {
 		p.wg.Go(func() {
 			for j := range p.jobs {
 				j.work()

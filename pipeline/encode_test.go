@@ -20,6 +20,7 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -29,16 +30,16 @@ import (
 type stagedModel struct {
 	fakeModel
 	mu      sync.Mutex
-	sum     [model.NumModalities]float32
-	encoded [model.NumModalities]bool
-	busy    [model.NumModalities]atomic.Bool
-	work    func(m int)
+	sum     [modality.Count]float32
+	encoded [modality.Count]bool
+	busy    [modality.Count]atomic.Bool
+	work    func(m modality.Kind)
 	closed  atomic.Int64
 	misuse  atomic.Pointer[string]
 }
 
 func newStagedModel(name string) *stagedModel {
-	return &stagedModel{fakeModel: fakeModel{card: newFakeModel(name).card}, work: func(int) {}}
+	return &stagedModel{fakeModel: fakeModel{card: newFakeModel(name).card}, work: func(modality.Kind) {}}
 }
 
 func (s *stagedModel) wrong(format string, args ...any) {
@@ -56,9 +57,9 @@ func (s *stagedModel) check(t interface {
 	}
 }
 
-func (s *stagedModel) Begin() { s.encoded = [model.NumModalities]bool{} }
+func (s *stagedModel) Begin() { s.encoded = [modality.Count]bool{} }
 
-func (s *stagedModel) Encode(m int, x []float32) error {
+func (s *stagedModel) Encode(m modality.Kind, x []float32) error {
 	if s.busy[m].Swap(true) {
 		s.wrong("encoder %d is entered twice", m)
 	}
@@ -77,8 +78,8 @@ func (s *stagedModel) Encode(m int, x []float32) error {
 	return s.err
 }
 
-func (s *stagedModel) Finish(present model.Mask, out *model.Output) error {
-	for m := range s.busy {
+func (s *stagedModel) Finish(present modality.Set, out *model.Output) error {
+	for m := range modality.Count {
 		if s.busy[m].Load() {
 			s.wrong("the head runs while encoder %d does", m)
 		}
@@ -90,7 +91,7 @@ func (s *stagedModel) Finish(present model.Mask, out *model.Output) error {
 		s.wrong("the head runs after close")
 	}
 	*out = model.Output{Coalition: present}
-	for m := range s.sum {
+	for m := range modality.Count {
 		if present.Has(m) {
 			out.Pose[3*m] = s.sum[m]
 		}
@@ -106,7 +107,7 @@ func (s *stagedModel) Close() error {
 }
 
 // starts returns how often the modality's encoder was started at that point.
-func starts(t interface{ Fatal(...any) }, c *Core, m, when int) float64 {
+func starts(t interface{ Fatal(...any) }, c *Core, m modality.Kind, when int) float64 {
 	families, err := c.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +117,7 @@ func starts(t interface{ Fatal(...any) }, c *Core, m, when int) float64 {
 			continue
 		}
 		for _, x := range f.GetMetric() {
-			if x.GetLabel()[0].GetValue() == startNames[when] && x.GetLabel()[1].GetValue() == "RLMW"[m:m+1] {
+			if x.GetLabel()[0].GetValue() == startNames[when] && x.GetLabel()[1].GetValue() == m.Letter() {
 				return x.GetCounter().GetValue()
 			}
 		}
@@ -126,7 +127,7 @@ func starts(t interface{ Fatal(...any) }, c *Core, m, when int) float64 {
 }
 
 // variant returns a slot of fullTick with another content.
-func variant(m, n int) timesync.Slot {
+func variant(m modality.Kind, n int) timesync.Slot {
 	t := fullTick()
 	s := t.Slots[m]
 	sample := *s.Sample
@@ -183,19 +184,19 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 		for i := range rapid.IntRange(1, 8).Draw(t, "ticks") {
 			tick := fullTick()
 			tick.Seq = uint64(i + 1)
-			for m := range tick.Slots {
+			for m := range modality.Count {
 				tick.Slots[m] = variant(m, rapid.IntRange(0, 3).Draw(t, "content"))
 				if !rapid.Bool().Draw(t, "fused") {
 					tick.Slots[m] = timesync.Slot{State: timesync.Late}
 				}
 			}
 			for range rapid.IntRange(0, 10).Draw(t, "announcements") {
-				m := rapid.IntRange(0, model.NumModalities-1).Draw(t, "modality")
+				m := modality.Kind(rapid.IntRange(0, int(modality.Count)-1).Draw(t, "modality"))
 				s := tick.Slots[m]
 				if s.State != timesync.Fused || rapid.Bool().Draw(t, "outdated") {
 					s = variant(m, rapid.IntRange(4, 7).Draw(t, "old content"))
 				}
-				l.settled(sensors.Modality(m), tick.TimeNS, &s)
+				l.settled(modality.Kind(m), tick.TimeNS, &s)
 			}
 			l.tick(tick)
 			var want result
@@ -212,7 +213,7 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 			}
 		}
 		inf.check(t)
-		for m := range model.NumModalities {
+		for m := range modality.Count {
 			arrival += starts(t, c, m, onArrival)
 		}
 	})
@@ -238,11 +239,11 @@ func TestEncodersStartOnArrival(t *testing.T) {
 		t.Errorf("the model was closed %d times at the daemon's end", n)
 	}
 	total := 0.0
-	for m := range 3 { // CSI comes last
+	for m := range modality.CSI { // which comes last
 		early := starts(t, d.Core, m, onArrival)
 		total += early
 		if early < 5 {
-			t.Errorf("%s: %v encoders started on arrival", sensors.Modality(m), early)
+			t.Errorf("%s: %v encoders started on arrival", modality.Kind(m), early)
 		}
 	}
 	t.Logf("%v of R, L and M were encoded on arrival in %d poses", total, d.ticks.progress.poses.Load())
@@ -261,7 +262,7 @@ func lost(p *message.Pose) bool {
 // TestSwapUnderLoad: models replaced in quick succession, several between two
 // ticks, are closed once each and never used after; no tick is lost.
 func TestSwapUnderLoad(t *testing.T) {
-	slow := func(int) { time.Sleep(2 * time.Millisecond) }
+	slow := func(modality.Kind) { time.Sleep(2 * time.Millisecond) }
 	all := []*stagedModel{newStagedModel("0")}
 	all[0].work = slow
 	d := startDaemon(t, testConfig(t), all[0])
@@ -367,8 +368,8 @@ func TestSwapMappedModels(t *testing.T) {
 // lose nothing.
 func TestOverload(t *testing.T) {
 	inf := newStagedModel("slow")
-	inf.work = func(m int) {
-		if m != model.L {
+	inf.work = func(m modality.Kind) {
+		if m != modality.LiDAR {
 			return
 		}
 		var wg sync.WaitGroup
@@ -442,7 +443,7 @@ func TestEncoderErrors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	inf.err = nil
-	if _, err := e.run(fullTick(), nil, nil, &r); err != nil || r.present != model.AllModalities {
+	if _, err := e.run(fullTick(), nil, nil, &r); err != nil || r.present != modality.All {
 		t.Errorf("after the error: %v, %s", err, r.present)
 	}
 }
@@ -457,7 +458,7 @@ func TestStagedTickAllocatesNothing(t *testing.T) {
 	tick := fullTick()
 	var r result
 	run := func() {
-		for m := range tick.Slots {
+		for m := range modality.Count {
 			e.settled(m, &tick.Slots[m], pool)
 		}
 		if _, err := e.run(tick, pool, nil, &r); err != nil {

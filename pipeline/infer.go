@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -27,15 +27,15 @@ type Inferer interface {
 type StagedInferer interface {
 	Inferer
 	Begin()
-	Encode(modality int, input []float32) error
-	Finish(present model.Mask, out *model.Output) error
+	Encode(m modality.Kind, input []float32) error
+	Finish(present modality.Set, out *model.Output) error
 }
 
 // Contributor is an Inferer that can tell what each modality did to the pose
 // of the sample it worked on last, as *model.Runtime does. It is called between
 // the Infer or Finish of a sample and the next Begin.
 type Contributor interface {
-	Contribution(present model.Mask, c *model.Contribution)
+	Contribution(present modality.Set, c *model.Contribution)
 }
 
 type runtimeInferer struct {
@@ -59,7 +59,7 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 	}
-	if card.Window == model.Causal && card.Config.Mask().Has(model.R) {
+	if card.Window == model.Causal && card.Config.Mask().Has(modality.Camera) {
 		// Live windows mostly continue the one before. Layers in low precision
 		// compute whole windows.
 		if err := rt.StreamCamera(); err != nil && !errors.Is(err, model.ErrLowPrecision) {
@@ -74,19 +74,19 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 type engine struct {
 	inf   Inferer
 	card  model.Card
-	mask  model.Mask
+	mask  modality.Set
 	in    model.Input
 	out   model.Output
-	bufs  [model.NumModalities][]float32 // inputs by modality
-	radar []float32                      // rows of the newest radar frame
-	amp   []float64                      // CSI amplitudes, dB
-	csi   [][]complex64                  // packets of the window
+	bufs  [modality.Count][]float32 // inputs by modality
+	radar []float32                 // rows of the newest radar frame
+	amp   []float64                 // CSI amplitudes, dB
+	csi   [][]complex64             // packets of the window
 
-	points [model.NumModalities]pointUse // of the newest cloud prepared; of L and M
+	points [modality.Count]pointUse // of the newest cloud prepared; of L and M
 
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
 	staged StagedInferer    // inf, or nil if it works on whole samples only
-	jobs   [model.NumModalities]encodeJob
+	jobs   [modality.Count]encodeJob
 
 	contributor  Contributor // inf, or nil if it cannot tell or must not
 	contribution model.Contribution
@@ -109,11 +109,11 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	}
 	e := &engine{inf: inf, card: card, mask: card.Config.Mask(),
 		amp: make([]float64, model.CSIValues), csi: make([][]complex64, model.CSIPackets)}
-	sizes := [model.NumModalities]int{
-		model.R: model.KeypointsValues,
-		model.L: card.Config.LiDAR.Points * model.LiDARPointDim,
-		model.M: card.Config.Radar.Points * model.RadarPointDim,
-		model.W: model.CSIValues,
+	sizes := [modality.Count]int{
+		modality.Camera: model.KeypointsValues,
+		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,
+		modality.Radar:  card.Config.Radar.Points * model.RadarPointDim,
+		modality.CSI:    model.CSIValues,
 	}
 	for m, n := range sizes {
 		e.bufs[m] = make([]float32, n)
@@ -122,10 +122,10 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	if contribution {
 		e.contributor, _ = inf.(Contributor)
 	}
-	for m := range e.jobs {
+	for m := range modality.Count {
 		e.jobs[m] = encodeJob{engine: e, modality: m, done: make(chan struct{}, 1)}
 	}
-	e.in = model.Input{Present: e.mask, Camera: e.bufs[model.R], LiDAR: e.bufs[model.L], Radar: e.bufs[model.M], CSI: e.bufs[model.W]}
+	e.in = model.Input{Present: e.mask, Camera: e.bufs[modality.Camera], LiDAR: e.bufs[modality.LiDAR], Radar: e.bufs[modality.Radar], CSI: e.bufs[modality.CSI]}
 	if err := inf.Infer(&e.in, &e.out); err != nil {
 		return fail(err)
 	}
@@ -153,10 +153,10 @@ func finitePose(p *[model.OutputDim]float32) bool {
 
 // prepare fills the network's input from an aligned set. A modality whose
 // data cannot be used is left out and named in unusable.
-func (e *engine) prepare(t *timesync.Tick) (unusable model.Mask) {
+func (e *engine) prepare(t *timesync.Tick) (unusable modality.Set) {
 	e.in.Present = 0
-	for m := range model.NumModalities {
-		if e.mask.Has(m) && t.Fused(sensors.Modality(m)) { //nolint:gosec // 0..3
+	for m := range modality.Count {
+		if e.mask.Has(m) && t.Fused(m) {
 			if e.prepareModality(m, &t.Slots[m]) {
 				e.in.Present |= 1 << m
 			} else {
@@ -167,10 +167,10 @@ func (e *engine) prepare(t *timesync.Tick) (unusable model.Mask) {
 	return unusable
 }
 
-func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
+func (e *engine) prepareModality(m modality.Kind, s *timesync.Slot) bool {
 	buf := e.bufs[m]
 	switch m {
-	case model.R:
+	case modality.Camera:
 		if len(s.Window) != model.CameraWindow {
 			return false
 		}
@@ -182,14 +182,14 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 			}
 			model.PrepKeypoints(buf[i*per:(i+1)*per], &k.XY, float64(k.Width), float64(k.Height))
 		}
-	case model.L:
+	case modality.LiDAR:
 		if s.Sample.Cloud == nil {
 			return false
 		}
 		xyz := s.Sample.Cloud.XYZ
 		have := model.PrepPoints(buf, xyz, model.LiDARPointDim)
 		return e.points[m].count(len(xyz)/model.LiDARPointDim, have, len(buf)/model.LiDARPointDim)
-	case model.M:
+	case modality.Radar:
 		if s.Sample.Radar == nil {
 			return false
 		}
@@ -199,7 +199,7 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 		}
 		have := model.PrepPoints(buf, e.radar, model.RadarPointDim)
 		return e.points[m].count(len(s.Sample.Radar.Points), have, len(buf)/model.RadarPointDim)
-	case model.W:
+	case modality.CSI:
 		if len(s.Window) != model.CSIPackets {
 			return false
 		}
@@ -219,7 +219,7 @@ func (e *engine) prepareModality(m int, s *timesync.Slot) bool {
 
 // result is what the engine says about one tick.
 type result struct {
-	present model.Mask
+	present modality.Set
 	joints  [model.NumJoints][3]float64 // metres, frame of the message; valid if present is not 0
 	// contribution is of the same modalities as the pose, at least two; nil if
 	// it is not told.
@@ -229,7 +229,7 @@ type result struct {
 
 // run infers the tick. A modality whose data cannot be used is left out and
 // named in unusable.
-func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transform, r *result) (unusable model.Mask, err error) {
+func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transform, r *result) (unusable modality.Set, err error) {
 	*r = result{}
 	start := time.Now()
 	if e.staged == nil {
@@ -258,7 +258,7 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transf
 	return unusable, nil
 }
 
-func (e *engine) inferWhole(t *timesync.Tick) (unusable model.Mask, err error) {
+func (e *engine) inferWhole(t *timesync.Tick) (unusable modality.Set, err error) {
 	unusable = e.prepare(t)
 	if e.in.Present == 0 {
 		return unusable, nil
@@ -271,7 +271,7 @@ func (e *engine) inferWhole(t *timesync.Tick) (unusable model.Mask, err error) {
 
 // contribute asks what each modality does to the pose, if there is somebody to
 // ask and more than one modality.
-func (e *engine) contribute(present model.Mask) {
+func (e *engine) contribute(present modality.Set) {
 	e.contribution.Of = 0
 	if e.contributor != nil && present&(present-1) != 0 {
 		e.contributor.Contribution(present, &e.contribution)

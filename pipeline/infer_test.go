@@ -9,6 +9,7 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -64,7 +65,7 @@ func TestTransformsAreRigid(t *testing.T) {
 	})
 }
 
-func slot(m sensors.Modality, s *sensors.Sample, window int) timesync.Slot {
+func slot(m modality.Kind, s *sensors.Sample, window int) timesync.Slot {
 	s.Modality = m
 	sl := timesync.Slot{State: timesync.Fused, Sample: s}
 	for range window {
@@ -77,15 +78,15 @@ func fullTick() *timesync.Tick {
 	t := &timesync.Tick{Seq: 1}
 	k := &sensors.Keypoints{Width: 640, Height: 480}
 	k.XY[0] = [2]float64{640, 240}
-	t.Slots[sensors.RGB] = slot(sensors.RGB, &sensors.Sample{Keypoints: k}, model.CameraWindow)
-	t.Slots[sensors.LiDAR] = slot(sensors.LiDAR, &sensors.Sample{Cloud: &sensors.PointCloud{XYZ: []float32{1, 2, 3}}}, 0)
-	t.Slots[sensors.MmWave] = slot(sensors.MmWave, &sensors.Sample{Radar: &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 1, Y: 2, Z: 3, Doppler: 4, SNRdB: 5}}}}, 0)
+	t.Slots[modality.Camera] = slot(modality.Camera, &sensors.Sample{Keypoints: k}, model.CameraWindow)
+	t.Slots[modality.LiDAR] = slot(modality.LiDAR, &sensors.Sample{Cloud: &sensors.PointCloud{XYZ: []float32{1, 2, 3}}}, 0)
+	t.Slots[modality.Radar] = slot(modality.Radar, &sensors.Sample{Radar: &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 1, Y: 2, Z: 3, Doppler: 4, SNRdB: 5}}}}, 0)
 	h := make([]complex64, 342)
 	for i := range h {
 		h[i] = 1
 	}
 	h[341] = 10 // 20 dB above the rest
-	t.Slots[sensors.WiFi] = slot(sensors.WiFi, &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: h}}, model.CSIPackets)
+	t.Slots[modality.CSI] = slot(modality.CSI, &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 3, Subcarriers: 114, H: h}}, model.CSIPackets)
 	return t
 }
 
@@ -94,7 +95,7 @@ func TestPrepareFillsTheInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bad := e.prepare(fullTick()); bad != 0 || e.in.Present != model.AllModalities {
+	if bad := e.prepare(fullTick()); bad != 0 || e.in.Present != modality.All {
 		t.Fatalf("present %v, unusable %v", e.in.Present, bad)
 	}
 	const newest = (model.CameraWindow - 1) * 34
@@ -126,17 +127,17 @@ func TestPrepareLeavesOutWhatItCannotUse(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change    func(*timesync.Tick)
-		bad, have model.Mask
+		bad, have modality.Set
 	}{
 		"two antennas": {func(t *timesync.Tick) {
-			t.Slots[sensors.WiFi].Window[3] = &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 2, Subcarriers: 114, H: make([]complex64, 228)}}
+			t.Slots[modality.CSI].Window[3] = &sensors.Sample{CSI: &sensors.CSIPacket{Antennas: 2, Subcarriers: 114, H: make([]complex64, 228)}}
 		}, 0b1000, 0b0111},
 		"image without size": {func(t *timesync.Tick) {
-			t.Slots[sensors.RGB].Window[0] = &sensors.Sample{Keypoints: &sensors.Keypoints{}}
+			t.Slots[modality.Camera].Window[0] = &sensors.Sample{Keypoints: &sensors.Keypoints{}}
 		}, 0b0001, 0b1110},
-		"wrong payload": {func(t *timesync.Tick) { t.Slots[sensors.LiDAR].Sample = &sensors.Sample{} }, 0b0010, 0b1101},
-		"radar late":    {func(t *timesync.Tick) { t.Slots[sensors.MmWave] = timesync.Slot{State: timesync.Late} }, 0, 0b1011},
-		"nobody there":  {func(t *timesync.Tick) { t.Slots[sensors.MmWave].Sample = &sensors.Sample{Radar: &sensors.RadarFrame{}} }, 0, 0b1111},
+		"wrong payload": {func(t *timesync.Tick) { t.Slots[modality.LiDAR].Sample = &sensors.Sample{} }, 0b0010, 0b1101},
+		"radar late":    {func(t *timesync.Tick) { t.Slots[modality.Radar] = timesync.Slot{State: timesync.Late} }, 0, 0b1011},
+		"nobody there":  {func(t *timesync.Tick) { t.Slots[modality.Radar].Sample = &sensors.Sample{Radar: &sensors.RadarFrame{}} }, 0, 0b1111},
 	} {
 		tick := fullTick()
 		c.change(tick)
@@ -191,8 +192,8 @@ func TestEveryTickPublishesOneMessage(t *testing.T) {
 		n := 0
 		l.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 			n++
-			for m := range model.NumModalities {
-				letter := "RLMW"[m : m+1]
+			for m := range modality.Count {
+				letter := m.Letter()
 				v := p.Modalities[letter]
 				if v.Presence != (v.State == string(timesync.Fused)) || (v.AgeMS != nil) != v.Presence {
 					t.Fatalf("%s: %+v", letter, v)

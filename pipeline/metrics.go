@@ -9,24 +9,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"posefuse/message"
-	"posefuse/model"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
 // metrics are the daemon's Prometheus metrics, posefuse_<part>_<unit>.
 type metrics struct {
 	registry    *prometheus.Registry
-	poses       [model.NumModalities + 1]prometheus.Counter // by number of modalities
-	states      [model.NumModalities]map[timesync.State]prometheus.Counter
+	poses       [modality.Count + 1]prometheus.Counter // by number of modalities
+	states      [modality.Count]map[timesync.State]prometheus.Counter
 	latency     [3]prometheus.Histogram // align, infer, total
 	inferErrors prometheus.Counter
-	points      [model.NumModalities][numPointOutcomes]prometheus.Counter // of L and M
+	points      [modality.Count][numPointOutcomes]prometheus.Counter // of L and M
 
-	encoderStarts [model.NumModalities][numStarts]prometheus.Counter
+	encoderStarts [modality.Count][numStarts]prometheus.Counter
 
 	// influence and spread of the newest pose, mm, as bits; NaN where they are
 	// not defined.
-	influence [model.NumModalities]atomic.Uint64
+	influence [modality.Count]atomic.Uint64
 	spread    atomic.Uint64
 }
 
@@ -40,10 +40,10 @@ func newMetrics() *metrics {
 	}
 	states := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_modality_ticks_total",
 		Help: "Ticks by modality and how it took part."}, []string{"modality", "state"})
-	for i := range m.states {
+	for i := range modality.Count {
 		m.states[i] = map[timesync.State]prometheus.Counter{}
 		for _, s := range []timesync.State{timesync.Fused, timesync.Late, timesync.Gap, timesync.Stale, timesync.Off} {
-			m.states[i][s] = states.WithLabelValues("RLMW"[i:i+1], string(s))
+			m.states[i][s] = states.WithLabelValues(i.Letter(), string(s))
 		}
 	}
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "posefuse_latency_seconds",
@@ -55,18 +55,18 @@ func newMetrics() *metrics {
 	points := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_points_total",
 		Help: "Points of the clouds of fused ticks, by what became of them: used, broken (not finite or absurdly far), surplus (more than the network takes)."},
 		[]string{"modality", "outcome"})
-	for _, i := range [...]int{model.L, model.M} {
+	for _, i := range [...]modality.Kind{modality.LiDAR, modality.Radar} {
 		for outcome, name := range pointOutcomes {
-			m.points[i][outcome] = points.WithLabelValues("RLMW"[i:i+1], name)
+			m.points[i][outcome] = points.WithLabelValues(i.Letter(), name)
 		}
 	}
 	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
 		Help: "Ticks whose inference did not give a pose."})
 	starts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_encoder_starts_total",
 		Help: "Encoder runs by modality and what started them: arrival of the input, the complete tick, or a better sample after that."}, []string{"modality", "by"})
-	for i := range m.encoderStarts {
+	for i := range modality.Count {
 		for when, name := range startNames {
-			m.encoderStarts[i][when] = starts.WithLabelValues("RLMW"[i:i+1], name)
+			m.encoderStarts[i][when] = starts.WithLabelValues(i.Letter(), name)
 		}
 	}
 	m.registry.MustRegister(poses, states, points, latency, m.inferErrors, starts,
@@ -76,8 +76,8 @@ func newMetrics() *metrics {
 
 func (m *metrics) observe(p *message.Pose, t *timesync.Tick, totalNS int64) {
 	n := 0
-	for i := range model.NumModalities {
-		v := p.Modalities["RLMW"[i:i+1]]
+	for i := range modality.Count {
+		v := p.Modalities[i.Letter()]
 		if v.Presence {
 			n++
 		}
@@ -101,8 +101,8 @@ func (m *metrics) contribution(p *message.Pose) {
 		}
 		at.Store(math.Float64bits(*v))
 	}
-	for i := range m.influence {
-		keep(&m.influence[i], p.Modalities["RLMW"[i:i+1]].InfluenceMM)
+	for i := range modality.Count {
+		keep(&m.influence[i], p.Modalities[i.Letter()].InfluenceMM)
 	}
 	keep(&m.spread, p.SpreadMeanMM)
 }

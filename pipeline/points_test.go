@@ -10,6 +10,7 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // pointCount reads posefuse_points_total from the registry.
@@ -63,7 +64,7 @@ func TestBadClouds(t *testing.T) {
 				return buf, nil
 			}
 			tick := fullTick()
-			tick.Slots[sensors.LiDAR].Sample = &sensors.Sample{Modality: sensors.LiDAR, Cloud: &sensors.PointCloud{XYZ: c.xyz}}
+			tick.Slots[modality.LiDAR].Sample = &sensors.Sample{Modality: modality.LiDAR, Cloud: &sensors.PointCloud{XYZ: c.xyz}}
 			core.ticks.tick(tick)
 			if (state == "fused") != c.took || (state == "gap") == c.took {
 				t.Errorf("state %s", state)
@@ -88,27 +89,27 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 	}
 	core.ticks.publish = func(buf []byte, _ *message.Pose) ([]byte, error) { return buf, nil }
 	core.ticks.onError = func(error) {}
-	var in [model.NumModalities]int
+	var in [modality.Count]int
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.Float32(), rapid.SampledFrom([]float32{float32(math.NaN()), float32(math.Inf(-1)), 1, 2}))
 		tick := fullTick()
 		xyz := rapid.SliceOfN(value, 0, 60).Draw(t, "xyz")
-		tick.Slots[sensors.LiDAR].Sample = &sensors.Sample{Modality: sensors.LiDAR, Cloud: &sensors.PointCloud{XYZ: xyz}}
+		tick.Slots[modality.LiDAR].Sample = &sensors.Sample{Modality: modality.LiDAR, Cloud: &sensors.PointCloud{XYZ: xyz}}
 		frame := &sensors.RadarFrame{Points: make([]sensors.RadarPoint, rapid.IntRange(0, 200).Draw(t, "radar"))}
 		for i := range frame.Points {
 			frame.Points[i].Doppler = value.Draw(t, "doppler")
 		}
-		tick.Slots[sensors.MmWave].Sample = &sensors.Sample{Modality: sensors.MmWave, Radar: frame}
+		tick.Slots[modality.Radar].Sample = &sensors.Sample{Modality: modality.Radar, Radar: frame}
 		core.ticks.tick(tick)
-		in[model.L] += len(xyz) / 3
-		in[model.M] += len(frame.Points)
-		for _, m := range []int{model.L, model.M} {
+		in[modality.LiDAR] += len(xyz) / 3
+		in[modality.Radar] += len(frame.Points)
+		for _, m := range []modality.Kind{modality.LiDAR, modality.Radar} {
 			sum := 0.0
 			for _, outcome := range pointOutcomes {
-				sum += pointCount(t, core, sensors.Modality(m).Letter(), outcome) //nolint:gosec // 1, 2
+				sum += pointCount(t, core, m.Letter(), outcome)
 			}
 			if sum != float64(in[m]) {
-				t.Fatalf("%s: %d points in, %v counted", sensors.Modality(m), in[m], sum)
+				t.Fatalf("%s: %d points in, %v counted", modality.Kind(m), in[m], sum)
 			}
 		}
 	})

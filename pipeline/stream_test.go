@@ -11,6 +11,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -66,7 +67,7 @@ func TestLivePosesDoNotDependOnTheStream(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clock := timesync.NewClock()
 				a, err := timesync.NewAligner(timesync.Config{Clock: clock, Period: 100 * time.Millisecond,
-					Sensors: []timesync.SensorConfig{{Name: "camera", Modality: sensors.RGB, Period: c.period}}})
+					Sensors: []timesync.SensorConfig{{Name: "camera", Modality: modality.Camera, Period: c.period}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -74,7 +75,7 @@ func TestLivePosesDoNotDependOnTheStream(t *testing.T) {
 				defer cancel()
 				go func() {
 					for i := 0; ctx.Err() == nil; i++ {
-						s := &sensors.Sample{Modality: sensors.RGB, Seq: uint64(i), CaptureNS: clock.NowNS() + int64(rng.Float64()*float64(c.jitter)),
+						s := &sensors.Sample{Modality: modality.Camera, Seq: uint64(i), CaptureNS: clock.NowNS() + int64(rng.Float64()*float64(c.jitter)),
 							Keypoints: &sensors.Keypoints{Width: 640, Height: 480}}
 						for j := range s.Keypoints.XY {
 							s.Keypoints.XY[j] = [2]float64{640 * rng.Float64(), 480 * rng.Float64()}
@@ -95,7 +96,7 @@ func TestLivePosesDoNotDependOnTheStream(t *testing.T) {
 				}()
 				if err := a.Run(ctx, func(tick *timesync.Tick) {
 					c := *tick
-					c.Slots[sensors.RGB].Window = slices.Clone(c.Slots[sensors.RGB].Window)
+					c.Slots[modality.Camera].Window = slices.Clone(c.Slots[modality.Camera].Window)
 					ticks = append(ticks, c)
 				}); err != nil {
 					t.Error(err)

@@ -10,7 +10,7 @@ import (
 
 	"posefuse/message"
 	"posefuse/model"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -37,11 +37,11 @@ type tickLoop struct {
 	pose    message.Pose
 	joints  [model.NumJoints][3]float64
 	spread  [model.NumJoints]float64
-	ages    [model.NumModalities]float64
-	skews   [model.NumModalities]float64
+	ages    [modality.Count]float64
+	skews   [modality.Count]float64
 	// What the message's SpreadMeanMM and InfluenceMM point to.
 	spreadMean float64
-	influences [model.NumModalities]float64
+	influences [modality.Count]float64
 	buf        []byte
 	stamp      []byte
 
@@ -91,7 +91,7 @@ func (p *progress) fps(nowNS, startNS int64) float64 {
 func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *Transform) *tickLoop {
 	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera}
 	l.pose = message.Pose{Schema: message.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
-		Modalities: make(map[string]message.PoseModality, model.NumModalities)}
+		Modalities: make(map[string]message.PoseModality, modality.Count)}
 	l.progress.recent = make([]int64, int(math.Ceil(rateHz*rateWindow.Seconds()))+8)
 	return l
 }
@@ -149,12 +149,12 @@ func (l *tickLoop) run(ctx context.Context, a *timesync.Aligner, workers int) er
 }
 
 // settled starts a modality's encoder before its tick is complete.
-func (l *tickLoop) settled(m sensors.Modality, _ int64, s *timesync.Slot) {
+func (l *tickLoop) settled(m modality.Kind, _ int64, s *timesync.Slot) {
 	if l.current == nil {
 		l.adopt()
 	}
 	if l.current != nil {
-		l.current.settled(int(m), s, l.pool)
+		l.current.settled(m, s, l.pool)
 	}
 }
 
@@ -166,7 +166,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	defer l.adopt()
 	e := l.current
 	var res result
-	var unusable model.Mask
+	var unusable modality.Set
 	if e != nil {
 		var err error
 		if unusable, err = e.run(t, l.pool, l.roomFromCamera, &res); err != nil {
@@ -213,8 +213,8 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	// The clock is read last, so that the numbers leave out only the encoding
 	// and the write to the bus.
 	now := l.clock.NowNS()
-	for m := range model.NumModalities {
-		p.Modalities["RLMW"[m:m+1]] = l.modality(m, t, e, &res, unusable, now)
+	for m := range modality.Count {
+		p.Modalities[m.Letter()] = l.modality(m, t, e, &res, unusable, now)
 	}
 	last := t.LastByteNS()
 	if last == 0 {
@@ -237,10 +237,10 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 // countPoints counts what became of the points of the tick's clouds, and says
 // so if all of one were broken.
 func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
-	for _, m := range [...]int{model.L, model.M} {
+	for _, m := range [...]modality.Kind{modality.LiDAR, modality.Radar} {
 		u := e.points[m]
 		e.points[m] = pointUse{}
-		if !e.mask.Has(m) || !t.Fused(sensors.Modality(m)) { //nolint:gosec // 1, 2
+		if !e.mask.Has(m) || !t.Fused(m) {
 			continue
 		}
 		for outcome, n := range u {
@@ -248,14 +248,14 @@ func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
 		}
 		if u[pointsUsed] == 0 && u[pointsBroken] > 0 {
 			l.onError(fmt.Errorf("%s: none of the %d points of a frame is usable: each has a value that is not finite or beyond ±%g; the frame is left out, check the sensor",
-				sensors.Modality(m), u[pointsBroken], model.MaxPointValue)) //nolint:gosec // 1, 2
+				m, u[pointsBroken], model.MaxPointValue))
 		}
 	}
 }
 
 // modality describes one slot. A modality that the model does not know is
 // off; one whose data could not be used is a gap.
-func (l *tickLoop) modality(m int, t *timesync.Tick, e *engine, res *result, unusable model.Mask, now int64) message.PoseModality {
+func (l *tickLoop) modality(m modality.Kind, t *timesync.Tick, e *engine, res *result, unusable modality.Set, now int64) message.PoseModality {
 	slot := &t.Slots[m]
 	out := message.PoseModality{State: string(slot.State), Presence: res.present.Has(m)}
 	if out.Presence && res.contribution != nil {
@@ -282,11 +282,11 @@ func milliseconds(ns int64) float64 { return roundTo(float64(ns)/1e6, 1e3) }
 
 func pointsOf(t *timesync.Tick) pointSet {
 	s := pointSet{captureNS: t.TimeNS}
-	if t.Fused(sensors.LiDAR) {
-		s.lidar = t.Slots[sensors.LiDAR].Sample.Cloud
+	if t.Fused(modality.LiDAR) {
+		s.lidar = t.Slots[modality.LiDAR].Sample.Cloud
 	}
-	if t.Fused(sensors.MmWave) {
-		s.radar = t.Slots[sensors.MmWave].Sample.Radar
+	if t.Fused(modality.Radar) {
+		s.radar = t.Slots[modality.Radar].Sample.Radar
 	}
 	return s
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
+	"posefuse/sensors/modality"
 )
 
 // CameraConfig is the fake camera: a key point detector that sends JSON lines
@@ -32,7 +33,7 @@ type cameraFake struct {
 	out
 	latency time.Duration
 	seq     uint64
-	frame   mmfi.Frame
+	frame   recording.Frame
 	msg     camera.Message
 }
 
@@ -54,7 +55,7 @@ func (f *cameraFake) restart()            { f.seq = 0 }
 // units implements fake. Stored key points carry no scores; they are sent with
 // the score 1. A set of zeros only is how a data set stores that nobody was
 // found; nothing is sent then.
-func (f *cameraFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
+func (f *cameraFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
 	f.msg.CaptureNS = t.capture.Add(t.clock.stepped).UnixNano()
 	f.msg.Seq = f.seq
 	f.seq++
@@ -64,7 +65,7 @@ func (f *cameraFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit
 			return dst, err
 		}
 	} else {
-		if err := readFrame(c, i, mmfi.ReadRGB, &f.frame); err != nil {
+		if err := readFrame(c, i, modality.Of(modality.Camera), &f.frame); err != nil {
 			return dst, err
 		}
 		if f.frame.RGB == [17][2]float64{} {

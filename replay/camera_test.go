@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
+	"posefuse/sensors/modality"
 )
 
 // keypointPort is the driver's TCP port, with nothing behind it.
@@ -88,7 +89,7 @@ func TestCameraOverTCP(t *testing.T) {
 	}
 	for n, m := range got {
 		i := want[n]
-		var f mmfi.Frame
+		var f recording.Frame
 		if err := clip.Frame(i, &f); err != nil {
 			t.Fatal(err)
 		}
@@ -128,9 +129,9 @@ func TestCameraReconnects(t *testing.T) {
 	addr := port.listener.Addr().String()
 	p, _ := play(t, Config{Data: clipSet{stored(6, 20)}, Loop: true, Speed: 4, Camera: &CameraConfig{Addr: addr}})
 	waitUntil(t, "lines", func() bool { return len(port.messages(t)) >= 3 })
-	p.Stop(sensors.RGB)
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[sensors.RGB].Off >= 2 })
-	p.Start(sensors.RGB)
+	p.Stop(modality.Camera)
+	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Camera].Off >= 2 })
+	p.Start(modality.Camera)
 	waitUntil(t, "a second connection with numbers from 0", func() bool {
 		starts := 0
 		for _, m := range port.messages(t) {

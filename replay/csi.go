@@ -7,9 +7,11 @@ import (
 	"math"
 	"time"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors/csi"
+	"posefuse/sensors/modality"
 )
 
 // CSIFormat is the wire format of the fake WiFi receiver.
@@ -58,7 +60,7 @@ type csiFake struct {
 	format CSIFormat
 	gain   float64
 	seq    uint16
-	frame  mmfi.Frame
+	frame  recording.Frame
 	values sim.CSIFrame
 }
 
@@ -97,13 +99,13 @@ func (f *csiFake) begin(p planned) error {
 }
 
 // units implements fake: ten packets, evenly spaced around the capture time.
-func (f *csiFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
+func (f *csiFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
 	if s, ok := c.(csiSource); ok {
 		if err := s.CSIComplex(i, &f.values); err != nil {
 			return dst, err
 		}
 	} else {
-		if err := readFrame(c, i, mmfi.ReadCSI, &f.frame); err != nil {
+		if err := readFrame(c, i, modality.Of(modality.CSI), &f.frame); err != nil {
 			return dst, err
 		}
 		csiIntegers(&f.frame, f.gain, &f.values)
@@ -179,7 +181,7 @@ func csiValue(ampDB, phase float64) complex128 {
 }
 
 // csiIntegers turns the stored CSI of a frame into integers.
-func csiIntegers(f *mmfi.Frame, gain float64, dst *sim.CSIFrame) {
+func csiIntegers(f *recording.Frame, gain float64, dst *sim.CSIFrame) {
 	limit := func(v float64) float32 {
 		return float32(min(max(math.RoundToEven(v*gain), -csiLargest), csiLargest))
 	}
@@ -197,14 +199,14 @@ func csiIntegers(f *mmfi.Frame, gain float64, dst *sim.CSIFrame) {
 // nothing is lost; else what makes its largest component fill the range. A
 // constant factor does not reach the model, which scales each frame. Frames
 // that cannot be read are left out here and reported when they are played.
-func csiGain(c mmfi.Clip) float64 {
+func csiGain(c recording.Clip) float64 {
 	if _, ok := c.(csiSource); ok {
 		return 1
 	}
-	var f mmfi.Frame
+	var f recording.Frame
 	integer, largest := true, 0.0
 	for i := range c.Len() {
-		if err := readFrame(c, i, mmfi.ReadCSI, &f); err != nil {
+		if err := readFrame(c, i, modality.Of(modality.CSI), &f); err != nil {
 			continue
 		}
 		for k := range f.CSIAmp {
@@ -222,8 +224,8 @@ func csiGain(c mmfi.Clip) float64 {
 }
 
 // readFrame reads what is asked for, and no more if the clip can do that.
-func readFrame(c mmfi.Clip, i int, which mmfi.Modalities, f *mmfi.Frame) error {
-	if p, ok := c.(mmfi.PartialClip); ok {
+func readFrame(c recording.Clip, i int, which modality.Set, f *recording.Frame) error {
+	if p, ok := c.(recording.PartialClip); ok {
 		return p.FrameOf(i, which, f)
 	}
 	return c.Frame(i, f)

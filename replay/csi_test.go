@@ -8,10 +8,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/csi"
+	"posefuse/sensors/modality"
 )
 
 // checkCSI compares a packet with the integers it was stored from.
@@ -92,10 +94,10 @@ func TestCSIReconnects(t *testing.T) {
 	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
 	p, _ := play(t, Config{Data: clipSet{stored(3, 50)}, Loop: true, CSI: &CSIConfig{Addr: listening(t, src)}})
 	sink.waitFor(t, 150) // more than a second: longer than the first clock value
-	p.Stop(sensors.WiFi)
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[sensors.WiFi].Off >= 2 })
+	p.Stop(modality.CSI)
+	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.CSI].Off >= 2 })
 	before := len(sink.all())
-	p.Start(sensors.WiFi)
+	p.Start(modality.CSI)
 	restarted := 0
 	for _, s := range sink.waitFor(t, before+20) {
 		if s.Restarted {
@@ -162,7 +164,7 @@ func TestCSIGain(t *testing.T) {
 		scale := rapid.Float64Range(1e-3, 1e4).Draw(t, "scale")
 		c := scaledClip{stored(rapid.IntRange(1, 40).Draw(t, "subject"), 2), scale}
 		gain := csiGain(c)
-		var f mmfi.Frame
+		var f recording.Frame
 		var got sim.CSIFrame
 		largest := 0.0
 		for i := range 2 {
@@ -199,7 +201,7 @@ type scaledClip struct {
 	scale float64
 }
 
-func (c scaledClip) Frame(i int, f *mmfi.Frame) error {
+func (c scaledClip) Frame(i int, f *recording.Frame) error {
 	err := c.storedClip.Frame(i, f)
 	for k := range f.CSIAmp {
 		f.CSIAmp[k] += 20 * math.Log10(c.scale)

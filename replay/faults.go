@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // Faults is what goes wrong with one fake sensor. All times count from the
@@ -41,7 +41,7 @@ const faultKeys = "loss, duplicate, reorder (shares 0..1), jitter (20ms), cut (1
 //
 // The sensor is camera, lidar, radar or csi; cut, restart and step may be
 // given several times.
-func ParseFaults(s string) (sensors.Modality, Faults, error) {
+func ParseFaults(s string) (modality.Kind, Faults, error) {
 	var f Faults
 	name, list, ok := strings.Cut(s, ":")
 	m, known := modalityByName(name)
@@ -57,8 +57,8 @@ func ParseFaults(s string) (sensors.Modality, Faults, error) {
 	return m, f, nil
 }
 
-func modalityByName(name string) (sensors.Modality, bool) {
-	for m := range sensors.Modality(sensors.NumModalities) {
+func modalityByName(name string) (modality.Kind, bool) {
+	for m := range modality.Kind(modality.Count) {
 		if m.String() == name {
 			return m, true
 		}
@@ -144,7 +144,7 @@ type fate struct {
 }
 
 // decide returns the fate of piece n of a modality's stream.
-func (f *Faults) decide(m sensors.Modality, n uint64) fate {
+func (f *Faults) decide(m modality.Kind, n uint64) fate {
 	draw := func(kind uint64) float64 {
 		h := mix(f.Seed ^ mix(uint64(m)<<8|kind) ^ mix(n+0x9E3779B97F4A7C15))
 		return float64(h>>11) / (1 << 53)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func TestParseFaults(t *testing.T) {
@@ -23,7 +23,7 @@ func TestParseFaults(t *testing.T) {
 		Restarts: []time.Duration{5 * time.Second, 20 * time.Second},
 		Steps:    []ClockStep{{30 * time.Second, -2 * time.Second}},
 	}
-	if diff := cmp.Diff(want, f); diff != "" || m != sensors.MmWave {
+	if diff := cmp.Diff(want, f); diff != "" || m != modality.Radar {
 		t.Errorf("%v %s", m, diff)
 	}
 	for flag, want := range map[string]string{
@@ -54,8 +54,8 @@ func TestFaultDecisions(t *testing.T) {
 	var lost, duplicated, held int
 	var late time.Duration
 	for i := range uint64(n) {
-		a := f.decide(sensors.LiDAR, i)
-		if a != f.decide(sensors.LiDAR, i) {
+		a := f.decide(modality.LiDAR, i)
+		if a != f.decide(modality.LiDAR, i) {
 			t.Fatal("the same piece has two fates")
 		}
 		if a.delay < 0 || a.delay > f.Jitter {
@@ -88,7 +88,7 @@ func TestFaultDecisions(t *testing.T) {
 	g := f
 	g.Seed++
 	for i := range uint64(1000) {
-		if f.decide(sensors.LiDAR, i).delay == g.decide(sensors.LiDAR, i).delay || f.decide(sensors.LiDAR, i).delay == f.decide(sensors.RGB, i).delay {
+		if f.decide(modality.LiDAR, i).delay == g.decide(modality.LiDAR, i).delay || f.decide(modality.LiDAR, i).delay == f.decide(modality.Camera, i).delay {
 			same++
 		}
 	}
@@ -106,7 +106,7 @@ func FuzzParseFaults(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if int(m) >= sensors.NumModalities || !(v.Loss >= 0 && v.Loss <= 1) || v.Jitter < 0 {
+		if m >= modality.Count || !(v.Loss >= 0 && v.Loss <= 1) || v.Jitter < 0 {
 			t.Fatalf("%q gives %v %+v", s, m, v)
 		}
 	})

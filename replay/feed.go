@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"posefuse/recording/mmfi"
-	"posefuse/sensors"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // unit is one piece of wire data that is sent, lost or repeated as a whole: a
@@ -63,7 +63,7 @@ type fake interface {
 	begin(p planned) error
 	// units appends the wire data of frame i. None means the clip has no data
 	// of this sensor in that frame; errIdle that the driver has not started it.
-	units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error)
+	units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error)
 	// restart sets the counters in the wire data back to their start.
 	restart()
 	// open connects the transport, as plugging the sensor in does.
@@ -99,7 +99,7 @@ type Counts struct {
 
 // feed plays the plan on one fake sensor.
 type feed struct {
-	modality sensors.Modality
+	modality modality.Kind
 	fake     fake
 	faults   Faults
 	play     *schedule

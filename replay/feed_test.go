@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"posefuse/recording/mmfi"
-	"posefuse/sensors"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // piece is what a probe sends: counters and clock of the sensor.
@@ -42,8 +42,8 @@ func (p *probe) open() error         { p.opened++; return nil }
 func (p *probe) close()              { p.closed++ }
 func (p *probe) inOrder() bool       { return p.stream }
 
-func (p *probe) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
-	var f mmfi.Frame
+func (p *probe) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
+	var f recording.Frame
 	if err := c.Frame(i, &f); err != nil {
 		return dst, err
 	}
@@ -77,7 +77,7 @@ func playProbe(t *testing.T, pr *probe, cfg Config, faults Faults, during func(p
 	synctest.Test(t, func(t *testing.T) {
 		cfg.Camera = nil
 		p := &Player{cfg: cfg, feeds: []*feed{{
-			modality: sensors.LiDAR, fake: pr, faults: faults, log: slog.New(slog.DiscardHandler), wanted: true,
+			modality: modality.LiDAR, fake: pr, faults: faults, log: slog.New(slog.DiscardHandler), wanted: true,
 			wake: make(chan struct{}, 1), passed: -1,
 		}}}
 		p.cfg.Log = slog.New(slog.DiscardHandler)
@@ -100,7 +100,7 @@ func playProbe(t *testing.T, pr *probe, cfg Config, faults Faults, during func(p
 		if err := p.Run(ctx); err != nil {
 			t.Error(err)
 		}
-		counts = p.Counts()[sensors.LiDAR]
+		counts = p.Counts()[modality.LiDAR]
 	})
 	if counts.Offered+counts.Duplicated != counts.Sent+counts.Lost+counts.Cut+counts.Unsent {
 		t.Errorf("pieces disappear: %+v", counts)
@@ -261,9 +261,9 @@ func TestStopAndStart(t *testing.T) {
 	pr := &probe{}
 	c := playProbe(t, pr, Config{Data: clipSet{stored(1, 40)}}, Faults{}, func(p *Player) {
 		time.Sleep(DefaultLead + 980*time.Millisecond)
-		p.Stop(sensors.LiDAR)
+		p.Stop(modality.LiDAR)
 		time.Sleep(time.Second)
-		p.Start(sensors.LiDAR)
+		p.Start(modality.LiDAR)
 	})
 	if pr.opened != 2 {
 		t.Errorf("transport opened %d times, want 2", pr.opened)
@@ -299,10 +299,10 @@ func TestMissingClipIsReported(t *testing.T) {
 		pr.start = &start
 		p := &Player{
 			cfg: Config{
-				Data: clipSet{stored(1, 3)}, Clips: []mmfi.ClipKey{{Subject: 9, Activity: 9}, {Subject: 1, Activity: 12}},
+				Data: clipSet{stored(1, 3)}, Clips: []recording.Key{{Subject: 9, Activity: 9}, {Subject: 1, Activity: 12}},
 				Speed: 1, Lead: DefaultLead, Log: slog.New(slog.DiscardHandler),
 			},
-			feeds: []*feed{{modality: sensors.LiDAR, fake: pr, log: slog.New(slog.DiscardHandler), wanted: true, wake: make(chan struct{}, 1), passed: -1}},
+			feeds: []*feed{{modality: modality.LiDAR, fake: pr, log: slog.New(slog.DiscardHandler), wanted: true, wake: make(chan struct{}, 1), passed: -1}},
 		}
 		if err := p.Run(context.Background()); err == nil {
 			t.Error("no error for a missing clip")

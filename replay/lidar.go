@@ -8,10 +8,11 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
-	"posefuse/sensors"
 	"posefuse/sensors/lidar"
+	"posefuse/sensors/modality"
 )
 
 // LiDARFormat is the wire format of the fake LiDAR.
@@ -45,11 +46,11 @@ type scanSource interface {
 
 // presenceSource is a clip that knows which sensors deliver a frame at all.
 type presenceSource interface {
-	Present(i int) [sensors.NumModalities]bool
+	Present(i int) [modality.Count]bool
 }
 
 // absent reports whether the clip says that a sensor is missing in frame i.
-func absent(c mmfi.Clip, m sensors.Modality, i int) bool {
+func absent(c recording.Clip, m modality.Kind, i int) bool {
 	p, ok := c.(presenceSource)
 	return ok && !p.Present(i)[m]
 }
@@ -58,7 +59,7 @@ func absent(c mmfi.Clip, m sensors.Modality, i int) bool {
 type lidarFake struct {
 	*udpOut
 	cfg   LiDARConfig
-	frame mmfi.Frame
+	frame recording.Frame
 	scan  sim.Scan
 }
 
@@ -116,8 +117,8 @@ func (f *lidarFake) open() error {
 }
 
 // units implements fake.
-func (f *lidarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
-	if absent(c, sensors.LiDAR, i) {
+func (f *lidarFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
+	if absent(c, modality.LiDAR, i) {
 		return dst, nil
 	}
 	if f.cfg.Format == LiDAROuster {
@@ -130,7 +131,7 @@ func (f *lidarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit,
 		}
 		return f.appendOuster(dst, t)
 	}
-	if err := readFrame(c, i, mmfi.ReadLiDAR, &f.frame); err != nil {
+	if err := readFrame(c, i, modality.Of(modality.LiDAR), &f.frame); err != nil {
 		return dst, err
 	}
 	cloud := livoxPoints(f.frame.LiDAR)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
 	"posefuse/sensors/lidar"
@@ -87,7 +87,7 @@ func TestLiDARLivoxOverUDP(t *testing.T) {
 		clouds[i] = append(clouds[i], pkt.Points...)
 	}
 	for i := range clip.frames {
-		var f mmfi.Frame
+		var f recording.Frame
 		if err := clip.Frame(i, &f); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestLivoxPointsTheWireCannotCarry(t *testing.T) {
 // simulated returns a clip of the simulator.
 func simulated(t *testing.T, frames int) *sim.Clip {
 	t.Helper()
-	key := mmfi.ClipKey{Subject: 7, Activity: 12}
+	key := recording.Key{Subject: 7, Activity: 12}
 	cfg := sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: frames}
 	c, err := sim.NewClip(cfg, sim.NewProcedural(cfg.Seed, key, sim.MotionOptions{}))
 	if err != nil {
@@ -151,7 +151,7 @@ func TestLiDAROusterOverUDP(t *testing.T) {
 		if want := uint64(warmTime) + uint64(frames)*uint64(p.Period()); f.MiddleNS != want {
 			t.Errorf("frame %d: middle column at %d, want %d", frames, f.MiddleNS, want)
 		}
-		var stored mmfi.Frame
+		var stored recording.Frame
 		if err := clip.Frame(frames, &stored); err != nil {
 			t.Fatal(err)
 		}
@@ -198,9 +198,9 @@ func udpSource(t *testing.T, cfg lidar.UDPConfig) (sink *recorder, addr string) 
 	return sink, cfg.Listen
 }
 
-func checkCloud(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample, limit float64) {
+func checkCloud(t *testing.T, c recording.Clip, i int, s *sensors.Sample, limit float64) {
 	t.Helper()
-	var f mmfi.Frame
+	var f recording.Frame
 	if err := c.Frame(i, &f); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestLiDARDrivers(t *testing.T) {
 	t.Parallel()
 	meta := filepath.Join(t.TempDir(), "metadata.json")
 	for name, tt := range map[string]struct {
-		clip   mmfi.Clip
+		clip   recording.Clip
 		format LiDARFormat
 		limit  float64 // metres per axis
 	}{

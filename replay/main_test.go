@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
 )
 
@@ -41,27 +41,27 @@ func sharedFile(t testing.TB, name string) string {
 // storedClip is a clip as a folder holds it: plausible random numbers that
 // depend on clip and frame.
 type storedClip struct {
-	key    mmfi.ClipKey
+	key    recording.Key
 	frames int
 	empty  int // frame without any data, -1 for none
 	broken int // frame that cannot be read, -1 for none
 }
 
-func (c storedClip) Key() mmfi.ClipKey             { return c.key }
-func (c storedClip) Len() int                      { return c.frames }
-func (c storedClip) Truth(int) (mmfi.Pose, error)  { return mmfi.Pose{}, nil }
-func (c storedClip) csiAt(i int) *[3420]complex128 { return storedCSI(c.key, i) }
+func (c storedClip) Key() recording.Key                { return c.key }
+func (c storedClip) Len() int                          { return c.frames }
+func (c storedClip) Truth(int) (recording.Pose, error) { return recording.Pose{}, nil }
+func (c storedClip) csiAt(i int) *[3420]complex128     { return storedCSI(c.key, i) }
 func (c storedClip) random(i int, kind uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(uint64(c.key.Subject*100+c.key.Activity), uint64(i)*16+kind))
 }
 
 var errBroken = errors.New("frame007.bin: file is truncated")
 
-func (c storedClip) Frame(i int, f *mmfi.Frame) error {
+func (c storedClip) Frame(i int, f *recording.Frame) error {
 	if i == c.broken {
 		return errBroken
 	}
-	*f = mmfi.Frame{CSIAmp: make([]float64, 3420), CSIPhase: make([]float64, 3420)}
+	*f = recording.Frame{CSIAmp: make([]float64, 3420), CSIPhase: make([]float64, 3420)}
 	for k := range f.CSIAmp {
 		f.CSIAmp[k] = math.Inf(-1)
 	}
@@ -89,7 +89,7 @@ func (c storedClip) Frame(i int, f *mmfi.Frame) error {
 
 // storedCSI returns the integers of a frame, antenna x subcarrier x packet;
 // some are zero.
-func storedCSI(k mmfi.ClipKey, i int) *[3420]complex128 {
+func storedCSI(k recording.Key, i int) *[3420]complex128 {
 	r := rand.New(rand.NewPCG(uint64(k.Subject*100+k.Activity), uint64(i)*16+9))
 	var z [3420]complex128
 	for n := range z {
@@ -101,18 +101,18 @@ func storedCSI(k mmfi.ClipKey, i int) *[3420]complex128 {
 }
 
 // clipSet is a data set of clips in memory.
-type clipSet []mmfi.Clip
+type clipSet []recording.Clip
 
 func (s clipSet) Describe() string { return "test clips" }
-func (s clipSet) Keys() []mmfi.ClipKey {
-	var out []mmfi.ClipKey
+func (s clipSet) Keys() []recording.Key {
+	var out []recording.Key
 	for _, c := range s {
 		out = append(out, c.Key())
 	}
 	return out
 }
 
-func (s clipSet) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
+func (s clipSet) Open(k recording.Key) (recording.Clip, error) {
 	for _, c := range s {
 		if c.Key() == k {
 			return c, nil
@@ -122,7 +122,7 @@ func (s clipSet) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
 }
 
 func stored(subject, frames int) storedClip {
-	return storedClip{key: mmfi.ClipKey{Subject: subject, Activity: 12}, frames: frames, empty: -1, broken: -1}
+	return storedClip{key: recording.Key{Subject: subject, Activity: 12}, frames: frames, empty: -1, broken: -1}
 }
 
 // recorder is a sink that keeps everything.

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"posefuse/recording/mmfi"
-	"posefuse/sensors"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Defaults of Config.
@@ -23,9 +23,9 @@ const (
 
 // Config says what to play, how fast and on which fake sensors.
 type Config struct {
-	Data  mmfi.Dataset   // where the clips come from
-	Clips []mmfi.ClipKey // played in this order; all of Data if empty
-	Loop  bool           // start over after the last clip
+	Data  recording.Dataset // where the clips come from
+	Clips []recording.Key   // played in this order; all of Data if empty
+	Loop  bool              // start over after the last clip
 
 	Speed float64       // 1 if 0; 2 plays at 20 frames a second
 	Pause time.Duration // between clips, so that temporal windows start over; DefaultPause if 0, none if negative
@@ -37,7 +37,7 @@ type Config struct {
 	Radar  *RadarConfig
 	CSI    *CSIConfig
 
-	Faults map[sensors.Modality]Faults
+	Faults map[modality.Kind]Faults
 
 	// OnFrame, if set, is called at the capture time of each frame, in order.
 	// It must not block.
@@ -49,7 +49,7 @@ type Config struct {
 // FrameEvent says when a frame was captured, so that published poses can be
 // matched to frames.
 type FrameEvent struct {
-	Clip    mmfi.ClipKey
+	Clip    recording.Key
 	Pass    int       // number of the clip in play order, 0-based
 	Frame   int       // 0-based
 	Capture time.Time // host clock, with its monotonic part
@@ -80,7 +80,7 @@ func (s *schedule) indexAt(t time.Time) int64 {
 
 // planned is a clip with its place in the schedule.
 type planned struct {
-	clip    mmfi.Clip
+	clip    recording.Clip
 	pass    int
 	first   int64   // number of its first frame
 	csiGain float64 // factor from stored CSI to integers, 0 if the clip has none
@@ -113,20 +113,20 @@ func NewPlayer(cfg Config) (*Player, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Player{cfg: cfg}
-	builders := map[sensors.Modality]func() (fake, error){}
+	builders := map[modality.Kind]func() (fake, error){}
 	if cfg.Camera != nil {
-		builders[sensors.RGB] = func() (fake, error) { return newCameraFake(*cfg.Camera) }
+		builders[modality.Camera] = func() (fake, error) { return newCameraFake(*cfg.Camera) }
 	}
 	if cfg.LiDAR != nil {
-		builders[sensors.LiDAR] = func() (fake, error) { return newLiDARFake(*cfg.LiDAR) }
+		builders[modality.LiDAR] = func() (fake, error) { return newLiDARFake(*cfg.LiDAR) }
 	}
 	if cfg.Radar != nil {
-		builders[sensors.MmWave] = func() (fake, error) { return newRadarFake(*cfg.Radar) }
+		builders[modality.Radar] = func() (fake, error) { return newRadarFake(*cfg.Radar) }
 	}
 	if cfg.CSI != nil {
-		builders[sensors.WiFi] = func() (fake, error) { return newCSIFake(*cfg.CSI) }
+		builders[modality.CSI] = func() (fake, error) { return newCSIFake(*cfg.CSI) }
 	}
-	for m := range sensors.Modality(sensors.NumModalities) {
+	for m := range modality.Kind(modality.Count) {
 		build := builders[m]
 		if build == nil {
 			continue
@@ -148,7 +148,7 @@ func NewPlayer(cfg Config) (*Player, error) {
 
 // Period returns the time between frames at the configured speed.
 func (p *Player) Period() time.Duration {
-	return time.Duration(mmfi.FramePeriodMS * float64(time.Millisecond) / p.cfg.Speed)
+	return time.Duration(recording.FramePeriodMS * float64(time.Millisecond) / p.cfg.Speed)
 }
 
 // Run plays the clips until the last one ends or ctx does, which is no error.
@@ -224,7 +224,7 @@ func (p *Player) conduct(ctx context.Context, s *schedule, plans []chan planned)
 }
 
 // prepare opens a clip and looks once through what must be known beforehand.
-func (p *Player) prepare(key mmfi.ClipKey) (planned, error) {
+func (p *Player) prepare(key recording.Key) (planned, error) {
 	c, err := p.cfg.Data.Open(key)
 	if err != nil {
 		return planned{}, err
@@ -255,13 +255,13 @@ func (p *Player) report(ctx context.Context, s *schedule, c *planned) bool {
 }
 
 // Stop unplugs a fake sensor: its transport closes at once.
-func (p *Player) Stop(m sensors.Modality) { p.want(m, false) }
+func (p *Player) Stop(m modality.Kind) { p.want(m, false) }
 
 // Start plugs a fake sensor in again. Like a real one it starts with a new
 // clock and new counters.
-func (p *Player) Start(m sensors.Modality) { p.want(m, true) }
+func (p *Player) Start(m modality.Kind) { p.want(m, true) }
 
-func (p *Player) want(m sensors.Modality, on bool) {
+func (p *Player) want(m modality.Kind, on bool) {
 	for _, f := range p.feeds {
 		if f.modality == m {
 			f.want(on)
@@ -270,8 +270,8 @@ func (p *Player) want(m sensors.Modality, on bool) {
 }
 
 // Counts returns what became of the wire data so far, per sensor played.
-func (p *Player) Counts() map[sensors.Modality]Counts {
-	out := make(map[sensors.Modality]Counts, len(p.feeds))
+func (p *Player) Counts() map[modality.Kind]Counts {
+	out := make(map[modality.Kind]Counts, len(p.feeds))
 	for _, f := range p.feeds {
 		out[f.modality] = f.snapshot()
 	}

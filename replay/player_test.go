@@ -12,18 +12,19 @@ import (
 	"posefuse/sensors/camera"
 	"posefuse/sensors/csi"
 	"posefuse/sensors/lidar"
+	"posefuse/sensors/modality"
 )
 
 // rig is all four drivers and the fakes for them.
 type rig struct {
 	cfg   Config
-	sinks [sensors.NumModalities]*recorder
+	sinks [modality.Count]*recorder
 }
 
 // newRig starts the four drivers.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{cfg: Config{Lead: 3 * time.Second, Faults: map[sensors.Modality]Faults{}}}
+	r := &rig{cfg: Config{Lead: 3 * time.Second, Faults: map[modality.Kind]Faults{}}}
 
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,22 +36,22 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.sinks[sensors.RGB] = newRecorder()
-	drive(t, cam, r.sinks[sensors.RGB])
+	r.sinks[modality.Camera] = newRecorder()
+	drive(t, cam, r.sinks[modality.Camera])
 	r.cfg.Camera = &CameraConfig{Addr: addr}
 
 	meta := filepath.Join(t.TempDir(), "metadata.json")
 	sink, addr := udpSource(t, lidar.UDPConfig{Format: lidar.FormatOuster, Metadata: meta})
-	r.sinks[sensors.LiDAR] = sink
+	r.sinks[modality.LiDAR] = sink
 	r.cfg.LiDAR = &LiDARConfig{Format: LiDAROuster, Addr: addr, MetadataPath: meta}
 
 	fake, src := radarPair(t)
-	r.sinks[sensors.MmWave] = newRecorder()
-	drive(t, src, r.sinks[sensors.MmWave])
+	r.sinks[modality.Radar] = newRecorder()
+	drive(t, src, r.sinks[modality.Radar])
 	r.cfg.Radar = fake
 
 	sink, atheros := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
-	r.sinks[sensors.WiFi] = sink
+	r.sinks[modality.CSI] = sink
 	r.cfg.CSI = &CSIConfig{Addr: listening(t, atheros)}
 	return r
 }
@@ -68,36 +69,36 @@ func TestAllSensors(t *testing.T) {
 	wait()
 	counts := p.Counts()
 	for m, sink := range r.sinks {
-		c := counts[sensors.Modality(m)]
+		c := counts[modality.Kind(m)]
 		got := sink.all()
 		perFrame := 1
-		if sensors.Modality(m) == sensors.WiFi {
+		if modality.Kind(m) == modality.CSI {
 			perFrame = mmfi.CSIPackets
 		}
 		if len(got) != perFrame*int(c.Frames) || c.Sent != c.Offered {
-			t.Errorf("%v: %d samples, counts %+v", sensors.Modality(m), len(got), c)
+			t.Errorf("%v: %d samples, counts %+v", modality.Kind(m), len(got), c)
 		}
 		if c.Frames+c.Absent+c.Idle != 12 || c.Frames < 6 {
-			t.Errorf("%v: counts %+v", sensors.Modality(m), c)
+			t.Errorf("%v: counts %+v", modality.Kind(m), c)
 		}
 	}
 	first := ev.all()[0].Capture
 	frameOf := func(ns, zero int64) int { return int((ns - zero + int64(p.Period())/2) / int64(p.Period())) }
-	for _, s := range r.sinks[sensors.RGB].all() {
+	for _, s := range r.sinks[modality.Camera].all() {
 		i := frameOf(s.DeviceNS, first.UnixNano())
 		var want sensors.Keypoints
 		if found, err := clip.Keypoints(i, &want); err != nil || !found || *s.Keypoints != want {
 			t.Errorf("camera frame %d: %+v, want %+v", i, *s.Keypoints, want)
 		}
 	}
-	for _, s := range r.sinks[sensors.LiDAR].all() {
+	for _, s := range r.sinks[modality.LiDAR].all() {
 		checkCloud(t, clip, frameOf(s.DeviceNS, int64(warmTime)), s, 1e-6)
 	}
-	radar := r.sinks[sensors.MmWave].all()
+	radar := r.sinks[modality.Radar].all()
 	for n, s := range radar {
 		checkRadar(t, clip, 12-len(radar)+n, s)
 	}
-	for n, s := range r.sinks[sensors.WiFi].all() {
+	for n, s := range r.sinks[modality.CSI].all() {
 		i := frameOf(s.DeviceNS, int64(warmTime))
 		var want sim.CSIFrame
 		got := [342]complex64(s.CSI.H)
@@ -117,17 +118,17 @@ func TestSensorsFailInTurn(t *testing.T) {
 	for _, sink := range r.sinks {
 		sink.waitFor(t, 1)
 	}
-	for m := range sensors.Modality(sensors.NumModalities) {
+	for m := range modality.Kind(modality.Count) {
 		p.Stop(m)
 		off := p.Counts()[m].Off
-		var others [sensors.NumModalities]int
+		var others [modality.Count]int
 		for o, sink := range r.sinks {
 			others[o] = len(sink.all())
 		}
 		waitUntil(t, m.String()+" to be off", func() bool { return p.Counts()[m].Off >= off+5 })
 		silent := len(r.sinks[m].all())
 		for o, sink := range r.sinks {
-			if sensors.Modality(o) != m {
+			if modality.Kind(o) != m {
 				sink.waitFor(t, others[o]+3)
 			}
 		}
@@ -146,12 +147,12 @@ func TestFaultsReachTheDrivers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.cfg.Data, r.cfg.Pause = clipSet{simulated(t, 40)}, -1
-	for m := range sensors.Modality(sensors.NumModalities) {
+	for m := range modality.Kind(modality.Count) {
 		f := Faults{
 			Seed: uint64(m) + 1, Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Jitter: 10 * time.Millisecond,
 			Cuts: []Cut{{time.Second, 300 * time.Millisecond}}, Restarts: []time.Duration{2 * time.Second},
 		}
-		if m == sensors.RGB { // its clock is the host's, which nobody restarts
+		if m == modality.Camera { // its clock is the host's, which nobody restarts
 			f.Restarts, f.Steps = nil, []ClockStep{{2 * time.Second, -time.Hour}}
 		}
 		r.cfg.Faults[m] = f
@@ -159,12 +160,12 @@ func TestFaultsReachTheDrivers(t *testing.T) {
 	p, wait := play(t, r.cfg)
 	wait()
 	for m, sink := range r.sinks {
-		m := sensors.Modality(m)
+		m := modality.Kind(m)
 		c := p.Counts()[m]
 		if c.Cut == 0 || c.Restarts+c.Steps != 1 || c.Sent == 0 {
 			t.Errorf("%v: counts %+v", m, c)
 		}
-		if m == sensors.LiDAR && (c.Lost == 0 || c.Duplicated == 0 || c.Reordered == 0) {
+		if m == modality.LiDAR && (c.Lost == 0 || c.Duplicated == 0 || c.Reordered == 0) {
 			t.Errorf("%v: counts %+v", m, c)
 		}
 		restarted := 0

@@ -6,8 +6,10 @@ import (
 	"math"
 	"time"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
 )
 
@@ -35,7 +37,7 @@ type radarFake struct {
 	started    uint64 // the start of the demo that the counter belongs to
 	firstIndex int64  // frame index at which that start, or a restart, took effect
 	fresh      bool
-	frame      mmfi.Frame
+	frame      recording.Frame
 	points     sensors.RadarFrame
 }
 
@@ -78,7 +80,7 @@ func (f *radarFake) close() {
 }
 
 // units implements fake.
-func (f *radarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit, error) {
+func (f *radarFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
 	started := f.cli.running()
 	if started == 0 {
 		return dst, errIdle
@@ -86,7 +88,7 @@ func (f *radarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit,
 	if started != f.started || f.fresh {
 		f.started, f.fresh, f.firstIndex = started, false, t.index
 	}
-	if absent(c, sensors.MmWave, i) {
+	if absent(c, modality.Radar, i) {
 		return dst, nil
 	}
 	if s, ok := c.(radarSource); ok {
@@ -94,7 +96,7 @@ func (f *radarFake) units(dst []unit, c mmfi.Clip, i int, t *frameTime) ([]unit,
 			return dst, err
 		}
 	} else {
-		if err := readFrame(c, i, mmfi.ReadMmWave, &f.frame); err != nil {
+		if err := readFrame(c, i, modality.Of(modality.Radar), &f.frame); err != nil {
 			return dst, err
 		}
 		f.points.Points = f.points.Points[:0]

@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
 )
 
@@ -31,9 +32,9 @@ func radarPair(t *testing.T) (*RadarConfig, *radar.SerialSource) {
 }
 
 // checkRadar compares a sample with the stored frame it was made from.
-func checkRadar(t *testing.T, c mmfi.Clip, i int, s *sensors.Sample) {
+func checkRadar(t *testing.T, c recording.Clip, i int, s *sensors.Sample) {
 	t.Helper()
-	var f mmfi.Frame
+	var f recording.Frame
 	if err := c.Frame(i, &f); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestRadarThroughPseudoTerminal(t *testing.T) {
 	wait()
 	// The radar streams from the end of the dialogue on, which a busy machine
 	// may delay into the clip.
-	c := p.Counts()[sensors.MmWave]
+	c := p.Counts()[modality.Radar]
 	got := sink.waitFor(t, int(c.Frames))
 	first := clip.frames - int(c.Frames)
 	if len(got) != int(c.Frames) || len(got) < 5 || c.Idle != uint64(first) {
@@ -100,13 +101,13 @@ func TestRadarUnpluggedAndBack(t *testing.T) {
 	clip := stored(1, 100)
 	p, _ := play(t, Config{Data: clipSet{clip}, Loop: true, Pause: -1, Radar: cfg, Speed: 2})
 	before := len(sink.waitFor(t, 5))
-	p.Stop(sensors.MmWave)
+	p.Stop(modality.Radar)
 	waitUntil(t, "the ports to disappear", func() bool {
 		_, err := os.Lstat(cfg.DataPath)
 		return errors.Is(err, fs.ErrNotExist)
 	})
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[sensors.MmWave].Off >= 2 })
-	p.Start(sensors.MmWave)
+	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Radar].Off >= 2 })
+	p.Start(modality.Radar)
 	got := sink.waitFor(t, before+10)
 	// After the replug the counter starts over.
 	restarted := false
@@ -133,7 +134,7 @@ func TestRadarIsSilentUntilStarted(t *testing.T) {
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "c"), DataPath: filepath.Join(dir, "d")}
 	p, wait := play(t, Config{Data: clipSet{stored(1, 5)}, Radar: cfg, Speed: 10})
 	wait()
-	if c := p.Counts()[sensors.MmWave]; c.Offered != 0 || c.Idle != 5 {
+	if c := p.Counts()[modality.Radar]; c.Offered != 0 || c.Idle != 5 {
 		t.Errorf("counts %+v: a radar that was not started sent frames", c)
 	}
 }

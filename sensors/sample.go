@@ -5,52 +5,16 @@
 // The package knows nothing of the network bus, HTTP or the model.
 package sensors
 
-import "fmt"
-
-// Modality is one of the four kinds of input the fused model understands, in
-// the fixed order R, L, M, W of the paper.
-type Modality uint8
-
-// The four modalities in the model's order.
-const (
-	RGB    Modality = iota // R: 2D keypoints from a camera
-	LiDAR                  // L: LiDAR point cloud
-	MmWave                 // M: mmWave radar points
-	WiFi                   // W: WiFi channel state information
+import (
+	"posefuse/sensors/modality"
 )
-
-// NumModalities is the number of modalities of the model.
-const NumModalities = 4
-
-// Letter returns the paper's letter of the modality: R, L, M or W.
-func (m Modality) Letter() string {
-	if int(m) >= NumModalities {
-		return "?"
-	}
-	return "RLMW"[m : m+1]
-}
-
-// String returns the modality's name as used in configuration and messages.
-func (m Modality) String() string {
-	switch m {
-	case RGB:
-		return "camera"
-	case LiDAR:
-		return "lidar"
-	case MmWave:
-		return "radar"
-	case WiFi:
-		return "csi"
-	}
-	return fmt.Sprintf("modality(%d)", uint8(m))
-}
 
 // Sample is one reading of one sensor. Exactly one of the payload pointers is
 // set, the one that belongs to Modality. A sample is immutable once emitted.
 type Sample struct {
-	Sensor   string   // configured sensor name, e.g. "camera"
-	Modality Modality // decides which payload is set
-	Seq      uint64   // sequence number: the sensor's own if it has one, else counted by the driver
+	Sensor   string        // configured sensor name, e.g. "camera"
+	Modality modality.Kind // decides which payload is set
+	Seq      uint64        // sequence number: the sensor's own if it has one, else counted by the driver
 
 	DeviceNS  int64 // device clock at capture, ns; valid if HasDevice
 	HasDevice bool  // the sensor stamps its samples with a clock of its own

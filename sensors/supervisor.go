@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"posefuse/sensors/modality"
 )
 
 // State is how a supervised source is doing.
@@ -58,7 +60,7 @@ type SupervisorConfig struct {
 // Snapshot is what is known of a source at one moment.
 type Snapshot struct {
 	Name      string
-	Modality  Modality
+	Modality  modality.Kind
 	State     State
 	SinceNS   int64   // room clock when the state began
 	RateHz    float64 // samples per second over the window
@@ -85,7 +87,7 @@ func (s *Snapshot) WhatToDo() string {
 // watches for silence and counts every outcome.
 type Supervisor struct {
 	name     string
-	modality Modality
+	modality modality.Kind
 	src      Source
 	cfg      SupervisorConfig
 	clock    Clock
@@ -113,7 +115,7 @@ type Supervisor struct {
 // NewSupervisor returns a supervisor for src. out gets every sample on the
 // driver's goroutine, so it must not block; clock is the room clock. It panics
 // if src, clock or out is nil.
-func NewSupervisor(name string, modality Modality, src Source, cfg SupervisorConfig, clock Clock, out func(*Sample)) *Supervisor {
+func NewSupervisor(name string, modality modality.Kind, src Source, cfg SupervisorConfig, clock Clock, out func(*Sample)) *Supervisor {
 	if src == nil || clock == nil || out == nil {
 		panic("sensors: supervisor " + name + " needs a source, a clock and an output")
 	}
@@ -337,7 +339,7 @@ func (s *Supervisor) valid(x *Sample) bool {
 	if x == nil || x.Modality != s.modality {
 		return false
 	}
-	has := [NumModalities]bool{RGB: x.Keypoints != nil, LiDAR: x.Cloud != nil, MmWave: x.Radar != nil, WiFi: x.CSI != nil}
+	has := [modality.Count]bool{modality.Camera: x.Keypoints != nil, modality.LiDAR: x.Cloud != nil, modality.Radar: x.Radar != nil, modality.CSI: x.CSI != nil}
 	for m, h := range has {
 		if h != (m == int(s.modality)) {
 			return false

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"posefuse/sensors/modality"
 )
 
 type fakeClock struct{ start time.Time }
@@ -22,7 +24,7 @@ type sourceFunc func(ctx context.Context, sink Sink) error
 
 func (f sourceFunc) Run(ctx context.Context, sink Sink) error { return f(ctx, sink) }
 
-func cloud() *Sample { return &Sample{Modality: LiDAR, Cloud: &PointCloud{}} }
+func cloud() *Sample { return &Sample{Modality: modality.LiDAR, Cloud: &PointCloud{}} }
 
 func checkLaw(t *testing.T, s Snapshot) {
 	t.Helper()
@@ -78,7 +80,7 @@ func TestSupervisorStates(t *testing.T) {
 		start := time.Now()
 		var changes []change
 		n := 0
-		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{OnChange: func(x Snapshot) {
+		s := NewSupervisor("lidar", modality.LiDAR, src, SupervisorConfig{OnChange: func(x Snapshot) {
 			changes = append(changes, change{time.Since(start), x.State})
 		}}, fakeClock{start}, func(*Sample) { n++ })
 		ctx, cancel := context.WithCancel(t.Context())
@@ -144,7 +146,7 @@ func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
 			<-ctx.Done()
 			return nil
 		})
-		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
+		s := NewSupervisor("lidar", modality.LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _ = s.Run(ctx) }()
@@ -164,7 +166,7 @@ func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
 
 		ctx, cancel2 := context.WithCancel(t.Context())
 		defer cancel2()
-		s = NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
+		s = NewSupervisor("lidar", modality.LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) {})
 		go func() { _ = s.Run(ctx) }()
 		time.Sleep(2900 * time.Millisecond)
 		if x := s.Snapshot(); x.State != Starting {
@@ -183,9 +185,9 @@ func TestSupervisorCountsEverything(t *testing.T) {
 		src := sourceFunc(func(ctx context.Context, sink Sink) error {
 			kept = sink
 			sink.Emit(nil)
-			sink.Emit(&Sample{Modality: WiFi, CSI: &CSIPacket{}})
-			sink.Emit(&Sample{Modality: LiDAR})
-			sink.Emit(&Sample{Modality: LiDAR, Cloud: &PointCloud{}, CSI: &CSIPacket{}})
+			sink.Emit(&Sample{Modality: modality.CSI, CSI: &CSIPacket{}})
+			sink.Emit(&Sample{Modality: modality.LiDAR})
+			sink.Emit(&Sample{Modality: modality.LiDAR, Cloud: &PointCloud{}, CSI: &CSIPacket{}})
 			sink.Emit(cloud())
 			for i := range 200 {
 				sink.Count(fmt.Sprint("bad_", i), 2)
@@ -194,7 +196,7 @@ func TestSupervisorCountsEverything(t *testing.T) {
 			return nil
 		})
 		got := 0
-		s := NewSupervisor("lidar", LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) { got++ })
+		s := NewSupervisor("lidar", modality.LiDAR, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) { got++ })
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = s.Run(ctx) }()
 		synctest.Wait()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // ErrRunning is returned by Run when the aligner runs already.
@@ -30,7 +31,7 @@ type Aligner struct {
 
 	mu         sync.Mutex
 	running    bool
-	inputs     [sensors.NumModalities]*input
+	inputs     [modality.Count]*input
 	unrouted   uint64
 	tickNS     int64 // time of the tick being collected, 0 before Run
 	lastTickNS int64 // time of the newest tick given out
@@ -51,21 +52,21 @@ const busyTicks = 5
 
 // Stats is a snapshot of an Aligner.
 type Stats struct {
-	Ticks     uint64           // given out
-	Resyncs   uint64           // times the ticks were moved to the present after a standstill
-	Skipped   uint64           // ticks that were never given out: of a standstill, or overtaken because the consumer takes longer than the tick period
-	SkippedNS int64            // room clock when the consumer was last too slow, 0 never
-	BusyNS    int64            // the consumer's time per tick, median of the newest
-	Unrouted  uint64           // samples of modalities without a configured sensor
-	Reference sensors.Modality // sensor whose capture times the ticks follow
-	Locked    bool             // whether Reference is valid
+	Ticks     uint64        // given out
+	Resyncs   uint64        // times the ticks were moved to the present after a standstill
+	Skipped   uint64        // ticks that were never given out: of a standstill, or overtaken because the consumer takes longer than the tick period
+	SkippedNS int64         // room clock when the consumer was last too slow, 0 never
+	BusyNS    int64         // the consumer's time per tick, median of the newest
+	Unrouted  uint64        // samples of modalities without a configured sensor
+	Reference modality.Kind // sensor whose capture times the ticks follow
+	Locked    bool          // whether Reference is valid
 	Sensors   []SensorStats
 }
 
 // SensorStats is a snapshot of one sensor of an Aligner.
 type SensorStats struct {
 	Name     string
-	Modality sensors.Modality
+	Modality modality.Kind
 	State    State // in the newest tick
 	Live     bool  // delivered within Config.Stale
 	PeriodNS int64 // configured or measured
@@ -238,7 +239,7 @@ func (a *Aligner) announce() {
 		}
 		a.mu.Unlock()
 		if ready {
-			a.cfg.Settled(sensors.Modality(m), tickNS, &a.early) //nolint:gosec // 0..3
+			a.cfg.Settled(modality.Kind(m), tickNS, &a.early)
 		}
 	}
 }

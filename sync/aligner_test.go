@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 const ms = int64(time.Millisecond)
@@ -29,15 +30,15 @@ func copyTick(t *Tick) got {
 		s := &t.Slots[m]
 		g.state[m], g.sample[m], g.skew[m], g.filled[m], g.lastByte[m] = s.State, s.Sample, s.SkewNS, s.Filled, s.LastByteNS
 	}
-	g.camera = slices.Clone(t.Slots[sensors.RGB].Window)
-	g.csi = slices.Clone(t.Slots[sensors.WiFi].Window)
+	g.camera = slices.Clone(t.Slots[modality.Camera].Window)
+	g.csi = slices.Clone(t.Slots[modality.CSI].Window)
 	return g
 }
 
 // fake is a sensor whose frame i is captured at phase + i*period and arrives
 // delay later. It lives while alive(i) says so.
 type fake struct {
-	m              sensors.Modality
+	m              modality.Kind
 	period, phase  time.Duration
 	delay          func(i int) time.Duration
 	alive          func(i int) bool
@@ -73,16 +74,16 @@ func (f fake) run(ctx context.Context, c Clock, a *Aligner) {
 }
 
 func allSensors() []SensorConfig {
-	return []SensorConfig{{Modality: sensors.RGB}, {Modality: sensors.LiDAR}, {Modality: sensors.MmWave}, {Modality: sensors.WiFi}}
+	return []SensorConfig{{Modality: modality.Camera}, {Modality: modality.LiDAR}, {Modality: modality.Radar}, {Modality: modality.CSI}}
 }
 
 // frameSet is four sensors whose frames share instants, CSI packets centred on them.
 func frameSet(phase time.Duration, frames int) []fake {
 	return []fake{
-		{m: sensors.RGB, period: 100 * time.Millisecond, phase: phase, delay: fixed(5 * time.Millisecond), frames: frames},
-		{m: sensors.LiDAR, period: 100 * time.Millisecond, phase: phase, delay: fixed(20 * time.Millisecond), frames: frames},
-		{m: sensors.MmWave, period: 100 * time.Millisecond, phase: phase, delay: fixed(12 * time.Millisecond), frames: frames},
-		{m: sensors.WiFi, period: 10 * time.Millisecond, phase: phase - 45*time.Millisecond, delay: fixed(time.Millisecond), frames: 10 * frames},
+		{m: modality.Camera, period: 100 * time.Millisecond, phase: phase, delay: fixed(5 * time.Millisecond), frames: frames},
+		{m: modality.LiDAR, period: 100 * time.Millisecond, phase: phase, delay: fixed(20 * time.Millisecond), frames: frames},
+		{m: modality.Radar, period: 100 * time.Millisecond, phase: phase, delay: fixed(12 * time.Millisecond), frames: frames},
+		{m: modality.CSI, period: 10 * time.Millisecond, phase: phase - 45*time.Millisecond, delay: fixed(time.Millisecond), frames: 10 * frames},
 	}
 }
 
@@ -142,7 +143,7 @@ func checkTicks(t *testing.T, ticks []got, cfg Config) {
 		}
 		for m, s := range g.state {
 			if (s == Fused) != (g.sample[m] != nil) {
-				t.Fatalf("tick %d: %s in state %s with sample %v", g.seq, sensors.Modality(m), s, g.sample[m])
+				t.Fatalf("tick %d: %s in state %s with sample %v", g.seq, modality.Kind(m), s, g.sample[m])
 			}
 		}
 	}
@@ -153,20 +154,20 @@ func checkTicks(t *testing.T, ticks []got, cfg Config) {
 func TestPhaseLockOneFramePerTick(t *testing.T) {
 	for _, phase := range []time.Duration{0, 3, 17, 49, 50, 51, 77, 99} {
 		ticks, st := drive(t, Config{Sensors: allSensors()}, frameSet(phase*time.Millisecond, 200), 15*time.Second)
-		if !st.Locked || st.Reference != sensors.RGB {
+		if !st.Locked || st.Reference != modality.Camera {
 			t.Fatalf("phase %d ms: not locked on the camera: %+v", phase, st)
 		}
 		for i, g := range ticks {
 			if g.time < 1100*ms {
 				continue
 			}
-			frame := g.sample[sensors.RGB].Seq
+			frame := g.sample[modality.Camera].Seq
 			for m, s := range g.sample {
 				if s == nil {
-					t.Fatalf("phase %d ms, tick %d: %s is %s", phase, g.seq, sensors.Modality(m), g.state[m])
+					t.Fatalf("phase %d ms, tick %d: %s is %s", phase, g.seq, modality.Kind(m), g.state[m])
 				}
 			}
-			if g.sample[sensors.LiDAR].Seq != frame || g.sample[sensors.MmWave].Seq != frame {
+			if g.sample[modality.LiDAR].Seq != frame || g.sample[modality.Radar].Seq != frame {
 				t.Fatalf("phase %d ms, tick %d: frames %d, %d, %d", phase, g.seq, frame, g.sample[1].Seq, g.sample[2].Seq)
 			}
 			for k, p := range g.csi {
@@ -179,8 +180,8 @@ func TestPhaseLockOneFramePerTick(t *testing.T) {
 					t.Fatalf("phase %d ms, tick %d: window entry %d is frame %d, want %d", phase, g.seq, k, c.Seq, want)
 				}
 			}
-			if prev := ticks[i-1]; prev.time >= 1100*ms && frame != prev.sample[sensors.RGB].Seq+1 {
-				t.Fatalf("phase %d ms, tick %d: frame %d after %d", phase, g.seq, frame, prev.sample[sensors.RGB].Seq)
+			if prev := ticks[i-1]; prev.time >= 1100*ms && frame != prev.sample[modality.Camera].Seq+1 {
+				t.Fatalf("phase %d ms, tick %d: frame %d after %d", phase, g.seq, frame, prev.sample[modality.Camera].Seq)
 			}
 			if wait := g.ready - g.time; wait > 47*ms {
 				t.Fatalf("tick %d waited %d ns although the last packet came after 46 ms", g.seq, wait)
@@ -192,8 +193,8 @@ func TestPhaseLockOneFramePerTick(t *testing.T) {
 func TestDyingSensorChangesOnlyItsOwnState(t *testing.T) {
 	const frames = 200
 	ref, _ := drive(t, Config{Sensors: allSensors()}, frameSet(30*time.Millisecond, frames), 15*time.Second)
-	for m := range sensors.NumModalities {
-		if m == int(sensors.RGB) {
+	for m := range modality.Count {
+		if m == modality.Camera {
 			continue // the phase reference: see TestReferenceDies
 		}
 		fakes := frameSet(30*time.Millisecond, frames)
@@ -202,30 +203,30 @@ func TestDyingSensorChangesOnlyItsOwnState(t *testing.T) {
 		f.alive = func(i int) bool { return i < 50*perFrame || i >= 100*perFrame }
 		ticks, st := drive(t, Config{Sensors: allSensors()}, fakes, 15*time.Second)
 		if len(ticks) != len(ref) {
-			t.Fatalf("%s dies: %d ticks instead of %d", sensors.Modality(m), len(ticks), len(ref))
+			t.Fatalf("%s dies: %d ticks instead of %d", modality.Kind(m), len(ticks), len(ref))
 		}
 		var stale int
 		for i, g := range ticks {
-			for o := range sensors.NumModalities {
+			for o := range modality.Count {
 				if o == m {
 					continue
 				}
 				if g.state[o] != ref[i].state[o] || g.skew[o] != ref[i].skew[o] {
-					t.Fatalf("%s dies: tick %d: %s is %s, skew %d", sensors.Modality(m), g.seq, sensors.Modality(o), g.state[o], g.skew[o])
+					t.Fatalf("%s dies: tick %d: %s is %s, skew %d", modality.Kind(m), g.seq, modality.Kind(o), g.state[o], g.skew[o])
 				}
 			}
 			age := g.time - 30*ms - 50*100*ms // since the death
 			back := g.time - 30*ms - 100*100*ms
 			switch {
 			case age > 0 && back < -60*ms && g.state[m] == Fused:
-				t.Fatalf("%s dead for %d ms is fused", sensors.Modality(m), age/ms)
+				t.Fatalf("%s dead for %d ms is fused", modality.Kind(m), age/ms)
 			case age > 700*ms && back < -60*ms:
 				stale++
 				if g.state[m] != Stale {
-					t.Fatalf("%s dead for %d ms is %s", sensors.Modality(m), age/ms, g.state[m])
+					t.Fatalf("%s dead for %d ms is %s", modality.Kind(m), age/ms, g.state[m])
 				}
 			case back > 150*ms && g.state[m] != Fused:
-				t.Fatalf("%s back for %d ms is %s", sensors.Modality(m), back/ms, g.state[m])
+				t.Fatalf("%s back for %d ms is %s", modality.Kind(m), back/ms, g.state[m])
 			}
 		}
 		if stale < 30 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // Defaults of ApproximateConfig.
@@ -19,8 +20,8 @@ const (
 
 // ApproximateConfig configures an Approximate synchroniser.
 type ApproximateConfig struct {
-	Modalities []sensors.Modality // all required, at least one, each once
-	Queue      int                // samples held per modality, default 64
+	Modalities []modality.Kind // all required, at least one, each once
+	Queue      int             // samples held per modality, default 64
 	// AgePenalty prefers earlier sets over later, tighter ones: a later set
 	// must be smaller by this share of its delay. 0 takes the default of 0.1,
 	// a negative value means none.
@@ -48,7 +49,7 @@ type Approximate struct {
 	out     func([]*sensors.Sample)
 
 	mu       sync.Mutex
-	index    [sensors.NumModalities]int // of a modality in topics, -1 if not configured
+	index    [modality.Count]int // of a modality in topics, -1 if not configured
 	topics   []topic
 	nonEmpty int
 	pivot    int // topic of the pivot, -1 without a candidate
@@ -106,7 +107,7 @@ func NewApproximate(cfg ApproximateConfig, out func([]*sensors.Sample)) (*Approx
 		a.index[m] = -1
 	}
 	for i, m := range cfg.Modalities {
-		if int(m) >= sensors.NumModalities || a.index[m] >= 0 {
+		if m >= modality.Count || a.index[m] >= 0 {
 			return nil, fmt.Errorf("approximate time: modality %s is unknown or listed twice", m)
 		}
 		a.index[m] = i
@@ -156,7 +157,7 @@ func (a *Approximate) Push(s *sensors.Sample) {
 }
 
 // Outcomes returns the counters of a modality.
-func (a *Approximate) Outcomes(m sensors.Modality) Outcomes {
+func (a *Approximate) Outcomes(m modality.Kind) Outcomes {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if int(m) >= len(a.index) || a.index[m] < 0 {
@@ -321,7 +322,7 @@ func (a *Approximate) candidate(startNS, endNS int64) {
 
 // searchVirtual tries to prove the candidate best although a queue is empty.
 func (a *Approximate) searchVirtual() {
-	var moves [sensors.NumModalities]int
+	var moves [modality.Count]int
 	for {
 		start, _, startNS, endNS := a.bounds()
 		if a.proven(endNS) {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // reference is the specification of ApproximateTime without age penalty, by
@@ -67,7 +68,7 @@ func pushInOrder(a *Approximate, streams [][]int64, rng *rand.Rand) {
 		if at[i] == len(streams[i]) {
 			continue
 		}
-		a.Push(&sensors.Sample{Modality: sensors.Modality(i), CaptureNS: streams[i][at[i]]})
+		a.Push(&sensors.Sample{Modality: modality.Kind(i), CaptureNS: streams[i][at[i]]})
 		at[i]++
 		left--
 	}
@@ -75,7 +76,7 @@ func pushInOrder(a *Approximate, streams [][]int64, rng *rand.Rand) {
 
 func newRecorder(t interface{ Fatal(...any) }, n int, penalty float64) (*Approximate, *[][]int64) {
 	var sets [][]int64
-	mods := []sensors.Modality{sensors.RGB, sensors.LiDAR, sensors.MmWave, sensors.WiFi}[:n]
+	mods := []modality.Kind{modality.Camera, modality.LiDAR, modality.Radar, modality.CSI}[:n]
 	a, err := NewApproximate(ApproximateConfig{Modalities: mods, AgePenalty: penalty, Queue: 1000}, func(set []*sensors.Sample) {
 		times := make([]int64, len(set))
 		for i, s := range set {
@@ -116,8 +117,8 @@ func TestApproximateIsOptimal(t *testing.T) {
 		}
 		for i := range streams {
 			streams[i] = append(streams[i], 1e6, 2e6)
-			a.Push(&sensors.Sample{Modality: sensors.Modality(i), CaptureNS: 1e6})
-			a.Push(&sensors.Sample{Modality: sensors.Modality(i), CaptureNS: 2e6})
+			a.Push(&sensors.Sample{Modality: modality.Kind(i), CaptureNS: 1e6})
+			a.Push(&sensors.Sample{Modality: modality.Kind(i), CaptureNS: 2e6})
 		}
 		want = reference(streams)
 		if len(*sets) < len(want)-1 || !slices.EqualFunc(*sets, want[:len(*sets)], slices.Equal) {
@@ -149,7 +150,7 @@ func TestApproximateGuarantees(t *testing.T) {
 				t.Fatalf("streams %v: sets %v in one order, %v in another", streams, *sets, first)
 			}
 			for i := range streams {
-				o := a.Outcomes(sensors.Modality(i))
+				o := a.Outcomes(modality.Kind(i))
 				if o.In != o.Sum() || o.In != uint64(len(streams[i])) || o.Fused != uint64(len(*sets)) {
 					t.Fatalf("sensor %d: %+v with %d sets", i, o, len(*sets))
 				}
@@ -161,21 +162,21 @@ func TestApproximateGuarantees(t *testing.T) {
 func TestApproximateOverflowAndLoop(t *testing.T) {
 	var sets int
 	a, err := NewApproximate(ApproximateConfig{
-		Modalities: []sensors.Modality{sensors.RGB, sensors.MmWave}, Queue: 4, MaxInterval: 50 * time.Millisecond,
+		Modalities: []modality.Kind{modality.Camera, modality.Radar}, Queue: 4, MaxInterval: 50 * time.Millisecond,
 	}, func([]*sensors.Sample) { sets++ })
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range int64(10) { // the radar is silent
-		a.Push(&sensors.Sample{Modality: sensors.RGB, CaptureNS: i * 100 * ms})
+		a.Push(&sensors.Sample{Modality: modality.Camera, CaptureNS: i * 100 * ms})
 	}
-	if o := a.Outcomes(sensors.RGB); sets != 0 || o.DroppedOverflow != 6 || o.Pending != 4 || o.In != o.Sum() {
+	if o := a.Outcomes(modality.Camera); sets != 0 || o.DroppedOverflow != 6 || o.Pending != 4 || o.In != o.Sum() {
 		t.Fatalf("%d sets, %+v", sets, o)
 	}
 	for i := range int64(30) {
 		at := (10 + i) * 100 * ms
-		a.Push(&sensors.Sample{Modality: sensors.RGB, CaptureNS: at})
-		a.Push(&sensors.Sample{Modality: sensors.MmWave, CaptureNS: at + 7*ms})
+		a.Push(&sensors.Sample{Modality: modality.Camera, CaptureNS: at})
+		a.Push(&sensors.Sample{Modality: modality.Radar, CaptureNS: at + 7*ms})
 	}
 	if sets < 28 {
 		t.Errorf("%d sets after the radar came", sets)
@@ -184,16 +185,16 @@ func TestApproximateOverflowAndLoop(t *testing.T) {
 	before := sets
 	for i := range int64(30) {
 		at := i*100*ms + 1
-		a.Push(&sensors.Sample{Modality: sensors.RGB, CaptureNS: at})
-		a.Push(&sensors.Sample{Modality: sensors.MmWave, CaptureNS: at + 7*ms})
+		a.Push(&sensors.Sample{Modality: modality.Camera, CaptureNS: at})
+		a.Push(&sensors.Sample{Modality: modality.Radar, CaptureNS: at + 7*ms})
 	}
 	if sets < before+27 || a.Resets() == 0 {
 		t.Errorf("%d sets after the loop, %d resets", sets-before, a.Resets())
 	}
-	a.Push(&sensors.Sample{Modality: sensors.RGB, CaptureNS: 29*100*ms + 1})
-	a.Push(&sensors.Sample{Modality: sensors.RGB, CaptureNS: 29*100*ms - 9})
-	for _, m := range []sensors.Modality{sensors.RGB, sensors.MmWave} {
-		if o := a.Outcomes(m); o.In != o.Sum() || m == sensors.RGB && (o.Duplicate != 1 || o.Late != 1) {
+	a.Push(&sensors.Sample{Modality: modality.Camera, CaptureNS: 29*100*ms + 1})
+	a.Push(&sensors.Sample{Modality: modality.Camera, CaptureNS: 29*100*ms - 9})
+	for _, m := range []modality.Kind{modality.Camera, modality.Radar} {
+		if o := a.Outcomes(m); o.In != o.Sum() || m == modality.Camera && (o.Duplicate != 1 || o.Late != 1) {
 			t.Errorf("%s: %+v", m, o)
 		}
 	}
@@ -201,11 +202,11 @@ func TestApproximateOverflowAndLoop(t *testing.T) {
 
 func TestApproximateConfigErrors(t *testing.T) {
 	out := func([]*sensors.Sample) {}
-	rgb := []sensors.Modality{sensors.RGB}
+	rgb := []modality.Kind{modality.Camera}
 	for name, cfg := range map[string]ApproximateConfig{
 		"none":     {},
-		"twice":    {Modalities: []sensors.Modality{sensors.RGB, sensors.RGB}},
-		"unknown":  {Modalities: []sensors.Modality{7}},
+		"twice":    {Modalities: []modality.Kind{modality.Camera, modality.Camera}},
+		"unknown":  {Modalities: []modality.Kind{7}},
 		"bounds":   {Modalities: rgb, LowerBounds: make([]time.Duration, 2)},
 		"queue":    {Modalities: rgb, Queue: -1},
 		"interval": {Modalities: rgb, MaxInterval: -1},

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // Defaults of Config.
@@ -19,8 +19,8 @@ const (
 // SensorConfig describes one sensor to an Aligner. Zero values take the
 // defaults.
 type SensorConfig struct {
-	Name     string           // configured sensor name, for statistics
-	Modality sensors.Modality // at most one sensor per modality
+	Name     string        // configured sensor name, for statistics
+	Modality modality.Kind // at most one sensor per modality
 	// Period is the sensor's sample period; 0 means measured, from the tick
 	// period on (for CSI: a tenth of the tick period, not measured).
 	Period time.Duration
@@ -53,7 +53,7 @@ type Config struct {
 	// called again for the same tick when a sample changed the part after all,
 	// and the tick itself has the last word. Calls come from the goroutine of
 	// Run, between those of its function; slot is valid until it returns.
-	Settled func(m sensors.Modality, tickNS int64, slot *Slot)
+	Settled func(m modality.Kind, tickNS int64, slot *Slot)
 }
 
 // check fills in defaults and refuses what cannot work.
@@ -82,11 +82,11 @@ func (c *Config) check() error {
 	if len(c.Sensors) == 0 {
 		return fmt.Errorf("aligner: no sensors configured, name at least one")
 	}
-	var seen [sensors.NumModalities]string
+	var seen [modality.Count]string
 	c.Sensors = append([]SensorConfig(nil), c.Sensors...)
 	for i := range c.Sensors {
 		s := &c.Sensors[i]
-		if int(s.Modality) >= sensors.NumModalities {
+		if s.Modality >= modality.Count {
 			return fmt.Errorf("aligner: sensor %q: unknown modality %d", s.Name, s.Modality)
 		}
 		if s.Name == "" {
@@ -109,9 +109,9 @@ func (s *SensorConfig) check(tick time.Duration) error {
 	}
 	queue := 64
 	switch s.Modality {
-	case sensors.RGB:
+	case modality.Camera:
 		queue = 3*CameraWindow + 64
-	case sensors.WiFi:
+	case modality.CSI:
 		if s.Period == 0 {
 			s.Period = tick / CSIWindow
 		}

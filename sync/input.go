@@ -1,6 +1,9 @@
 package timesync
 
-import "posefuse/sensors"
+import (
+	"posefuse/sensors"
+	"posefuse/sensors/modality"
+)
 
 const (
 	historyLen = 32 // samples remembered to tell duplicates
@@ -54,9 +57,9 @@ func newInput(cfg SensorConfig, all Config) *input {
 	}
 	in.q = queue{ring: make([]entry, cfg.Queue), outs: &in.outs}
 	switch cfg.Modality {
-	case sensors.RGB:
+	case modality.Camera:
 		in.window = make([]*sensors.Sample, CameraWindow)
-	case sensors.WiFi:
+	case modality.CSI:
 		in.window = make([]*sensors.Sample, CSIWindow)
 	}
 	return in
@@ -148,9 +151,9 @@ func (in *input) tolerance() int64 { return in.period/2 + in.jitter }
 func (in *input) keepFrom(tickNS int64) int64 {
 	target := tickNS + in.centre
 	switch in.cfg.Modality {
-	case sensors.RGB:
+	case modality.Camera:
 		return target - (CameraWindow-1)*in.tick - max(in.tick/2, in.tolerance())
-	case sensors.WiFi:
+	case modality.CSI:
 		return target - in.tick/2 - in.jitter
 	}
 	return target - in.tolerance()
@@ -160,7 +163,7 @@ func (in *input) keepFrom(tickNS int64) int64 {
 // jitter can still change what the tick gets, or arrive in time.
 func (in *input) delivered(tickNS, tick, hold int64) bool {
 	target := tickNS + in.centre
-	if in.cfg.Modality == sensors.WiFi {
+	if in.cfg.Modality == modality.CSI {
 		if in.newest >= target+tick/2+in.jitter {
 			return true
 		}
@@ -238,7 +241,7 @@ func (in *input) fill(slot *Slot, tickNS, tick, hold int64, live bool) {
 // take gives the slot the sensor's sample and window, if there are any, and
 // counts them as fused if use is set.
 func (in *input) take(slot *Slot, target int64, use bool) bool {
-	if in.cfg.Modality == sensors.WiFi {
+	if in.cfg.Modality == modality.CSI {
 		return in.fillCSI(slot, target, use)
 	}
 	i := in.nearestUnused(target)
@@ -250,7 +253,7 @@ func (in *input) take(slot *Slot, target int64, use bool) bool {
 	if use {
 		in.q.use(e)
 	}
-	if in.cfg.Modality == sensors.RGB {
+	if in.cfg.Modality == modality.Camera {
 		in.fillCamera(slot, i, target, use)
 	}
 	return true
@@ -259,7 +262,7 @@ func (in *input) take(slot *Slot, target int64, use bool) bool {
 // reach is how far behind the target the newest sample must be for the
 // sensor to have passed the tick.
 func (in *input) reach() int64 {
-	if in.cfg.Modality == sensors.WiFi {
+	if in.cfg.Modality == modality.CSI {
 		return in.tick/2 - in.period
 	}
 	return 0

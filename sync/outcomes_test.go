@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // TestReferenceDies: the camera goes and comes back; the next sensor becomes
@@ -20,7 +21,7 @@ func TestReferenceDies(t *testing.T) {
 	fakes[0].alive = func(i int) bool { return i < 60 || i > 160 }
 	fakes[1].phase += 12 * time.Millisecond // the LiDAR runs on another phase
 	ticks, st := drive(t, Config{Sensors: allSensors()[:3]}, fakes[:3], 24*time.Second)
-	if !st.Locked || st.Reference != sensors.RGB {
+	if !st.Locked || st.Reference != modality.Camera {
 		t.Fatalf("reference at the end: %+v", st)
 	}
 	var onLiDAR int
@@ -32,12 +33,12 @@ func TestReferenceDies(t *testing.T) {
 		}
 		if g.time > 9*second && g.time < 16*second {
 			onLiDAR++
-			if abs(g.skew[sensors.LiDAR]) > ms {
-				t.Errorf("tick %d: LiDAR skew %d ns while it is the reference", g.seq, g.skew[sensors.LiDAR])
+			if abs(g.skew[modality.LiDAR]) > ms {
+				t.Errorf("tick %d: LiDAR skew %d ns while it is the reference", g.seq, g.skew[modality.LiDAR])
 			}
 		}
-		if g.time > 19*second && abs(g.skew[sensors.RGB]) > ms {
-			t.Errorf("tick %d: camera skew %d ns after its return", g.seq, g.skew[sensors.RGB])
+		if g.time > 19*second && abs(g.skew[modality.Camera]) > ms {
+			t.Errorf("tick %d: camera skew %d ns after its return", g.seq, g.skew[modality.Camera])
 		}
 	}
 	if onLiDAR < 60 {
@@ -73,7 +74,7 @@ func TestPhaseLockUnderJitter(t *testing.T) {
 
 // TestLongRunFollowsSkewedSensor: a camera at 9.99 Hz is followed for minutes.
 func TestLongRunFollowsSkewedSensor(t *testing.T) {
-	fakes := []fake{{m: sensors.RGB, period: 100100 * time.Microsecond, phase: 20 * time.Millisecond, delay: fixed(8 * time.Millisecond), frames: 3000}}
+	fakes := []fake{{m: modality.Camera, period: 100100 * time.Microsecond, phase: 20 * time.Millisecond, delay: fixed(8 * time.Millisecond), frames: 3000}}
 	ticks, st := drive(t, Config{Sensors: allSensors()[:1]}, fakes, 290*time.Second)
 	for i, g := range ticks {
 		if g.time < 2*second {
@@ -166,13 +167,13 @@ func newTestAligner(t testing.TB, c Clock, sc ...SensorConfig) *Aligner {
 func TestOutcomeOfEverySample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewClock()
-		a := newTestAligner(t, c, SensorConfig{Modality: sensors.LiDAR})
+		a := newTestAligner(t, c, SensorConfig{Modality: modality.LiDAR})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second+10*time.Millisecond)
 		defer cancel()
 		go func() {
 			time.Sleep(1005 * time.Millisecond) // the tick at 1000 ms is out: nothing was live
 			push := func(seq uint64, at int64) {
-				a.Push(&sensors.Sample{Modality: sensors.LiDAR, Seq: seq, CaptureNS: at * ms, ReceiveNS: c.NowNS()})
+				a.Push(&sensors.Sample{Modality: modality.LiDAR, Seq: seq, CaptureNS: at * ms, ReceiveNS: c.NowNS()})
 			}
 			push(1, 990)                      // late, the tick is gone
 			push(1, 990)                      // duplicate
@@ -181,7 +182,7 @@ func TestOutcomeOfEverySample(t *testing.T) {
 			time.Sleep(96 * time.Millisecond) // 1101 ms
 			push(4, 1080)                     // surplus: the next is nearer
 			push(5, 1099)                     // fused at 1100 ms
-			a.Push(&sensors.Sample{Modality: sensors.WiFi, CaptureNS: 1100 * ms})
+			a.Push(&sensors.Sample{Modality: modality.CSI, CaptureNS: 1100 * ms})
 		}()
 		if err := a.Run(ctx, func(*Tick) {}); err != nil {
 			t.Fatal(err)
@@ -200,16 +201,16 @@ func TestOutcomeOfEverySample(t *testing.T) {
 func TestOverflowDropsTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewClock()
-		a := newTestAligner(t, c, SensorConfig{Modality: sensors.MmWave, Queue: 4})
+		a := newTestAligner(t, c, SensorConfig{Modality: modality.Radar, Queue: 4})
 		time.Sleep(time.Second)
 		for i := range uint64(10) { // not running: nothing is taken out
-			a.Push(&sensors.Sample{Modality: sensors.MmWave, Seq: i, CaptureNS: c.NowNS() + int64(i), ReceiveNS: c.NowNS()})
+			a.Push(&sensors.Sample{Modality: modality.Radar, Seq: i, CaptureNS: c.NowNS() + int64(i), ReceiveNS: c.NowNS()})
 		}
 		o := a.Stats().Sensors[0].Outcomes
 		if o.DroppedOverflow != 6 || o.Pending != 4 || o.In != o.Sum() {
 			t.Errorf("outcomes %+v", o)
 		}
-		if got := a.inputs[sensors.MmWave].q.at(0).sample.Seq; got != 6 {
+		if got := a.inputs[modality.Radar].q.at(0).sample.Seq; got != 6 {
 			t.Errorf("oldest sample kept is %d, want 6", got)
 		}
 	})
@@ -226,7 +227,7 @@ func TestManyPushers(t *testing.T) {
 		wg.Go(func() {
 			for i := uint64(0); ctx.Err() == nil; i++ {
 				now := c.NowNS()
-				a.Push(&sensors.Sample{Modality: sensors.Modality(g % 4), Seq: i*8 + uint64(g), CaptureNS: now, ReceiveNS: now})
+				a.Push(&sensors.Sample{Modality: modality.Kind(g % 4), Seq: i*8 + uint64(g), CaptureNS: now, ReceiveNS: now})
 				a.Stats()
 				time.Sleep(time.Millisecond)
 			}
@@ -260,7 +261,7 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 		fakes := frameSet(30*time.Millisecond, 60)
 		for m := range fakes {
 			limit := 55
-			if m == int(sensors.WiFi) {
+			if m == int(modality.CSI) {
 				limit = 9 // its last packet is captured 45 ms after the tick
 			}
 			delays := rapid.SliceOfN(rapid.IntRange(0, limit), 64, 64).Draw(rt, "delays")
@@ -278,7 +279,7 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 			for m := range g.sample {
 				b := base[i].sample[m]
 				if g.sample[m] == nil || b == nil || g.sample[m].Seq != b.Seq {
-					rt.Fatalf("tick %d, %s: %v (%s) instead of %v", g.seq, sensors.Modality(m), g.sample[m], g.state[m], b)
+					rt.Fatalf("tick %d, %s: %v (%s) instead of %v", g.seq, modality.Kind(m), g.sample[m], g.state[m], b)
 				}
 			}
 			for k := range g.csi {
@@ -296,7 +297,7 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 func TestRandomSensorsKeepTheRules(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var fakes []fake
-		for m := range sensors.NumModalities {
+		for m := range modality.Count {
 			seed := rapid.Uint64().Draw(rt, "seed")
 			loss := rapid.Float64Range(0, 0.9).Draw(rt, "loss")
 			period := time.Duration(rapid.IntRange(5, 300).Draw(rt, "period ms")) * time.Millisecond
@@ -304,7 +305,7 @@ func TestRandomSensorsKeepTheRules(t *testing.T) {
 			jitter := rapid.Int64Range(1, 30*ms).Draw(rt, "jitter")
 			roll := func(i int, salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed^salt, uint64(i))) }
 			fakes = append(fakes, fake{
-				m: sensors.Modality(m), period: period, frames: int(4 * time.Second / period),
+				m: modality.Kind(m), period: period, frames: int(4 * time.Second / period),
 				phase:          time.Duration(rapid.IntRange(0, 200).Draw(rt, "phase ms")) * time.Millisecond,
 				delay:          func(i int) time.Duration { return time.Duration(roll(i, 1).Int64N(spread)) },
 				alive:          func(i int) bool { return roll(i, 2).Float64() >= loss },
@@ -317,7 +318,7 @@ func TestRandomSensorsKeepTheRules(t *testing.T) {
 		seen := map[*sensors.Sample]uint64{}
 		for i, g := range ticks {
 			for m, s := range g.sample {
-				if s == nil || m == int(sensors.WiFi) {
+				if s == nil || m == int(modality.CSI) {
 					continue
 				}
 				if first, ok := seen[s]; ok {
@@ -389,16 +390,16 @@ func TestCSIWindowFillsLostPackets(t *testing.T) {
 		fakes := frameSet(30*time.Millisecond, 50)
 		fakes = []fake{fakes[0], fakes[3]}
 		fakes[1].alive = func(i int) bool { return i%10 < 3 || i%10 >= 3+lost }
-		ticks, _ := drive(t, Config{Sensors: []SensorConfig{{Modality: sensors.RGB}, {Modality: sensors.WiFi}}}, fakes, 4500*time.Millisecond)
+		ticks, _ := drive(t, Config{Sensors: []SensorConfig{{Modality: modality.Camera}, {Modality: modality.CSI}}}, fakes, 4500*time.Millisecond)
 		for _, g := range ticks[15:] {
 			if lost == 4 {
-				if g.state[sensors.WiFi] != Gap && g.state[sensors.WiFi] != Late {
-					t.Fatalf("4 lost: %s", g.state[sensors.WiFi])
+				if g.state[modality.CSI] != Gap && g.state[modality.CSI] != Late {
+					t.Fatalf("4 lost: %s", g.state[modality.CSI])
 				}
 				continue
 			}
-			if g.state[sensors.WiFi] != Fused || g.filled[sensors.WiFi] != lost {
-				t.Fatalf("%d lost: %s, %d filled", lost, g.state[sensors.WiFi], g.filled[sensors.WiFi])
+			if g.state[modality.CSI] != Fused || g.filled[modality.CSI] != lost {
+				t.Fatalf("%d lost: %s, %d filled", lost, g.state[modality.CSI], g.filled[modality.CSI])
 			}
 			base := g.csi[0].Seq
 			if base%10 != 0 {
@@ -422,7 +423,7 @@ func TestCSIWindowFillsLostPackets(t *testing.T) {
 func TestStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewClock()
-		a := newTestAligner(t, c, SensorConfig{Modality: sensors.RGB})
+		a := newTestAligner(t, c, SensorConfig{Modality: modality.Camera})
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
 		var seqs, times []int64
@@ -448,7 +449,7 @@ func TestConfigErrors(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"no clock":       {Sensors: allSensors()},
 		"no sensors":     {Clock: c},
-		"twice":          {Clock: c, Sensors: []SensorConfig{{Modality: sensors.RGB}, {Modality: sensors.RGB}}},
+		"twice":          {Clock: c, Sensors: []SensorConfig{{Modality: modality.Camera}, {Modality: modality.Camera}}},
 		"modality":       {Clock: c, Sensors: []SensorConfig{{Modality: 9}}},
 		"negative hold":  {Clock: c, Hold: -1, Sensors: allSensors()},
 		"tiny period":    {Clock: c, Period: 1, Sensors: allSensors()},
@@ -475,7 +476,7 @@ func steadyTick(t testing.TB) func() {
 	const n = 1024
 	pool := make([]sensors.Sample, n*13)
 	i, seq := 0, uint64(0)
-	next := func(m sensors.Modality, at int64) {
+	next := func(m modality.Kind, at int64) {
 		s := &pool[i%len(pool)]
 		i++
 		seq++
@@ -487,11 +488,11 @@ func steadyTick(t testing.TB) func() {
 		at := a.tickNS
 		for k := range int64(10) {
 			if k == 5 {
-				next(sensors.RGB, at)
-				next(sensors.LiDAR, at)
-				next(sensors.MmWave, at)
+				next(modality.Camera, at)
+				next(modality.LiDAR, at)
+				next(modality.Radar, at)
 			}
-			next(sensors.WiFi, at-45*ms+k*10*ms)
+			next(modality.CSI, at-45*ms+k*10*ms)
 		}
 		if _, ready := a.advance(); !ready {
 			t.Fatal("tick not ready although everything is there")
@@ -519,11 +520,11 @@ func BenchmarkTick(b *testing.B) {
 // TestCameraWindowNeverGoesBack: the newest frame belongs to the tick before,
 // so that this tick's is an older one; the window stays in order.
 func TestCameraWindowNeverGoesBack(t *testing.T) {
-	in := newInput(SensorConfig{Modality: sensors.RGB, Queue: 8}, Config{})
+	in := newInput(SensorConfig{Modality: modality.Camera, Queue: 8}, Config{})
 	in.tick, in.maxGap = 100*ms, int64(DefaultMaxGap)
 	var frames []*sensors.Sample
 	for _, at := range []int64{900 * ms, 1030 * ms, 1060 * ms} {
-		s := &sensors.Sample{Modality: sensors.RGB, CaptureNS: at}
+		s := &sensors.Sample{Modality: modality.Camera, CaptureNS: at}
 		frames = append(frames, s)
 		in.q.insert(entry{sample: s, at: at})
 	}

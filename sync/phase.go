@@ -1,6 +1,8 @@
 package timesync
 
-import "posefuse/sensors"
+import (
+	"posefuse/sensors/modality"
+)
 
 // phaseLock moves the ticks onto the capture times of a reference sensor that
 // runs at about the tick rate, so that one tick holds the same frame of every
@@ -11,7 +13,7 @@ type phaseLock struct {
 	period int64
 	off    bool
 
-	ref     sensors.Modality
+	ref     modality.Kind
 	locked  bool  // ref is valid
 	errNS   int64 // newest phase error, capture minus tick
 	dir     int64 // sign of the last correction that mattered
@@ -35,14 +37,14 @@ func (p *phaseLock) restart() {
 }
 
 // next returns the correction of the time to the tick after tickNS.
-func (p *phaseLock) next(tickNS int64, inputs *[sensors.NumModalities]*input, now, stale int64) int64 {
+func (p *phaseLock) next(tickNS int64, inputs *[modality.Count]*input, now, stale int64) int64 {
 	if p.off {
 		return 0
 	}
 	p.locked = false
 	for m, in := range inputs { // R, L, M, W is the order of preference
 		if in != nil && in.live(now, stale) && in.steady(p.period) {
-			p.ref, p.locked = sensors.Modality(m), true
+			p.ref, p.locked = modality.Kind(m), true
 			p.errNS = in.phaseError(tickNS, p.period)
 			break
 		}

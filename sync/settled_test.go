@@ -13,11 +13,12 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // announcement is a copy of what Settled was told.
 type announcement struct {
-	m              sensors.Modality
+	m              modality.Kind
 	tick, at, last int64
 	sample         *sensors.Sample
 	window         []*sensors.Sample
@@ -25,7 +26,7 @@ type announcement struct {
 
 // listen returns a configuration that collects announcements.
 func listen(all *[]announcement, now func() int64) Config {
-	return Config{Sensors: allSensors(), Settled: func(m sensors.Modality, tickNS int64, s *Slot) {
+	return Config{Sensors: allSensors(), Settled: func(m modality.Kind, tickNS int64, s *Slot) {
 		*all = append(*all, announcement{m, tickNS, now(), s.LastByteNS, s.Sample, slices.Clone(s.Window)})
 	}}
 }
@@ -70,13 +71,13 @@ func TestSettledAsSoonAsDelivered(t *testing.T) {
 		if g.time < 2*second {
 			continue
 		}
-		var seen [sensors.NumModalities]int
+		var seen [modality.Count]int
 		for _, a := range byTick[g.time] {
 			seen[a.m]++
 			if a.sample != g.sample[a.m] {
 				t.Errorf("tick %d: %s is announced with another sample", g.seq, a.m)
 			}
-			if w := map[sensors.Modality][]*sensors.Sample{sensors.RGB: g.camera, sensors.WiFi: g.csi}[a.m]; !slices.Equal(a.window, w) {
+			if w := map[modality.Kind][]*sensors.Sample{modality.Camera: g.camera, modality.CSI: g.csi}[a.m]; !slices.Equal(a.window, w) {
 				t.Errorf("tick %d: %s is announced with another window", g.seq, a.m)
 			}
 			if a.at != a.last {
@@ -87,7 +88,7 @@ func TestSettledAsSoonAsDelivered(t *testing.T) {
 			}
 		}
 		// CSI comes last, so its part and the tick are settled together.
-		if seen != [sensors.NumModalities]int{1, 1, 1, 0} {
+		if seen != [modality.Count]int{1, 1, 1, 0} {
 			t.Errorf("tick %d: announcements %v", g.seq, seen)
 		}
 	}
@@ -98,10 +99,10 @@ func TestSettledAsSoonAsDelivered(t *testing.T) {
 func TestAnnouncementsChangeNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var fakes []fake
-		for m := range sensors.NumModalities {
+		for m := range modality.Count {
 			seed := rapid.Uint64().Draw(rt, "seed")
 			period := 100 * time.Millisecond
-			if m == int(sensors.WiFi) {
+			if m == modality.CSI {
 				period = 10 * time.Millisecond
 			}
 			// Sensors arrive on different nanoseconds of four, spread over
@@ -110,7 +111,7 @@ func TestAnnouncementsChangeNothing(t *testing.T) {
 			jitter := rapid.Int64Range(ms, 60*ms).Draw(rt, "jitter")
 			loss := rapid.Float64Range(0, 0.3).Draw(rt, "loss")
 			roll := func(i int, salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed^salt, uint64(i))) }
-			fakes = append(fakes, fake{m: sensors.Modality(m), period: period, frames: int(3 * time.Second / period),
+			fakes = append(fakes, fake{m: modality.Kind(m), period: period, frames: int(3 * time.Second / period),
 				delay:         func(i int) time.Duration { return time.Duration(roll(i, 1).Int64N(spread)&^3 + int64(m)) },
 				alive:         func(i int) bool { return roll(i, 2).Float64() >= loss },
 				captureOffset: func(i int) time.Duration { return time.Duration(roll(i, 3).Int64N(jitter) &^ 3) }})
@@ -152,7 +153,7 @@ func difference(ticks, want []got) string {
 		for m := range ticks[i].sample {
 			a, b := ticks[i].sample[m], want[i].sample[m]
 			if (a == nil) != (b == nil) || a != nil && a.Seq != b.Seq {
-				return fmt.Sprintf("tick %d, %s: %v, without announcements %v", i+1, sensors.Modality(m), a, b)
+				return fmt.Sprintf("tick %d, %s: %v, without announcements %v", i+1, modality.Kind(m), a, b)
 			}
 		}
 	}
@@ -177,21 +178,21 @@ func TestSuperseded(t *testing.T) {
 		go func() {
 			for i, at := range []time.Duration{60, 110, 150} { // of the tick at 100 ms: 40 before, 10 and 50 after
 				time.Sleep(at*time.Millisecond - time.Duration(clock.NowNS()))
-				a.Push(&sensors.Sample{Modality: sensors.LiDAR, Seq: uint64(i), CaptureNS: clock.NowNS(), ReceiveNS: clock.NowNS()})
+				a.Push(&sensors.Sample{Modality: modality.LiDAR, Seq: uint64(i), CaptureNS: clock.NowNS(), ReceiveNS: clock.NowNS()})
 				// The camera stays silent, so that the tick waits.
-				a.Push(&sensors.Sample{Modality: sensors.RGB, Seq: uint64(i), CaptureNS: int64(i+1) * ms, ReceiveNS: clock.NowNS()})
+				a.Push(&sensors.Sample{Modality: modality.Camera, Seq: uint64(i), CaptureNS: int64(i+1) * ms, ReceiveNS: clock.NowNS()})
 			}
 		}()
 		_ = a.Run(ctx, func(tk *Tick) { tick = copyTick(tk) })
 		synctest.Wait()
 		var seqs []uint64
 		for _, x := range all {
-			if x.m == sensors.LiDAR && x.tick == 100*ms {
+			if x.m == modality.LiDAR && x.tick == 100*ms {
 				seqs = append(seqs, x.sample.Seq)
 			}
 		}
-		if !slices.Equal(seqs, []uint64{0, 1, 1}) || tick.time != 100*ms || tick.sample[sensors.LiDAR].Seq != 1 {
-			t.Errorf("announced %v, the tick at %d ns holds %+v", seqs, tick.time, tick.sample[sensors.LiDAR])
+		if !slices.Equal(seqs, []uint64{0, 1, 1}) || tick.time != 100*ms || tick.sample[modality.LiDAR].Seq != 1 {
+			t.Errorf("announced %v, the tick at %d ns holds %+v", seqs, tick.time, tick.sample[modality.LiDAR])
 		}
 	})
 }

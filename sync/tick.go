@@ -1,6 +1,9 @@
 package timesync
 
-import "posefuse/sensors"
+import (
+	"posefuse/sensors"
+	"posefuse/sensors/modality"
+)
 
 // State tells how a modality took part in a tick.
 type State string
@@ -28,7 +31,7 @@ type Tick struct {
 	TimeNS      int64  // the instant the set stands for, room clock; strictly increasing
 	ReadyNS     int64  // when the set was given out, room clock, at most TimeNS + hold (plus scheduling)
 	ReferenceNS int64  // phase error: capture time of the reference sensor minus TimeNS, median; 0 without one
-	Slots       [sensors.NumModalities]Slot
+	Slots       [modality.Count]Slot
 }
 
 // Slot is what one modality gives to a tick.
@@ -47,7 +50,7 @@ type Slot struct {
 }
 
 // Fused reports whether modality m takes part in the tick.
-func (t *Tick) Fused(m sensors.Modality) bool { return t.Slots[m].State == Fused }
+func (t *Tick) Fused(m modality.Kind) bool { return t.Slots[m].State == Fused }
 
 // LastByteNS returns the receive time of the newest sample of the tick, 0 if
 // no modality is fused.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Augment varies radar samples while a network trains, so that a few
@@ -39,12 +40,12 @@ type Augment struct {
 }
 
 // Check reports values that make no sense, and networks of other sensors.
-func (a *Augment) Check(mask model.Mask) error {
+func (a *Augment) Check(mask modality.Set) error {
 	if a == nil || *a == (Augment{}) {
 		return nil
 	}
 	switch {
-	case mask != 1<<model.M:
+	case mask != 1<<modality.Radar:
 		return fmt.Errorf("augmentation turns radar points and poses only, the network has modalities %s: train without it, or with modality M alone", mask)
 	case !(a.RotateDeg >= 0 && a.RotateDeg <= 180):
 		return fmt.Errorf("augmentation: rotation by %g degrees: want 0 to 180", a.RotateDeg)

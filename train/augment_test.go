@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // cloudOn returns a pose drawn at random and a cloud of one point on each of
@@ -108,7 +109,7 @@ func TestAugmentationIsRepeatable(t *testing.T) {
 }
 
 func TestAugmentationThatCannotWork(t *testing.T) {
-	const radar = model.Mask(1 << model.M)
+	const radar = modality.Set(1 << modality.Radar)
 	for want, a := range map[string]Augment{
 		"270 degrees":   {RotateDeg: 270},
 		"shift NaN":     {ShiftM: math.NaN()},
@@ -125,10 +126,10 @@ func TestAugmentationThatCannotWork(t *testing.T) {
 	if err := a.Check(radar); err != nil {
 		t.Error(err)
 	}
-	if err := a.Check(model.AllModalities); err == nil || !strings.Contains(err.Error(), "modalities RLMW") {
+	if err := a.Check(modality.All); err == nil || !strings.Contains(err.Error(), "modalities RLMW") {
 		t.Errorf("a network with a camera: %v", err)
 	}
-	if err := (*Augment)(nil).Check(model.AllModalities); err != nil {
+	if err := (*Augment)(nil).Check(modality.All); err != nil {
 		t.Error(err)
 	}
 }

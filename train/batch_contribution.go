@@ -7,6 +7,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Contribution computes the contribution of each modality to a training batch
@@ -61,7 +62,7 @@ func NewContribution(net *model.Network, maxBatch int) (*Contribution, error) {
 
 // Modalities returns the network's modalities, the order of Phi. The result
 // must not be changed.
-func (c *Contribution) Modalities() []int { return c.head.Modalities() }
+func (c *Contribution) Modalities() []modality.Kind { return c.head.Modalities() }
 
 // Linear reports whether the head is linear, so that the shortcut of Eq 3
 // applies.
@@ -72,7 +73,7 @@ func (c *Contribution) Reset() { c.rows, c.times = 0, ContributionTimes{} }
 
 // Add takes the features of a part of the batch, B x model.FeatureDim per
 // modality, and its target, B x model.OutputDim, metres.
-func (c *Contribution) Add(features [model.NumModalities][]float32, target []float32) error {
+func (c *Contribution) Add(features [modality.Count][]float32, target []float32) error {
 	begin := time.Now()
 	b := len(target) / model.OutputDim
 	if b == 0 || len(target)%model.OutputDim != 0 || c.rows+b > c.max {

@@ -7,6 +7,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // headNetwork is a network whose encoders matter little: only its head is used.
@@ -22,7 +23,7 @@ func headNetwork(t testing.TB, head, modalities string) *model.Network {
 }
 
 // featuresAndTarget of b samples: the target follows the features in part.
-func featuresAndTarget(b int) (f [model.NumModalities][]float32, target []float32) {
+func featuresAndTarget(b int) (f [modality.Count][]float32, target []float32) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	target = make([]float32, b*model.OutputDim)
 	for i := range target {
@@ -38,14 +39,14 @@ func featuresAndTarget(b int) (f [model.NumModalities][]float32, target []float3
 }
 
 // rowsOf returns samples lo..hi-1.
-func rowsOf(f [model.NumModalities][]float32, target []float32, lo, hi int) ([model.NumModalities][]float32, []float32) {
+func rowsOf(f [modality.Count][]float32, target []float32, lo, hi int) ([modality.Count][]float32, []float32) {
 	for m := range f {
 		f[m] = f[m][lo*model.FeatureDim : hi*model.FeatureDim]
 	}
 	return f, target[lo*model.OutputDim : hi*model.OutputDim]
 }
 
-func contributionOf(t *testing.T, c *Contribution, f [model.NumModalities][]float32, target []float32, cuts ...int) []float64 {
+func contributionOf(t *testing.T, c *Contribution, f [modality.Count][]float32, target []float32, cuts ...int) []float64 {
 	t.Helper()
 	c.Reset()
 	lo := 0
@@ -82,7 +83,7 @@ func TestContributionAddsUp(t *testing.T) {
 					t.Fatal(err)
 				}
 				all := make([]float32, b*model.OutputDim)
-				if err = h.Predict(f, b, model.AllModalities, all); err != nil {
+				if err = h.Predict(f, b, modality.All, all); err != nil {
 					t.Fatal(err)
 				}
 				s := balance.NewScorer[float32](model.OutputDim)

@@ -13,7 +13,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // course is one training of the resume tests.
@@ -75,8 +75,8 @@ func equalBits(t *testing.T, got, want *model.Network) {
 
 func checkpointData(t *testing.T) (data, held *Data) {
 	opt := LoadOptions{Window: model.Causal, Stride: 5}
-	return simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, opt),
-		simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 4, Activity: 12}}, opt)
+	return simulated(t, "mmfi", []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, opt),
+		simulated(t, "mmfi", []recording.Key{{Subject: 4, Activity: 12}}, opt)
 }
 
 var errStop = errors.New("stop here")
@@ -231,7 +231,7 @@ func TestResumeRefusesAnotherTraining(t *testing.T) {
 	data, held := checkpointData(t)
 	c := course{method: AWC, head: model.ConcatHead, held: true}
 	dir := interrupted(t, c, data, held)
-	other := simulated(t, "hard", []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, LoadOptions{Window: model.Causal, Stride: 5})
+	other := simulated(t, "hard", []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, LoadOptions{Window: model.Causal, Stride: 5})
 	for want, spoil := range map[string]func(*course, *Options, **Data){
 		"recipe.seed is 4 there and 5 here":                  func(_ *course, o *Options, _ **Data) { o.Seed = 5 },
 		"recipe.batch is 8 there and 4 here":                 func(_ *course, o *Options, _ **Data) { o.Batch = 4 },

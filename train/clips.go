@@ -3,14 +3,14 @@ package train
 import (
 	"fmt"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // OnlyClips returns a view of the data with the clips of keys, in that order.
 // It shares the samples: an experiment loads its clips once for many
 // trainings.
-func (d *Data) OnlyClips(keys []mmfi.ClipKey) (*Data, error) {
-	have := make(map[mmfi.ClipKey]*ClipData, len(d.Clips))
+func (d *Data) OnlyClips(keys []recording.Key) (*Data, error) {
+	have := make(map[recording.Key]*ClipData, len(d.Clips))
 	for _, c := range d.Clips {
 		have[c.Key] = c
 	}

@@ -8,14 +8,15 @@ import (
 	"slices"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Disturbance is what a data set says was wrong with one frame.
 type Disturbance struct {
-	Kind   string // "" for nothing
-	Sensor int    // R, L, M or W; -1 if it is none of them alone
-	Absent bool   // the sensor sends nothing: the frame is left out
+	Kind   string        // "" for nothing
+	Sensor modality.Kind // modality.Count if it is none of them alone
+	Absent bool          // the sensor sends nothing: the frame is left out
 }
 
 // ContributionReport says how well the figures that the daemon publishes
@@ -68,16 +69,16 @@ type contributionTable struct {
 	// Of a coalition of the frame's own, mean over the joints.
 	anyError  []float32
 	anySpread [][]float32
-	influence [][model.NumModalities]float32
+	influence [][modality.Count]float32
 	kind      []string
-	sensor    []int
-	features  [model.NumModalities][]float32 // frames x FeatureDim
+	sensor    []modality.Kind
+	features  [modality.Count][]float32 // frames x FeatureDim
 }
 
 // EvaluateContribution runs net on every sample of data and compares what
 // coalitions say of each pose with its error. disturbance, if not nil, tells
 // what was wrong with a frame, counted from 0.
-func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, describe string, disturbance func(mmfi.ClipKey, int) Disturbance) (*ContributionReport, error) {
+func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, describe string, disturbance func(recording.Key, int) Disturbance) (*ContributionReport, error) {
 	full := net.Config.Mask()
 	if full&(full-1) == 0 {
 		return nil, fmt.Errorf("contribution: the network has one modality, %s; it takes two or more", full)
@@ -104,8 +105,8 @@ func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, d
 }
 
 // several returns the coalitions of at least two of the modalities of full.
-func several(full model.Mask) []model.Mask {
-	var out []model.Mask
+func several(full modality.Set) []modality.Set {
+	var out []modality.Set
 	for s := full; s != 0; s = (s - 1) & full {
 		if s&(s-1) != 0 {
 			out = append(out, s)
@@ -115,13 +116,13 @@ func several(full model.Mask) []model.Mask {
 }
 
 // collect fills the table and returns the number of subjects.
-func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, data *Data, disturbance func(mmfi.ClipKey, int) Disturbance) (int, error) {
+func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, data *Data, disturbance func(recording.Key, int) Disturbance) (int, error) {
 	const size = 32
 	full := run.Network().Config.Mask()
 	owns := several(full)
 	batch, poses := data.NewBatch(size), make([]float32, size*model.OutputDim)
-	var byMask [1 << model.NumModalities][]float32
-	var coalitions []model.Mask
+	var byMask [1 << modality.Count][]float32
+	var coalitions []modality.Set
 	for s := range full + 1 {
 		if s&^full == 0 {
 			coalitions, byMask[s] = append(coalitions, s), make([]float32, size*model.OutputDim)
@@ -148,7 +149,7 @@ func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, dat
 		for row := range n {
 			ref := data.Samples[at+row]
 			clip := data.Clips[ref.Clip]
-			d := Disturbance{Sensor: -1}
+			d := Disturbance{Sensor: modality.Count}
 			if disturbance != nil {
 				d = disturbance(clip.Key, clip.Frames[ref.Row])
 			}
@@ -158,14 +159,12 @@ func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, dat
 			if _, known := subjects[clip.Key.Subject]; !known {
 				subjects[clip.Key.Subject] = int32(len(subjects)) //nolint:gosec // 40 subjects
 			}
-			pose := func(s model.Mask) []float32 { return byMask[s][row*model.OutputDim : (row+1)*model.OutputDim] }
+			pose := func(s modality.Set) []float32 { return byMask[s][row*model.OutputDim : (row+1)*model.OutputDim] }
 			t.add(full, owns[len(t.subject)%len(owns)], pose, clip.Truth[ref.Row*model.OutputDim:(ref.Row+1)*model.OutputDim])
 			t.subject = append(t.subject, subjects[clip.Key.Subject])
 			t.kind, t.sensor = append(t.kind, d.Kind), append(t.sensor, d.Sensor)
-			for m, f := range features {
-				if full.Has(m) {
-					t.features[m] = append(t.features[m], f[row*model.FeatureDim:(row+1)*model.FeatureDim]...)
-				}
+			for m := range full.Kinds() {
+				t.features[m] = append(t.features[m], features[m][row*model.FeatureDim:(row+1)*model.FeatureDim]...)
 			}
 		}
 	}
@@ -174,7 +173,7 @@ func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, dat
 
 // add appends one frame: its errors and spreads with all modalities, and
 // those of the coalition own.
-func (t *contributionTable) add(full, own model.Mask, pose func(model.Mask) []float32, truth []float32) {
+func (t *contributionTable) add(full, own modality.Set, pose func(modality.Set) []float32, truth []float32) {
 	all := pose(full)
 	for j := range model.NumJoints {
 		t.errors = append(t.errors, float32(1000*model.MPJPE(all[3*j:3*j+3], truth[3*j:3*j+3])))
@@ -193,11 +192,9 @@ func (t *contributionTable) add(full, own model.Mask, pose func(model.Mask) []fl
 		}
 		t.anySpread[k] = append(t.anySpread[k], float32(sum/model.NumJoints))
 	}
-	var influence [model.NumModalities]float32
-	for m := range influence {
-		if full.Has(m) {
-			influence[m] = float32(model.InfluenceMM(all, pose(full&^(1<<m))))
-		}
+	var influence [modality.Count]float32
+	for m := range full.Kinds() {
+		influence[m] = float32(model.InfluenceMM(all, pose(full&^modality.Of(m))))
 	}
 	t.influence = append(t.influence, influence)
 }

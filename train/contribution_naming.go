@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // AnyDisturbance stands for all disturbances of single sensors that the data
@@ -45,35 +46,33 @@ type Naming struct {
 
 // namer decides which sensor an influence points at.
 type namer struct {
-	mask   model.Mask
-	median [model.NumModalities]float32
+	mask   modality.Set
+	median [modality.Count]float32
 }
 
 // largest returns the sensor with the largest influence; relative and least
 // those whose influence is the largest and smallest compared with its median.
-func (n *namer) largest(v [model.NumModalities]float32) int {
-	return n.best(func(a, b int) bool { return v[a] > v[b] })
+func (n *namer) largest(v [modality.Count]float32) modality.Kind {
+	return n.best(func(a, b modality.Kind) bool { return v[a] > v[b] })
 }
 
-func (n *namer) relative(v [model.NumModalities]float32) int {
-	return n.best(func(a, b int) bool { return v[a]*n.median[b] > v[b]*n.median[a] })
+func (n *namer) relative(v [modality.Count]float32) modality.Kind {
+	return n.best(func(a, b modality.Kind) bool { return v[a]*n.median[b] > v[b]*n.median[a] })
 }
 
-func (n *namer) least(v [model.NumModalities]float32) int {
-	return n.best(func(a, b int) bool { return v[a]*n.median[b] < v[b]*n.median[a] })
+func (n *namer) least(v [modality.Count]float32) modality.Kind {
+	return n.best(func(a, b modality.Kind) bool { return v[a]*n.median[b] < v[b]*n.median[a] })
 }
 
-func (n *namer) best(more func(a, b int) bool) int {
-	best := -1
-	for m := range model.NumModalities {
-		if n.mask.Has(m) && (best < 0 || more(m, best)) {
+func (n *namer) best(more func(a, b modality.Kind) bool) modality.Kind {
+	best := modality.Count
+	for m := range n.mask.Kinds() {
+		if best == modality.Count || more(m, best) {
 			best = m
 		}
 	}
 	return best
 }
-
-func letter(m int) string { return model.Mask(1 << m).String() }
 
 // name fills the report's medians and Naming.
 func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, run *model.Runtime) error {
@@ -88,15 +87,15 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 	if len(calm) == 0 {
 		return nil // nothing to compare with
 	}
-	var largest, relative, least [model.NumModalities]float64
-	for m := range model.NumModalities {
+	var largest, relative, least [modality.Count]float64
+	for m := range modality.Count {
 		if n.mask.Has(m) {
 			own := make([]float32, len(calm))
 			for k, i := range calm {
 				own[k] = t.influence[i][m]
 			}
 			n.median[m] = median(own)
-			rep.InfluenceMM[letter(m)] = float64(n.median[m])
+			rep.InfluenceMM[m.Letter()] = float64(n.median[m])
 		}
 	}
 	for _, i := range calm {
@@ -106,8 +105,8 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 	}
 	// row tells how often sensor(k) is named in frames[k], whose influences are
 	// influence[k].
-	row := func(disturbance, letters string, frames []int, influence [][model.NumModalities]float32, sensor func(k int) int) {
-		share := func(name func([model.NumModalities]float32) int) Interval {
+	row := func(disturbance, letters string, frames []int, influence [][modality.Count]float32, sensor func(k int) modality.Kind) {
+		share := func(name func([modality.Count]float32) modality.Kind) Interval {
 			return bootstrap(rep.Subjects, 1, func(weight []float64) float64 {
 				var sum, total float64
 				for k, i := range frames {
@@ -135,24 +134,24 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 	}
 	simulated := func(disturbance, letters string, wanted func(i int) bool) {
 		var frames []int
-		var influence [][model.NumModalities]float32
+		var influence [][modality.Count]float32
 		for i, k := range t.kind {
-			if k != "" && t.sensor[i] >= 0 && n.mask.Has(t.sensor[i]) && wanted(i) {
+			if k != "" && n.mask.Has(t.sensor[i]) && wanted(i) {
 				frames, influence = append(frames, i), append(influence, t.influence[i])
 			}
 		}
 		if len(frames) > 0 {
-			row(disturbance, letters, frames, influence, func(k int) int { return t.sensor[frames[k]] })
+			row(disturbance, letters, frames, influence, func(k int) modality.Kind { return t.sensor[frames[k]] })
 		}
 	}
 	for _, kind := range t.kinds() {
-		for m := range model.NumModalities {
-			simulated(kind, letter(m), func(i int) bool { return t.kind[i] == kind && t.sensor[i] == m })
+		for m := range modality.Count {
+			simulated(kind, m.Letter(), func(i int) bool { return t.kind[i] == kind && t.sensor[i] == m })
 		}
 	}
 	simulated(AnyDisturbance, n.mask.String(), func(int) bool { return true })
 	for _, kind := range []string{OtherPerson, NoSignal} {
-		for m := range model.NumModalities {
+		for m := range modality.Count {
 			if !n.mask.Has(m) {
 				continue
 			}
@@ -163,7 +162,7 @@ func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, r
 			if err != nil {
 				return err
 			}
-			row(kind, letter(m), calm, influence, func(int) int { return m })
+			row(kind, m.Letter(), calm, influence, func(int) modality.Kind { return m })
 		}
 	}
 	return nil
@@ -177,7 +176,7 @@ func median(v []float32) float32 {
 
 // disturb returns the influences in frames after the features of sensor m were
 // replaced.
-func (t *contributionTable) disturb(run *model.Runtime, kind string, m int, frames []int) ([][model.NumModalities]float32, error) {
+func (t *contributionTable) disturb(run *model.Runtime, kind string, m modality.Kind, frames []int) ([][modality.Count]float32, error) {
 	const width = model.FeatureDim
 	full := run.Network().Config.Mask()
 	var mean [width]float32
@@ -186,9 +185,9 @@ func (t *contributionTable) disturb(run *model.Runtime, kind string, m int, fram
 			mean[k] += v / float32(len(frames))
 		}
 	}
-	var features [model.NumModalities][]float32
+	var features [modality.Count][]float32
 	for k, i := range frames {
-		for o := range model.NumModalities {
+		for o := range modality.Count {
 			if !full.Has(o) {
 				continue
 			}
@@ -208,8 +207,8 @@ func (t *contributionTable) disturb(run *model.Runtime, kind string, m int, fram
 	if err != nil {
 		return nil, err
 	}
-	out := make([][model.NumModalities]float32, len(frames))
-	for o := range model.NumModalities {
+	out := make([][modality.Count]float32, len(frames))
+	for o := range modality.Count {
 		if !full.Has(o) {
 			continue
 		}
@@ -227,11 +226,11 @@ func (t *contributionTable) disturb(run *model.Runtime, kind string, m int, fram
 
 // fuse returns the poses of a coalition of n frames' features, made in batches
 // that an attention head has memory for.
-func fuse(run *model.Runtime, mask model.Mask, features *[model.NumModalities][]float32, n int) ([]float32, error) {
+func fuse(run *model.Runtime, mask modality.Set, features *[modality.Count][]float32, n int) ([]float32, error) {
 	poses := make([]float32, n*model.OutputDim)
 	for lo := 0; lo < n; lo += 64 {
 		hi := min(lo+64, n)
-		var part [model.NumModalities][]float32
+		var part [modality.Count][]float32
 		for m, f := range features {
 			if f != nil {
 				part[m] = f[lo*model.FeatureDim : hi*model.FeatureDim]

@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // plainSpearman repeats each observation as often as its subject counts, ranks
@@ -138,22 +139,22 @@ func TestContributionAgreement(t *testing.T) {
 
 // TestNamerFindsTheLoudest has medians of 100, 40, 20 and 4 mm.
 func TestNamerFindsTheLoudest(t *testing.T) {
-	n := &namer{mask: model.AllModalities, median: [model.NumModalities]float32{100, 40, 20, 4}}
+	n := &namer{mask: modality.All, median: [modality.Count]float32{100, 40, 20, 4}}
 	for name, c := range map[string]struct {
-		influence                [model.NumModalities]float32
-		largest, relative, least int
+		influence                [modality.Count]float32
+		largest, relative, least modality.Kind
 	}{
-		"radar loud":   {[4]float32{100, 40, 60, 4}, model.R, model.M, model.R},
-		"camera blind": {[4]float32{10, 41, 21, 4.1}, model.L, model.M, model.R},
-		"lidar first":  {[4]float32{90, 120, 20, 4}, model.L, model.L, model.R},
-		"WiFi silent":  {[4]float32{101, 40, 20, 0}, model.R, model.R, model.W},
+		"radar loud":   {[4]float32{100, 40, 60, 4}, modality.Camera, modality.Radar, modality.Camera},
+		"camera blind": {[4]float32{10, 41, 21, 4.1}, modality.LiDAR, modality.Radar, modality.Camera},
+		"lidar first":  {[4]float32{90, 120, 20, 4}, modality.LiDAR, modality.LiDAR, modality.Camera},
+		"WiFi silent":  {[4]float32{101, 40, 20, 0}, modality.Camera, modality.Camera, modality.CSI},
 	} {
 		if l, r, s := n.largest(c.influence), n.relative(c.influence), n.least(c.influence); l != c.largest || r != c.relative || s != c.least {
 			t.Errorf("%s: largest %d, relative %d, least %d; want %d, %d, %d", name, l, r, s, c.largest, c.relative, c.least)
 		}
 	}
-	n.mask &^= 1 << model.R
-	if l := n.largest([4]float32{100, 1, 2, 3}); l != model.W {
+	n.mask &^= 1 << modality.Camera
+	if l := n.largest([4]float32{100, 1, 2, 3}); l != modality.CSI {
 		t.Errorf("a sensor that the network lacks was named: %d", l)
 	}
 }
@@ -161,20 +162,20 @@ func TestNamerFindsTheLoudest(t *testing.T) {
 // TestEvaluateContribution runs a small untrained network: the numbers mean
 // nothing, their bookkeeping does.
 func TestEvaluateContribution(t *testing.T) {
-	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 12}, {Subject: 12, Activity: 13}}
+	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 12}, {Subject: 12, Activity: 13}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal, Stride: 6})
 	net, err := model.New(small(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	disturbance := func(k mmfi.ClipKey, frame int) Disturbance {
+	disturbance := func(k recording.Key, frame int) Disturbance {
 		switch {
 		case k.Subject == 2:
-			return Disturbance{Kind: "dust", Sensor: model.L}
+			return Disturbance{Kind: "dust", Sensor: modality.LiDAR}
 		case frame < 20:
-			return Disturbance{Kind: "gone", Sensor: model.M, Absent: true}
+			return Disturbance{Kind: "gone", Sensor: modality.Radar, Absent: true}
 		}
-		return Disturbance{Sensor: -1}
+		return Disturbance{Sensor: modality.Count}
 	}
 	rep, err := EvaluateContribution(t.Context(), net, data, "test", disturbance)
 	if err != nil {
@@ -209,7 +210,7 @@ func TestEvaluateContribution(t *testing.T) {
 	if err != nil || string(a) != string(b) {
 		t.Errorf("the same evaluation gives another report: %v", err)
 	}
-	if _, err = EvaluateContribution(t.Context(), net, data, "test", func(mmfi.ClipKey, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
+	if _, err = EvaluateContribution(t.Context(), net, data, "test", func(recording.Key, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
 		t.Error("data without a usable frame was accepted")
 	}
 	one := small()

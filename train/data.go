@@ -12,7 +12,8 @@ import (
 	"unsafe"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Data holds prepared samples of a set of clips in memory: everything the
@@ -34,7 +35,7 @@ type SampleRef struct{ Clip, Row int }
 // temporal window needs neighbours; the rest holds the rows, the frames
 // selected. Slices of modalities that were not loaded are nil.
 type ClipData struct {
-	Key        mmfi.ClipKey
+	Key        recording.Key
 	Frames     []int     // frame index, 0-based, of each row
 	Camera     []float32 // frames x 34, screen-normalised
 	LiDAR      []float32 // rows x points x 3
@@ -43,6 +44,9 @@ type ClipData struct {
 	Truth      []float32 // rows x 51, metres
 	EmptyLiDAR int       // rows without any LiDAR point
 	EmptyRadar int       // rows without any radar point
+	// PaddedCamera counts rows whose camera window reaches beyond the clip,
+	// where the first or last frame stands in.
+	PaddedCamera int
 }
 
 // LoadOptions says which frames of the clips to prepare.
@@ -57,7 +61,7 @@ type LoadOptions struct {
 // cores: of the sensors only those that cfg.Mask() names. A data set that says
 // it lacks one of them is refused before anything is read. The first error
 // names the clip and stops the rest.
-func Load(ctx context.Context, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt LoadOptions) (*Data, error) {
+func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt LoadOptions) (*Data, error) {
 	if opt.Window != model.Causal && opt.Window != model.Centred {
 		return nil, fmt.Errorf("camera window %q: use %q or %q", opt.Window, model.Causal, model.Centred)
 	}
@@ -106,23 +110,23 @@ func Load(ctx context.Context, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.C
 	return d, nil
 }
 
-func prepareClip(ctx context.Context, ds mmfi.Dataset, key mmfi.ClipKey, cfg model.Config, opt LoadOptions) (*ClipData, error) {
+func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, cfg model.Config, opt LoadOptions) (*ClipData, error) {
 	clip, err := ds.Open(key)
 	if err != nil {
 		return nil, err
 	}
-	n, need := clip.Len(), sensorsOf(cfg.Mask())
+	n, need, window := clip.Len(), cfg.Mask(), cameraWindow(opt.Window)
 	from, to := opt.Part.rows(n)
 	stride := max(opt.Stride, 1)
 	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
 	c := &ClipData{Key: key}
 	c.reserve((to-from+stride-1)/stride, n, cfg)
-	var f mmfi.Frame
+	var f recording.Frame
 	for i := range n {
 		wanted := i >= from && i < to && (i-from)%stride == first
 		which := need
 		if !wanted {
-			which &= mmfi.ReadRGB // a neighbour in somebody's camera window
+			which &= modality.Of(modality.Camera) // a neighbour in somebody's camera window
 		}
 		if which == 0 && !wanted {
 			continue
@@ -130,10 +134,10 @@ func prepareClip(ctx context.Context, ds mmfi.Dataset, key mmfi.ClipKey, cfg mod
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := readFrame(clip, i, which, &f); err != nil {
+		if err := recording.ReadFrame(clip, i, which, &f); err != nil {
 			return nil, err
 		}
-		if need&mmfi.ReadRGB != 0 {
+		if need.Has(modality.Camera) {
 			model.PrepKeypoints(c.Camera[i*keypointValues:(i+1)*keypointValues], &f.RGB, imageWidth, imageHeight)
 		}
 		if !wanted {
@@ -146,17 +150,20 @@ func prepareClip(ctx context.Context, ds mmfi.Dataset, key mmfi.ClipKey, cfg mod
 		if err := c.appendRow(i, &f, &truth, cfg); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)
 		}
+		if need.Has(modality.Camera) && window.Padding(i, n) > 0 {
+			c.PaddedCamera++
+		}
 	}
 	return c, nil
 }
 
-// readFrame reads the sensors which of frame i, or all of them where the clip
-// cannot tell them apart.
-func readFrame(clip mmfi.Clip, i int, which mmfi.Modalities, f *mmfi.Frame) error {
-	if p, ok := clip.(mmfi.PartialClip); ok {
-		return p.FrameOf(i, which, f)
+// cameraWindow returns the frames that the camera encoder sees around its
+// target.
+func cameraWindow(w model.Window) recording.Window {
+	if w == model.Centred {
+		return recording.Window{Before: model.CameraWindow / 2, After: model.CameraWindow - 1 - model.CameraWindow/2}
 	}
-	return clip.Frame(i, f)
+	return recording.Window{Before: model.CameraWindow - 1}
 }
 
 const (
@@ -170,27 +177,27 @@ const (
 func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
 	mask := cfg.Mask()
 	c.Frames, c.Truth = make([]int, 0, rows), make([]float32, 0, rows*model.OutputDim)
-	if mask.Has(model.R) {
+	if mask.Has(modality.Camera) {
 		c.Camera = make([]float32, frames*keypointValues)
 	}
-	if mask.Has(model.L) {
+	if mask.Has(modality.LiDAR) {
 		c.LiDAR = make([]float32, 0, rows*cfg.LiDAR.Points*model.LiDARPointDim)
 	}
-	if mask.Has(model.M) {
+	if mask.Has(modality.Radar) {
 		c.Radar = make([]float32, 0, rows*cfg.Radar.Points*model.RadarPointDim)
 	}
-	if mask.Has(model.W) {
+	if mask.Has(modality.CSI) {
 		c.CSI = make([]float32, 0, rows*model.CSIValues)
 	}
 }
 
 // appendRow prepares one frame. The error says which sensor's values have an
 // unexpected shape.
-func (c *ClipData) appendRow(frame int, f *mmfi.Frame, truth *mmfi.Pose, cfg model.Config) error {
+func (c *ClipData) appendRow(frame int, f *recording.Frame, truth *recording.Pose, cfg model.Config) error {
 	mask := cfg.Mask()
 	c.Frames = append(c.Frames, frame)
 	var dst []float32
-	if mask.Has(model.L) {
+	if mask.Has(modality.LiDAR) {
 		if len(f.LiDAR)%model.LiDARPointDim != 0 {
 			return fmt.Errorf("LiDAR holds %d values, want rows of %d", len(f.LiDAR), model.LiDARPointDim)
 		}
@@ -199,7 +206,7 @@ func (c *ClipData) appendRow(frame int, f *mmfi.Frame, truth *mmfi.Pose, cfg mod
 			c.EmptyLiDAR++
 		}
 	}
-	if mask.Has(model.M) {
+	if mask.Has(modality.Radar) {
 		if len(f.MmWave)%model.RadarPointDim != 0 {
 			return fmt.Errorf("radar holds %d values, want rows of %d", len(f.MmWave), model.RadarPointDim)
 		}
@@ -208,7 +215,7 @@ func (c *ClipData) appendRow(frame int, f *mmfi.Frame, truth *mmfi.Pose, cfg mod
 			c.EmptyRadar++
 		}
 	}
-	if mask.Has(model.W) {
+	if mask.Has(modality.CSI) {
 		if len(f.CSIAmp) != model.CSIValues {
 			return fmt.Errorf("CSI holds %d amplitudes, want %d (%d antennas x %d subcarriers x %d packets)",
 				len(f.CSIAmp), model.CSIValues, model.CSIAntennas, model.CSISubcarriers, model.CSIPackets)
@@ -239,7 +246,7 @@ func (d *Data) Describe() string { return d.source }
 
 // Only returns a view of the data for networks of fewer modalities: it shares
 // the samples, and Fill leaves the other sensors out.
-func (d *Data) Only(mask model.Mask) (*Data, error) {
+func (d *Data) Only(mask modality.Set) (*Data, error) {
 	if missing := mask &^ d.cfg.Mask(); missing != 0 || mask == 0 {
 		return nil, fmt.Errorf("modalities %s of data that was prepared for %s (%s)", mask, d.cfg.Mask(), d.source)
 	}
@@ -255,10 +262,10 @@ func (d *Data) CheckFits(cfg model.Config) error {
 	if missing := mask &^ d.cfg.Mask(); missing != 0 {
 		return fmt.Errorf("the network needs modality %s, but the data was prepared for %s only (%s): load it for the network's modalities", missing, d.cfg.Mask(), d.source)
 	}
-	for _, m := range []int{model.L, model.M} {
+	for _, m := range []modality.Kind{modality.LiDAR, modality.Radar} {
 		if mask.Has(m) && cfg.Points(m) != d.cfg.Points(m) {
 			return fmt.Errorf("the network takes %d points of modality %s, but the data was prepared with %d (%s): load it with the network's configuration",
-				cfg.Points(m), model.Mask(1<<m), d.cfg.Points(m), d.source)
+				cfg.Points(m), m.Letter(), d.cfg.Points(m), d.source)
 		}
 	}
 	return nil
@@ -267,39 +274,39 @@ func (d *Data) CheckFits(cfg model.Config) error {
 // NewBatch returns a batch of n samples for Fill. Modalities that the data was
 // not loaded for stay nil.
 func (d *Data) NewBatch(n int) *model.Batch {
-	b := &model.Batch{Target: make([]float32, n*model.OutputDim), Present: make([]model.Mask, n)}
+	b := &model.Batch{Target: make([]float32, n*model.OutputDim), Present: make([]modality.Set, n)}
 	mask := d.cfg.Mask()
-	if mask.Has(model.R) {
+	if mask.Has(modality.Camera) {
 		b.Camera = make([]float32, n*model.KeypointsValues)
 	}
-	if mask.Has(model.L) {
+	if mask.Has(modality.LiDAR) {
 		b.LiDAR = make([]float32, n*d.cfg.LiDAR.Points*model.LiDARPointDim)
 	}
-	if mask.Has(model.M) {
+	if mask.Has(modality.Radar) {
 		b.Radar = make([]float32, n*d.cfg.Radar.Points*model.RadarPointDim)
 	}
-	if mask.Has(model.W) {
+	if mask.Has(modality.CSI) {
 		b.CSI = make([]float32, n*model.CSIValues)
 	}
 	return b
 }
 
 // Fill copies sample ref into row of batch b, with the camera window placed as
-// the network's configuration says. Frames before the clip's first or after
-// its last repeat the edge. Several goroutines may fill at once.
+// the network's configuration says and padded as recording.Window says. Several
+// goroutines may fill at once.
 func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
 	c := d.Clips[ref.Clip]
 	mask := d.cfg.Mask()
-	if mask.Has(model.R) {
+	if mask.Has(modality.Camera) {
 		d.fillCamera(b.Camera[row*model.KeypointsValues:(row+1)*model.KeypointsValues], c, c.Frames[ref.Row])
 	}
-	if mask.Has(model.L) {
+	if mask.Has(modality.LiDAR) {
 		copyRow(b.LiDAR, row, c.LiDAR, ref.Row, d.cfg.LiDAR.Points*model.LiDARPointDim)
 	}
-	if mask.Has(model.M) {
+	if mask.Has(modality.Radar) {
 		copyRow(b.Radar, row, c.Radar, ref.Row, d.cfg.Radar.Points*model.RadarPointDim)
 	}
-	if mask.Has(model.W) {
+	if mask.Has(modality.CSI) {
 		copyRow(b.CSI, row, c.CSI, ref.Row, model.CSIValues)
 	}
 	copyRow(b.Target, row, c.Truth, ref.Row, model.OutputDim)
@@ -307,15 +314,11 @@ func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
 }
 
 // fillCamera copies the window of the given frame.
-func (d *Data) fillCamera(dst []float32, c *ClipData, frame int) {
-	last := len(c.Camera)/keypointValues - 1
-	start := frame - (model.CameraWindow - 1)
-	if d.window == model.Centred {
-		start = frame - model.CameraWindow/2
-	}
+func (d *Data) fillCamera(dst []float32, c *ClipData, target int) {
+	frames, window := len(c.Camera)/keypointValues, cameraWindow(d.window)
 	for i := range model.CameraWindow {
-		at := min(max(start+i, 0), last) * keypointValues
-		copy(dst[i*keypointValues:(i+1)*keypointValues], c.Camera[at:at+keypointValues])
+		frame, _ := window.Frame(target, i, frames) // padding is counted at loading
+		copy(dst[i*keypointValues:(i+1)*keypointValues], c.Camera[frame*keypointValues:][:keypointValues])
 	}
 }
 
@@ -343,16 +346,16 @@ func (d *Data) Bytes() int64 {
 // network has a camera.
 func SampleBytes(cfg model.Config) int {
 	mask, values := cfg.Mask(), model.OutputDim
-	if mask.Has(model.R) {
+	if mask.Has(modality.Camera) {
 		values += keypointValues
 	}
-	if mask.Has(model.L) {
+	if mask.Has(modality.LiDAR) {
 		values += cfg.LiDAR.Points * model.LiDARPointDim
 	}
-	if mask.Has(model.M) {
+	if mask.Has(modality.Radar) {
 		values += cfg.Radar.Points * model.RadarPointDim
 	}
-	if mask.Has(model.W) {
+	if mask.Has(modality.CSI) {
 		values += model.CSIValues
 	}
 	return 4*values + int(unsafe.Sizeof(SampleRef{})) + 8

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Part is a range of a clip's frames as shares of its length: the frames from
@@ -45,42 +45,16 @@ func (p Part) rows(n int) (from, to int) {
 // is a whole number.
 func cut(share float64, n int) int { return min(int(share*float64(n)+1e-9), n) }
 
-// sensorFiles are MM-Fi's kinds of sensor, by modality.
-var sensorFiles = [model.NumModalities]mmfi.Modalities{
-	model.R: mmfi.ReadRGB, model.L: mmfi.ReadLiDAR, model.M: mmfi.ReadMmWave, model.W: mmfi.ReadCSI,
-}
-
-// sensorsOf returns what a network of these modalities reads.
-func sensorsOf(mask model.Mask) mmfi.Modalities {
-	var need mmfi.Modalities
-	for m, s := range sensorFiles {
-		if mask.Has(m) {
-			need |= s
-		}
-	}
-	return need
-}
-
 // checkSensors refuses a network that needs a sensor the data set lacks.
-func checkSensors(ds mmfi.Dataset, mask model.Mask) error {
-	p, ok := ds.(mmfi.PartialDataset)
-	if !ok {
+func checkSensors(ds recording.Dataset, mask modality.Set) error {
+	have := recording.Modalities(ds)
+	if mask&^have == 0 {
 		return nil
 	}
-	names := [model.NumModalities]string{"camera keypoints (R)", "LiDAR (L)", "radar (M)", "WiFi CSI (W)"}
+	names := [modality.Count]string{"camera keypoints (R)", "LiDAR (L)", "radar (M)", "WiFi CSI (W)"}
 	var missing []string
-	var rest model.Mask
-	have := p.Modalities()
-	for m, s := range sensorFiles {
-		switch {
-		case have&s != 0:
-			rest |= 1 << m
-		case mask.Has(m):
-			missing = append(missing, names[m])
-		}
+	for m := range (mask &^ have).Kinds() {
+		missing = append(missing, names[m])
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the network needs %s, which %s does not have: use the modalities %s or other data", strings.Join(missing, " and "), ds.Describe(), rest)
+	return fmt.Errorf("the network needs %s, which %s does not have: use the modalities %s or other data", strings.Join(missing, " and "), ds.Describe(), have)
 }

@@ -11,8 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/model"
+	"posefuse/recording"
 	"posefuse/recording/mars"
-	"posefuse/recording/mmfi"
+	"posefuse/sensors/modality"
 )
 
 // sharedMARS returns the folder of real recordings beside the project.
@@ -115,7 +116,7 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 	}
 	b := last.NewBatch(2)
 	last.Fill(b, 1, last.Samples[0])
-	if b.Camera != nil || b.LiDAR != nil || b.CSI != nil || b.Present[1] != 1<<model.M {
+	if b.Camera != nil || b.LiDAR != nil || b.CSI != nil || b.Present[1] != 1<<modality.Radar {
 		t.Errorf("batch of a radar-only network: %d camera, %d LiDAR, %d CSI values, present %s", len(b.Camera), len(b.LiDAR), len(b.CSI), b.Present[1])
 	}
 	if !slices.Equal(b.Radar[len(b.Radar)/2:], last.Clips[0].Radar[:len(b.Radar)/2]) {
@@ -128,8 +129,8 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 }
 
 func TestNetworksThatDoNotFitTheData(t *testing.T) {
-	data := simulated(t, "clean", []mmfi.ClipKey{{Subject: 1, Activity: 12}}, LoadOptions{Window: model.Causal, Stride: 10})
-	radar, err := data.Only(1 << model.M)
+	data := simulated(t, "clean", []recording.Key{{Subject: 1, Activity: 12}}, LoadOptions{Window: model.Causal, Stride: 10})
+	radar, err := data.Only(1 << modality.Radar)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestNetworksThatDoNotFitTheData(t *testing.T) {
 	if err = radar.CheckFits(small()); err == nil || !strings.Contains(err.Error(), "needs modality RLW") || !strings.Contains(err.Error(), "simulated") {
 		t.Errorf("all modalities on the radar's view: %v", err)
 	}
-	if _, err = radar.Only(model.AllModalities); err == nil {
+	if _, err = radar.Only(modality.All); err == nil {
 		t.Error("a view has more than what it is a view of")
 	}
 	cfg := radarOnly()
@@ -163,37 +164,39 @@ func TestNetworksThatDoNotFitTheData(t *testing.T) {
 }
 
 // spoiltClip is a clip with something wrong in its third frame.
-type spoiltClip struct{ spoil func(*mmfi.Frame, *mmfi.Pose) }
+type spoiltClip struct {
+	spoil func(*recording.Frame, *recording.Pose)
+}
 
-func (spoiltClip) Key() mmfi.ClipKey { return mmfi.ClipKey{Subject: 3, Activity: 4} }
-func (spoiltClip) Len() int          { return 5 }
-func (c spoiltClip) Frame(i int, f *mmfi.Frame) error {
-	*f = mmfi.Frame{LiDAR: make([]float64, 6), MmWave: make([]float64, 10), CSIAmp: make([]float64, model.CSIValues)}
+func (spoiltClip) Key() recording.Key { return recording.Key{Subject: 3, Activity: 4} }
+func (spoiltClip) Len() int           { return 5 }
+func (c spoiltClip) Frame(i int, f *recording.Frame) error {
+	*f = recording.Frame{LiDAR: make([]float64, 6), MmWave: make([]float64, 10), CSIAmp: make([]float64, model.CSIValues)}
 	if i == 2 {
-		c.spoil(f, &mmfi.Pose{})
+		c.spoil(f, &recording.Pose{})
 	}
 	return nil
 }
 
-func (c spoiltClip) Truth(i int) (p mmfi.Pose, err error) {
+func (c spoiltClip) Truth(i int) (p recording.Pose, err error) {
 	if i == 2 {
-		c.spoil(&mmfi.Frame{}, &p)
+		c.spoil(&recording.Frame{}, &p)
 	}
 	return p, nil
 }
 
 type spoiltDataset struct{ spoiltClip }
 
-func (d spoiltDataset) Keys() []mmfi.ClipKey                 { return []mmfi.ClipKey{d.Key()} }
-func (d spoiltDataset) Open(mmfi.ClipKey) (mmfi.Clip, error) { return d.spoiltClip, nil }
-func (d spoiltDataset) Describe() string                     { return "spoilt data" }
+func (d spoiltDataset) Keys() []recording.Key                      { return []recording.Key{d.Key()} }
+func (d spoiltDataset) Open(recording.Key) (recording.Clip, error) { return d.spoiltClip, nil }
+func (d spoiltDataset) Describe() string                           { return "spoilt data" }
 
 func TestMixedShapesAreNamed(t *testing.T) {
-	for want, spoil := range map[string]func(*mmfi.Frame, *mmfi.Pose){
-		"LiDAR holds 7 values, want rows of 3":   func(f *mmfi.Frame, _ *mmfi.Pose) { f.LiDAR = make([]float64, 7) },
-		"radar holds 12 values, want rows of 5":  func(f *mmfi.Frame, _ *mmfi.Pose) { f.MmWave = make([]float64, 12) },
-		"CSI holds 342 amplitudes, want 3420":    func(f *mmfi.Frame, _ *mmfi.Pose) { f.CSIAmp = make([]float64, 342) },
-		"ground truth: joint 4 has coordinate +": func(_ *mmfi.Frame, p *mmfi.Pose) { p[4][1] = math.Inf(1) },
+	for want, spoil := range map[string]func(*recording.Frame, *recording.Pose){
+		"LiDAR holds 7 values, want rows of 3":   func(f *recording.Frame, _ *recording.Pose) { f.LiDAR = make([]float64, 7) },
+		"radar holds 12 values, want rows of 5":  func(f *recording.Frame, _ *recording.Pose) { f.MmWave = make([]float64, 12) },
+		"CSI holds 342 amplitudes, want 3420":    func(f *recording.Frame, _ *recording.Pose) { f.CSIAmp = make([]float64, 342) },
+		"ground truth: joint 4 has coordinate +": func(_ *recording.Frame, p *recording.Pose) { p[4][1] = math.Inf(1) },
 	} {
 		ds := spoiltDataset{spoiltClip{spoil}}
 		_, err := Load(t.Context(), ds, ds.Keys(), small(), LoadOptions{Window: model.Causal})
@@ -201,7 +204,7 @@ func TestMixedShapesAreNamed(t *testing.T) {
 			t.Errorf("%v, want clip, frame and %q", err, want)
 		}
 	}
-	ds := spoiltDataset{spoiltClip{func(f *mmfi.Frame, _ *mmfi.Pose) { f.CSIAmp = nil }}}
+	ds := spoiltDataset{spoiltClip{func(f *recording.Frame, _ *recording.Pose) { f.CSIAmp = nil }}}
 	if _, err := Load(t.Context(), ds, ds.Keys(), radarOnly(), LoadOptions{Window: model.Causal}); err != nil {
 		t.Errorf("a broken sensor that the network does not have: %v", err)
 	}

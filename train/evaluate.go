@@ -9,7 +9,8 @@ import (
 	"slices"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Score is the error of one model, coalition or baseline on a set of frames.
@@ -73,13 +74,13 @@ type Poser interface {
 	InferBatch(b *model.Batch, n int, pose []float32) error
 	// Coalition gives the poses of the last InferBatch's n samples with only
 	// the modalities of mask.
-	Coalition(mask model.Mask, n int, pose []float32) error
+	Coalition(mask modality.Set, n int, pose []float32) error
 }
 
 // Evaluate runs net on every sample of data for each coalition. The mean
 // training pose for the baselines comes from train, or from data itself if
 // train is nil. visit, if not nil, gets every pose of the full coalition.
-func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalitions []model.Mask, describe string, visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)) (*Report, error) {
+func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalitions []modality.Set, describe string, visit func(recording.Key, int, *[model.OutputDim]float32)) (*Report, error) {
 	if err := data.CheckFits(net.Config); err != nil {
 		return nil, err
 	}
@@ -93,13 +94,13 @@ func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalit
 
 // EvaluatePoser is Evaluate for whatever gives poses; full are the modalities
 // it has.
-func EvaluatePoser(ctx context.Context, run Poser, full model.Mask, data, train *Data, coalitions []model.Mask, describe string, visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)) (*Report, error) {
+func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, train *Data, coalitions []modality.Set, describe string, visit func(recording.Key, int, *[model.OutputDim]float32)) (*Report, error) {
 	if !slices.Contains(coalitions, full) {
-		coalitions = append([]model.Mask{full}, coalitions...)
+		coalitions = append([]modality.Set{full}, coalitions...)
 	}
 	batch, poses := data.NewBatch(evaluationBatch), make([]float32, evaluationBatch*model.OutputDim)
 	sums := make([]scoreSum, len(coalitions))
-	byClip := map[mmfi.ClipKey]*scoreSum{}
+	byClip := map[recording.Key]*scoreSum{}
 	for at := 0; at < len(data.Samples); at += evaluationBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -155,10 +156,10 @@ func EvaluatePoser(ctx context.Context, run Poser, full model.Mask, data, train 
 
 // split sums the clips by what they have in common, always in the same order,
 // and all of them into whole.
-func (r *Report) split(byClip map[mmfi.ClipKey]*scoreSum, whole *scoreSum) {
+func (r *Report) split(byClip map[recording.Key]*scoreSum, whole *scoreSum) {
 	r.Activities, r.Subjects, r.Clips = map[string]Score{}, map[string]Score{}, map[string]Score{}
 	activities, subjects := map[int]scoreSum{}, map[int]scoreSum{}
-	keys := slices.SortedFunc(maps.Keys(byClip), func(a, b mmfi.ClipKey) int {
+	keys := slices.SortedFunc(maps.Keys(byClip), func(a, b recording.Key) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Activity, b.Activity))
 	})
 	for _, k := range keys {
@@ -196,15 +197,15 @@ const (
 // baselines scores the poses that need no sensor: the mean pose of the
 // training data, and the oracles' mean pose per activity and per subject.
 func baselines(data, train *Data) map[string]Score {
-	all := meanPoses(train, func(mmfi.ClipKey) int { return 0 })
+	all := meanPoses(train, func(recording.Key) int { return 0 })
 	kinds := []struct {
 		name string
 		from *Data
-		key  func(mmfi.ClipKey) int
+		key  func(recording.Key) int
 	}{
-		{MeanPose, train, func(mmfi.ClipKey) int { return 0 }},
-		{ActivityMeanPose, train, func(k mmfi.ClipKey) int { return k.Activity }},
-		{SubjectMeanPose, data, func(k mmfi.ClipKey) int { return k.Subject }},
+		{MeanPose, train, func(recording.Key) int { return 0 }},
+		{ActivityMeanPose, train, func(k recording.Key) int { return k.Activity }},
+		{SubjectMeanPose, data, func(k recording.Key) int { return k.Subject }},
 	}
 	out := map[string]Score{}
 	for _, kind := range kinds {
@@ -224,7 +225,7 @@ func baselines(data, train *Data) map[string]Score {
 	return out
 }
 
-func meanPoses(d *Data, key func(mmfi.ClipKey) int) map[int][]float32 {
+func meanPoses(d *Data, key func(recording.Key) int) map[int][]float32 {
 	sums, counts := map[int][]float64{}, map[int]int{}
 	for _, c := range d.Clips {
 		k := key(c.Key)

@@ -5,7 +5,8 @@ import (
 	"testing"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // shiftedPoser knows the truth and moves every pose by the same way.
@@ -18,12 +19,12 @@ func (p shiftedPoser) InferBatch(b *model.Batch, n int, pose []float32) error {
 	return nil
 }
 
-func (shiftedPoser) Coalition(model.Mask, int, []float32) error { return nil }
+func (shiftedPoser) Coalition(modality.Set, int, []float32) error { return nil }
 
 func TestEvaluationSplitsErrors(t *testing.T) {
-	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 1, Activity: 13}, {Subject: 12, Activity: 12}}
+	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 1, Activity: 13}, {Subject: 12, Activity: 12}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal, Stride: 7})
-	rep, err := EvaluatePoser(t.Context(), shiftedPoser{[3]float32{0.3, 0, -0.4}}, model.AllModalities, data, nil, nil, "", nil)
+	rep, err := EvaluatePoser(t.Context(), shiftedPoser{[3]float32{0.3, 0, -0.4}}, modality.All, data, nil, nil, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,9 @@ import (
 	"testing"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 )
 
 // BenchmarkLoad measures how fast simulated clips become training samples.
@@ -14,7 +15,7 @@ func BenchmarkLoad(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 20, Activity: 4}}
+	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 20, Activity: 4}}
 	frames := 0
 	for b.Loop() {
 		d, err := Load(b.Context(), ds, keys, model.Edge(), LoadOptions{Window: model.Causal, Stride: 8})
@@ -33,11 +34,11 @@ func BenchmarkFill(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	all, err := Load(b.Context(), ds, []mmfi.ClipKey{{Subject: 1, Activity: 12}}, model.Edge(), LoadOptions{Window: model.Causal})
+	all, err := Load(b.Context(), ds, []recording.Key{{Subject: 1, Activity: 12}}, model.Edge(), LoadOptions{Window: model.Causal})
 	if err != nil {
 		b.Fatal(err)
 	}
-	radar, err := all.Only(1 << model.M)
+	radar, err := all.Only(1 << modality.Radar)
 	if err != nil {
 		b.Fatal(err)
 	}

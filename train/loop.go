@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // Run trains net on data. It ends after the last epoch, when the time limit is
@@ -199,7 +200,7 @@ func (s *Session) addExtra(rng *rand.Rand) {
 // startAtMeanPose sets the head's bias to the mean training pose, so that the
 // first epochs need not learn how far away people stand.
 func startAtMeanPose(net *model.Network, data *Data) {
-	mean := meanPoses(data, func(mmfi.ClipKey) int { return 0 })[0]
+	mean := meanPoses(data, func(recording.Key) int { return 0 })[0]
 	for _, p := range net.Parameters() {
 		if p.Modality < 0 && len(p.Shape) == 1 && len(p.Value) == len(mean) {
 			copy(p.Value, mean)
@@ -209,12 +210,12 @@ func startAtMeanPose(net *model.Network, data *Data) {
 
 // dropModalities replaces the coalition, with probability p, by a random
 // non-empty one of its subsets, so that one model serves every coalition live.
-func dropModalities(rng *rand.Rand, full model.Mask, p float64) model.Mask {
+func dropModalities(rng *rand.Rand, full modality.Set, p float64) modality.Set {
 	if p == 0 || rng.Float64() >= p {
 		return full
 	}
 	for {
-		if m := model.Mask(rng.IntN(int(model.AllModalities)+1)) & full; m != 0 {
+		if m := modality.Set(rng.IntN(int(modality.All)+1)) & full; m != 0 {
 			return m
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Method keeps one modality from stifling the others while a network trains.
@@ -138,7 +139,7 @@ func (set MethodSettings) check() error {
 
 // encoderTensors holds the values and gradients of one encoder's parameters.
 type encoderTensors struct {
-	modality        int
+	modality        modality.Kind
 	letter          string
 	value, gradient [][]float32
 	rank            []int // dimensions of each
@@ -148,13 +149,13 @@ type encoderTensors struct {
 // order of the network's modalities. The fusion head is left out.
 func encodersOf(net *model.Network) []encoderTensors {
 	var out []encoderTensors
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if !net.Config.Mask().Has(m) {
 			continue
 		}
-		e := encoderTensors{modality: m, letter: (model.Mask(1) << m).String()}
+		e := encoderTensors{modality: m, letter: m.Letter()}
 		for _, p := range net.Parameters() {
-			if p.Modality == m && !p.NoGrad {
+			if p.Modality == int(m) && !p.NoGrad {
 				e.value, e.gradient, e.rank = append(e.value, p.Value), append(e.gradient, p.Grad), append(e.rank, len(p.Shape))
 			}
 		}

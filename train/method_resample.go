@@ -6,6 +6,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // modalityLevel is modality-level resampling: after a warm-up each epoch also
@@ -14,8 +15,8 @@ import (
 type modalityLevel struct {
 	alpha    float64
 	warmup   int
-	shares   []float64  // of extra samples, per modality
-	silenced model.Mask // in those samples
+	shares   []float64    // of extra samples, per modality
+	silenced modality.Set // in those samples
 }
 
 // resampleSubset is the share of the training samples whose contributions
@@ -63,8 +64,8 @@ func (r *modalityLevel) Settings() (string, any) {
 }
 
 type resampleState struct {
-	Shares   []float64  `json:"shares"`
-	Silenced model.Mask `json:"silenced"`
+	Shares   []float64    `json:"shares"`
+	Silenced modality.Set `json:"silenced"`
 }
 
 func (r *modalityLevel) State() (json.RawMessage, error) {

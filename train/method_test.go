@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // trained returns the weights after a short training with a method and the
@@ -54,8 +54,8 @@ func trained(t *testing.T, data, held *Data, head, name string, change func(*Met
 
 func methodData(t *testing.T) (data, held *Data) {
 	opt := LoadOptions{Window: model.Causal, Stride: 3}
-	return simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, opt),
-		simulated(t, "mmfi", []mmfi.ClipKey{{Subject: 4, Activity: 12}}, opt)
+	return simulated(t, "mmfi", []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}, {Subject: 3, Activity: 21}}, opt),
+		simulated(t, "mmfi", []recording.Key{{Subject: 4, Activity: 12}}, opt)
 }
 
 // Every method changes the training, says what it did, and two trainings with

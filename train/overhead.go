@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Overhead is what scoring the modalities costs beside a training step, a row
@@ -88,12 +89,10 @@ func noise(cfg model.Config, batch int) *model.Batch {
 		return x
 	}
 	b := &model.Batch{Target: fill(model.OutputDim)}
-	for m, perSample := range [model.NumModalities]int{model.KeypointsValues, cfg.LiDAR.Points * model.LiDARPointDim,
-		cfg.Radar.Points * model.RadarPointDim, model.CSIValues} {
-		if !cfg.Mask().Has(m) {
-			continue
-		}
-		*[model.NumModalities]*[]float32{&b.Camera, &b.LiDAR, &b.Radar, &b.CSI}[m] = fill(perSample)
+	perSample := [modality.Count]int{model.KeypointsValues, cfg.LiDAR.Points * model.LiDARPointDim,
+		cfg.Radar.Points * model.RadarPointDim, model.CSIValues}
+	for m := range cfg.Mask().Kinds() {
+		*[modality.Count]*[]float32{&b.Camera, &b.LiDAR, &b.Radar, &b.CSI}[m] = fill(perSample[m])
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // replicas trains several copies of a network side by side, each on its part
@@ -24,8 +25,8 @@ type replicas struct {
 // newReplicas makes n replicas for batches of a size that Options.Check passed.
 func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64, branched bool) (*replicas, error) {
 	r := &replicas{losses: make([]float64, n), errs: make([]error, n)}
-	var branches []model.Mask // each modality alone
-	for m := range model.NumModalities {
+	var branches []modality.Set // each modality alone
+	for m := range modality.Count {
 		if branched && net.Config.Mask().Has(m) {
 			branches = append(branches, 1<<m)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"posefuse/balance"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Session is one training in progress, as its Method sees it. Modalities are
@@ -30,9 +31,9 @@ type Session struct {
 	opt     Options
 	reps    *replicas
 	adam    *adam
-	order   []ExtraSample // of the epoch
-	present []model.Mask  // of the batch
-	scored  *batchScore   // nil with one modality
+	order   []ExtraSample  // of the epoch
+	present []modality.Set // of the batch
+	scored  *batchScore    // nil with one modality
 	logged  map[string]*mean
 	begin   time.Time
 	earlier time.Duration // before training was resumed
@@ -44,7 +45,7 @@ type Session struct {
 // ExtraSample is a sample with the modalities the fusion head gets of it.
 type ExtraSample struct {
 	Ref     SampleRef
-	Present model.Mask
+	Present modality.Set
 }
 
 // mean is a running mean.
@@ -80,7 +81,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Net: net, Data: data, Encoders: encodersOf(net), opt: opt, reps: reps, adam: newAdam(net, opt),
-		present: make([]model.Mask, opt.Batch), logged: map[string]*mean{}}
+		present: make([]modality.Set, opt.Batch), logged: map[string]*mean{}}
 	if len(s.Encoders) > 1 {
 		if s.scored, err = newBatchScore(net, reps, opt.Batch); err != nil {
 			reps.close()
@@ -141,7 +142,7 @@ func (s *Session) summary() (phi, alone, method map[string]float64) {
 }
 
 // forwardBackward leaves the mean gradient of samples in the network.
-func (s *Session) forwardBackward(samples []ExtraSample, present []model.Mask) (lossM float64, err error) {
+func (s *Session) forwardBackward(samples []ExtraSample, present []modality.Set) (lossM float64, err error) {
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
 		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, s.Count*uint64(len(samples))+uint64(k))
@@ -215,13 +216,13 @@ func (s *Session) addFisher(to []*balance.Fisher, samples []ExtraSample, by floa
 
 // meanError returns the mean joint error on data of one coalition, in
 // evaluation mode, metres.
-func (s *Session) meanError(data *Data, mask model.Mask) (float64, error) {
+func (s *Session) meanError(data *Data, mask modality.Set) (float64, error) {
 	return s.errorOn(data, data.Samples, mask)
 }
 
-func (s *Session) errorOn(data *Data, samples []SampleRef, mask model.Mask) (float64, error) {
+func (s *Session) errorOn(data *Data, samples []SampleRef, mask modality.Set) (float64, error) {
 	sum := 0.0
-	err := s.predict(data, samples, []model.Mask{mask}, func(_ int, ref SampleRef, pose []float32) {
+	err := s.predict(data, samples, []modality.Set{mask}, func(_ int, ref SampleRef, pose []float32) {
 		c := data.Clips[ref.Clip]
 		sum += model.MPJPE(pose, c.Truth[ref.Row*model.OutputDim:(ref.Row+1)*model.OutputDim])
 	})
@@ -230,7 +231,7 @@ func (s *Session) errorOn(data *Data, samples []SampleRef, mask model.Mask) (flo
 
 // predict runs the present weights in evaluation mode and visits the pose of
 // each sample and coalition; the pose is valid during the visit.
-func (s *Session) predict(data *Data, samples []SampleRef, masks []model.Mask, visit func(mask int, ref SampleRef, pose []float32)) error {
+func (s *Session) predict(data *Data, samples []SampleRef, masks []modality.Set, visit func(mask int, ref SampleRef, pose []float32)) error {
 	run, err := model.NewRuntime(s.Net)
 	if err != nil {
 		return err
@@ -269,7 +270,7 @@ func (s *Session) contributionsOf(share float64) ([]float64, error) {
 		truth = append(truth, s.Data.Clips[ref.Clip].Truth[ref.Row*model.OutputDim:(ref.Row+1)*model.OutputDim]...)
 	}
 	n := len(s.Encoders)
-	var masks []model.Mask // of each coalition from 1, of encoders by position
+	var masks []modality.Set // of each coalition from 1, of encoders by position
 	for c := 1; c < 1<<n; c++ {
 		masks = append(masks, s.maskOf(uint8(c)))
 	}
@@ -289,8 +290,8 @@ func (s *Session) contributionsOf(share float64) ([]float64, error) {
 }
 
 // maskOf translates a coalition of encoders by position.
-func (s *Session) maskOf(coalition uint8) model.Mask {
-	var m model.Mask
+func (s *Session) maskOf(coalition uint8) modality.Set {
+	var m modality.Set
 	for i, e := range s.Encoders {
 		if coalition>>i&1 == 1 {
 			m |= 1 << e.modality

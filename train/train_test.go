@@ -6,8 +6,9 @@ import (
 	"testing"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 )
 
 // small is a network that trains in seconds.
@@ -21,7 +22,7 @@ func small() model.Config {
 	return cfg
 }
 
-func simulated(t *testing.T, preset string, keys []mmfi.ClipKey, opt LoadOptions) *Data {
+func simulated(t *testing.T, preset string, keys []recording.Key, opt LoadOptions) *Data {
 	t.Helper()
 	ds, err := sim.NewDataset(sim.Config{Seed: 5, Preset: preset, FramesPerClip: 60})
 	if err != nil {
@@ -35,7 +36,7 @@ func simulated(t *testing.T, preset string, keys []mmfi.ClipKey, opt LoadOptions
 }
 
 func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
-	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 13}, {Subject: 3, Activity: 27}}
+	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 13}, {Subject: 3, Activity: 27}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal})
 	net, err := model.New(small(), 1)
 	if err != nil {
@@ -50,7 +51,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 	if err = Run(t.Context(), net, data, opt); err != nil {
 		t.Fatal(err)
 	}
-	rep, err := Evaluate(t.Context(), net, data, nil, []model.Mask{model.AllModalities, 1 << model.R}, "test", nil)
+	rep, err := Evaluate(t.Context(), net, data, nil, []modality.Set{modality.All, 1 << modality.Camera}, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 }
 
 func TestSameSeedSameWeights(t *testing.T) {
-	keys := []mmfi.ClipKey{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}
+	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}
 	data := simulated(t, "mmfi", keys, LoadOptions{Window: model.Causal, Stride: 3})
 	weights := func(start func(StartInfo)) []*model.Parameter {
 		net, err := model.New(small(), 9)
@@ -119,7 +120,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 			t.Errorf("%q: got %v", want, err)
 		}
 	}
-	data := simulated(t, "clean", []mmfi.ClipKey{{Subject: 1, Activity: 12}}, LoadOptions{Window: model.Causal, Stride: 30})
+	data := simulated(t, "clean", []recording.Key{{Subject: 1, Activity: 12}}, LoadOptions{Window: model.Causal, Stride: 30})
 	good.Batch = 64
 	if err := Run(t.Context(), nil, data, good); err == nil || !strings.Contains(err.Error(), "smaller batch") {
 		t.Errorf("a batch larger than the data: %v", err)
@@ -127,7 +128,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 }
 
 func TestWindowsPlaceTheTarget(t *testing.T) {
-	keys := []mmfi.ClipKey{{Subject: 4, Activity: 1}}
+	keys := []recording.Key{{Subject: 4, Activity: 1}}
 	for _, c := range []struct {
 		window model.Window
 		target int // position of the target's own keypoints in the window
@@ -151,7 +152,7 @@ func TestLoadNamesTheClipThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Load(t.Context(), ds, []mmfi.ClipKey{{Subject: 1, Activity: 1}, {Subject: 2, Activity: 3}}, small(), LoadOptions{Window: model.Causal})
+	_, err = Load(t.Context(), ds, []recording.Key{{Subject: 1, Activity: 1}, {Subject: 2, Activity: 3}}, small(), LoadOptions{Window: model.Causal})
 	if err == nil || !strings.Contains(err.Error(), "E01/S02/A03") {
 		t.Fatalf("got %v, want an error that names E01/S02/A03", err)
 	}

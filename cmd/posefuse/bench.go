@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // benchCmd groups the measurements; without a subcommand it measures the
@@ -69,7 +70,7 @@ func randomInput(cfg model.Config) model.Input {
 		}
 		return x
 	}
-	return model.Input{Present: model.AllModalities, Camera: fill(model.KeypointsValues), LiDAR: fill(cfg.LiDAR.Points * model.LiDARPointDim),
+	return model.Input{Present: modality.All, Camera: fill(model.KeypointsValues), LiDAR: fill(cfg.LiDAR.Points * model.LiDARPointDim),
 		Radar: fill(cfg.Radar.Points * model.RadarPointDim), CSI: fill(model.CSIValues)}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 type benchModelCmd struct {
@@ -51,9 +52,9 @@ type benchRow struct {
 
 // Run times one-sample inference.
 func (c benchModelCmd) Run() error {
-	var masks []model.Mask
+	var masks []modality.Set
 	for _, s := range c.Coalitions {
-		m, err := model.ParseMask(s)
+		m, err := modality.Parse(s)
 		if err != nil {
 			return fmt.Errorf("--coalitions: %w", err)
 		}
@@ -104,7 +105,7 @@ func (c benchModelCmd) Run() error {
 }
 
 // measure times every coalition in one precision.
-func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []model.Mask) ([]benchRow, error) {
+func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []modality.Set) ([]benchRow, error) {
 	run, err := runtimeIn(net, p)
 	if err != nil {
 		return nil, err

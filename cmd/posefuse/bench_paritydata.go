@@ -12,6 +12,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -86,7 +87,7 @@ func writeBatches(path string, cfg model.Config, batches []*model.Batch) error {
 	var out []byte
 	for _, b := range batches {
 		for m, x := range [][]float32{b.Camera, b.LiDAR, b.Radar, b.CSI, b.Target} {
-			if m < model.NumModalities && !mask.Has(m) {
+			if m < int(modality.Count) && !mask.Has(modality.Kind(m)) {
 				continue
 			}
 			for _, v := range x {

@@ -12,6 +12,7 @@ import (
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
 	"posefuse/model/onnx"
+	"posefuse/sensors/modality"
 )
 
 type benchPeersCmd struct {
@@ -134,7 +135,7 @@ func (p *peers) measure(ctx context.Context) error {
 	if err := p.checkNode(ctx); err != nil {
 		p.leaveOut(peerORT, err)
 	}
-	rlm := model.Mask(1<<model.R | 1<<model.L | 1<<model.M)
+	rlm := modality.Of(modality.Camera, modality.LiDAR, modality.Radar)
 	for _, size := range []string{"paper", "edge"} {
 		net, err := randomNetwork(size)
 		if err != nil {
@@ -143,7 +144,7 @@ func (p *peers) measure(ctx context.Context) error {
 		if _, err = model.SaveCheckpoint(filepath.Join(p.dir, size), net, model.Card{Name: size, Window: model.Causal}); err != nil {
 			return err
 		}
-		for _, mask := range []model.Mask{model.AllModalities, rlm, 1 << model.W} {
+		for _, mask := range []modality.Set{modality.All, rlm, 1 << modality.CSI} {
 			if err := p.inference(ctx, net, mask); err != nil {
 				return err
 			}
@@ -189,7 +190,7 @@ func (p *peers) threads(size string) int {
 }
 
 // inference times one sample of one set of sensors in float32.
-func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Mask) error {
+func (p *peers) inference(ctx context.Context, net *model.Network, mask modality.Set) error {
 	size := net.Config.Size
 	kernel.SetThreads(p.threads(size))
 	defer kernel.SetThreads(p.Threads)
@@ -220,7 +221,7 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask model.Ma
 }
 
 // withORT adds ONNX Runtime where it is installed.
-func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask model.Mask) ([]contestant, error) {
+func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask modality.Set) ([]contestant, error) {
 	c, err := p.ort(ctx, net, mask)
 	switch {
 	case err == nil:
@@ -253,12 +254,12 @@ func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision 
 		p.report.Notes = append(p.report.Notes, fmt.Sprintf("%s: left out: this CPU has no instructions for it", precision))
 		return nil
 	}
-	ours, err := p.ours(net, model.AllModalities, precision)
+	ours, err := p.ours(net, modality.All, precision)
 	if err != nil {
 		return err
 	}
 	all := []contestant{ours}
-	if all, err = p.withORT(ctx, all, net, model.AllModalities); err != nil {
+	if all, err = p.withORT(ctx, all, net, modality.All); err != nil {
 		return err
 	}
 	row, err := p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
@@ -269,7 +270,7 @@ func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision 
 }
 
 // ours is this program's runtime.
-func (p *peers) ours(net *model.Network, mask model.Mask, precision model.Precision) (contestant, error) {
+func (p *peers) ours(net *model.Network, mask modality.Set, precision model.Precision) (contestant, error) {
 	run, err := runtimeIn(net, precision)
 	if err != nil {
 		return contestant{}, err
@@ -287,7 +288,7 @@ func (p *peers) ours(net *model.Network, mask model.Mask, precision model.Precis
 }
 
 // ort exports the network and prepares ONNX Runtime.
-func (p *peers) ort(ctx context.Context, net *model.Network, mask model.Mask) (contestant, error) {
+func (p *peers) ort(ctx context.Context, net *model.Network, mask modality.Set) (contestant, error) {
 	if why, gone := p.absent[peerORT]; gone {
 		return contestant{}, fmt.Errorf("%w: %s", errAbsent, why)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 )
 
 // printed returns what f prints on standard output.
@@ -70,7 +71,7 @@ func TestBenchModelRows(t *testing.T) {
 	}
 	for i, want := range []string{"R", "RLMW"} {
 		r := rows[i]
-		mask, _ := model.ParseMask(want)
+		mask, _ := modality.Parse(want)
 		if r.Coalition != want || r.Precision != "float32" || r.GFLOP != float64(model.FLOPs(model.Edge(), mask))/1e9 || r.CPU != kernel.Path() {
 			t.Errorf("row %d is %+v", i, r)
 		}
@@ -316,7 +317,7 @@ func TestONNXRuntimeIsTimed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := p.ort(t.Context(), net, 1<<model.R|1<<model.M)
+	c, err := p.ort(t.Context(), net, 1<<modality.Camera|1<<modality.Radar)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -45,7 +46,7 @@ type trainRow struct {
 
 // Run times training steps.
 func (c benchTrainCmd) Run() error {
-	mask, err := model.ParseMask(c.Modalities)
+	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return fmt.Errorf("--modalities: %w", err)
 	}
@@ -91,7 +92,7 @@ func measureTraining(cfg model.Config, batch, runs int) (trainRow, error) {
 		return trainRow{}, err
 	}
 	peak, err := peakResident()
-	gflop := 3 * float64(batch) * float64(model.FLOPs(cfg, model.AllModalities)) / 1e9
+	gflop := 3 * float64(batch) * float64(model.FLOPs(cfg, modality.All)) / 1e9
 	return trainRow{Size: cfg.Size, Modalities: cfg.Modalities, Batch: batch, Threads: kernel.Threads(), CPU: kernel.Path(), Runs: len(t),
 		MinMS: t.min(), MedianMS: t.median(), GFLOPS: gflop / t.median() * 1000, PeakBytes: peak - before}, err
 }

@@ -3,13 +3,14 @@ package main
 import (
 	"strings"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
 // clipMatches reports whether the clip's path, e.g. E01/S05/A12, holds each
 // slash-separated part of pattern.
-func clipMatches(k mmfi.ClipKey, pattern string) bool {
-	have := strings.Split(k.String(), "/")
+func clipMatches(k recording.Key, pattern string) bool {
+	have := strings.Split(mmfi.Path(k), "/")
 	for part := range strings.SplitSeq(pattern, "/") {
 		found := false
 		for _, h := range have {

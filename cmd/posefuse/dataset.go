@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 )
@@ -25,7 +26,7 @@ type dataFlags struct {
 
 // open returns the training and validation data sets of the flags; for MM-Fi
 // and MARS they are one folder.
-func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
+func (f dataFlags) open() (train, val recording.Dataset, err error) {
 	if f.MARS != "" {
 		if f.MMFi != "" {
 			return nil, nil, errors.New("--mars and --mmfi: give one of the two")
@@ -69,7 +70,7 @@ func (f dataFlags) open() (train, val mmfi.Dataset, err error) {
 }
 
 // keys returns the clips of the flags' split that each data set holds.
-func (f dataFlags) keys(train, val mmfi.Dataset) (trainKeys, valKeys []mmfi.ClipKey, err error) {
+func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []recording.Key, err error) {
 	if f.MARS != "" {
 		return f.marsKeys(train)
 	}
@@ -95,12 +96,12 @@ func (f dataFlags) split() string {
 	return fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
 }
 
-func present(ds mmfi.Dataset, want []mmfi.ClipKey) []mmfi.ClipKey {
-	have := map[mmfi.ClipKey]bool{}
+func present(ds recording.Dataset, want []recording.Key) []recording.Key {
+	have := map[recording.Key]bool{}
 	for _, k := range ds.Keys() {
 		have[k] = true
 	}
-	var out []mmfi.ClipKey
+	var out []recording.Key
 	for _, k := range want {
 		if have[k] {
 			out = append(out, k)

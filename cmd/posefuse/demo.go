@@ -8,7 +8,7 @@ import (
 
 	"posefuse/configs"
 	"posefuse/pipeline"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/replay"
 )
@@ -26,16 +26,16 @@ var demoProgramme = programme{subject: 5, seed: 1, sets: []struct{ activity, rep
 }}
 
 // Keys lists the sets in order.
-func (p programme) Keys() []mmfi.ClipKey {
-	var keys []mmfi.ClipKey
+func (p programme) Keys() []recording.Key {
+	var keys []recording.Key
 	for _, s := range p.sets {
-		keys = append(keys, mmfi.ClipKey{Subject: p.subject, Activity: s.activity})
+		keys = append(keys, recording.Key{Subject: p.subject, Activity: s.activity})
 	}
 	return keys
 }
 
 // Open simulates the sensors for one set.
-func (p programme) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
+func (p programme) Open(k recording.Key) (recording.Clip, error) {
 	for _, s := range p.sets {
 		if k.Subject != p.subject || k.Activity != s.activity {
 			continue

@@ -13,15 +13,15 @@ import (
 
 	"posefuse/message"
 	"posefuse/pipeline/web/browser"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/replay"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // play runs a simulated clip of five minutes on fake sensors until the test
 // ends.
-func (r *room) play(t *testing.T, key mmfi.ClipKey) *replay.Player {
+func (r *room) play(t *testing.T, key recording.Key) *replay.Player {
 	t.Helper()
 	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{key.Subject}, Activities: []int{key.Activity}})
 	if err != nil {
@@ -52,10 +52,10 @@ func (r *room) play(t *testing.T, key mmfi.ClipKey) *replay.Player {
 func TestSensorsComeAndGo(t *testing.T) {
 	r := startDaemon(t, "ouster")
 	p := r.subscribeNATS(t)
-	player := r.play(t, mmfi.ClipKey{Subject: 5, Activity: 12})
+	player := r.play(t, recording.Key{Subject: 5, Activity: 12})
 
 	eventually(t, 15*time.Second, "all four sensors are fused", func() bool { return p.latest().Coalition == "RLMW" })
-	drills := [][]sensors.Modality{{sensors.RGB}, {sensors.LiDAR}, {sensors.MmWave}, {sensors.WiFi}, {sensors.RGB, sensors.MmWave}, {sensors.LiDAR, sensors.WiFi}}
+	drills := [][]modality.Kind{{modality.Camera}, {modality.LiDAR}, {modality.Radar}, {modality.CSI}, {modality.Camera, modality.Radar}, {modality.LiDAR, modality.CSI}}
 	for _, gone := range drills {
 		left := "RLMW"
 		before := len(p.snapshot())
@@ -129,7 +129,7 @@ func TestLivePage(t *testing.T) {
 		t.Fatal("the page is not built: run make web")
 	}
 	r := startDaemon(t, "ouster")
-	player := r.play(t, mmfi.ClipKey{Subject: 10, Activity: 13})
+	player := r.play(t, recording.Key{Subject: 10, Activity: 13})
 
 	page := browser.Open(t, "http://"+r.web)
 	page.Wait("the page goes live", `document.getElementById("link").textContent === "live"`)
@@ -142,7 +142,7 @@ func TestLivePage(t *testing.T) {
 	page.Wait("the numbers change", fmt.Sprintf(`%s !== %q`, rates, seen))
 	page.Wait("the exercise shows", `Number(document.getElementById("reps").textContent) >= 1`)
 	page.Screenshot("live.png")
-	for name, m := range map[string]sensors.Modality{"L": sensors.LiDAR, "W": sensors.WiFi} {
+	for name, m := range map[string]modality.Kind{"L": modality.LiDAR, "W": modality.CSI} {
 		state := fmt.Sprintf(`document.querySelector('#sensors tr[data-modality="%s"] .state').textContent`, name)
 		page.WaitSteady("sensor "+name+" is live", state+` === "live"`)
 		player.Stop(m)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/train"
 )
 
@@ -41,7 +41,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var keys []mmfi.ClipKey
+	var keys []recording.Key
 	if c.Clips != "" {
 		if keys, err = matchClips(valSet, c.Clips); err != nil {
 			return err
@@ -57,13 +57,13 @@ func (c evalCmd) Run(ctx context.Context) error {
 		return c.contribution(ctx, net, card, valSet, data)
 	}
 	var poses *lineFile
-	var visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)
+	var visit func(recording.Key, int, *[model.OutputDim]float32)
 	if c.Poses != "" {
 		if poses, err = createLines(c.Poses); err != nil {
 			return err
 		}
 		defer func() { _ = poses.close() }() // after an error; else closed below
-		visit = func(k mmfi.ClipKey, frame int, pose *[model.OutputDim]float32) {
+		visit = func(k recording.Key, frame int, pose *[model.OutputDim]float32) {
 			poses.write(map[string]any{"clip": k.String(), "frame": frame + 1, "joints_m": jointsOf(pose)})
 		}
 	}
@@ -71,7 +71,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rep, err := train.Evaluate(ctx, net, data, reference, allCoalitions(net.Config.Mask()), valSet.Describe(), visit)
+	rep, err := train.Evaluate(ctx, net, data, reference, net.Config.Mask().Subsets(), valSet.Describe(), visit)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func printReport(rep *train.Report) {
 
 // matchClips returns the clips of ds whose path (E01/S05/A12) contains each
 // part of pattern, or of one of several separated by commas.
-func matchClips(ds mmfi.Dataset, pattern string) ([]mmfi.ClipKey, error) {
-	var keys []mmfi.ClipKey
+func matchClips(ds recording.Dataset, pattern string) ([]recording.Key, error) {
+	var keys []recording.Key
 	for _, k := range ds.Keys() {
 		for one := range strings.SplitSeq(pattern, ",") {
 			if clipMatches(k, one) {

@@ -8,16 +8,16 @@ import (
 	"strings"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
 // contribution prints how well the daemon's figures without ground truth agree
 // with it.
-func (c evalCmd) contribution(ctx context.Context, net *model.Network, card model.Card, ds mmfi.Dataset, data *train.Data) error {
-	var disturbance func(mmfi.ClipKey, int) train.Disturbance
+func (c evalCmd) contribution(ctx context.Context, net *model.Network, card model.Card, ds recording.Dataset, data *train.Data) error {
+	var disturbance func(recording.Key, int) train.Disturbance
 	if simulated, ok := ds.(*sim.Dataset); ok {
 		d, err := disturbances(simulated, data)
 		if err != nil {
@@ -41,8 +41,8 @@ func (c evalCmd) contribution(ctx context.Context, net *model.Network, card mode
 const frameS = 0.1
 
 // disturbances returns what the simulator did to the frames of the clips.
-func disturbances(ds *sim.Dataset, data *train.Data) (func(mmfi.ClipKey, int) train.Disturbance, error) {
-	of := map[mmfi.ClipKey][]sim.Degradation{}
+func disturbances(ds *sim.Dataset, data *train.Data) (func(recording.Key, int) train.Disturbance, error) {
+	of := map[recording.Key][]sim.Degradation{}
 	for _, c := range data.Clips {
 		clip, err := ds.Clip(c.Key)
 		if err != nil {
@@ -50,8 +50,8 @@ func disturbances(ds *sim.Dataset, data *train.Data) (func(mmfi.ClipKey, int) tr
 		}
 		of[c.Key] = clip.Degradations()
 	}
-	return func(k mmfi.ClipKey, frame int) train.Disturbance {
-		out := train.Disturbance{Sensor: -1}
+	return func(k recording.Key, frame int) train.Disturbance {
+		out := train.Disturbance{Sensor: modality.Count}
 		for _, d := range of[k] {
 			if d.ActiveAt(float64(frame) * frameS) {
 				out = train.Disturbance{Kind: string(d.Kind), Sensor: sensorOf(d), Absent: d.Kind == sim.ModalityMissing}
@@ -61,26 +61,26 @@ func disturbances(ds *sim.Dataset, data *train.Data) (func(mmfi.ClipKey, int) tr
 	}, nil
 }
 
-// sensorOf returns the one sensor that a degradation is about, -1 if it is
-// about what several see.
-func sensorOf(d sim.Degradation) int {
+// sensorOf returns the one sensor that a degradation is about, modality.Count
+// if it is about what several see.
+func sensorOf(d sim.Degradation) modality.Kind {
 	kind := string(d.Kind)
 	switch {
 	case d.Kind == sim.DarkRoom:
-		return model.R
+		return modality.Camera
 	case strings.HasPrefix(kind, "lidar-"):
-		return model.L
+		return modality.LiDAR
 	case strings.HasPrefix(kind, "radar-"):
-		return model.M
+		return modality.Radar
 	case strings.HasPrefix(kind, "wifi-"):
-		return model.W
+		return modality.CSI
 	}
-	for m := range model.NumModalities {
-		if d.Modality == sensors.Modality(m).String() { //nolint:gosec // 0..3
+	for m := range modality.Count {
+		if d.Modality == m.String() {
 			return m
 		}
 	}
-	return -1
+	return modality.Count
 }
 
 func printContribution(rep *train.ContributionReport) {
@@ -99,9 +99,9 @@ func printContribution(rep *train.ContributionReport) {
 	fmt.Printf("  %-36s %-19s %-19s\n", "which joint it is, nothing else", "", rho(rep.JointAlone))
 	fmt.Printf("per frame, published less distance to the pose of no sensor: %s\n", rho(rep.AboveUnusual))
 	fmt.Printf("\nmedian influence_mm, nothing disturbed:")
-	for _, k := range "RLMW" {
-		if v, ok := rep.InfluenceMM[string(k)]; ok {
-			fmt.Printf("  %c %.1f", k, v)
+	for k := range modality.Count {
+		if v, ok := rep.InfluenceMM[k.Letter()]; ok {
+			fmt.Printf("  %s %.1f", k.Letter(), v)
 		}
 	}
 	named := func(i train.Interval, undisturbed float64) string {

@@ -14,8 +14,9 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/shipped"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 )
 
 // fusedSubjects are the people the shipped model never saw in training
@@ -50,7 +51,7 @@ func TestExerciseOnFusedPoses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if card.Window != model.Causal || card.Config.Mask() != model.AllModalities {
+	if card.Window != model.Causal || card.Config.Mask() != modality.All {
 		t.Fatalf("model %s %s: window %q, modalities %s; the test needs a live model of all sensors",
 			card.Name, card.Version, card.Window, card.Config.Mask())
 	}
@@ -156,7 +157,7 @@ func checkFusedSet(network *model.Network, card model.Card, s fusedSet) (r fused
 	fail := func(err error) (fusedResult, error) {
 		return r, fmt.Errorf("%s of subject %d, seed %d: %w", s.name(), s.subject, s.seed, err)
 	}
-	motion := sim.NewSet(s.seed, mmfi.ClipKey{Subject: s.subject, Activity: s.activity}, s.reps, sim.MotionOptions{})
+	motion := sim.NewSet(s.seed, recording.Key{Subject: s.subject, Activity: s.activity}, s.reps, sim.MotionOptions{})
 	clip, err := sim.NewClip(sim.Config{Seed: s.seed, Preset: "mmfi", FramesPerClip: motion.Frames()}, motion)
 	if err != nil {
 		return fail(err)
@@ -184,20 +185,20 @@ func checkFusedSet(network *model.Network, card model.Card, s fusedSet) (r fused
 
 // fusedPoses runs a model over a clip as the daemon does: the camera window
 // ends at the frame and begins by repeating the oldest one.
-func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]message.Pose, error) {
+func fusedPoses(network *model.Network, card model.Card, clip recording.Clip) ([]message.Pose, error) {
 	rt, err := model.NewRuntime(network)
 	if err != nil {
 		return nil, err
 	}
 	const per = model.NumJoints * 2
 	in := model.Input{
-		Present: model.AllModalities,
+		Present: modality.All,
 		Camera:  make([]float32, model.KeypointsValues),
 		LiDAR:   make([]float32, card.Config.LiDAR.Points*model.LiDARPointDim),
 		Radar:   make([]float32, card.Config.Radar.Points*model.RadarPointDim),
 		CSI:     make([]float32, model.CSIValues),
 	}
-	var frame mmfi.Frame
+	var frame recording.Frame
 	var out model.Output
 	poses := make([]message.Pose, clip.Len())
 	for i := range poses {
@@ -222,7 +223,7 @@ func fusedPoses(network *model.Network, card model.Card, clip mmfi.Clip) ([]mess
 				joints[j][k] = float64(out.Pose[3*j+k])
 			}
 		}
-		ns := int64(i+1) * mmfi.FramePeriodMS * int64(time.Millisecond)
+		ns := int64(i+1) * recording.FramePeriodMS * int64(time.Millisecond)
 		poses[i] = message.Pose{
 			Schema: message.PoseSchema, Room: "test", Seq: uint64(i + 1), CaptureNS: ns, //nolint:gosec // positive
 			CaptureTime: time.Unix(0, ns).UTC().Format(time.RFC3339Nano),

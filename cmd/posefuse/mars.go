@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"posefuse/model"
+	"posefuse/recording"
 	"posefuse/recording/mars"
-	"posefuse/recording/mmfi"
 	"posefuse/train"
 )
 
@@ -24,7 +24,7 @@ func (f marsFlags) openMARS() (*mars.Dataset, error) {
 
 // marsKeys returns the clips to train on and those to validate or test on:
 // all clips both times where the split runs within them, see part.
-func (f marsFlags) marsKeys(ds mmfi.Dataset) (trainKeys, valKeys []mmfi.ClipKey, err error) {
+func (f marsFlags) marsKeys(ds recording.Dataset) (trainKeys, valKeys []recording.Key, err error) {
 	all := ds.Keys()
 	if f.MARSHoldOut == 0 {
 		return all, all, nil
@@ -68,7 +68,7 @@ func (f marsFlags) part(use dataUse) train.Part {
 // marsReference returns the training clips, whose mean poses the error is to be
 // compared with: they are few. It is nil for other data, of which the evaluated
 // frames' own mean pose must do.
-func (f marsFlags) marsReference(ctx context.Context, ds mmfi.Dataset, cfg model.Config, window model.Window) (*train.Data, error) {
+func (f marsFlags) marsReference(ctx context.Context, ds recording.Dataset, cfg model.Config, window model.Window) (*train.Data, error) {
 	if f.MARS == "" {
 		return nil, nil
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/train"
 )
 
@@ -17,7 +17,7 @@ func TestMARSSplits(t *testing.T) {
 	if _, err := os.Stat(folder); err != nil {
 		t.Fatalf("%v: the tests need the real recordings in shared, beside the repository", err)
 	}
-	count := func(keys []mmfi.ClipKey) map[int]int {
+	count := func(keys []recording.Key) map[int]int {
 		n := map[int]int{}
 		for _, k := range keys {
 			n[k.Subject]++

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/onnx"
+	"posefuse/sensors/modality"
 )
 
 type modelsExportCmd struct {
@@ -70,9 +71,9 @@ func (c modelsExportCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	var mask model.Mask
+	var mask modality.Set
 	if c.Modalities != "" {
-		if mask, err = model.ParseMask(c.Modalities); err != nil {
+		if mask, err = modality.Parse(c.Modalities); err != nil {
 			return fmt.Errorf("--modalities: %w", err)
 		}
 	}
@@ -123,7 +124,7 @@ func parseBatch(s string) (int, error) {
 
 // network returns the network to export: a checkpoint's, or a fresh one of
 // the size with the modalities of mask.
-func (c modelsExportCmd) network(mask model.Mask) (*model.Network, model.Card, error) {
+func (c modelsExportCmd) network(mask modality.Set) (*model.Network, model.Card, error) {
 	if c.Size == "" {
 		return loadModel(c.Model)
 	}
@@ -169,7 +170,7 @@ func writeONNX(file string, net *model.Network, opt onnx.Options) (*onnxView, er
 		batch = -1
 	}
 	v.Outputs = []portShape{{onnx.PoseOutput, []int{batch, model.OutputDim}}}
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if opt.Modalities.Has(m) {
 			v.Inputs = append(v.Inputs, portShape{onnx.InputName(m), append([]int{batch}, onnx.InputShape(net.Config, m)...)})
 			v.Outputs = append(v.Outputs, portShape{onnx.FeatureOutput(m), []int{batch, model.FeatureDim}})

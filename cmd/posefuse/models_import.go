@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 type modelsImportCmd struct {
@@ -117,7 +118,7 @@ func (c modelsImportCmd) card() (model.Card, error) {
 	if err != nil {
 		return model.Card{}, err
 	}
-	mask, err := model.ParseMask(c.Modalities)
+	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return model.Card{}, fmt.Errorf("--modalities: %w", err)
 	}

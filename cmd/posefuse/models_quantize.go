@@ -10,7 +10,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/train"
 )
 
@@ -121,10 +121,10 @@ func printQuantization(q *model.Quantization) {
 
 // spreadSamples loads n frames, spread evenly over up to 48 clips that are
 // themselves spread evenly over keys.
-func spreadSamples(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt train.LoadOptions, n int) (model.Samples, error) {
+func spreadSamples(ctx context.Context, label string, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt train.LoadOptions, n int) (model.Samples, error) {
 	const most, clipFrames = 48, 297 // MM-Fi's frames per clip
 	clips := min(len(keys), most, n)
-	chosen := make([]mmfi.ClipKey, clips)
+	chosen := make([]recording.Key, clips)
 	for i := range chosen {
 		chosen[i] = keys[i*len(keys)/clips]
 	}

@@ -13,7 +13,8 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/onnx"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -79,7 +80,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 	}
 	v := samplesView{Schema: 1, Data: trainSet.Describe(), Split: c.split(),
 		Window: card.Window, Config: card.Config, Parts: map[string]samplesPart{}}
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if card.Config.Mask().Has(m) {
 			v.Arrays = append(v.Arrays, portShape{onnx.InputName(m), onnx.InputShape(card.Config, m)})
 		}
@@ -87,8 +88,8 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 	v.Arrays = append(v.Arrays, portShape{"target", []int{model.OutputDim}})
 	for _, p := range []struct {
 		name string
-		ds   mmfi.Dataset
-		keys []mmfi.ClipKey
+		ds   recording.Dataset
+		keys []recording.Key
 		opt  train.LoadOptions
 	}{
 		{"train", trainSet, trainKeys, train.LoadOptions{Window: v.Window, Stride: c.Stride, Part: c.part(forTraining)}},
@@ -114,7 +115,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 const clipsAtOnce = 16
 
 // write prepares the clips and returns the number of samples.
-func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, keys []mmfi.ClipKey, opt train.LoadOptions) (n int, err error) {
+func (v *samplesView) write(ctx context.Context, dir string, ds recording.Dataset, keys []recording.Key, opt train.LoadOptions) (n int, err error) {
 	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("create output folder: %w", err)
 	}
@@ -142,7 +143,7 @@ func (v *samplesView) write(ctx context.Context, dir string, ds mmfi.Dataset, ke
 		b := d.NewBatch(1)
 		arrays := map[string][]float32{"target": b.Target}
 		for m, x := range [][]float32{b.Camera, b.LiDAR, b.Radar, b.CSI} {
-			arrays[onnx.InputName(m)] = x
+			arrays[onnx.InputName(modality.Kind(m))] = x
 		}
 		for _, ref := range d.Samples {
 			d.Fill(b, 0, ref)

@@ -12,6 +12,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/shipped"
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/train"
 )
@@ -140,7 +141,7 @@ func TestModelsSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for part, p := range map[string]struct{ subject, stride int }{"train": {4, 2}, "val": {5, 3}} {
-		d, loadErr := train.Load(t.Context(), folder, []mmfi.ClipKey{{Subject: p.subject, Activity: 12}}, v.Config, train.LoadOptions{Window: v.Window, Stride: p.stride})
+		d, loadErr := train.Load(t.Context(), folder, []recording.Key{{Subject: p.subject, Activity: 12}}, v.Config, train.LoadOptions{Window: v.Window, Stride: p.stride})
 		if loadErr != nil {
 			t.Fatal(loadErr)
 		}

@@ -12,7 +12,7 @@ import (
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/replay"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 type replayCmd struct {
@@ -88,7 +88,7 @@ func (c replayCmd) config() (replay.Config, error) {
 	if c.Speed == 0 { // the player would take its default
 		return replay.Config{}, errors.New("--speed 0: nothing would move; 1 plays as recorded")
 	}
-	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[sensors.Modality]replay.Faults{},
+	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[modality.Kind]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if c.MMFi != "" {
 		dir, err := mmfi.Open(c.MMFi)

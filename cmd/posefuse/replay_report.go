@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"posefuse/replay"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // printCounts writes a line per sensor played, and of the counters only those
 // that say something.
-func printCounts(w io.Writer, counts map[sensors.Modality]replay.Counts) {
-	for m := range sensors.Modality(sensors.NumModalities) {
+func printCounts(w io.Writer, counts map[modality.Kind]replay.Counts) {
+	for m := range modality.Kind(modality.Count) {
 		c, played := counts[m]
 		if !played {
 			continue
@@ -37,7 +37,7 @@ func printCounts(w io.Writer, counts map[sensors.Modality]replay.Counts) {
 }
 
 // printCountsJSON writes the counters by sensor.
-func printCountsJSON(w io.Writer, counts map[sensors.Modality]replay.Counts) error {
+func printCountsJSON(w io.Writer, counts map[modality.Kind]replay.Counts) error {
 	named := map[string]replay.Counts{}
 	for m, c := range counts {
 		named[m.String()] = c
@@ -48,12 +48,12 @@ func printCountsJSON(w io.Writer, counts map[sensors.Modality]replay.Counts) err
 // undelivered says which sensors played to nobody, or could not be played; nil
 // if something of each arrived or its clips hold nothing. A LiDAR's datagrams
 // count as delivered: like the sensor, the replay does not see who hears them.
-func undelivered(counts map[sensors.Modality]replay.Counts) error {
+func undelivered(counts map[modality.Kind]replay.Counts) error {
 	var errs []error
-	add := func(m sensors.Modality, format string, args ...any) {
+	add := func(m modality.Kind, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{m}, args...)...))
 	}
-	for m := range sensors.Modality(sensors.NumModalities) {
+	for m := range modality.Kind(modality.Count) {
 		c := counts[m]
 		switch {
 		case c.Unreadable > 0:

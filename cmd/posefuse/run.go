@@ -18,7 +18,7 @@ import (
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 type runCmd struct {
@@ -95,7 +95,7 @@ func (c runCmd) Run(ctx context.Context) error {
 // once: one per sensor. With as many threads as cores a driver whose packet
 // arrives during inference waits for Go's scheduler, up to 100 ms; with these
 // the system's scheduler lets it run at once.
-const driverThreads = sensors.NumModalities
+const driverThreads = int(modality.Count)
 
 // shareCores gives inference its cores and the drivers threads of their own.
 func shareCores(inference int) {

@@ -15,8 +15,9 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -56,7 +57,7 @@ const trainGarbagePercent = 10
 
 // Run trains, checkpoints every epoch and evaluates at the end.
 func (c trainCmd) Run(ctx context.Context) error {
-	mask, err := model.ParseMask(c.Modalities)
+	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ const bestFolder = "best"
 // evaluate writes the network with its evaluation to dir and prints it.
 func (c trainCmd) evaluate(ctx context.Context, net *model.Network, dir string, card model.Card, trainData, valData *train.Data) error {
 	mask := net.Config.Mask()
-	rep, err := train.Evaluate(ctx, net, valData, trainData, allCoalitions(mask), valData.Describe(), nil)
+	rep, err := train.Evaluate(ctx, net, valData, trainData, mask.Subsets(), valData.Describe(), nil)
 	if err != nil {
 		return err
 	}
@@ -213,7 +214,7 @@ func (c trainCmd) evaluate(ctx context.Context, net *model.Network, dir string, 
 	return nil
 }
 
-func (c trainCmd) card(ds mmfi.Dataset, frames int) model.Card {
+func (c trainCmd) card(ds recording.Dataset, frames int) model.Card {
 	name := c.Name
 	if name == "" {
 		name = c.Size
@@ -228,20 +229,11 @@ func (c trainCmd) card(ds mmfi.Dataset, frames int) model.Card {
 	}
 }
 
-func loadWithProgress(ctx context.Context, label string, ds mmfi.Dataset, keys []mmfi.ClipKey, cfg model.Config, opt train.LoadOptions) (*train.Data, error) {
+func loadWithProgress(ctx context.Context, label string, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt train.LoadOptions) (*train.Data, error) {
 	bar := newProgress(label)
 	defer bar.done()
 	opt.Progress = func(done, total int) { bar.show(float64(done)/float64(total), "") }
 	return train.Load(ctx, ds, keys, cfg, opt)
-}
-
-// allCoalitions lists the non-empty subsets of mask, the full one first.
-func allCoalitions(mask model.Mask) []model.Mask {
-	var out []model.Mask
-	for m := mask; m != 0; m = (m - 1) & mask {
-		out = append(out, m)
-	}
-	return out
 }
 
 func writeJSON(path string, v any) error {

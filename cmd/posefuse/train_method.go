@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 
 	"posefuse/balance"
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/train"
 )
@@ -52,10 +53,10 @@ func (f methodFlags) method() (train.Method, error) {
 
 // hold divides the training clips. Which are held out depends on the clip
 // alone, so that every method and seed holds out the same.
-func (f methodFlags) hold(keys []mmfi.ClipKey) (rest, held []mmfi.ClipKey) {
+func (f methodFlags) hold(keys []recording.Key) (rest, held []recording.Key) {
 	for _, k := range keys {
 		h := fnv.New32a()
-		_, _ = fmt.Fprint(h, k) // never fails
+		_, _ = fmt.Fprint(h, mmfi.Path(k)) // never fails
 		if float64(h.Sum32()%10000)/10000 < f.Holdout {
 			held = append(held, k)
 		} else {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Versions of the format that the models state. Opset 17 is the first with
@@ -25,7 +26,7 @@ type Options struct {
 	// Modalities are the encoders to write, all of the network's if 0. The
 	// pose is then that of model.Runtime for this coalition: the features of
 	// the others are zero.
-	Modalities model.Mask
+	Modalities modality.Set
 	// Batch is the number of samples per run; 0 leaves it open, which makes
 	// the model a little slower.
 	Batch int
@@ -33,31 +34,25 @@ type Options struct {
 	Name, Version, SHA256 string
 }
 
-// Names of the inputs, one per modality; their shapes are those of the arrays
-// of model.Input with the batch in front. The features of an encoder are an
-// output of its own, [batch, 256].
-var (
-	inputNames   = [model.NumModalities]string{"camera", "lidar", "radar", "csi"}
-	featureNames = [model.NumModalities]string{"camera_features", "lidar_features", "radar_features", "csi_features"}
-)
-
 // PoseOutput is the output with the pose: [batch, 51], metres, camera frame.
 const PoseOutput = "pose"
 
-// InputName returns the name of a modality's input.
-func InputName(modality int) string { return inputNames[modality] }
+// InputName returns the name of a modality's input. Its shape is that of the
+// array of model.Input with the batch in front.
+func InputName(m modality.Kind) string { return m.String() }
 
-// FeatureOutput returns the name of the output with a modality's features.
-func FeatureOutput(modality int) string { return featureNames[modality] }
+// FeatureOutput returns the name of the output with a modality's features,
+// [batch, 256].
+func FeatureOutput(m modality.Kind) string { return m.String() + "_features" }
 
 // InputShape returns the shape of a modality's input without the batch.
-func InputShape(cfg model.Config, modality int) []int {
-	switch modality {
-	case model.R:
+func InputShape(cfg model.Config, m modality.Kind) []int {
+	switch m {
+	case modality.Camera:
 		return []int{model.CameraWindow, model.NumJoints * 2}
-	case model.L:
+	case modality.LiDAR:
 		return []int{cfg.LiDAR.Points, model.LiDARPointDim}
-	case model.M:
+	case modality.Radar:
 		return []int{cfg.Radar.Points, model.RadarPointDim}
 	}
 	return []int{model.CSIAntennas, model.CSISubcarriers, model.CSIPackets}
@@ -91,21 +86,21 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 	}
 	g.constants = make([]byte, 0, room+room/32)
 	var features []value
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if !mask.Has(m) {
 			continue
 		}
-		x := g.input(inputNames[m], elementFloat, append(batchDim(opt.Batch), fixed(InputShape(cfg, m)...)...))
-		g.scope = inputNames[m]
-		f := value(featureNames[m])
+		x := g.input(InputName(m), elementFloat, append(batchDim(opt.Batch), fixed(InputShape(cfg, m)...)...))
+		g.scope = InputName(m)
+		f := value(FeatureOutput(m))
 		switch m {
-		case model.R:
+		case modality.Camera:
 			g.camera(f, x, w, cfg.Camera)
-		case model.L:
-			g.points(f, x, w, inputNames[m], cfg.LiDAR, model.LiDARPointDim, opt.Batch)
-		case model.M:
-			g.points(f, x, w, inputNames[m], cfg.Radar, model.RadarPointDim, opt.Batch)
-		case model.W:
+		case modality.LiDAR:
+			g.points(f, x, w, InputName(m), cfg.LiDAR, model.LiDARPointDim, opt.Batch)
+		case modality.Radar:
+			g.points(f, x, w, InputName(m), cfg.Radar, model.RadarPointDim, opt.Batch)
+		case modality.CSI:
 			g.csi(f, x, w, cfg.CSI)
 		}
 		features = append(features, f)
@@ -131,7 +126,7 @@ func batchDim(batch int) []dimension {
 }
 
 // writeModel wraps the pieces of the graph.
-func writeModel(out io.Writer, graph [][]byte, mask model.Mask, opt Options) (int64, error) {
+func writeModel(out io.Writer, graph [][]byte, mask modality.Set, opt Options) (int64, error) {
 	b := appendInt(nil, modelIRVersion, irVersion)
 	b = appendString(b, modelProducer, "posefuse")
 	b = appendString(b, modelDoc, "Fused 3D human pose: 17 joints, metres, camera frame (x right, y down, z forward).")

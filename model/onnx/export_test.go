@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // runner is the folder of the scripts that drive ONNX Runtime.
@@ -66,7 +67,7 @@ func drawn(seed uint64) model.Config {
 		return p
 	}
 	widths := [][]int{{3, 3, 3, 3}, {81}, {9, 9}, {1, 27, 3}, {3, 27, 1}}
-	c := model.Config{Size: "drawn", Modalities: model.Mask(from(1, 15)).String(), Head: "concat",
+	c := model.Config{Size: "drawn", Modalities: modality.Set(from(1, 15)).String(), Head: "concat",
 		Camera: model.CameraConfig{Channels: 2 * from(1, 20), Widths: widths[rng.IntN(len(widths))]}, LiDAR: points(), Radar: points(),
 		CSI: model.CSIConfig{Height: from(1, 40), Width: from(1, 20), Base: 2 * from(1, 6), Heads: from(1, 4), MLP: from(1, 4)}}
 	for range from(1, 4) {
@@ -144,10 +145,10 @@ func randomInputs(cfg model.Config, samples int, seed uint64) []model.Input {
 }
 
 // runORT runs the model file on the samples and returns its outputs by name.
-func runORT(t *testing.T, file string, mask model.Mask, in []model.Input) map[string][]float32 {
+func runORT(t *testing.T, file string, mask modality.Set, in []model.Input) map[string][]float32 {
 	t.Helper()
 	dir := t.TempDir()
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		if !mask.Has(m) {
 			continue
 		}
@@ -204,7 +205,7 @@ func relativeDifference(got, want []float32) float64 {
 
 // compareWithRuntime exports the coalition, runs it in ONNX Runtime and
 // returns the largest relative difference to package model.
-func compareWithRuntime(t *testing.T, net *model.Network, mask model.Mask, batch int, in []model.Input) float64 {
+func compareWithRuntime(t *testing.T, net *model.Network, mask modality.Set, batch int, in []model.Input) float64 {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "net.onnx")
 	f, err := os.Create(file)
@@ -232,7 +233,7 @@ func compareWithRuntime(t *testing.T, net *model.Network, mask model.Mask, batch
 			t.Fatal(err)
 		}
 		pose = append(pose, out.Pose[:]...)
-		for m := range model.NumModalities {
+		for m := range modality.Count {
 			if mask.Has(m) {
 				features[FeatureOutput(m)] = append(features[FeatureOutput(m)], out.Features[m][:]...)
 			}
@@ -292,7 +293,7 @@ func TestRuntimeAgrees(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			mask, err := model.ParseMask(tt.mask)
+			mask, err := modality.Parse(tt.mask)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +313,7 @@ func TestRuntimeAgreesPaper(t *testing.T) {
 		t.Skip("full size: run without -short and -race")
 	}
 	needRuntime(t)
-	d := compareWithRuntime(t, randomNetwork(t, model.Paper(), 1), model.AllModalities, 1, randomInputs(model.Paper(), 1, 3))
+	d := compareWithRuntime(t, randomNetwork(t, model.Paper(), 1), modality.All, 1, randomInputs(model.Paper(), 1, 3))
 	t.Logf("largest relative difference %.2g", d)
 	if !(d <= 1e-4) {
 		t.Errorf("largest relative difference %.2g, want at most 1e-4", d)
@@ -340,7 +341,7 @@ func TestWriteRefuses(t *testing.T) {
 		opt  Options
 		want string
 	}{
-		{"modality", net, Options{Modalities: 1 << model.W}, "modalities W: the network has only RL"},
+		{"modality", net, Options{Modalities: 1 << modality.CSI}, "modalities W: the network has only RL"},
 		{"batch", net, Options{Batch: -1}, "batch -1"},
 		{"head", unknown, Options{}, `head "oracle"`},
 		{"shape", wide, Options{}, `"camera.expand_conv.weight"`},

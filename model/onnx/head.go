@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 const encoderLayerEps = 1e-5
@@ -13,8 +14,8 @@ const encoderLayerEps = 1e-5
 // written, and which of the network's modalities those are.
 type fusion struct {
 	features []value
-	all      model.Mask // of the network
-	written  model.Mask
+	all      modality.Set // of the network
+	written  modality.Set
 }
 
 // slots is the number of features the head was trained on.
@@ -51,7 +52,7 @@ func (f fusion) present(full linear) linear {
 	n := f.slots()
 	for o := range full.out {
 		slot := 0
-		for m := range model.NumModalities {
+		for m := range modality.Count {
 			if !f.all.Has(m) {
 				continue
 			}
@@ -96,7 +97,7 @@ func (g *graph) attentionHead(f fusion, w *weights) {
 	const c = model.FeatureDim
 	n, next := f.slots(), 0
 	var tokens []value
-	for m := range model.NumModalities {
+	for m := range modality.Count {
 		switch {
 		case f.written.Has(m):
 			tokens = append(tokens, f.features[next])

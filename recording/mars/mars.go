@@ -1,10 +1,10 @@
 // Package mars reads real radar recordings with measured joints: clips of the
 // MARS data set (An and Ogras 2021: TI IWR1443 beside a Kinect v2, ten
 // rehabilitation movements), stored as index.csv and three NumPy files a clip.
-// It offers them as an MM-Fi data set that has the radar only. A radar point is
-// x (the person's left), y (away from the radar), z (up) in metres, the Doppler
-// velocity in m/s and the intensity in dB: as stored it spans three decades, of
-// which the largest few would be all a network sees.
+// The data set has the radar only. A radar point is x (the person's left), y
+// (away from the radar), z (up) in metres, the Doppler velocity in m/s and the
+// intensity in dB: as stored it spans three decades, of which the largest few
+// would be all a network sees.
 package mars
 
 import (
@@ -19,7 +19,9 @@ import (
 	"strconv"
 	"strings"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
+	"posefuse/sensors/modality"
 )
 
 // Steps of the stored integers.
@@ -38,16 +40,16 @@ const (
 var joints = [17]int{0, 16, 17, 18, 12, 13, 14, 1, 20, 2, 3, 4, 5, 6, 8, 9, 10}
 
 var (
-	_ mmfi.PartialDataset = (*Dataset)(nil)
-	_ mmfi.PartialClip    = (*clip)(nil)
+	_ recording.PartialDataset = (*Dataset)(nil)
+	_ recording.PartialClip    = (*clip)(nil)
 )
 
 // Dataset is a folder of MARS clips.
 type Dataset struct {
 	root    string
-	history int
-	keys    []mmfi.ClipKey
-	names   map[mmfi.ClipKey]string
+	history recording.Window // radar frames of one sample
+	keys    []recording.Key
+	names   map[recording.Key]string
 }
 
 // Options of Open.
@@ -61,9 +63,9 @@ type Options struct {
 // Open reads the index of a folder. Subject and movement become the clip's
 // key: the movement as the MM-Fi activity nearest to it.
 func Open(root string, opt Options) (*Dataset, error) {
-	d := &Dataset{root: root, history: max(opt.History, 1), names: map[mmfi.ClipKey]string{}}
-	if d.history > maxRadarHistory {
-		return nil, fmt.Errorf("mars: history of %d radar frames: want at most %d", d.history, maxRadarHistory)
+	d := &Dataset{root: root, history: recording.Window{Before: max(opt.History, 1) - 1}, names: map[recording.Key]string{}}
+	if d.history.Len() > maxRadarHistory {
+		return nil, fmt.Errorf("mars: history of %d radar frames: want at most %d", d.history.Len(), maxRadarHistory)
 	}
 	path := filepath.Join(root, indexName)
 	f, err := os.Open(path)
@@ -89,18 +91,18 @@ func Open(root string, opt Options) (*Dataset, error) {
 	}
 	for n, row := range rows[1:] {
 		subject, err := strconv.Atoi(row[column["subject"]])
-		if err != nil || subject < 1 || subject > 40 {
-			return nil, fmt.Errorf("mars: %s line %d: subject %q: want 1 to 40", path, n+2, row[column["subject"]])
+		if err != nil || subject < 1 {
+			return nil, fmt.Errorf("mars: %s line %d: subject %q: want a number from 1", path, n+2, row[column["subject"]])
 		}
 		activity, err := strconv.Atoi(strings.TrimPrefix(row[column["mmfi_closest"]], "A"))
-		if err != nil || activity < 1 || activity > 27 {
+		if err != nil || activity < 1 || activity > mmfi.NumActivities {
 			return nil, fmt.Errorf("mars: %s line %d: activity %q: want A01 to A27", path, n+2, row[column["mmfi_closest"]])
 		}
 		name := row[column["clip"]]
 		if name == "" || name != filepath.Base(name) {
 			return nil, fmt.Errorf("mars: %s line %d: clip %q is no file name", path, n+2, name)
 		}
-		key := mmfi.ClipKey{Subject: subject, Activity: activity}
+		key := recording.Key{Subject: subject, Activity: activity}
 		if other, double := d.names[key]; double {
 			return nil, fmt.Errorf("mars: %s line %d: %s and %s are both subject %d, A%02d", path, n+2, other, name, subject, activity)
 		}
@@ -118,18 +120,18 @@ func Open(root string, opt Options) (*Dataset, error) {
 }
 
 // Keys lists the clips, ordered by subject, then activity.
-func (d *Dataset) Keys() []mmfi.ClipKey { return slices.Clone(d.keys) }
+func (d *Dataset) Keys() []recording.Key { return slices.Clone(d.keys) }
 
 // Modalities implements mmfi.PartialDataset: there is a radar only.
-func (d *Dataset) Modalities() mmfi.Modalities { return mmfi.ReadMmWave }
+func (d *Dataset) Modalities() modality.Set { return modality.Of(modality.Radar) }
 
 // Describe names the data for figures and model cards.
 func (d *Dataset) Describe() string {
-	return fmt.Sprintf("MARS at %s (real radar IWR1443 and Kinect v2 joints, %d clips, %d radar frames a sample)", d.root, len(d.keys), d.history)
+	return fmt.Sprintf("MARS at %s (real radar IWR1443 and Kinect v2 joints, %d clips, %d radar frames a sample)", d.root, len(d.keys), d.history.Len())
 }
 
 // Open reads a clip whole: a few hundred kilobytes.
-func (d *Dataset) Open(k mmfi.ClipKey) (mmfi.Clip, error) {
+func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 	name, ok := d.names[k]
 	if !ok {
 		return nil, fmt.Errorf("mars: %s has no clip of subject %d, A%02d", d.root, k.Subject, k.Activity)
@@ -195,15 +197,15 @@ func (d *Dataset) read(name, what string, inner ...int) (*mmfi.Array, error) {
 type span struct{ number, first, n int }
 
 type clip struct {
-	key     mmfi.ClipKey
-	history int
+	key     recording.Key
+	history recording.Window
 	points  []float64 // n x 5: metres, m/s, dB
 	joints  []float64 // frames x 25 x 3, metres
 	frames  []span
 }
 
 // Key names the clip.
-func (c *clip) Key() mmfi.ClipKey { return c.key }
+func (c *clip) Key() recording.Key { return c.key }
 
 // Len returns the number of frames.
 func (c *clip) Len() int { return len(c.frames) }
@@ -211,31 +213,31 @@ func (c *clip) Len() int { return len(c.frames) }
 // Frame fills the radar points of frame i and of those before it, newest
 // first, and empties the other sensors. A frame after a gap in the sensor's
 // numbering does not reach back across it, but for a single missing frame.
-func (c *clip) Frame(i int, f *mmfi.Frame) error { return c.FrameOf(i, mmfi.ReadAll, f) }
+func (c *clip) Frame(i int, f *recording.Frame) error { return c.FrameOf(i, modality.All, f) }
 
 // FrameOf implements mmfi.PartialClip.
-func (c *clip) FrameOf(i int, which mmfi.Modalities, f *mmfi.Frame) error {
+func (c *clip) FrameOf(i int, which modality.Set, f *recording.Frame) error {
 	if i < 0 || i >= len(c.frames) {
 		return fmt.Errorf("mars: %s: frame %d of %d", c.key, i, len(c.frames))
 	}
-	if which&mmfi.ReadMmWave != 0 {
+	if which.Has(modality.Radar) {
 		f.MmWave = f.MmWave[:0]
-		for h := range c.history {
-			at := i - h
-			if at < 0 || c.frames[i].number-c.frames[at].number > c.history {
+		for h := range c.history.Len() {
+			at, padded := c.history.Frame(i, c.history.Before-h, len(c.frames))
+			if padded || c.frames[i].number-c.frames[at].number > c.history.Len() {
 				break
 			}
 			s := c.frames[at]
 			f.MmWave = append(f.MmWave, c.points[s.first*radarColumns:(s.first+s.n)*radarColumns]...)
 		}
 	}
-	if which&mmfi.ReadRGB != 0 {
+	if which.Has(modality.Camera) {
 		f.RGB = [17][2]float64{}
 	}
-	if which&mmfi.ReadLiDAR != 0 {
+	if which.Has(modality.LiDAR) {
 		f.LiDAR = f.LiDAR[:0]
 	}
-	if which&mmfi.ReadCSI != 0 {
+	if which.Has(modality.CSI) {
 		f.CSIAmp, f.CSIPhase = f.CSIAmp[:0], f.CSIPhase[:0]
 	}
 	return nil
@@ -245,8 +247,8 @@ func (c *clip) FrameOf(i int, which mmfi.Modalities, f *mmfi.Frame) error {
 // the radar sees it, y down, z away from the radar. The person faces the
 // radar, so that the person's left is the radar's right. Radar and Kinect
 // stand some centimetres apart; nothing is done about that.
-func (c *clip) Truth(i int) (mmfi.Pose, error) {
-	var p mmfi.Pose
+func (c *clip) Truth(i int) (recording.Pose, error) {
+	var p recording.Pose
 	if i < 0 || i >= len(c.frames) {
 		return p, fmt.Errorf("mars: %s: frame %d of %d", c.key, i, len(c.frames))
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // shared returns the folder of real recordings beside the project.
@@ -53,7 +53,7 @@ func TestRealRecordings(t *testing.T) {
 	for _, row := range rows[1:] {
 		subject, _ := strconv.Atoi(row[1])
 		activity, _ := strconv.Atoi(row[4][1:])
-		c, err := d.Open(mmfi.ClipKey{Subject: subject, Activity: activity})
+		c, err := d.Open(recording.Key{Subject: subject, Activity: activity})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestRealRecordings(t *testing.T) {
 			t.Errorf("%s: %d frames, want %d", row[0], c.Len(), wantFrames)
 		}
 		got := 0
-		var fr mmfi.Frame
+		var fr recording.Frame
 		for i := range c.Len() {
 			if err := c.Frame(i, &fr); err != nil {
 				t.Fatal(err)
@@ -100,7 +100,7 @@ func TestRealRecordings(t *testing.T) {
 }
 
 // checkBody holds that a pose is a person who stands upright before the radar.
-func checkBody(t *testing.T, clip string, i int, p *mmfi.Pose) {
+func checkBody(t *testing.T, clip string, i int, p *recording.Pose) {
 	t.Helper()
 	const pelvis, head, rightHip, leftHip = 0, 10, 1, 4
 	if p[pelvis][2] < 0.5 || p[pelvis][2] > 5 {
@@ -133,7 +133,7 @@ func TestHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fa, fb mmfi.Frame
+	var fa, fb recording.Frame
 	spans, gaps := b.(*clip).frames, 0
 	for i := range 300 {
 		if err := b.Frame(i, &fb); err != nil {
@@ -206,7 +206,7 @@ func TestBadFolders(t *testing.T) {
 	if _, err := d.Open(d.Keys()[0]); err == nil || !strings.Contains(err.Error(), "a_radar.npy") {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err := d.Open(mmfi.ClipKey{Subject: 9, Activity: 1}); err == nil {
+	if _, err := d.Open(recording.Key{Subject: 9, Activity: 1}); err == nil {
 		t.Error("opened a clip that is not there")
 	}
 }

@@ -12,36 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
-
-// Modalities is a set of the four kinds of sensor file.
-type Modalities uint8
-
-// The members of Modalities.
-const (
-	ReadRGB Modalities = 1 << iota
-	ReadLiDAR
-	ReadMmWave
-	ReadCSI
-
-	ReadAll = ReadRGB | ReadLiDAR | ReadMmWave | ReadCSI
-)
-
-// PartialClip is a Clip that can read some sensors only, which saves time and
-// lets a data set be used that lacks the others.
-type PartialClip interface {
-	Clip
-	// FrameOf fills the members of f that belong to which with frame i,
-	// 0-based, and leaves the others as they are.
-	FrameOf(i int, which Modalities, f *Frame) error
-}
-
-// PartialDataset is a Dataset that may lack a sensor altogether and says so.
-type PartialDataset interface {
-	Dataset
-	// Modalities returns the sensors of which the data set has recordings.
-	Modalities() Modalities
-}
 
 // ManifestName is the file beside the environments that marks a data set as
 // simulated.
@@ -64,21 +38,21 @@ const maxFrameFile = 64 << 20
 type Directory struct {
 	root      string
 	simulated bool
-	keys      []ClipKey
+	keys      []recording.Key
 
 	mu    sync.Mutex
-	clips map[ClipKey]*directoryClip // with their ground truth
+	clips map[recording.Key]*directoryClip // with their ground truth
 }
 
 var (
-	_ PartialDataset = (*Directory)(nil)
-	_ PartialClip    = (*directoryClip)(nil)
+	_ recording.PartialDataset = (*Directory)(nil)
+	_ recording.PartialClip    = (*directoryClip)(nil)
 )
 
 // Open lists the clips below root. Clips and frames may be missing; what is
 // missing or broken inside a clip is reported when it is read.
 func Open(root string) (*Directory, error) {
-	d := &Directory{root: root, clips: map[ClipKey]*directoryClip{}}
+	d := &Directory{root: root, clips: map[recording.Key]*directoryClip{}}
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, fmt.Errorf("mmfi: open data set: %w", err)
@@ -87,7 +61,7 @@ func Open(root string) (*Directory, error) {
 		return nil, fmt.Errorf("mmfi: open data set: %s is a file, not a folder", root)
 	}
 	for subject := 1; subject <= NumSubjects; subject++ {
-		folder := filepath.Dir(d.path(ClipKey{Subject: subject, Activity: 1}))
+		folder := filepath.Dir(d.path(recording.Key{Subject: subject, Activity: 1}))
 		entries, readErr := os.ReadDir(folder)
 		if errors.Is(readErr, fs.ErrNotExist) {
 			continue
@@ -97,13 +71,13 @@ func Open(root string) (*Directory, error) {
 		}
 		for _, e := range entries {
 			if a, ok := activityOf(e.Name()); ok {
-				d.keys = append(d.keys, ClipKey{Subject: subject, Activity: a})
+				d.keys = append(d.keys, recording.Key{Subject: subject, Activity: a})
 			}
 		}
 	}
 	if len(d.keys) == 0 {
 		return nil, fmt.Errorf("mmfi: no clip in %s: expected folders like %s below it; give the folder that holds E01..E04",
-			root, ClipKey{Subject: 1, Activity: 1})
+			root, Path(recording.Key{Subject: 1, Activity: 1}))
 	}
 	sort.Slice(d.keys, func(i, j int) bool {
 		a, b := d.keys[i], d.keys[j]
@@ -123,18 +97,18 @@ func activityOf(name string) (int, bool) {
 	return a, true
 }
 
-func (d *Directory) path(k ClipKey) string {
-	return filepath.Join(d.root, filepath.FromSlash(k.String()))
+func (d *Directory) path(k recording.Key) string {
+	return filepath.Join(d.root, filepath.FromSlash(Path(k)))
 }
 
 // Keys implements Dataset.
-func (d *Directory) Keys() []ClipKey { return append([]ClipKey(nil), d.keys...) }
+func (d *Directory) Keys() []recording.Key { return append([]recording.Key(nil), d.keys...) }
 
 // Modalities implements PartialDataset: the sensors that any clip has a folder
 // of. What a single clip lacks is reported when it is read.
-func (d *Directory) Modalities() Modalities {
-	var have Modalities
-	folders := map[Modalities]string{ReadRGB: rgbFolder, ReadLiDAR: lidarFolder, ReadMmWave: mmWaveFolder, ReadCSI: csiFolder}
+func (d *Directory) Modalities() modality.Set {
+	var have modality.Set
+	folders := map[modality.Set]string{modality.Of(modality.Camera): rgbFolder, modality.Of(modality.LiDAR): lidarFolder, modality.Of(modality.Radar): mmWaveFolder, modality.Of(modality.CSI): csiFolder}
 	for _, k := range d.keys {
 		for m, folder := range folders {
 			if have&m != 0 {
@@ -144,7 +118,7 @@ func (d *Directory) Modalities() Modalities {
 				have |= m
 			}
 		}
-		if have == ReadAll {
+		if have == modality.All {
 			break
 		}
 	}
@@ -162,7 +136,7 @@ func (d *Directory) Describe() string {
 // Open implements Dataset. It reads the ground truth of a clip once; a clip
 // without a ground truth file opens, its length is then that of the longest
 // sensor recording.
-func (d *Directory) Open(k ClipKey) (Clip, error) {
+func (d *Directory) Open(k recording.Key) (recording.Clip, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c, ok := d.clips[k]; ok {
@@ -181,10 +155,10 @@ func (d *Directory) Open(k ClipKey) (Clip, error) {
 
 // directoryClip is one clip of a Directory.
 type directoryClip struct {
-	key   ClipKey
+	key   recording.Key
 	path  string
 	len   int
-	truth []Pose // nil if there is no file
+	truth []recording.Pose // nil if there is no file
 }
 
 func (c *directoryClip) loadTruth() error {
@@ -205,7 +179,7 @@ func (c *directoryClip) loadTruth() error {
 		return fmt.Errorf("mmfi: %s: shape %v, want (%d, 17, 3)", path, a.Shape, FramesPerClip)
 	}
 	values := a.Float64()
-	c.truth = make([]Pose, a.Shape[0])
+	c.truth = make([]recording.Pose, a.Shape[0])
 	for i := range c.truth {
 		for j := range 17 {
 			copy(c.truth[i][j][:], values[(i*17+j)*3:])
@@ -234,36 +208,38 @@ func (c *directoryClip) longestRecording() int {
 }
 
 // Key implements Clip.
-func (c *directoryClip) Key() ClipKey { return c.key }
+func (c *directoryClip) Key() recording.Key { return c.key }
 
 // Len implements Clip.
 func (c *directoryClip) Len() int { return c.len }
 
 // Truth implements Clip.
-func (c *directoryClip) Truth(i int) (Pose, error) {
+func (c *directoryClip) Truth(i int) (recording.Pose, error) {
 	if c.truth == nil {
-		return Pose{}, fmt.Errorf("mmfi: %s: %w: without it a clip can be replayed, but neither trained on nor evaluated", filepath.Join(c.path, groundTruthName), fs.ErrNotExist)
+		return recording.Pose{}, fmt.Errorf("mmfi: %s: %w: without it a clip can be replayed, but neither trained on nor evaluated", filepath.Join(c.path, groundTruthName), fs.ErrNotExist)
 	}
 	if i < 0 || i >= len(c.truth) {
-		return Pose{}, fmt.Errorf("mmfi: %s: frame %d of %d", c.key, i+1, len(c.truth))
+		return recording.Pose{}, fmt.Errorf("mmfi: %s: frame %d of %d", Path(c.key), i+1, len(c.truth))
 	}
 	return c.truth[i], nil
 }
 
 // Frame implements Clip.
-func (c *directoryClip) Frame(i int, f *Frame) error { return c.FrameOf(i, ReadAll, f) }
+func (c *directoryClip) Frame(i int, f *recording.Frame) error {
+	return c.FrameOf(i, modality.All, f)
+}
 
 // FrameOf implements PartialClip.
-func (c *directoryClip) FrameOf(i int, which Modalities, f *Frame) error {
+func (c *directoryClip) FrameOf(i int, which modality.Set, f *recording.Frame) error {
 	if i < 0 || i >= c.len {
-		return fmt.Errorf("mmfi: %s: frame %d of %d", c.key, i+1, c.len)
+		return fmt.Errorf("mmfi: %s: frame %d of %d", Path(c.key), i+1, c.len)
 	}
-	if which&ReadRGB != 0 {
+	if which.Has(modality.Camera) {
 		if err := c.read(rgbFolder, i, ".npy", func(b []byte) error { return decodeRGB(b, f) }); err != nil {
 			return err
 		}
 	}
-	if which&ReadLiDAR != 0 {
+	if which.Has(modality.LiDAR) {
 		if err := c.read(lidarFolder, i, ".bin", func(b []byte) (err error) {
 			f.LiDAR, err = DecodePoints(f.LiDAR, b, LiDARColumns)
 			return err
@@ -271,7 +247,7 @@ func (c *directoryClip) FrameOf(i int, which Modalities, f *Frame) error {
 			return err
 		}
 	}
-	if which&ReadMmWave != 0 {
+	if which.Has(modality.Radar) {
 		if err := c.read(mmWaveFolder, i, ".bin", func(b []byte) (err error) {
 			f.MmWave, err = DecodePoints(f.MmWave, b, MmWaveColumns)
 			return err
@@ -279,7 +255,7 @@ func (c *directoryClip) FrameOf(i int, which Modalities, f *Frame) error {
 			return err
 		}
 	}
-	if which&ReadCSI != 0 {
+	if which.Has(modality.CSI) {
 		return c.read(csiFolder, i, ".mat", func(b []byte) (err error) {
 			f.CSIAmp, f.CSIPhase, err = DecodeCSI(b)
 			return err
@@ -308,7 +284,7 @@ func (c *directoryClip) read(folder string, i int, ext string, decode func([]byt
 // frameName returns the file name of a 0-based frame without extension.
 func frameName(i int) string { return fmt.Sprintf("frame%03d", i+1) }
 
-func decodeRGB(b []byte, f *Frame) error {
+func decodeRGB(b []byte, f *recording.Frame) error {
 	a, err := ReadNPY(bytes.NewReader(b))
 	if err != nil {
 		return err

@@ -12,19 +12,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // testClip is a clip whose values tell frame and index.
 type testClip struct {
-	key    ClipKey
+	key    recording.Key
 	frames int
 	fail   int // frame that cannot be read, if > 0
 }
 
-func (c testClip) Key() ClipKey { return c.key }
-func (c testClip) Len() int     { return c.frames }
+func (c testClip) Key() recording.Key { return c.key }
+func (c testClip) Len() int           { return c.frames }
 
-func (c testClip) Frame(i int, f *Frame) error {
+func (c testClip) Frame(i int, f *recording.Frame) error {
 	if c.fail > 0 && i == c.fail {
 		return errors.New("broken frame")
 	}
@@ -47,15 +50,15 @@ func (c testClip) Frame(i int, f *Frame) error {
 	return nil
 }
 
-func (c testClip) Truth(i int) (Pose, error) {
-	var p Pose
+func (c testClip) Truth(i int) (recording.Pose, error) {
+	var p recording.Pose
 	for j := range p {
 		p[j] = [3]float64{float64(i), float64(j) / 4, -0.5}
 	}
 	return p, nil
 }
 
-func writeTestClip(t *testing.T, root string, k ClipKey, frames int) {
+func writeTestClip(t *testing.T, root string, k recording.Key, frames int) {
 	t.Helper()
 	if err := WriteClip(root, testClip{key: k, frames: frames}, nil); err != nil {
 		t.Fatal(err)
@@ -64,7 +67,7 @@ func writeTestClip(t *testing.T, root string, k ClipKey, frames int) {
 
 func TestDirectoryRoundTrip(t *testing.T) {
 	root := t.TempDir()
-	src := testClip{key: ClipKey{Subject: 12, Activity: 7}, frames: 6}
+	src := testClip{key: recording.Key{Subject: 12, Activity: 7}, frames: 6}
 	var seen []int
 	if err := WriteClip(root, src, func(n int) { seen = append(seen, n) }); err != nil {
 		t.Fatal(err)
@@ -88,7 +91,7 @@ func TestDirectoryRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]ClipKey{src.key}, d.Keys()); diff != "" {
+	if diff := cmp.Diff([]recording.Key{src.key}, d.Keys()); diff != "" {
 		t.Error(diff)
 	}
 	c, err := d.Open(src.key)
@@ -101,7 +104,7 @@ func TestDirectoryRoundTrip(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range src.frames {
 		wg.Go(func() {
-			var got, want Frame
+			var got, want recording.Frame
 			if err := c.Frame(i, &got); err != nil {
 				t.Error(err)
 				return
@@ -122,7 +125,7 @@ func TestDirectoryRoundTrip(t *testing.T) {
 
 func TestDirectoryReadsOnlyWhatIsAsked(t *testing.T) {
 	root := t.TempDir()
-	k := ClipKey{Subject: 1, Activity: 1}
+	k := recording.Key{Subject: 1, Activity: 1}
 	writeTestClip(t, root, k, 2)
 	if err := os.RemoveAll(filepath.Join(root, "E01/S01/A01/wifi-csi")); err != nil {
 		t.Fatal(err)
@@ -135,8 +138,8 @@ func TestDirectoryReadsOnlyWhatIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f Frame
-	if err := c.(PartialClip).FrameOf(1, ReadRGB|ReadLiDAR|ReadMmWave, &f); err != nil {
+	var f recording.Frame
+	if err := c.(recording.PartialClip).FrameOf(1, modality.Of(modality.Camera)|modality.Of(modality.LiDAR)|modality.Of(modality.Radar), &f); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.LiDAR) != 18 || len(f.MmWave) != 5 || f.CSIAmp != nil {
@@ -148,7 +151,7 @@ func TestDirectoryReadsOnlyWhatIsAsked(t *testing.T) {
 }
 
 func TestDirectoryErrorsNameTheFile(t *testing.T) {
-	k := ClipKey{Subject: 40, Activity: 27}
+	k := recording.Key{Subject: 40, Activity: 27}
 	tests := []struct {
 		name  string
 		file  string
@@ -195,7 +198,7 @@ func TestDirectoryErrorsNameTheFile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var f Frame
+				var f recording.Frame
 				if other := c.Frame(1, &f); other != nil {
 					t.Errorf("the other frame: %v", other)
 				}
@@ -215,7 +218,7 @@ func TestDirectoryErrorsNameTheFile(t *testing.T) {
 
 func TestDirectoryWithoutGroundTruth(t *testing.T) {
 	root := t.TempDir()
-	k := ClipKey{Subject: 3, Activity: 2}
+	k := recording.Key{Subject: 3, Activity: 2}
 	writeTestClip(t, root, k, 4)
 	if err := os.Remove(filepath.Join(root, "E01/S03/A02/ground_truth.npy")); err != nil {
 		t.Fatal(err)
@@ -244,7 +247,7 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(filepath.Join(root, "nowhere")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v", err)
 	}
-	for _, k := range []ClipKey{{21, 3}, {2, 27}, {2, 1}} {
+	for _, k := range []recording.Key{{Subject: 21, Activity: 3}, {Subject: 2, Activity: 27}, {Subject: 2, Activity: 1}} {
 		writeTestClip(t, root, k, 1)
 	}
 	for _, other := range []string{"E01/S02/A1", "E01/S02/A28", "E01/S02/A05.partial", "E02/S02/A01", "E01/S02/notes"} {
@@ -256,7 +259,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]ClipKey{{2, 1}, {2, 27}, {21, 3}}, d.Keys()); diff != "" {
+	if diff := cmp.Diff([]recording.Key{{Subject: 2, Activity: 1}, {Subject: 2, Activity: 27}, {Subject: 21, Activity: 3}}, d.Keys()); diff != "" {
 		t.Error(diff)
 	}
 	if got := d.Describe(); got != "MM-Fi at "+root {
@@ -268,14 +271,14 @@ func TestOpen(t *testing.T) {
 	if d, err = Open(root); err != nil || !strings.HasPrefix(d.Describe(), "simulated") {
 		t.Errorf("with a manifest: %v, %v", d, err)
 	}
-	if _, err = d.Open(ClipKey{Subject: 9, Activity: 9}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join("E01", "S09", "A09")) {
+	if _, err = d.Open(recording.Key{Subject: 9, Activity: 9}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join("E01", "S09", "A09")) {
 		t.Errorf("missing clip: %v", err)
 	}
-	c, err := d.Open(ClipKey{2, 1})
+	c, err := d.Open(recording.Key{Subject: 2, Activity: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f Frame
+	var f recording.Frame
 	if err := c.Frame(1, &f); err == nil {
 		t.Error("a frame after the end was read")
 	}
@@ -286,7 +289,7 @@ func TestOpen(t *testing.T) {
 
 func TestWriteClipLooksUnfinishedUntilComplete(t *testing.T) {
 	root := t.TempDir()
-	k := ClipKey{Subject: 5, Activity: 4}
+	k := recording.Key{Subject: 5, Activity: 4}
 	err := WriteClip(root, testClip{key: k, frames: 5, fail: 3}, nil)
 	if err == nil || !strings.Contains(err.Error(), "frame 4") {
 		t.Fatalf("error %v, want frame 4 named", err)
@@ -311,7 +314,7 @@ func TestWriteClipLooksUnfinishedUntilComplete(t *testing.T) {
 
 func BenchmarkDirectoryFrame(b *testing.B) {
 	root := b.TempDir()
-	k := ClipKey{Subject: 1, Activity: 1}
+	k := recording.Key{Subject: 1, Activity: 1}
 	if err := WriteClip(root, testClip{key: k, frames: 20}, nil); err != nil {
 		b.Fatal(err)
 	}
@@ -323,7 +326,7 @@ func BenchmarkDirectoryFrame(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var f Frame
+	var f recording.Frame
 	i := 0
 	for b.Loop() {
 		if err := c.Frame(i%20, &f); err != nil {
@@ -335,9 +338,9 @@ func BenchmarkDirectoryFrame(b *testing.B) {
 
 func TestDirectoryTellsItsModalities(t *testing.T) {
 	root := t.TempDir()
-	writeTestClip(t, root, ClipKey{Subject: 1, Activity: 1}, 2)
-	writeTestClip(t, root, ClipKey{Subject: 2, Activity: 5}, 2)
-	open := func() Modalities {
+	writeTestClip(t, root, recording.Key{Subject: 1, Activity: 1}, 2)
+	writeTestClip(t, root, recording.Key{Subject: 2, Activity: 5}, 2)
+	open := func() modality.Set {
 		t.Helper()
 		d, err := Open(root)
 		if err != nil {
@@ -345,23 +348,23 @@ func TestDirectoryTellsItsModalities(t *testing.T) {
 		}
 		return d.Modalities()
 	}
-	if got := open(); got != ReadAll {
-		t.Errorf("a whole data set has %04b, want all of %04b", got, ReadAll)
+	if got := open(); got != modality.All {
+		t.Errorf("a whole data set has %04b, want all of %04b", got, modality.All)
 	}
-	remove := func(k ClipKey, folder string) {
+	remove := func(k recording.Key, folder string) {
 		t.Helper()
-		if err := os.RemoveAll(filepath.Join(root, filepath.FromSlash(k.String()), folder)); err != nil {
+		if err := os.RemoveAll(filepath.Join(root, filepath.FromSlash(Path(k)), folder)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	remove(ClipKey{Subject: 1, Activity: 1}, "wifi-csi")
-	if got := open(); got != ReadAll {
-		t.Errorf("CSI in one of two clips: %04b, want %04b", got, ReadAll)
+	remove(recording.Key{Subject: 1, Activity: 1}, "wifi-csi")
+	if got := open(); got != modality.All {
+		t.Errorf("CSI in one of two clips: %04b, want %04b", got, modality.All)
 	}
-	remove(ClipKey{Subject: 2, Activity: 5}, "wifi-csi")
-	remove(ClipKey{Subject: 1, Activity: 1}, "rgb")
-	remove(ClipKey{Subject: 2, Activity: 5}, "rgb")
-	if got, want := open(), ReadLiDAR|ReadMmWave; got != want {
+	remove(recording.Key{Subject: 2, Activity: 5}, "wifi-csi")
+	remove(recording.Key{Subject: 1, Activity: 1}, "rgb")
+	remove(recording.Key{Subject: 2, Activity: 5}, "rgb")
+	if got, want := open(), modality.Of(modality.LiDAR)|modality.Of(modality.Radar); got != want {
 		t.Errorf("no CSI and no keypoints: %04b, want %04b", got, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"posefuse/recording"
 )
 
 // Size of the data set.
@@ -52,7 +54,7 @@ func Activities(protocol int) ([]int, error) {
 // 32 of the 40 subjects train), "S2" (cross-subject: every fifth subject
 // validates) or "S3" (cross-scene: environment E04 validates). Reference:
 // model.md 1.4.
-func Split(protocol int, split string) (train, val []ClipKey, err error) {
+func Split(protocol int, split string) (train, val []recording.Key, err error) {
 	activities, err := Activities(protocol)
 	if err != nil {
 		return nil, nil, err
@@ -71,7 +73,7 @@ func Split(protocol int, split string) (train, val []ClipKey, err error) {
 			return nil, nil, fmt.Errorf("unknown split %q: use S1 (random), S2 (cross-subject) or S3 (cross-scene)", split)
 		}
 		for subject := 1; subject <= NumSubjects; subject++ {
-			k := ClipKey{Subject: subject, Activity: activity}
+			k := recording.Key{Subject: subject, Activity: activity}
 			if _, found := slices.BinarySearch(validates, subject); found {
 				v.add(k)
 			} else {
@@ -97,18 +99,18 @@ func randomValidation(seed uint32) []int {
 // clipOrder groups clips by subject in order of first appearance.
 type clipOrder struct {
 	subjects []int
-	clips    [NumSubjects + 1][]ClipKey
+	clips    [NumSubjects + 1][]recording.Key
 }
 
-func (o *clipOrder) add(k ClipKey) {
+func (o *clipOrder) add(k recording.Key) {
 	if len(o.clips[k.Subject]) == 0 {
 		o.subjects = append(o.subjects, k.Subject)
 	}
 	o.clips[k.Subject] = append(o.clips[k.Subject], k)
 }
 
-func (o *clipOrder) keys() []ClipKey {
-	var out []ClipKey
+func (o *clipOrder) keys() []recording.Key {
+	var out []recording.Key
 	for _, s := range o.subjects {
 		out = append(out, o.clips[s]...)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"posefuse/recording"
 )
 
 // validationBySeed is the table of model.md 1.4.
@@ -75,7 +77,7 @@ func TestSplit(t *testing.T) {
 			if got := [2]int{len(train) * FramesPerClip, len(val) * FramesPerClip}; got != want {
 				t.Errorf("P%d %s: %v frames, want %v", protocol, split, got, want)
 			}
-			seen := map[ClipKey]bool{}
+			seen := map[recording.Key]bool{}
 			for _, k := range append(slices.Clone(train), val...) {
 				if seen[k] || !slices.Contains(activities, k.Activity) {
 					t.Errorf("P%d %s: clip %s twice or not of the protocol", protocol, split, k)
@@ -91,7 +93,7 @@ func TestSplit(t *testing.T) {
 				case "S2":
 					ok = k.Subject%5 == 0
 				case "S3":
-					ok = k.Environment() == 4
+					ok = Environment(k.Subject) == 4
 				}
 				if !ok {
 					t.Errorf("P%d %s validates on %s", protocol, split, k)
@@ -120,7 +122,7 @@ func TestSplitOrder(t *testing.T) {
 	if len(subjects) != len(slices.Compact(slices.Sorted(slices.Values(subjects)))) {
 		t.Error("a subject's clips are not together")
 	}
-	if val[0] != (ClipKey{Subject: 1, Activity: 2}) || val[1] != (ClipKey{Subject: 1, Activity: 3}) {
+	if val[0] != (recording.Key{Subject: 1, Activity: 2}) || val[1] != (recording.Key{Subject: 1, Activity: 3}) {
 		t.Errorf("first clips %v %v", val[0], val[1])
 	}
 }

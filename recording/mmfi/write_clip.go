@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"posefuse/recording"
 )
 
 // partialSuffix marks a clip that is being written or was left unfinished.
@@ -19,8 +21,8 @@ const partialSuffix = ".partial"
 // interrupted run left there is replaced. A clip that already exists is an
 // error wrapping fs.ErrExist. If progress is not nil it is called after each
 // frame with the number of frames written.
-func WriteClip(root string, c Clip, progress func(frames int)) error {
-	final := filepath.Join(root, filepath.FromSlash(c.Key().String()))
+func WriteClip(root string, c recording.Clip, progress func(frames int)) error {
+	final := filepath.Join(root, filepath.FromSlash(Path(c.Key())))
 	if _, err := os.Stat(final); err == nil {
 		return fmt.Errorf("mmfi: write clip: %s: %w", final, fs.ErrExist)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -35,18 +37,18 @@ func WriteClip(root string, c Clip, progress func(frames int)) error {
 			return fmt.Errorf("mmfi: write clip: %w", err)
 		}
 	}
-	var f Frame
+	var f recording.Frame
 	truth := make([]float32, 0, c.Len()*17*3)
 	for i := range c.Len() {
 		if err := c.Frame(i, &f); err != nil {
-			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", c.Key(), i+1, err)
+			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
 		}
 		if err := writeFrame(partial, i, &f); err != nil {
-			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", c.Key(), i+1, err)
+			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
 		}
 		pose, err := c.Truth(i)
 		if err != nil {
-			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", c.Key(), i+1, err)
+			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
 		}
 		for _, joint := range pose {
 			truth = append(truth, float32(joint[0]), float32(joint[1]), float32(joint[2]))
@@ -65,7 +67,7 @@ func WriteClip(root string, c Clip, progress func(frames int)) error {
 }
 
 // writeFrame writes the four sensor files of frame i below folder.
-func writeFrame(folder string, i int, f *Frame) error {
+func writeFrame(folder string, i int, f *recording.Frame) error {
 	if len(f.LiDAR)%LiDARColumns != 0 || len(f.MmWave)%MmWaveColumns != 0 {
 		return fmt.Errorf("%d lidar and %d mmwave values are not whole rows", len(f.LiDAR), len(f.MmWave))
 	}

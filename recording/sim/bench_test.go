@@ -3,13 +3,13 @@ package sim
 import (
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // benchClip is the clip all benchmarks run on: the mmfi preset and a moving body.
 func benchClip(b testing.TB) *Clip {
 	b.Helper()
-	c, err := NewClip(Config{Seed: 1}, NewProcedural(1, mmfi.ClipKey{Subject: 3, Activity: 12}, MotionOptions{}))
+	c, err := NewClip(Config{Seed: 1}, NewProcedural(1, recording.Key{Subject: 3, Activity: 12}, MotionOptions{}))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func benchClip(b testing.TB) *Clip {
 // them, without writing files.
 func BenchmarkFrameAllSensors(b *testing.B) {
 	c := benchClip(b)
-	var f mmfi.Frame
+	var f recording.Frame
 	for i := range 50 { // warm-up: slices reach their size
 		if err := c.Frame(i, &f); err != nil {
 			b.Fatal(err)
@@ -41,7 +41,7 @@ func BenchmarkFrameAllSensors(b *testing.B) {
 func BenchmarkSensor(b *testing.B) {
 	c := benchClip(b)
 	sc := newScratch().(*scratch)
-	var f mmfi.Frame
+	var f recording.Frame
 	for _, bc := range []struct {
 		name string
 		run  func(i int)

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // bodyPart lists the names a joint of the 17 has in the usual skeletons
@@ -262,7 +262,7 @@ func axesOf(sk Skeleton) func(Vec) Vec {
 
 // Motion returns a clip of the recording, played from its start and joined to
 // itself as often as needed. The number of repetitions in it is not known.
-func (b *BVH) Motion(seed uint64, key mmfi.ClipKey, name string, opt MotionOptions) (Motion, error) {
+func (b *BVH) Motion(seed uint64, key recording.Key, name string, opt MotionOptions) (Motion, error) {
 	t, err := b.Take(Take{File: name, Subject: "bvh", Activity: key.Activity}, 0)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // bvhStyle is how a program names the joints of a skeleton.
@@ -235,7 +235,7 @@ func TestBVHMotion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := b.Motion(1, mmfi.ClipKey{Subject: 3, Activity: 13}, "swing.bvh", MotionOptions{})
+	m, err := b.Motion(1, recording.Key{Subject: 3, Activity: 13}, "swing.bvh", MotionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestBVHMotion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := short.Motion(1, mmfi.ClipKey{Subject: 3, Activity: 13}, "x", MotionOptions{}); err == nil || !strings.Contains(err.Error(), "too short") {
+	if _, err := short.Motion(1, recording.Key{Subject: 3, Activity: 13}, "x", MotionOptions{}); err == nil || !strings.Contains(err.Error(), "too short") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -342,7 +342,7 @@ func FuzzLoadBVH(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if m, ok := NewMocapLibrary(take).Motion(1, mmfi.ClipKey{Subject: 1, Activity: 12}, MotionOptions{Frames: 20, Uncounted: true}); ok {
+		if m, ok := NewMocapLibrary(take).Motion(1, recording.Key{Subject: 1, Activity: 12}, MotionOptions{Frames: 20, Uncounted: true}); ok {
 			for _, v := range m.At(0.7) {
 				if math.IsNaN(v[0] + v[1] + v[2]) {
 					t.Fatalf("joint at %v", v)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -12,10 +13,10 @@ import (
 type Dataset struct {
 	cfg    Config
 	preset Preset
-	keys   []mmfi.ClipKey
+	keys   []recording.Key
 }
 
-var _ mmfi.Dataset = (*Dataset)(nil)
+var _ recording.Dataset = (*Dataset)(nil)
 
 // NewDataset checks the configuration and lists its clips. Nothing is
 // generated yet. The error names the key that is wrong.
@@ -29,7 +30,7 @@ func NewDataset(cfg Config) (*Dataset, error) {
 	activities := orAll(cfg.Activities, mmfi.NumActivities)
 	for _, s := range subjects {
 		for _, a := range activities {
-			d.keys = append(d.keys, mmfi.ClipKey{Subject: s, Activity: a})
+			d.keys = append(d.keys, recording.Key{Subject: s, Activity: a})
 		}
 	}
 	return d, nil
@@ -53,16 +54,16 @@ func orAll(chosen []int, n int) []int {
 func (d *Dataset) Config() Config { return d.cfg }
 
 // Keys lists the clips, ordered by subject, then activity.
-func (d *Dataset) Keys() []mmfi.ClipKey { return slices.Clone(d.keys) }
+func (d *Dataset) Keys() []recording.Key { return slices.Clone(d.keys) }
 
 // Open returns a clip. It costs about a millisecond; a caller that needs a
 // clip again keeps it.
-func (d *Dataset) Open(k mmfi.ClipKey) (mmfi.Clip, error) { return d.Clip(k) }
+func (d *Dataset) Open(k recording.Key) (recording.Clip, error) { return d.Clip(k) }
 
 // Clip is Open with the simulator's own type.
-func (d *Dataset) Clip(k mmfi.ClipKey) (*Clip, error) {
+func (d *Dataset) Clip(k recording.Key) (*Clip, error) {
 	if !slices.Contains(d.keys, k) {
-		return nil, fmt.Errorf("sim: clip %s is not part of this data set: check subjects and activities", k)
+		return nil, fmt.Errorf("sim: clip %s is not part of this data set: check subjects and activities", mmfi.Path(k))
 	}
 	return NewClip(d.cfg, d.motion(k))
 }
@@ -79,7 +80,7 @@ func (d *Dataset) Describe() string {
 
 // motion returns the movement of a clip: recorded where the library has the
 // activity, procedural otherwise.
-func (d *Dataset) motion(k mmfi.ClipKey) Motion {
+func (d *Dataset) motion(k recording.Key) Motion {
 	opt := MotionOptions{Frames: d.cfg.FramesPerClip}
 	if d.cfg.Mocap != nil {
 		if m, ok := d.cfg.Mocap.Motion(d.cfg.Seed, k, opt); ok {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // DegradationKind names one of the situations of simulator.md 10.
@@ -78,15 +78,15 @@ func (d Degradation) Validate() error {
 		if !ok {
 			return fmt.Errorf("degradation %s: modality %q: use camera, lidar, radar or csi", d.Kind, d.Modality)
 		}
-		if d.Kind == ExtrinsicShock && m == sensors.WiFi {
+		if d.Kind == ExtrinsicShock && m == modality.CSI {
 			return fmt.Errorf("degradation %s: modality csi has no extrinsics: use camera, lidar or radar", d.Kind)
 		}
 	}
 	return nil
 }
 
-func modalityByName(name string) (sensors.Modality, bool) {
-	for m := range sensors.Modality(sensors.NumModalities) {
+func modalityByName(name string) (modality.Kind, bool) {
+	for m := range modality.Kind(modality.Count) {
 		if m.String() == name {
 			return m, true
 		}
@@ -121,7 +121,7 @@ func (ds degradations) severity(kind DegradationKind, tS float64) int {
 }
 
 // missing reports whether the stream of modality m has ended at tS.
-func (ds degradations) missing(m sensors.Modality, tS float64) bool {
+func (ds degradations) missing(m modality.Kind, tS float64) bool {
 	for i := range ds {
 		if d := &ds[i]; d.Kind == ModalityMissing && d.Modality == m.String() && d.ActiveAt(tS) {
 			return true
@@ -131,7 +131,7 @@ func (ds degradations) missing(m sensors.Modality, tS float64) bool {
 }
 
 // shockRad returns the yaw by which the sensor of m has been pushed at tS.
-func (ds degradations) shockRad(m sensors.Modality, tS float64) float64 {
+func (ds degradations) shockRad(m modality.Kind, tS float64) float64 {
 	yaw := 0.0
 	for i := range ds {
 		if d := &ds[i]; d.Kind == ExtrinsicShock && d.Modality == m.String() && d.ActiveAt(tS) {
@@ -151,7 +151,7 @@ func frameTime(i int) float64 { return float64(float64(i) * framePeriodS) }
 
 // faultyClock returns which frame the sensor of m really delivers for frame i
 // and by how many seconds its content is off: a late clock shows the past.
-func (ds degradations) faultyClock(m sensors.Modality, i int) (frame int, shiftS float64) {
+func (ds degradations) faultyClock(m modality.Kind, i int) (frame int, shiftS float64) {
 	frame = i
 	for k := range ds {
 		d := &ds[k]
@@ -184,11 +184,11 @@ func drawDegradation(s *Stream, share, lengthS float64) (Degradation, bool) {
 	}
 	d.EndS = d.StartS + float64(lengthS/4) + float64(s.Float64()*lengthS/4)
 	if d.needsModality() {
-		n := sensors.NumModalities
+		n := int(modality.Count)
 		if d.Kind == ExtrinsicShock {
 			n-- // CSI, the last, has no extrinsics
 		}
-		d.Modality = sensors.Modality(s.Intn(n)).String()
+		d.Modality = modality.Kind(s.Intn(n)).String()
 	}
 	return d, true
 }

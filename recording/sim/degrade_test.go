@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func TestDegradationValidate(t *testing.T) {
@@ -34,7 +35,7 @@ func TestDegradationValidate(t *testing.T) {
 
 // degradedFrames makes frames of a clip with and without a degradation that
 // starts at frame 10 and ends before frame 20, with the seed and preset given.
-func degradedFrames(t *testing.T, preset string, d Degradation) (without, with func(i int) *mmfi.Frame, clip *Clip) {
+func degradedFrames(t *testing.T, preset string, d Degradation) (without, with func(i int) *recording.Frame, clip *Clip) {
 	t.Helper()
 	d.StartS, d.EndS = 1, 2
 	make := func(ds ...Degradation) *Clip {
@@ -43,9 +44,9 @@ func degradedFrames(t *testing.T, preset string, d Degradation) (without, with f
 			p.Radar.EmptyScale = 0
 		})
 	}
-	frameOf := func(c *Clip) func(i int) *mmfi.Frame {
-		return func(i int) *mmfi.Frame {
-			var f mmfi.Frame
+	frameOf := func(c *Clip) func(i int) *recording.Frame {
+		return func(i int) *recording.Frame {
+			var f recording.Frame
 			if err := c.Frame(i, &f); err != nil {
 				t.Fatal(err)
 			}
@@ -69,8 +70,8 @@ func sameFloats(a, b []float64) bool {
 }
 
 // changed reports per modality whether two frames differ.
-func changed(a, b *mmfi.Frame) [sensors.NumModalities]bool {
-	return [sensors.NumModalities]bool{
+func changed(a, b *recording.Frame) [modality.Count]bool {
+	return [modality.Count]bool{
 		a.RGB != b.RGB, !sameFloats(a.LiDAR, b.LiDAR), !sameFloats(a.MmWave, b.MmWave),
 		!sameFloats(a.CSIAmp, b.CSIAmp) || !sameFloats(a.CSIPhase, b.CSIPhase),
 	}
@@ -78,7 +79,7 @@ func changed(a, b *mmfi.Frame) [sensors.NumModalities]bool {
 
 // Each degradation touches its own sensors only, and only in its interval.
 func TestDegradationsAreConfined(t *testing.T) {
-	type modalities = [sensors.NumModalities]bool
+	type modalities = [modality.Count]bool
 	tests := []struct {
 		d    Degradation
 		want modalities
@@ -176,7 +177,7 @@ func TestHardPreset(t *testing.T) {
 	for s := 1; s <= 40; s++ {
 		for a := 1; a <= 27; a++ {
 			m := still()
-			m.key = mmfi.ClipKey{Subject: s, Activity: a}
+			m.key = recording.Key{Subject: s, Activity: a}
 			for _, d := range newTestClip(t, "hard", m, nil).Degradations() {
 				degraded++
 				kinds[d.Kind] = true

@@ -3,14 +3,16 @@ package sim
 import (
 	"fmt"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // check rejects frame numbers below zero.
 func (c *Clip) check(i int) error {
 	if i < 0 {
-		return fmt.Errorf("sim: clip %s frame %d: %w", c.key, i, ErrNegativeFrame)
+		return fmt.Errorf("sim: clip %s frame %d: %w", mmfi.Path(c.key), i, ErrNegativeFrame)
 	}
 	return nil
 }
@@ -18,31 +20,31 @@ func (c *Clip) check(i int) error {
 // Frame fills f with frame i, as MM-Fi stores it. Slices of f are reused. A
 // modality that is missing is zero key points, no points, or CSI of minus
 // infinity; see Present.
-func (c *Clip) Frame(i int, f *mmfi.Frame) error { return c.FrameOf(i, mmfi.ReadAll, f) }
+func (c *Clip) Frame(i int, f *recording.Frame) error { return c.FrameOf(i, modality.All, f) }
 
 // FrameOf fills the members of f that belong to which with frame i and leaves
 // the others as they are.
-func (c *Clip) FrameOf(i int, which mmfi.Modalities, f *mmfi.Frame) error {
+func (c *Clip) FrameOf(i int, which modality.Set, f *recording.Frame) error {
 	if err := c.check(i); err != nil {
 		return err
 	}
 	sc := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(sc)
-	if which&mmfi.ReadRGB != 0 {
+	if which.Has(modality.Camera) {
 		if c.detect(i, sc) {
 			f.RGB = sc.detection.xy
 		} else {
 			f.RGB = [numKeypoints][2]float64{}
 		}
 	}
-	if which&mmfi.ReadLiDAR != 0 {
+	if which.Has(modality.LiDAR) {
 		c.lidar(i, sc)
 		f.LiDAR = sc.depth.appendPoints(f.LiDAR[:0])
 	}
-	if which&mmfi.ReadMmWave != 0 {
+	if which.Has(modality.Radar) {
 		f.MmWave = c.radar(i, sc, f.MmWave[:0])
 	}
-	if which&mmfi.ReadCSI != 0 {
+	if which.Has(modality.CSI) {
 		c.csi(i, sc, &sc.csiFrame)
 		sc.csiFrame.store(f)
 	}
@@ -119,9 +121,9 @@ func (c *Clip) CSIComplex(i int, dst *CSIFrame) error {
 }
 
 // Present reports per modality whether its stream delivers frame i at all.
-func (c *Clip) Present(i int) [sensors.NumModalities]bool {
-	var p [sensors.NumModalities]bool
-	for m := range sensors.Modality(sensors.NumModalities) {
+func (c *Clip) Present(i int) [modality.Count]bool {
+	var p [modality.Count]bool
+	for m := range modality.Kind(modality.Count) {
 		p[m] = !c.degraded.missing(m, frameTime(i))
 	}
 	return p

@@ -6,8 +6,9 @@ import (
 	"math"
 	"sync"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // Version names the generator. It changes whenever the same configuration
@@ -19,10 +20,10 @@ const Statement = "simulated sensors"
 
 // Short names of the modalities inside this package.
 const (
-	camera = sensors.RGB
-	lidar  = sensors.LiDAR
-	radar  = sensors.MmWave
-	wifi   = sensors.WiFi
+	camera = modality.Camera
+	lidar  = modality.LiDAR
+	radar  = modality.Radar
+	wifi   = modality.CSI
 )
 
 // Config decides everything about a simulated data set. The same value gives
@@ -88,7 +89,7 @@ type Extrinsics struct {
 	RadarShiftM Vec     `json:"radar_shift_m"`
 }
 
-var _ mmfi.PartialClip = (*Clip)(nil)
+var _ recording.PartialClip = (*Clip)(nil)
 
 // Clip is one simulated recording. It makes frames on demand: frame k alone is
 // bit-identical to frame k in sequence. All methods are safe for concurrent
@@ -98,7 +99,7 @@ type Clip struct {
 	seed       uint64
 	preset     Preset
 	motion     Motion
-	key        mmfi.ClipKey
+	key        recording.Key
 	subject    Subject
 	frames     int
 	degraded   degradations
@@ -151,8 +152,8 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 		seed: cfg.Seed, preset: preset, motion: motion, key: key, subject: motion.Subject(),
 		frames:   cfg.FramesPerClip,
 		degraded: append(degradations(nil), cfg.Degradations...),
-		scene:    newScene(cfg.Seed, key.Environment()),
-		channel:  newCSIChannel(cfg.Seed, &preset.CSI, key.Environment(), key.Subject),
+		scene:    newScene(cfg.Seed, mmfi.Environment(key.Subject)),
+		channel:  newCSIChannel(cfg.Seed, &preset.CSI, mmfi.Environment(key.Subject), key.Subject),
 		labels:   NewLabels(cfg.Seed, motion, preset.LabelNoise),
 		scratch:  sync.Pool{New: newScratch},
 	}
@@ -178,7 +179,7 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 	}
 	for _, d := range c.degraded {
 		if d.Kind == SecondPerson {
-			other := mmfi.ClipKey{Subject: key.Subject%mmfi.NumSubjects + 1, Activity: 6}
+			other := recording.Key{Subject: key.Subject%mmfi.NumSubjects + 1, Activity: 6}
 			c.second = &secondMotion{
 				Motion:   NewProcedural(cfg.Seed, other, MotionOptions{}),
 				severity: d.Severity, startS: d.StartS,
@@ -194,7 +195,7 @@ func (c *Clip) stream(kind string, frame int) Stream {
 }
 
 // Key names the clip.
-func (c *Clip) Key() mmfi.ClipKey { return c.key }
+func (c *Clip) Key() recording.Key { return c.key }
 
 // Len returns the number of frames of the recording.
 func (c *Clip) Len() int { return c.frames }
@@ -211,17 +212,17 @@ func (c *Clip) Degradations() []Degradation { return append([]Degradation(nil), 
 
 // Truth returns the written ground truth of frame i, with the errors of a
 // triangulated label (simulator.md 2.5).
-func (c *Clip) Truth(i int) (mmfi.Pose, error) {
+func (c *Clip) Truth(i int) (recording.Pose, error) {
 	if err := c.check(i); err != nil {
-		return mmfi.Pose{}, err
+		return recording.Pose{}, err
 	}
 	return c.labels.Frame(i), nil
 }
 
 // CleanTruth returns the true joints of frame i, camera frame.
-func (c *Clip) CleanTruth(i int) (mmfi.Pose, error) {
+func (c *Clip) CleanTruth(i int) (recording.Pose, error) {
 	if err := c.check(i); err != nil {
-		return mmfi.Pose{}, err
+		return recording.Pose{}, err
 	}
 	return CleanTruth(c.motion, i), nil
 }

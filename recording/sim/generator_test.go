@@ -10,16 +10,18 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // sameFrame reports whether two frames are bit-identical.
-func sameFrame(a, b *mmfi.Frame) bool { return changed(a, b) == [sensors.NumModalities]bool{} }
+func sameFrame(a, b *recording.Frame) bool { return changed(a, b) == [modality.Count]bool{} }
 
-func mustFrame(t testing.TB, c mmfi.Clip, i int) *mmfi.Frame {
+func mustFrame(t testing.TB, c recording.Clip, i int) *recording.Frame {
 	t.Helper()
-	var f mmfi.Frame
+	var f recording.Frame
 	if err := c.Frame(i, &f); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +36,7 @@ func TestFramesDoNotDependOnOrder(t *testing.T) {
 		{Kind: WiFiInterference, Severity: 3, StartS: 2},
 		{Kind: Occluder, Severity: 1, StartS: 3},
 	}}
-	key := mmfi.ClipKey{Subject: 23, Activity: 9}
+	key := recording.Key{Subject: 23, Activity: 9}
 	open := func() *Clip {
 		d, err := NewDataset(cfg)
 		if err != nil {
@@ -48,12 +50,12 @@ func TestFramesDoNotDependOnOrder(t *testing.T) {
 	}
 	const frames = 60
 	c := open()
-	sequence := make([]*mmfi.Frame, frames)
+	sequence := make([]*recording.Frame, frames)
 	for i := range sequence {
 		sequence[i] = mustFrame(t, c, i)
 	}
 	other := open()
-	var f mmfi.Frame
+	var f recording.Frame
 	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(frames) {
 		if err := other.Frame(i, &f); err != nil {
 			t.Fatal(err)
@@ -65,7 +67,7 @@ func TestFramesDoNotDependOnOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
-			var f mmfi.Frame
+			var f recording.Frame
 			for i := range frames {
 				i = (i*7 + w*13) % frames
 				if err := other.Frame(i, &f); err != nil || !sameFrame(&f, sequence[i]) {
@@ -85,15 +87,15 @@ func TestFramesDoNotDependOnOrder(t *testing.T) {
 func TestFrameOf(t *testing.T) {
 	c := newTestClip(t, "mmfi", asymmetric(), nil)
 	full := mustFrame(t, c, 5)
-	for m, which := range []mmfi.Modalities{mmfi.ReadRGB, mmfi.ReadLiDAR, mmfi.ReadMmWave, mmfi.ReadCSI} {
-		var f mmfi.Frame
+	for m, which := range []modality.Set{modality.Of(modality.Camera), modality.Of(modality.LiDAR), modality.Of(modality.Radar), modality.Of(modality.CSI)} {
+		var f recording.Frame
 		if err := c.FrameOf(5, which, &f); err != nil {
 			t.Fatal(err)
 		}
-		want := [sensors.NumModalities]bool{true, true, true, true}
+		want := [modality.Count]bool{true, true, true, true}
 		want[m] = false
 		if got := changed(full, &f); got != want {
-			t.Errorf("only %v: differs in %v", sensors.Modality(m), got)
+			t.Errorf("only %v: differs in %v", modality.Kind(m), got)
 		}
 	}
 }
@@ -108,7 +110,7 @@ func TestSensorsAreIndependent(t *testing.T) {
 }
 
 func TestFrameNumbers(t *testing.T) {
-	c := newTestClip(t, "mmfi", NewProcedural(1, mmfi.ClipKey{Subject: 1, Activity: 1}, MotionOptions{}), nil)
+	c := newTestClip(t, "mmfi", NewProcedural(1, recording.Key{Subject: 1, Activity: 1}, MotionOptions{}), nil)
 	if c.Len() != mmfi.FramesPerClip {
 		t.Errorf("%d frames", c.Len())
 	}
@@ -121,7 +123,7 @@ func TestFrameNumbers(t *testing.T) {
 		}
 	}
 	errs := []error{
-		c.Frame(-1, &mmfi.Frame{}), c.Scan(-1, &Scan{}), c.CSIComplex(-1, &CSIFrame{}), c.Radar(-1, &sensors.RadarFrame{}),
+		c.Frame(-1, &recording.Frame{}), c.Scan(-1, &Scan{}), c.CSIComplex(-1, &CSIFrame{}), c.Radar(-1, &sensors.RadarFrame{}),
 	}
 	_, err := c.Truth(-1)
 	errs = append(errs, err)
@@ -194,7 +196,7 @@ func TestExtrinsicsStatistics(t *testing.T) {
 	for s := 1; s <= 40; s++ {
 		for a := 1; a <= 27; a += 2 {
 			m := still()
-			m.key = mmfi.ClipKey{Subject: s, Activity: a}
+			m.key = recording.Key{Subject: s, Activity: a}
 			e := newTestClip(t, "mmfi", m, nil).Extrinsics()
 			lidarShift = append(lidarShift, e.LiDARShiftM[:]...)
 			radarShift = append(radarShift, e.RadarShiftM[:]...)
@@ -221,8 +223,8 @@ func TestExtrinsicsStatistics(t *testing.T) {
 }
 
 func TestNoAllocationPerFrame(t *testing.T) {
-	c := newTestClip(t, "mmfi", NewProcedural(1, mmfi.ClipKey{Subject: 3, Activity: 12}, MotionOptions{}), nil)
-	f := mmfi.Frame{LiDAR: make([]float64, 0, 1<<14), MmWave: make([]float64, 0, 1<<12)}
+	c := newTestClip(t, "mmfi", NewProcedural(1, recording.Key{Subject: 3, Activity: 12}, MotionOptions{}), nil)
+	f := recording.Frame{LiDAR: make([]float64, 0, 1<<14), MmWave: make([]float64, 0, 1<<12)}
 	i := 0
 	run := func() {
 		if err := c.Frame(i%297, &f); err != nil {
@@ -265,18 +267,18 @@ func TestDatasetKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys := d.Keys(); len(keys) != 1080 || keys[0] != (mmfi.ClipKey{Subject: 1, Activity: 1}) || keys[1079] != (mmfi.ClipKey{Subject: 40, Activity: 27}) {
+	if keys := d.Keys(); len(keys) != 1080 || keys[0] != (recording.Key{Subject: 1, Activity: 1}) || keys[1079] != (recording.Key{Subject: 40, Activity: 27}) {
 		t.Errorf("%d keys, %v to %v", len(keys), keys[0], keys[len(keys)-1])
 	}
 	d, err = NewDataset(Config{Subjects: []int{7, 3, 7}, Activities: []int{12, 1}, Seed: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []mmfi.ClipKey{{Subject: 3, Activity: 1}, {Subject: 3, Activity: 12}, {Subject: 7, Activity: 1}, {Subject: 7, Activity: 12}}
+	want := []recording.Key{{Subject: 3, Activity: 1}, {Subject: 3, Activity: 12}, {Subject: 7, Activity: 1}, {Subject: 7, Activity: 12}}
 	if got := d.Keys(); len(got) != 4 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || got[3] != want[3] {
 		t.Errorf("keys %v, want %v", got, want)
 	}
-	if _, err := d.Open(mmfi.ClipKey{Subject: 1, Activity: 1}); err == nil || !strings.Contains(err.Error(), "E01/S01/A01") {
+	if _, err := d.Open(recording.Key{Subject: 1, Activity: 1}); err == nil || !strings.Contains(err.Error(), "E01/S01/A01") {
 		t.Errorf("opening a clip that is not there: %v", err)
 	}
 	for _, part := range []string{Statement, "seed 4", "preset mmfi", "not MM-Fi"} {
@@ -290,12 +292,12 @@ func TestDatasetKeys(t *testing.T) {
 // Version: the same configuration must give the same files for ever. The body
 // moves by a formula, so that only the sensors are held.
 func TestGoldenFrames(t *testing.T) {
-	want := [sensors.NumModalities]string{
+	want := [modality.Count]string{
 		goldenCamera, goldenLidar, goldenRadar, goldenCSI,
 	}
 	for m, got := range goldenHashes(t, "mmfi") {
 		if got != want[m] {
-			t.Errorf("%v: hash %s, want %s", sensors.Modality(m), got, want[m])
+			t.Errorf("%v: hash %s, want %s", modality.Kind(m), got, want[m])
 		}
 	}
 }
@@ -326,7 +328,7 @@ func TestDatasetWithMocap(t *testing.T) {
 		t.Errorf("description %q does not say that movement is recorded", d.Describe())
 	}
 	for activity, source := range map[int]string{12: "mocap", 20: "procedural"} {
-		c, err := d.Clip(mmfi.ClipKey{Subject: 4, Activity: activity})
+		c, err := d.Clip(recording.Key{Subject: 4, Activity: activity})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -33,7 +34,7 @@ type segment struct {
 
 // MocapMotion is a clip of recorded movement. It is safe for concurrent use.
 type MocapMotion struct {
-	key      mmfi.ClipKey
+	key      recording.Key
 	subject  Subject
 	body     recordedBody // scaled
 	scale    float64
@@ -99,7 +100,7 @@ func (l *MocapLibrary) performances(number int, label string) []performance {
 // repetitions of one recorded person, each at up to 20 % other speed. It
 // reports false if the library has none. The same seed and key always give
 // the same clip of the same library.
-func (l *MocapLibrary) Motion(seed uint64, key mmfi.ClipKey, opt MotionOptions) (Motion, bool) {
+func (l *MocapLibrary) Motion(seed uint64, key recording.Key, opt MotionOptions) (Motion, bool) {
 	m, ok := l.motion(seed, key, opt)
 	if !ok {
 		return nil, false
@@ -107,7 +108,7 @@ func (l *MocapLibrary) Motion(seed uint64, key mmfi.ClipKey, opt MotionOptions) 
 	return m, true
 }
 
-func (l *MocapLibrary) motion(seed uint64, key mmfi.ClipKey, opt MotionOptions) (*MocapMotion, bool) {
+func (l *MocapLibrary) motion(seed uint64, key recording.Key, opt MotionOptions) (*MocapMotion, bool) {
 	label := LabelCorrect
 	if opt.Incorrect {
 		label = LabelIncorrect
@@ -270,7 +271,7 @@ func anchorOf(t *Take, mirror bool) Vec {
 }
 
 // Key implements Motion.
-func (m *MocapMotion) Key() mmfi.ClipKey { return m.key }
+func (m *MocapMotion) Key() recording.Key { return m.key }
 
 // Subject implements Motion.
 func (m *MocapMotion) Subject() Subject { return m.subject }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -89,7 +90,7 @@ func TestMocapActivities(t *testing.T) {
 	l := loadShared(t)
 	var counted, uncounted []int
 	for a := 1; a <= numActivities; a++ {
-		key := mmfi.ClipKey{Subject: 1, Activity: a}
+		key := recording.Key{Subject: 1, Activity: a}
 		if m, ok := l.Motion(1, key, MotionOptions{}); ok {
 			counted = append(counted, a)
 			if len(m.Repetitions()) == 0 {
@@ -120,7 +121,7 @@ func TestMocapOnly(t *testing.T) {
 	}
 	for subject := 1; subject <= 20; subject++ {
 		for _, a := range []int{7, 12, 14} {
-			m, ok := held.Motion(3, mmfi.ClipKey{Subject: subject, Activity: a}, MotionOptions{})
+			m, ok := held.Motion(3, recording.Key{Subject: subject, Activity: a}, MotionOptions{})
 			if !ok {
 				t.Fatalf("A%02d: no motion", a)
 			}
@@ -129,7 +130,7 @@ func TestMocapOnly(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := l.Only("nobody").Motion(1, mmfi.ClipKey{Subject: 1, Activity: 12}, MotionOptions{}); ok {
+	if _, ok := l.Only("nobody").Motion(1, recording.Key{Subject: 1, Activity: 12}, MotionOptions{}); ok {
 		t.Error("motion of a subject that is not recorded")
 	}
 }
@@ -141,8 +142,8 @@ func TestMocapMirror(t *testing.T) {
 	for _, pair := range [][2]int{{14, 13}, {16, 15}, {8, 7}, {23, 22}} {
 		// Same streams for both: the activity is part of the key, so compare
 		// through the segments.
-		right, ok1 := l.motion(1, mmfi.ClipKey{Subject: 2, Activity: pair[0]}, MotionOptions{Clean: true})
-		left, ok2 := l.motion(1, mmfi.ClipKey{Subject: 2, Activity: pair[1]}, MotionOptions{Clean: true})
+		right, ok1 := l.motion(1, recording.Key{Subject: 2, Activity: pair[0]}, MotionOptions{Clean: true})
+		left, ok2 := l.motion(1, recording.Key{Subject: 2, Activity: pair[1]}, MotionOptions{Clean: true})
 		if !ok1 || !ok2 {
 			t.Fatalf("A%02d, A%02d: no motion", pair[0], pair[1])
 		}
@@ -173,14 +174,14 @@ func TestMocapRepetitionCount(t *testing.T) {
 	l := loadShared(t)
 	for _, a := range []int{6, 9, 12, 13, 16} {
 		for _, n := range []int{1, 3, 8, 25} {
-			m, _ := l.motion(5, mmfi.ClipKey{Subject: 4, Activity: a}, MotionOptions{Repetitions: n})
+			m, _ := l.motion(5, recording.Key{Subject: 4, Activity: a}, MotionOptions{Repetitions: n})
 			if got := len(m.Repetitions()); got != n {
 				t.Errorf("A%02d: %d repetitions, want %d", a, got, n)
 			}
 		}
 	}
 	// Squats are counted where the pelvis is lowest.
-	m, _ := l.motion(5, mmfi.ClipKey{Subject: 4, Activity: 12}, MotionOptions{Repetitions: 12})
+	m, _ := l.motion(5, recording.Key{Subject: 4, Activity: 12}, MotionOptions{Repetitions: 12})
 	if got := countDips(m, m.DurationS()); got != 12 {
 		t.Errorf("%d dips of the pelvis, want 12", got)
 	}
@@ -293,7 +294,7 @@ func TestMixedMotion(t *testing.T) {
 	if !ok || body.HeightM < 1.5 || body.HeightM > 2 {
 		t.Fatalf("body %+v, %v", body, ok)
 	}
-	m := NewProcedural(1, mmfi.ClipKey{Subject: 9, Activity: 27}, MotionOptions{Body: &body})
+	m := NewProcedural(1, recording.Key{Subject: 9, Activity: 27}, MotionOptions{Body: &body})
 	if got := m.Subject(); got.ID != 9 || got.Segments != body.Segments {
 		t.Errorf("subject %+v, want the body %+v with id 9", got, body)
 	}

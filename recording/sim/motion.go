@@ -3,6 +3,7 @@ package sim
 import (
 	"math"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -52,7 +53,7 @@ const (
 // ProceduralMotion is a movement computed from key poses. It is safe for
 // concurrent use.
 type ProceduralMotion struct {
-	key     mmfi.ClipKey
+	key     recording.Key
 	subject Subject
 	figure  figure
 	act     *activity
@@ -77,7 +78,7 @@ var _ Motion = (*ProceduralMotion)(nil)
 
 // NewProcedural returns the movement of one clip from the key poses and
 // timing of simulator.md 2. It panics if the activity is not 1 to 27.
-func NewProcedural(seed uint64, key mmfi.ClipKey, opt MotionOptions) *ProceduralMotion {
+func NewProcedural(seed uint64, key recording.Key, opt MotionOptions) *ProceduralMotion {
 	m, r := newProcedural(seed, key, opt)
 	if opt.Repetitions > 0 {
 		m.repeat(r, 0, opt.Repetitions)
@@ -109,7 +110,7 @@ func NewProcedural(seed uint64, key mmfi.ClipKey, opt MotionOptions) *Procedural
 // standing have a transition of 0.6 s before and after the repetitions.
 // Frames and Repetitions of opt are ignored. It panics if the activity is not
 // 1 to 27.
-func NewSet(seed uint64, key mmfi.ClipKey, reps int, opt MotionOptions) *ProceduralMotion {
+func NewSet(seed uint64, key recording.Key, reps int, opt MotionOptions) *ProceduralMotion {
 	m, r := newProcedural(seed, key, opt)
 	m.set = true
 	m.startS = setLeadS
@@ -132,7 +133,7 @@ func framesUntil(tS float64) int { return int(math.Ceil(tS/frameS-1e-9)) + 1 }
 
 // newProcedural makes what does not depend on the clip's length, and the
 // source of its repetitions.
-func newProcedural(seed uint64, key mmfi.ClipKey, opt MotionOptions) (*ProceduralMotion, *rhythm) {
+func newProcedural(seed uint64, key recording.Key, opt MotionOptions) (*ProceduralMotion, *rhythm) {
 	number := key.Activity
 	if opt.ThrowNearArm && (number == 20 || number == 21) {
 		number = 41 - number
@@ -195,7 +196,7 @@ func (m *ProceduralMotion) finish(seed uint64, opt MotionOptions) {
 }
 
 // Key implements Motion.
-func (m *ProceduralMotion) Key() mmfi.ClipKey { return m.key }
+func (m *ProceduralMotion) Key() recording.Key { return m.key }
 
 // Subject implements Motion.
 func (m *ProceduralMotion) Subject() Subject { return m.subject }

@@ -3,7 +3,7 @@ package sim
 import (
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // uprightPerson is a person of 1.7 m at the standing place, facing the sensors.
@@ -21,12 +21,12 @@ func uprightPerson() Skeleton {
 
 // testMotion moves by a formula, so that tests know the truth.
 type testMotion struct {
-	key     mmfi.ClipKey
+	key     recording.Key
 	subject Subject
 	at      func(tS float64) Skeleton
 }
 
-func (m testMotion) Key() mmfi.ClipKey      { return m.key }
+func (m testMotion) Key() recording.Key     { return m.key }
 func (m testMotion) Subject() Subject       { return m.subject }
 func (m testMotion) At(tS float64) Skeleton { return m.at(tS) }
 func (m testMotion) Repetitions() []float64 { return nil }
@@ -38,7 +38,7 @@ func still() testMotion { return moving(Vec{}) }
 // moving is a standing person carried along at velocity v.
 func moving(v Vec) testMotion {
 	return testMotion{
-		key: mmfi.ClipKey{Subject: 1, Activity: 1}, subject: Subject{ID: 1, HeightM: 1.7, Girth: 1},
+		key: recording.Key{Subject: 1, Activity: 1}, subject: Subject{ID: 1, HeightM: 1.7, Girth: 1},
 		at: func(tS float64) Skeleton {
 			sk := uprightPerson()
 			for j := range sk {

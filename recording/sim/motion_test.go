@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -42,13 +43,13 @@ func allMotions(t *testing.T) []Motion {
 	var out []Motion
 	for a := 1; a <= numActivities; a++ {
 		for _, subject := range []int{1, 15, 40} {
-			key := mmfi.ClipKey{Subject: subject, Activity: a}
+			key := recording.Key{Subject: subject, Activity: a}
 			out = append(out, NewProcedural(1, key, MotionOptions{}))
 			if m, ok := l.Motion(1, key, MotionOptions{Uncounted: true}); ok {
 				out = append(out, m)
 			}
 		}
-		key := mmfi.ClipKey{Subject: 2, Activity: a}
+		key := recording.Key{Subject: 2, Activity: a}
 		out = append(out, NewProcedural(1, key, MotionOptions{Clean: true}), NewSet(1, key, 3, MotionOptions{}),
 			NewProcedural(1, key, MotionOptions{Amplitude: 1.1}))
 	}
@@ -174,7 +175,7 @@ func TestRepetitionsAreReal(t *testing.T) {
 	for a := 1; a <= numActivities; a++ {
 		for _, opt := range []MotionOptions{{}, {Clean: true}} {
 			for subject := 1; subject <= 40; subject += 6 {
-				key := mmfi.ClipKey{Subject: subject, Activity: a}
+				key := recording.Key{Subject: subject, Activity: a}
 				clip := NewProcedural(9, key, opt)
 				if got, want := countPeaks(clip, signals[a]), len(clip.Repetitions()); got != want {
 					t.Errorf("%s clean=%v: %d repetitions in the movement, drawn %d", key, opt.Clean, got, want)
@@ -219,7 +220,7 @@ func countPeaks(m *ProceduralMotion, signal func(Skeleton) float64) int {
 
 // TestMarch checks that a repetition of A06 is one step of each foot.
 func TestMarch(t *testing.T) {
-	set := NewSet(2, mmfi.ClipKey{Subject: 7, Activity: 6}, 9, MotionOptions{})
+	set := NewSet(2, recording.Key{Subject: 7, Activity: 6}, 9, MotionOptions{})
 	for _, ankle := range []int{3, 6} {
 		n, up := 0, false
 		for tS := 0.0; tS < set.DurationS(); tS += 0.01 {
@@ -239,7 +240,7 @@ func TestMarch(t *testing.T) {
 
 func TestSetStandsStillAtBothEnds(t *testing.T) {
 	for a := 1; a <= numActivities; a++ {
-		set := NewSet(3, mmfi.ClipKey{Subject: 5, Activity: a}, 2, MotionOptions{Clean: true})
+		set := NewSet(3, recording.Key{Subject: 5, Activity: a}, 2, MotionOptions{Clean: true})
 		rest := set.At(0)
 		for _, tS := range []float64{-0.2, 1, setLeadS - 1e-9, set.DurationS() - setTailS + frameS, set.DurationS(), set.DurationS() + 9} {
 			if d := maxJointDistance(set.At(tS), rest); d > 1e-6 {
@@ -256,8 +257,8 @@ func TestSetStandsStillAtBothEnds(t *testing.T) {
 // mirror image.
 func TestMirrorPairs(t *testing.T) {
 	for right, left := range mirrorOf {
-		a := NewProcedural(1, mmfi.ClipKey{Subject: 3, Activity: left}, MotionOptions{Clean: true, RepetitionS: 2})
-		b := NewProcedural(1, mmfi.ClipKey{Subject: 3, Activity: right}, MotionOptions{Clean: true, RepetitionS: 2})
+		a := NewProcedural(1, recording.Key{Subject: 3, Activity: left}, MotionOptions{Clean: true, RepetitionS: 2})
+		b := NewProcedural(1, recording.Key{Subject: 3, Activity: right}, MotionOptions{Clean: true, RepetitionS: 2})
 		for _, tS := range []float64{0, 0.3, 0.91, 1.7} {
 			sk := a.At(tS)
 			if d := maxJointDistance(sk.mirrored(), b.At(tS)); d > 1e-12 {
@@ -283,7 +284,7 @@ func TestMirrorPairs(t *testing.T) {
 func TestThrowingArm(t *testing.T) {
 	moves := func(opt MotionOptions, activity, wrist int) float64 {
 		opt.Clean = true
-		m := NewProcedural(1, mmfi.ClipKey{Subject: 1, Activity: activity}, opt)
+		m := NewProcedural(1, recording.Key{Subject: 1, Activity: activity}, opt)
 		return m.At(0)[wrist][2] - m.At(1.25)[wrist][2]
 	}
 	for _, tt := range []struct {
@@ -302,7 +303,7 @@ func TestRepetitionTempo(t *testing.T) {
 		var lengths, within []float64
 		for seed := range uint64(8) {
 			for subject := 1; subject <= 40; subject++ {
-				m := NewProcedural(seed, mmfi.ClipKey{Subject: subject, Activity: a}, MotionOptions{})
+				m := NewProcedural(seed, recording.Key{Subject: subject, Activity: a}, MotionOptions{})
 				ends := m.Repetitions()
 				var sum, sum2 float64
 				for i := 1; i < len(ends); i++ {
@@ -353,16 +354,16 @@ func TestMotionGolden(t *testing.T) {
 	l := loadShared(t)
 	got := map[string]string{}
 	for _, a := range []int{1, 6, 9, 12, 20, 26} {
-		key := mmfi.ClipKey{Subject: 13, Activity: a}
-		got[key.String()] = motionHash(NewProcedural(1, key, MotionOptions{}))
+		key := recording.Key{Subject: 13, Activity: a}
+		got[mmfi.Path(key)] = motionHash(NewProcedural(1, key, MotionOptions{}))
 	}
 	for _, a := range []int{6, 12, 13} {
-		key := mmfi.ClipKey{Subject: 13, Activity: a}
+		key := recording.Key{Subject: 13, Activity: a}
 		m, ok := l.Motion(1, key, MotionOptions{})
 		if !ok {
 			t.Fatalf("A%02d: no recorded motion", a)
 		}
-		got[key.String()+" recorded"] = motionHash(m)
+		got[mmfi.Path(key)+" recorded"] = motionHash(m)
 	}
 	want := map[string]string{
 		"E02/S13/A01":          "f37740b2e08e884d",
@@ -385,13 +386,13 @@ func TestMotionGolden(t *testing.T) {
 // TestMotionIsAFunctionOfItsKey checks that order, company and clip length do
 // not matter, and that seed, subject and activity do.
 func TestMotionIsAFunctionOfItsKey(t *testing.T) {
-	key := mmfi.ClipKey{Subject: 6, Activity: 12}
+	key := recording.Key{Subject: 6, Activity: 12}
 	m := NewProcedural(4, key, MotionOptions{})
 	want := m.At(10)
 	for tS := 20.0; tS > 5; tS -= 0.7 {
 		m.At(tS)
 	}
-	NewProcedural(4, mmfi.ClipKey{Subject: 6, Activity: 13}, MotionOptions{}).At(1)
+	NewProcedural(4, recording.Key{Subject: 6, Activity: 13}, MotionOptions{}).At(1)
 	if m.At(10) != want || NewProcedural(4, key, MotionOptions{}).At(10) != want {
 		t.Error("the same key gives another pose")
 	}
@@ -400,8 +401,8 @@ func TestMotionIsAFunctionOfItsKey(t *testing.T) {
 	}
 	for name, other := range map[string]Motion{
 		"seed":     NewProcedural(5, key, MotionOptions{}),
-		"subject":  NewProcedural(4, mmfi.ClipKey{Subject: 7, Activity: 12}, MotionOptions{}),
-		"activity": NewProcedural(4, mmfi.ClipKey{Subject: 6, Activity: 13}, MotionOptions{}),
+		"subject":  NewProcedural(4, recording.Key{Subject: 7, Activity: 12}, MotionOptions{}),
+		"activity": NewProcedural(4, recording.Key{Subject: 6, Activity: 13}, MotionOptions{}),
 	} {
 		if other.At(10) == want {
 			t.Errorf("another %s gives the same pose", name)
@@ -422,10 +423,10 @@ func TestMotionIsAFunctionOfItsKey(t *testing.T) {
 }
 
 func TestMotionAtDoesNotAllocate(t *testing.T) {
-	recorded, _ := loadShared(t).Motion(1, mmfi.ClipKey{Subject: 1, Activity: 12}, MotionOptions{})
+	recorded, _ := loadShared(t).Motion(1, recording.Key{Subject: 1, Activity: 12}, MotionOptions{})
 	for _, m := range []Motion{
-		NewProcedural(1, mmfi.ClipKey{Subject: 1, Activity: 26}, MotionOptions{}),
-		NewSet(1, mmfi.ClipKey{Subject: 1, Activity: 6}, 4, MotionOptions{}),
+		NewProcedural(1, recording.Key{Subject: 1, Activity: 26}, MotionOptions{}),
+		NewSet(1, recording.Key{Subject: 1, Activity: 6}, 4, MotionOptions{}),
 		recorded,
 	} {
 		tS := 0.0
@@ -436,7 +437,7 @@ func TestMotionAtDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkMotionAt(b *testing.B) {
-	key := mmfi.ClipKey{Subject: 3, Activity: 12}
+	key := recording.Key{Subject: 3, Activity: 12}
 	recorded, _ := loadShared(b).Motion(1, key, MotionOptions{})
 	for _, m := range []Motion{NewProcedural(1, key, MotionOptions{}), recorded} {
 		b.Run(m.Source()[:5], func(b *testing.B) {

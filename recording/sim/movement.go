@@ -3,7 +3,9 @@
 // simulator.md). Everything is a pure function of (configuration, seed).
 package sim
 
-import "posefuse/recording/mmfi"
+import (
+	"posefuse/recording"
+)
 
 // Vec is a point or direction, metres, in the simulator's room frame: x right
 // in the camera's image, y up, z forward from the camera, origin on the floor
@@ -30,7 +32,7 @@ type Segments struct {
 // Motion is the true movement of one clip, independent of any sensor.
 type Motion interface {
 	// Key names the clip the motion belongs to.
-	Key() mmfi.ClipKey
+	Key() recording.Key
 	// Subject returns who moves.
 	Subject() Subject
 	// At returns the true joints at time tS, seconds since the clip's first

@@ -7,14 +7,14 @@ import (
 	"reflect"
 	"testing"
 
-	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // goldenHashes hashes 20 frames of each modality of the fixed movement.
-func goldenHashes(t *testing.T, preset string) (got [sensors.NumModalities]string) {
+func goldenHashes(t *testing.T, preset string) (got [modality.Count]string) {
 	t.Helper()
 	c := newTestClip(t, preset, asymmetric(), nil)
-	var sums [sensors.NumModalities]hash.Hash
+	var sums [modality.Count]hash.Hash
 	for m := range sums {
 		sums[m] = sha256.New()
 	}
@@ -41,10 +41,10 @@ const goldenCamera2 = "9a01196c31c82c3e5f57aa5e1fdb48b0d7c21f387a80a65bf97b2713d
 
 // mmfi-2 is frozen, and differs from mmfi in nothing but the keypoints.
 func TestGoldenFramesOfMMFi2(t *testing.T) {
-	want := [sensors.NumModalities]string{goldenCamera2, goldenLidar, goldenRadar, goldenCSI}
+	want := [modality.Count]string{goldenCamera2, goldenLidar, goldenRadar, goldenCSI}
 	for m, got := range goldenHashes(t, "mmfi-2") {
 		if got != want[m] {
-			t.Errorf("%v: hash %s, want %s", sensors.Modality(m), got, want[m])
+			t.Errorf("%v: hash %s, want %s", modality.Kind(m), got, want[m])
 		}
 	}
 	a, err := PresetByName("mmfi")

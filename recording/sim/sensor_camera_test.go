@@ -4,14 +4,15 @@ import (
 	"math"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func TestCameraProjectsWithoutNoise(t *testing.T) {
 	c := newTestClip(t, "clean", still(), nil)
-	var f mmfi.Frame
-	if err := c.FrameOf(0, mmfi.ReadRGB, &f); err != nil {
+	var f recording.Frame
+	if err := c.FrameOf(0, modality.Of(modality.Camera), &f); err != nil {
 		t.Fatal(err)
 	}
 	sk := uprightPerson()
@@ -67,16 +68,16 @@ func TestHidden(t *testing.T) {
 // Mean error about 5 px, 99 % about 37 px (simulator.md 5).
 func TestCameraErrorStatistics(t *testing.T) {
 	var errs []float64
-	var noisy, exact mmfi.Frame
+	var noisy, exact recording.Frame
 	for s := 1; s <= 40; s += 4 {
 		for a := 1; a <= 27; a += 4 {
-			m := NewProcedural(3, mmfi.ClipKey{Subject: s, Activity: a}, MotionOptions{})
+			m := NewProcedural(3, recording.Key{Subject: s, Activity: a}, MotionOptions{})
 			c, clean := newTestClip(t, "mmfi", m, nil), newTestClip(t, "clean", m, nil)
 			for i := 0; i < 297; i += 9 {
-				if err := c.FrameOf(i, mmfi.ReadRGB, &noisy); err != nil {
+				if err := c.FrameOf(i, modality.Of(modality.Camera), &noisy); err != nil {
 					t.Fatal(err)
 				}
-				if err := clean.FrameOf(i, mmfi.ReadRGB, &exact); err != nil {
+				if err := clean.FrameOf(i, modality.Of(modality.Camera), &exact); err != nil {
 					t.Fatal(err)
 				}
 				for j := range noisy.RGB {

@@ -3,7 +3,7 @@ package sim
 import (
 	"math"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // Shape of one frame of channel state (simulator.md 8).
@@ -372,7 +372,7 @@ func (c *Clip) degradeCSI(frame int, tS float64, z *CSIFrame) {
 
 // store writes the integers as MM-Fi does: decibels and radians, antenna x
 // subcarrier x packet. A zero cell is minus infinity, as in real files.
-func (z *CSIFrame) store(f *mmfi.Frame) {
+func (z *CSIFrame) store(f *recording.Frame) {
 	const n = CSIAntennas * CSITones * CSIPackets
 	f.CSIAmp, f.CSIPhase = resize(f.CSIAmp, n), resize(f.CSIPhase, n)
 	for p := range z {

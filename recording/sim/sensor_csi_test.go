@@ -5,7 +5,8 @@ import (
 	"math/cmplx"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // A single scatterer gives the closed form at every tone, computed here with
@@ -56,7 +57,7 @@ func TestCSIRoundTripIsLossless(t *testing.T) {
 		cfg.Degradations = []Degradation{{Kind: WiFiZeroCells, Severity: 2}}
 	})
 	var z CSIFrame
-	var f mmfi.Frame
+	var f recording.Frame
 	zeros := 0
 	for _, i := range []int{0, 9, 296, 4000} {
 		if err := c.CSIComplex(i, &z); err != nil {
@@ -97,13 +98,13 @@ func TestCSIRoundTripIsLossless(t *testing.T) {
 // still: movement within 100 ms and deep fades are not the receiver's noise.
 func TestCSIStatistics(t *testing.T) {
 	var all, level, residual, shape []float64
-	var f mmfi.Frame
+	var f recording.Frame
 	for s := 1; s <= 40; s++ {
 		m := still()
 		m.key.Subject = s
 		c := newTestClip(t, "mmfi", m, nil)
 		for i := 0; i < 297; i += 20 {
-			if err := c.FrameOf(i, mmfi.ReadCSI, &f); err != nil {
+			if err := c.FrameOf(i, modality.Of(modality.CSI), &f); err != nil {
 				t.Fatal(err)
 			}
 			for m := range CSIAntennas {
@@ -178,18 +179,18 @@ func TestCSISessionAndEnvironment(t *testing.T) {
 func TestCSIDoesNotLeakThePose(t *testing.T) {
 	type sample struct {
 		csi  []float64
-		pose mmfi.Pose
+		pose recording.Pose
 	}
 	var train, test []sample
-	var f mmfi.Frame
+	var f recording.Frame
 	for s := 1; s <= 40; s += 5 {
 		for a := 1; a <= 27; a += 2 {
-			c, err := NewClip(Config{Seed: 2}, NewProcedural(2, mmfi.ClipKey{Subject: s, Activity: a}, MotionOptions{}))
+			c, err := NewClip(Config{Seed: 2}, NewProcedural(2, recording.Key{Subject: s, Activity: a}, MotionOptions{}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := 0; i < 297; i += 33 {
-				if err := c.FrameOf(i, mmfi.ReadCSI, &f); err != nil {
+				if err := c.FrameOf(i, modality.Of(modality.CSI), &f); err != nil {
 					t.Fatal(err)
 				}
 				x := sample{csi: make([]float64, CSIAntennas*CSITones), pose: CleanTruth(c.motion, i)}

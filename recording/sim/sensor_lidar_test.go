@@ -5,7 +5,8 @@ import (
 	"math"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 )
 
 // A bare sphere covers exactly the cells whose ray passes within its angular
@@ -66,7 +67,7 @@ func TestScanDecodesToStoredPoints(t *testing.T) {
 	}
 	c := newTestClip(t, "mmfi", asymmetric(), nil)
 	var scan Scan
-	var f mmfi.Frame
+	var f recording.Frame
 	for _, i := range []int{0, 17, 500} {
 		if err := c.Scan(i, &scan); err != nil {
 			t.Fatal(err)
@@ -114,7 +115,7 @@ func TestScanDecodesToStoredPoints(t *testing.T) {
 // sees it.
 func TestLidarCleanPointsLieOnTheBody(t *testing.T) {
 	c := newTestClip(t, "clean", still(), func(_ *Config, p *Preset) { p.LiDAR.BackgroundMin, p.LiDAR.BackgroundMax = 0, 0 })
-	var f mmfi.Frame
+	var f recording.Frame
 	if err := c.Frame(3, &f); err != nil {
 		t.Fatal(err)
 	}
@@ -168,15 +169,15 @@ func TestLidarColumnsHaveTheirOwnTime(t *testing.T) {
 
 func TestLidarStatistics(t *testing.T) {
 	var counts []float64
-	var f mmfi.Frame
+	var f recording.Frame
 	for s := 1; s <= 40; s += 4 {
 		for a := 1; a <= 27; a += 4 {
-			c, err := NewClip(Config{Seed: 7}, NewProcedural(7, mmfi.ClipKey{Subject: s, Activity: a}, MotionOptions{}))
+			c, err := NewClip(Config{Seed: 7}, NewProcedural(7, recording.Key{Subject: s, Activity: a}, MotionOptions{}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := 0; i < 297; i += 10 {
-				if err := c.FrameOf(i, mmfi.ReadLiDAR, &f); err != nil {
+				if err := c.FrameOf(i, modality.Of(modality.LiDAR), &f); err != nil {
 					t.Fatal(err)
 				}
 				counts = append(counts, float64(len(f.LiDAR)/3))

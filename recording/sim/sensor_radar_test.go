@@ -5,16 +5,17 @@ import (
 	"sort"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func radarFrames(t *testing.T, c *Clip, frames int) [][]float64 {
 	t.Helper()
 	out := make([][]float64, frames)
 	for i := range frames {
-		var f mmfi.Frame
-		if err := c.FrameOf(i, mmfi.ReadMmWave, &f); err != nil {
+		var f recording.Frame
+		if err := c.FrameOf(i, modality.Of(modality.Radar), &f); err != nil {
 			t.Fatal(err)
 		}
 		out[i] = f.MmWave
@@ -121,7 +122,7 @@ func TestRadarAgainstMARS(t *testing.T) {
 	pose := newSensorPose(radarAt, 0)
 	for s := 1; s <= 40; s += 8 {
 		for a := 1; a <= 27; a++ {
-			m := NewProcedural(1, mmfi.ClipKey{Subject: s, Activity: a}, MotionOptions{})
+			m := NewProcedural(1, recording.Key{Subject: s, Activity: a}, MotionOptions{})
 			c := newTestClip(t, "mmfi", m, func(_ *Config, p *Preset) { p.Extrinsics, p.Radar.EmptyScale = Offsets{}, 0 })
 			for i := 0; i < 290; i += 36 {
 				rows := c.radar(i, sc, nil)
@@ -221,7 +222,7 @@ func TestRadarEmptyFrames(t *testing.T) {
 	for s := 1; s <= 40; s++ {
 		for a := 1; a <= 27; a++ {
 			m := still()
-			m.key = mmfi.ClipKey{Subject: s, Activity: a}
+			m.key = recording.Key{Subject: s, Activity: a}
 			sum += newTestClip(t, "mmfi", m, nil).emptyShare
 		}
 	}

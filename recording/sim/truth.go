@@ -1,6 +1,8 @@
 package sim
 
-import "posefuse/recording/mmfi"
+import (
+	"posefuse/recording"
+)
 
 // cameraHeightM is the height of the camera above the room frame's origin.
 const cameraHeightM = 0.90
@@ -15,8 +17,8 @@ const (
 // CameraFromRoom returns the joints in the camera frame of MM-Fi's ground
 // truth (x right, y down, z forward). The camera is level, 0.90 m above the
 // origin.
-func CameraFromRoom(s Skeleton) mmfi.Pose {
-	var p mmfi.Pose
+func CameraFromRoom(s Skeleton) recording.Pose {
+	var p recording.Pose
 	for i, v := range s {
 		p[i] = [3]float64{v[0], cameraHeightM - v[1], v[2]}
 	}
@@ -24,7 +26,7 @@ func CameraFromRoom(s Skeleton) mmfi.Pose {
 }
 
 // CleanTruth returns the true joints of frame i, 0-based, in the camera frame.
-func CleanTruth(m Motion, i int) mmfi.Pose {
+func CleanTruth(m Motion, i int) recording.Pose {
 	return CameraFromRoom(m.At(float64(i) * frameS))
 }
 
@@ -34,7 +36,7 @@ type Labels struct {
 	motion Motion
 	seed   uint64
 	noise  float64
-	bias   mmfi.Pose
+	bias   recording.Pose
 }
 
 // NewLabels returns the labels of a motion. Noise scales both parts of the
@@ -52,7 +54,7 @@ func NewLabels(seed uint64, m Motion, noise float64) *Labels {
 }
 
 // Frame returns the written ground truth of frame i, 0-based.
-func (l *Labels) Frame(i int) mmfi.Pose {
+func (l *Labels) Frame(i int) recording.Pose {
 	p := CleanTruth(l.motion, i)
 	if l.noise == 0 {
 		return p

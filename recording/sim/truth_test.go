@@ -4,13 +4,13 @@ import (
 	"math"
 	"testing"
 
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 )
 
 // TestTruthFrame checks axes and signs of the written ground truth: x right in
 // the image, which is the person's left, y down, z away from the camera.
 func TestTruthFrame(t *testing.T) {
-	p := CleanTruth(NewProcedural(1, mmfi.ClipKey{Subject: 1, Activity: 12}, MotionOptions{Clean: true}), 0)
+	p := CleanTruth(NewProcedural(1, recording.Key{Subject: 1, Activity: 12}, MotionOptions{Clean: true}), 0)
 	if p[4][0] <= 0 || p[1][0] >= 0 {
 		t.Errorf("left hip at x %.3f, right at %.3f: want positive and negative", p[4][0], p[1][0])
 	}
@@ -32,7 +32,7 @@ func TestTruthFrame(t *testing.T) {
 func TestLabelNoise(t *testing.T) {
 	var motions []Motion
 	for subject := 1; subject <= 40; subject++ {
-		motions = append(motions, NewProcedural(2, mmfi.ClipKey{Subject: subject, Activity: 13}, MotionOptions{}))
+		motions = append(motions, NewProcedural(2, recording.Key{Subject: subject, Activity: 13}, MotionOptions{}))
 	}
 	spread := func(noise float64) (bias, frame float64) {
 		var nb, nf float64

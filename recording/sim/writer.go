@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 	"golang.org/x/sync/errgroup"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -61,7 +62,7 @@ func (d *Dataset) Manifest() (Manifest, error) {
 			return Manifest{}, err
 		}
 		m.Clips = append(m.Clips, ManifestClip{
-			Clip: k.String(), Motion: c.motion.Source(), Repetitions: c.motion.Repetitions(),
+			Clip: mmfi.Path(k), Motion: c.motion.Source(), Repetitions: c.motion.Repetitions(),
 			Extrinsics: c.extrinsics, Degradations: c.Degradations(),
 		})
 	}
@@ -139,7 +140,7 @@ type cancelableClip struct {
 }
 
 // Frame makes frame i unless the context has ended.
-func (c cancelableClip) Frame(i int, f *mmfi.Frame) error {
+func (c cancelableClip) Frame(i int, f *recording.Frame) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (c *Clip) write(ctx context.Context, root string, report func(func(*Progres
 		return fmt.Errorf("sim: %w", err)
 	}
 	// After the clip: a run that stops between the two writes it next time.
-	path := filepath.Join(root, filepath.FromSlash(c.key.String()), CleanTruthName)
+	path := filepath.Join(root, filepath.FromSlash(mmfi.Path(c.key)), CleanTruthName)
 	if _, err := os.Stat(path); err != nil {
 		if err := c.writeCleanTruth(path); err != nil {
 			return err
@@ -181,10 +182,10 @@ func (c *Clip) writeCleanTruth(path string) error {
 	}
 	var b bytes.Buffer
 	if err := mmfi.WriteNPY(&b, mmfi.NewFloat32Array(values, c.frames, 17, 3)); err != nil {
-		return fmt.Errorf("sim: clip %s: %w", c.key, err)
+		return fmt.Errorf("sim: clip %s: %w", mmfi.Path(c.key), err)
 	}
 	if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("sim: clip %s: write clean truth: %w", c.key, err)
+		return fmt.Errorf("sim: clip %s: write clean truth: %w", mmfi.Path(c.key), err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
 
@@ -45,7 +46,7 @@ func TestWriteRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := read.Keys(); len(got) != 4 || got[3] != (mmfi.ClipKey{Subject: 31, Activity: 17}) {
+	if got := read.Keys(); len(got) != 4 || got[3] != (recording.Key{Subject: 31, Activity: 17}) {
 		t.Errorf("keys %v", got)
 	}
 	if !strings.Contains(read.Describe(), "simulated") {
@@ -81,11 +82,11 @@ func TestWriteRoundTrip(t *testing.T) {
 			}
 		}
 		// A frame without radar points is a zero-byte file.
-		info, err := os.Stat(filepath.Join(root, filepath.FromSlash(k.String()), "mmwave", "frame005.bin"))
+		info, err := os.Stat(filepath.Join(root, filepath.FromSlash(mmfi.Path(k)), "mmwave", "frame005.bin"))
 		if err != nil || info.Size() != 0 {
 			t.Errorf("%s: missing radar frame: %v, %v", k, info, err)
 		}
-		checkCleanTruth(t, filepath.Join(root, filepath.FromSlash(k.String()), CleanTruthName), want)
+		checkCleanTruth(t, filepath.Join(root, filepath.FromSlash(mmfi.Path(k)), CleanTruthName), want)
 	}
 	checkManifest(t, filepath.Join(root, mmfi.ManifestName))
 }

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -191,7 +192,7 @@ func TestTCPSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := sink.sample(t)
-	if x.Seq != 1 || x.DeviceNS != message(1).CaptureNS || !x.HasDevice || x.ReceiveNS != 42 || *x.Keypoints != message(1).Keypoints || x.Modality != sensors.RGB {
+	if x.Seq != 1 || x.DeviceNS != message(1).CaptureNS || !x.HasDevice || x.ReceiveNS != 42 || *x.Keypoints != message(1).Keypoints || x.Modality != modality.Camera {
 		t.Errorf("%+v", x)
 	}
 	sink.await(t, string(BadTime), 1)

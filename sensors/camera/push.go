@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // receiver turns lines into samples of one sensor.
@@ -35,7 +36,7 @@ func (r *receiver) line(sink sensors.Sink, receiveNS int64, line []byte) {
 	r.seen = true
 	k := m.Keypoints
 	sink.Emit(&sensors.Sample{
-		Sensor: r.name, Modality: sensors.RGB, Seq: m.Seq,
+		Sensor: r.name, Modality: modality.Camera, Seq: m.Seq,
 		DeviceNS: m.CaptureNS, HasDevice: true, ReceiveNS: receiveNS,
 		Restarted: restarted, Keypoints: &k,
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/google/gopacket/pcapgo"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // NexmonConfig describes one Nexmon receiver. Exactly one of Interface and
@@ -290,7 +291,7 @@ func (m *datagramMapper) packet(data []byte, first gopacket.Decoder, nowNS int64
 		return
 	}
 	m.sink.Emit(&sensors.Sample{
-		Sensor: m.cfg.Name, Modality: sensors.WiFi, Seq: m.seq,
+		Sensor: m.cfg.Name, Modality: modality.CSI, Seq: m.seq,
 		ReceiveNS: group.FirstNS, CSI: packet,
 	})
 	m.seq++

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // needRaw fails the test if packets cannot be captured here, unless the
@@ -115,7 +116,7 @@ func TestCaptureOnLoopback(t *testing.T) {
 		t.Fatalf("%d samples of %d packets sent", len(sink.samples), n)
 	}
 	for i, s := range got {
-		if !reflect.DeepEqual(s.CSI.H, values[i]) || s.Seq != uint64(i) || s.HasDevice || s.Sensor != "csi" || s.Modality != sensors.WiFi {
+		if !reflect.DeepEqual(s.CSI.H, values[i]) || s.Seq != uint64(i) || s.HasDevice || s.Sensor != "csi" || s.Modality != modality.CSI {
 			t.Fatalf("packet %d differs", i)
 		}
 		// Kernel time: not before it was sent (the two clocks may differ by a

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // OutcomeUnsupportedShape counts packets that are not 3 x 114 and could not be
@@ -300,7 +301,7 @@ func (m *recordMapper) record(r *AtherosRecord) {
 	restarted := m.started && r.TSFUS < m.lastTSF
 	m.started, m.lastTSF = true, r.TSFUS
 	m.sink.Emit(&sensors.Sample{
-		Sensor: m.cfg.Name, Modality: sensors.WiFi, Seq: m.seq,
+		Sensor: m.cfg.Name, Modality: modality.CSI, Seq: m.seq,
 		DeviceNS: int64(r.TSFUS) * 1000, HasDevice: true, ReceiveNS: m.nowNS,
 		Restarted: restarted, CSI: p,
 	})

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // modelStream returns n records of 3 x 114, 10 ms apart, and their values.
@@ -39,7 +40,7 @@ func modelStream(t testing.TB, order binary.AppendByteOrder, n int, tsf uint64) 
 func checkModelSamples(t *testing.T, got []*sensors.Sample, values [][]complex64, tsf uint64) {
 	t.Helper()
 	for i, s := range got {
-		if s.Sensor != "csi" || s.Modality != sensors.WiFi || s.CSI == nil || s.CSI.Antennas != 3 || s.CSI.Subcarriers != 114 ||
+		if s.Sensor != "csi" || s.Modality != modality.CSI || s.CSI == nil || s.CSI.Antennas != 3 || s.CSI.Subcarriers != 114 ||
 			!reflect.DeepEqual(s.CSI.H, values[i]) || s.CSI.RSSIdBm != -40 {
 			t.Fatalf("sample %d differs", i)
 		}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 func TestLivoxRoundTrip(t *testing.T) {
@@ -227,7 +228,7 @@ func TestUDPSourceLivox(t *testing.T) {
 		k++
 		return encodeCloud(t, cloudOf(500, 1), uint8(k), k*1e8)
 	})
-	if len(s.Cloud.XYZ) != 1500 || !s.HasDevice || s.DeviceNS != int64(k*1e8) || s.ReceiveNS <= 0 || s.Modality != sensors.LiDAR || s.Sensor != "lidar" {
+	if len(s.Cloud.XYZ) != 1500 || !s.HasDevice || s.DeviceNS != int64(k*1e8) || s.ReceiveNS <= 0 || s.Modality != modality.LiDAR || s.Sensor != "lidar" {
 		t.Errorf("%+v with %d numbers", s, len(s.Cloud.XYZ))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // The formats of a UDP source.
@@ -256,7 +257,7 @@ func (s *UDPSource) assembler(sink sensors.Sink) (assembler, error) {
 	if s.cfg.Format == FormatLivox {
 		return livoxInput{NewSweepAssembler(s.cfg.Sweep, &s.cfg.Crop, func(w *Sweep) {
 			sink.Emit(&sensors.Sample{
-				Sensor: s.cfg.Name, Modality: sensors.LiDAR, Seq: w.Seq,
+				Sensor: s.cfg.Name, Modality: modality.LiDAR, Seq: w.Seq,
 				DeviceNS: int64(w.TimeNS), HasDevice: true, ReceiveNS: w.ReceiveNS,
 				Restarted: w.Restarted,
 				Cloud:     &sensors.PointCloud{XYZ: w.XYZ, Complete: w.Complete},
@@ -277,7 +278,7 @@ func (s *UDPSource) assembler(sink sensors.Sink) (assembler, error) {
 		xyz := table.Cloud(make([]float32, 0, points+points/8), f, &s.cfg.Crop)
 		points = len(xyz)
 		sink.Emit(&sensors.Sample{
-			Sensor: s.cfg.Name, Modality: sensors.LiDAR, Seq: f.Seq,
+			Sensor: s.cfg.Name, Modality: modality.LiDAR, Seq: f.Seq,
 			DeviceNS: int64(f.MiddleNS), HasDevice: true, ReceiveNS: f.ReceiveNS,
 			Restarted: f.Restarted,
 			Cloud:     &sensors.PointCloud{XYZ: xyz, Complete: float64(f.Valid) / float64(f.Expected)},

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // frameMapper turns frames into samples: axes, sequence and device time.
@@ -48,7 +49,7 @@ func (m *frameMapper) frame(f *Frame) {
 	m.number, m.subframe, m.cycles, m.magicNS = f.FrameNumber, f.Subframe, f.CPUCycles, f.MagicNS
 
 	s := &sensors.Sample{
-		Sensor: m.name, Modality: sensors.MmWave, Seq: m.seq,
+		Sensor: m.name, Modality: modality.Radar, Seq: m.seq,
 		ReceiveNS: f.MagicNS, Restarted: restarted,
 		Radar: &sensors.RadarFrame{Points: make([]sensors.RadarPoint, len(f.Points))},
 	}

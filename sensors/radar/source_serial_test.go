@@ -14,6 +14,7 @@ import (
 	"github.com/creack/pty"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // collector is a sink that keeps everything.
@@ -186,7 +187,7 @@ func TestSerialSourceOverPty(t *testing.T) {
 	}
 	for i, s := range got {
 		f := want[i]
-		if s.Sensor != "radar" || s.Modality != sensors.MmWave || s.Seq != uint64(f.FrameNumber) || !s.HasDevice || s.Restarted || len(s.Radar.Points) != len(f.Points) {
+		if s.Sensor != "radar" || s.Modality != modality.Radar || s.Seq != uint64(f.FrameNumber) || !s.HasDevice || s.Restarted || len(s.Radar.Points) != len(f.Points) {
 			t.Fatalf("sample %d: %+v", i, s)
 		}
 		for j, p := range s.Radar.Points {

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
 // average is the mean of the poses of networks of one modality each.
 type average struct {
 	singles
-	weights [model.NumModalities][]float64 // per coordinate; nil where all weigh the same
-	mean    []float32                      // the pose without a sensor
+	weights [modality.Count][]float64 // per coordinate; nil where all weigh the same
+	mean    []float32                 // the pose without a sensor
 	sum     []float64
 	total   []float64
 }
@@ -71,7 +72,7 @@ func (a *average) InferBatch(b *model.Batch, n int, pose []float32) error {
 }
 
 // Coalition implements Predictor.
-func (a *average) Coalition(mask model.Mask, n int, pose []float32) error {
+func (a *average) Coalition(mask modality.Set, n int, pose []float32) error {
 	if len(pose) != n*model.OutputDim || n > len(a.present) {
 		return fmt.Errorf("average: coalition %s of %d samples into %d values: the last batch held %d", mask, n, len(pose), len(a.present))
 	}
@@ -82,17 +83,14 @@ func (a *average) Coalition(mask model.Mask, n int, pose []float32) error {
 }
 
 // mix writes the mean of the members' poses of a sample.
-func (a *average) mix(members model.Mask, s int, pose []float32) {
+func (a *average) mix(members modality.Set, s int, pose []float32) {
 	if members == 0 {
 		copy(pose, a.mean)
 		return
 	}
 	clear(a.sum)
 	clear(a.total)
-	for m := range a.runs {
-		if !members.Has(m) {
-			continue
-		}
+	for m := range members.Kinds() {
 		for i, v := range a.poses[m][s*model.OutputDim:][:model.OutputDim] {
 			w := 1.0
 			if a.weights[m] != nil {
@@ -116,8 +114,8 @@ func TrainSingles(ctx context.Context, cfg model.Config, data *train.Data, opt t
 func trainSingles(ctx context.Context, cfg model.Config, data *train.Data, opt train.Options, parts *parts) ([]*model.Network, error) {
 	cfg.Head = model.ConcatHead
 	var nets []*model.Network
-	for m := range model.NumModalities {
-		alone := model.Mask(1) << m
+	for m := range modality.Count {
+		alone := modality.Of(m)
 		if cfg.Mask()&alone == 0 {
 			continue
 		}

@@ -8,14 +8,15 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
 // The mean of a coalition counts its members alone, by their weights.
 func TestAverageOfCoalitions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := &average{singles: singles{mask: model.AllModalities}, mean: make([]float32, model.OutputDim), sum: make([]float64, model.OutputDim), total: make([]float64, model.OutputDim)}
+		a := &average{singles: singles{mask: modality.All}, mean: make([]float32, model.OutputDim), sum: make([]float64, model.OutputDim), total: make([]float64, model.OutputDim)}
 		weighted := rapid.Bool().Draw(t, "weighted")
 		for m := range a.poses {
 			a.runs[m] = &model.Runtime{}
@@ -27,9 +28,9 @@ func TestAverageOfCoalitions(t *testing.T) {
 		for i := range a.mean {
 			a.mean[i] = float32(i)
 		}
-		mask := model.Mask(rapid.IntRange(0, 15).Draw(t, "coalition"))
-		present := model.Mask(rapid.IntRange(0, 15).Draw(t, "present"))
-		a.present = []model.Mask{model.AllModalities, present}
+		mask := modality.Set(rapid.IntRange(0, 15).Draw(t, "coalition"))
+		present := modality.Set(rapid.IntRange(0, 15).Draw(t, "present"))
+		a.present = []modality.Set{modality.All, present}
 		out := make([]float32, 2*model.OutputDim)
 		if err := a.Coalition(mask, 2, out); err != nil {
 			t.Fatal(err)
@@ -37,7 +38,7 @@ func TestAverageOfCoalitions(t *testing.T) {
 		for i, got := range out {
 			members := mask & a.present[i/model.OutputDim]
 			var sum, total float64
-			for m := range model.NumModalities {
+			for m := range modality.Count {
 				if !members.Has(m) {
 					continue
 				}
@@ -119,7 +120,7 @@ func TestErrorWeightsAndCheckpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	poses := func(nets []*model.Network, weights [][]float64, mask model.Mask) []float32 {
+	poses := func(nets []*model.Network, weights [][]float64, mask modality.Set) []float32 {
 		p, err := NewAverage(nets, weights, MeanPose(data))
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +139,7 @@ func TestErrorWeightsAndCheckpoints(t *testing.T) {
 		}
 		return out
 	}
-	for k, m := range []int{model.R, model.M} {
+	for k, m := range []modality.Kind{modality.Camera, modality.Radar} {
 		alone := poses(nets, nil, 1<<m)
 		squares := make([]float64, model.OutputDim)
 		for i, v := range alone {
@@ -148,7 +149,7 @@ func TestErrorWeightsAndCheckpoints(t *testing.T) {
 		for i, v := range squares {
 			want := float64(len(data.Samples)) / v
 			if math.Abs(weights[k][i]-want) > 1e-9*want {
-				t.Errorf("%s: weight %d is %g, want %g", model.Mask(1<<m), i, weights[k][i], want)
+				t.Errorf("%s: weight %d is %g, want %g", modality.Set(1<<m), i, weights[k][i], want)
 			}
 		}
 	}
@@ -162,7 +163,7 @@ func TestErrorWeightsAndCheckpoints(t *testing.T) {
 
 func TestHoldOut(t *testing.T) {
 	for name, c := range map[string]struct {
-		keys []mmfi.ClipKey
+		keys []recording.Key
 		want []int // clips held out
 	}{
 		"two subjects":  {clips(3, 1), []int{0, 1}}, // the later subject

@@ -38,7 +38,8 @@ import (
 	"strings"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -81,9 +82,9 @@ type Predictor interface {
 	InferBatch(b *model.Batch, n int, pose []float32) error
 	// Coalition gives the poses of the last InferBatch's n samples with only
 	// the modalities of mask.
-	Coalition(mask model.Mask, n int, pose []float32) error
+	Coalition(mask modality.Set, n int, pose []float32) error
 	// Modalities returns those the row can use.
-	Modalities() model.Mask
+	Modalities() modality.Set
 	// NumParameters returns how many values were trained, of all its networks.
 	NumParameters() int
 	// Close gives memory back; the row must not be used after.
@@ -138,9 +139,9 @@ func check(cfg model.Config, data *train.Data, opt train.Options) error {
 
 // Evaluate scores a row on every sample of data, as train.Evaluate scores a
 // network. Coalitions are cut to the row's modalities.
-func Evaluate(ctx context.Context, p Predictor, data, trained *train.Data, coalitions []model.Mask, describe string, visit func(mmfi.ClipKey, int, *[model.OutputDim]float32)) (*train.Report, error) {
+func Evaluate(ctx context.Context, p Predictor, data, trained *train.Data, coalitions []modality.Set, describe string, visit func(recording.Key, int, *[model.OutputDim]float32)) (*train.Report, error) {
 	full := p.Modalities()
-	masks := []model.Mask{full}
+	masks := []modality.Set{full}
 	for _, m := range coalitions {
 		if m &= full; m != 0 && !slices.Contains(masks, m) {
 			masks = append(masks, m)
@@ -204,7 +205,7 @@ func trainNetwork(ctx context.Context, cfg model.Config, data *train.Data, opt t
 }
 
 // Modalities implements Predictor.
-func (n *network) Modalities() model.Mask { return n.net.Config.Mask() }
+func (n *network) Modalities() modality.Set { return n.net.Config.Mask() }
 
 // NumParameters implements Predictor.
 func (n *network) NumParameters() int { return n.net.NumParameters() }

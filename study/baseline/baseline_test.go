@@ -11,8 +11,9 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -28,7 +29,7 @@ func small() model.Config {
 }
 
 // simulated loads a few short clips of the simulator.
-func simulated(t *testing.T, preset string, cfg model.Config, keys []mmfi.ClipKey, frames, stride int) *train.Data {
+func simulated(t *testing.T, preset string, cfg model.Config, keys []recording.Key, frames, stride int) *train.Data {
 	t.Helper()
 	ds, err := sim.NewDataset(sim.Config{Seed: 5, Preset: preset, FramesPerClip: frames})
 	if err != nil {
@@ -41,10 +42,10 @@ func simulated(t *testing.T, preset string, cfg model.Config, keys []mmfi.ClipKe
 	return d
 }
 
-func clips(subjects ...int) []mmfi.ClipKey {
-	var keys []mmfi.ClipKey
+func clips(subjects ...int) []recording.Key {
+	var keys []recording.Key
 	for _, s := range subjects {
-		keys = append(keys, mmfi.ClipKey{Subject: s, Activity: 12}, mmfi.ClipKey{Subject: s, Activity: 27})
+		keys = append(keys, recording.Key{Subject: s, Activity: 12}, recording.Key{Subject: s, Activity: 27})
 	}
 	return keys
 }
@@ -90,7 +91,7 @@ func TestEachRowLearns(t *testing.T) {
 					t.Errorf("network %d: a loss of %.1f mm became %.1f", n, l[0], l[len(l)-1])
 				}
 			}
-			masks := []model.Mask{1 << model.W, 1<<model.R | 1<<model.W, 1 << model.R}
+			masks := []modality.Set{1 << modality.CSI, 1<<modality.Camera | 1<<modality.CSI, 1 << modality.Camera}
 			rep, err := Evaluate(t.Context(), p, data, data, masks, data.Describe(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -148,11 +149,11 @@ func TestAbsentModalities(t *testing.T) {
 		}
 		const n = 3
 		b := data.NewBatch(n)
-		some := model.Mask(1<<model.L | 1<<model.W)
+		some := modality.Set(1<<modality.LiDAR | 1<<modality.CSI)
 		for i := range n {
 			data.Fill(b, i, data.Samples[7*i])
 		}
-		pose := func(present, coalition model.Mask) []float32 {
+		pose := func(present, coalition modality.Set) []float32 {
 			for i := range b.Present {
 				b.Present[i] = present
 			}
@@ -165,14 +166,14 @@ func TestAbsentModalities(t *testing.T) {
 			}
 			return out
 		}
-		want := pose(model.AllModalities, some)
-		if !slices.Equal(want, pose(some, model.AllModalities)) {
+		want := pose(modality.All, some)
+		if !slices.Equal(want, pose(some, modality.All)) {
 			t.Errorf("%s: absent in the batch and absent in the coalition differ", name)
 		}
-		if slices.Equal(want, pose(model.AllModalities, model.AllModalities)) != (name == HPELiRow) {
+		if slices.Equal(want, pose(modality.All, modality.All)) != (name == HPELiRow) {
 			t.Errorf("%s: the camera's part in the pose", name)
 		}
-		none := pose(model.AllModalities, 0)
+		none := pose(modality.All, 0)
 		for i, v := range none[model.OutputDim:] {
 			if v != none[i%model.OutputDim] {
 				t.Fatalf("%s: poses without a sensor differ", name)

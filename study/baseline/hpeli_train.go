@@ -11,6 +11,7 @@ import (
 	"posefuse/model"
 	"posefuse/model/nn"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -36,10 +37,10 @@ type HPELi struct {
 
 // TrainHPELi trains the row on the WiFi channel of data.
 func TrainHPELi(ctx context.Context, cfg model.Config, data *train.Data, opt train.Options) (*HPELi, error) {
-	if !cfg.Mask().Has(model.W) {
+	if !cfg.Mask().Has(modality.CSI) {
 		return nil, fmt.Errorf("the modalities %s lack W: it reads WiFi only", cfg.Mask())
 	}
-	data, err := data.Only(1 << model.W)
+	data, err := data.Only(1 << modality.CSI)
 	if err != nil {
 		return nil, err
 	}
@@ -165,19 +166,19 @@ func (p *HPELi) InferBatch(b *model.Batch, n int, pose []float32) error {
 	p.pose = append(p.pose[:0], p.net.forward(b.CSI, n)...)
 	p.has = p.has[:0]
 	for s := range n {
-		p.has = append(p.has, b.Present == nil || b.Present[s].Has(model.W))
+		p.has = append(p.has, b.Present == nil || b.Present[s].Has(modality.CSI))
 	}
-	return p.Coalition(1<<model.W, n, pose)
+	return p.Coalition(1<<modality.CSI, n, pose)
 }
 
 // Coalition implements Predictor: without WiFi the mean training pose.
-func (p *HPELi) Coalition(mask model.Mask, n int, pose []float32) error {
+func (p *HPELi) Coalition(mask modality.Set, n int, pose []float32) error {
 	if len(pose) != n*model.OutputDim || n > len(p.has) {
 		return fmt.Errorf("hpe-li: coalition %s of %d samples into %d values: the last batch held %d", mask, n, len(pose), len(p.has))
 	}
 	for s := range n {
 		to := pose[s*model.OutputDim : (s+1)*model.OutputDim]
-		if copy(to, p.mean); mask.Has(model.W) && p.has[s] {
+		if copy(to, p.mean); mask.Has(modality.CSI) && p.has[s] {
 			copy(to, p.pose[s*model.OutputDim:])
 		}
 	}
@@ -185,7 +186,7 @@ func (p *HPELi) Coalition(mask model.Mask, n int, pose []float32) error {
 }
 
 // Modalities implements Predictor.
-func (p *HPELi) Modalities() model.Mask { return 1 << model.W }
+func (p *HPELi) Modalities() modality.Set { return 1 << modality.CSI }
 
 // NumParameters implements Predictor.
 func (p *HPELi) NumParameters() int { return p.net.parameters() }

@@ -3,31 +3,33 @@ package baseline
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // singles are networks of one modality each, run side by side.
 type singles struct {
-	runs   [model.NumModalities]*model.Runtime // nil for a modality without network
-	mask   model.Mask
+	runs   [modality.Count]*model.Runtime // nil for a modality without network
+	mask   modality.Set
 	params int
 
-	poses   [model.NumModalities][]float32 // of the last infer
-	present []model.Mask                   // of it, per sample
+	poses   [modality.Count][]float32 // of the last infer
+	present []modality.Set            // of it, per sample
 }
 
 // place returns the modality of a network that can be added.
-func (p *singles) place(net *model.Network) (int, error) {
-	m := slices.Index([]model.Mask{1 << model.R, 1 << model.L, 1 << model.M, 1 << model.W}, net.Config.Mask())
-	if m < 0 {
-		return 0, errors.New("want a network of one modality")
+func (p *singles) place(net *model.Network) (modality.Kind, error) {
+	for m := range modality.Count {
+		switch {
+		case net.Config.Mask() != modality.Of(m):
+		case p.mask.Has(m):
+			return 0, errors.New("the modality has a network already")
+		default:
+			return m, nil
+		}
 	}
-	if p.mask.Has(m) {
-		return 0, errors.New("the modality has a network already")
-	}
-	return m, nil
+	return 0, errors.New("want a network of one modality")
 }
 
 func (p *singles) add(net *model.Network) error {
@@ -64,7 +66,7 @@ func (p *singles) infer(b *model.Batch, n int) error {
 	}
 	p.present = p.present[:0]
 	for s := range n {
-		has := model.AllModalities
+		has := modality.All
 		if b.Present != nil {
 			has = b.Present[s]
 		}
@@ -74,12 +76,12 @@ func (p *singles) infer(b *model.Batch, n int) error {
 }
 
 // feature returns what the encoder of m made of sample s of the last infer.
-func (p *singles) feature(m, s int) []float32 {
+func (p *singles) feature(m modality.Kind, s int) []float32 {
 	return p.runs[m].Features()[m][s*model.FeatureDim:][:model.FeatureDim]
 }
 
 // Modalities implements Predictor.
-func (p *singles) Modalities() model.Mask { return p.mask }
+func (p *singles) Modalities() modality.Set { return p.mask }
 
 // NumParameters implements Predictor.
 func (p *singles) NumParameters() int { return p.params }

@@ -10,6 +10,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -201,13 +202,10 @@ func (t *tokens) trainHead(ctx context.Context, data *train.Data, seed uint64) e
 }
 
 // average writes the mean of the members' features of a sample to token.
-func (t *tokens) average(members model.Mask, s int) {
+func (t *tokens) average(members modality.Set, s int) {
 	clear(t.token)
 	share := 1 / float32(bits.OnesCount8(uint8(members)))
-	for m := range t.runs {
-		if !members.Has(m) {
-			continue
-		}
+	for m := range members.Kinds() {
 		for i, v := range t.feature(m, s) {
 			t.token[i] += v * share
 		}
@@ -223,7 +221,7 @@ func (t *tokens) InferBatch(b *model.Batch, n int, pose []float32) error {
 }
 
 // Coalition implements Predictor: without any member the mean training pose.
-func (t *tokens) Coalition(mask model.Mask, n int, pose []float32) error {
+func (t *tokens) Coalition(mask modality.Set, n int, pose []float32) error {
 	if len(pose) != n*model.OutputDim || n > len(t.present) {
 		return fmt.Errorf("xfi-tokens: coalition %s of %d samples into %d values: the last batch held %d", mask, n, len(pose), len(t.present))
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"posefuse/balance"
-	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Contribution is what each modality contributes at the end of training.
@@ -64,7 +64,7 @@ func (e *Experiment) contribution(g group) (Contribution, bool) {
 func superior(phi map[string]float64) string {
 	var letters string
 	var score []float64
-	for _, letter := range strings.Split(model.AllModalities.String(), "") {
+	for _, letter := range strings.Split(modality.All.String(), "") {
 		if v, ok := phi[letter]; ok {
 			letters, score = letters+letter, append(score, v)
 		}

@@ -14,9 +14,11 @@ import (
 	"strings"
 
 	"posefuse/model"
+	"posefuse/recording"
 	"posefuse/recording/mars"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -29,8 +31,8 @@ type Source struct {
 }
 
 // open returns the data set and what there is to say about it.
-func (d Data) open() (mmfi.Dataset, Source, error) {
-	var ds mmfi.Dataset
+func (d Data) open() (recording.Dataset, Source, error) {
+	var ds recording.Dataset
 	var err error
 	var src Source
 	switch d.Kind {
@@ -72,7 +74,7 @@ func fingerprint(ds *sim.Dataset) (string, error) {
 		}
 		_, _ = h.Write(b) // a hash takes everything
 	}
-	var f mmfi.Frame
+	var f recording.Frame
 	for i := range min(3, clip.Len()) {
 		if err = clip.Frame(i, &f); err != nil {
 			return "", err
@@ -96,7 +98,7 @@ func fingerprint(ds *sim.Dataset) (string, error) {
 
 // selection is a set of clips, or one part of each.
 type selection struct {
-	keys []mmfi.ClipKey
+	keys []recording.Key
 	part train.Part
 }
 
@@ -113,7 +115,7 @@ const (
 
 // roles divides the clips that there are. With have nil it only checks the
 // names.
-func (d Data) roles(protocol int, split string, have []mmfi.ClipKey) (roles, error) {
+func (d Data) roles(protocol int, split string, have []recording.Key) (roles, error) {
 	if d.Kind == MARS {
 		return d.marsRoles(split, have)
 	}
@@ -128,7 +130,7 @@ func (d Data) roles(protocol int, split string, have []mmfi.ClipKey) (roles, err
 	var r roles
 	trainKeys, r.test.keys = keep(trainKeys), keep(testKeys)
 	r.train.keys, r.val.keys = holdOut(trainKeys, d.ValidationSubjects)
-	what := map[string][]mmfi.ClipKey{"training": r.train.keys, "test": r.test.keys}
+	what := map[string][]recording.Key{"training": r.train.keys, "test": r.test.keys}
 	if d.ValidationSubjects > 0 {
 		what["validation"] = r.val.keys
 	}
@@ -142,7 +144,7 @@ func (d Data) roles(protocol int, split string, have []mmfi.ClipKey) (roles, err
 
 // coverage counts the clips of a protocol and split that there are. MARS has
 // none of its own.
-func (d Data) coverage(protocol int, split string, have []mmfi.ClipKey) (Coverage, error) {
+func (d Data) coverage(protocol int, split string, have []recording.Key) (Coverage, error) {
 	c := Coverage{Protocol: protocol, Split: split}
 	if d.Kind == MARS {
 		return c, nil
@@ -157,13 +159,13 @@ func (d Data) coverage(protocol int, split string, have []mmfi.ClipKey) (Coverag
 }
 
 // only returns a filter for the clips there are and the file wants.
-func (d Data) only(have []mmfi.ClipKey) func([]mmfi.ClipKey) []mmfi.ClipKey {
-	set := map[mmfi.ClipKey]bool{}
+func (d Data) only(have []recording.Key) func([]recording.Key) []recording.Key {
+	set := map[recording.Key]bool{}
 	for _, k := range have {
 		set[k] = (len(d.Subjects) == 0 || slices.Contains(d.Subjects, k.Subject)) && (len(d.Activities) == 0 || slices.Contains(d.Activities, k.Activity))
 	}
-	return func(keys []mmfi.ClipKey) []mmfi.ClipKey {
-		var out []mmfi.ClipKey
+	return func(keys []recording.Key) []recording.Key {
+		var out []recording.Key
 		for _, k := range keys {
 			if set[k] {
 				out = append(out, k)
@@ -175,7 +177,7 @@ func (d Data) only(have []mmfi.ClipKey) func([]mmfi.ClipKey) []mmfi.ClipKey {
 
 // holdOut takes n subjects out of the training clips, evenly among those there
 // are, so that every scene gives some.
-func holdOut(keys []mmfi.ClipKey, n int) (rest, held []mmfi.ClipKey) {
+func holdOut(keys []recording.Key, n int) (rest, held []recording.Key) {
 	set := map[int]bool{}
 	for _, k := range keys {
 		set[k.Subject] = true
@@ -198,7 +200,7 @@ func holdOut(keys []mmfi.ClipKey, n int) (rest, held []mmfi.ClipKey) {
 
 // marsRoles holds out parts of clips instead of subjects, of which there are
 // two; data.validation_subjects above 0 asks for it.
-func (d Data) marsRoles(split string, have []mmfi.ClipKey) (roles, error) {
+func (d Data) marsRoles(split string, have []recording.Key) (roles, error) {
 	test := 0
 	if number, across := strings.CutPrefix(split, Across); across {
 		test, _ = strconv.Atoi(number) // 0 is nobody
@@ -214,7 +216,7 @@ func (d Data) marsRoles(split string, have []mmfi.ClipKey) (roles, error) {
 	if test == 0 {
 		r = roles{selection{keys, train.TrainPart}, selection{keys, train.ValPart}, selection{keys, train.TestPart}}
 	} else {
-		var same, other []mmfi.ClipKey
+		var same, other []recording.Key
 		for _, k := range keys {
 			if k.Subject == test {
 				other = append(other, k)
@@ -244,10 +246,10 @@ type poolKey struct {
 
 // pools holds the prepared clips of all cells of a process.
 type pools struct {
-	ds     mmfi.Dataset
+	ds     recording.Dataset
 	cfg    model.Config // with all modalities any cell needs
 	window model.Window
-	want   map[poolKey]map[mmfi.ClipKey]bool
+	want   map[poolKey]map[recording.Key]bool
 	data   map[poolKey]*train.Data
 	show   func(label string, done, total int)
 }
@@ -255,17 +257,17 @@ type pools struct {
 // newPools lists which clips the file's cells will ask for.
 func (e *Experiment) newPools() (*pools, error) {
 	f := e.File
-	mask, _ := model.ParseMask(f.Modalities) // checked
+	mask, _ := modality.Parse(f.Modalities) // checked
 	for _, s := range f.Subsets {
-		m, _ := model.ParseMask(s)
+		m, _ := modality.Parse(s)
 		mask |= m
 	}
 	p := &pools{ds: e.dataset, cfg: f.network(model.ConcatHead, mask.String()), window: f.Window,
-		want: map[poolKey]map[mmfi.ClipKey]bool{}, data: map[poolKey]*train.Data{}, show: e.options.Loading}
+		want: map[poolKey]map[recording.Key]bool{}, data: map[poolKey]*train.Data{}, show: e.options.Loading}
 	add := func(s selection, stride int) {
 		k := poolKey{s.part, stride}
 		if p.want[k] == nil {
-			p.want[k] = map[mmfi.ClipKey]bool{}
+			p.want[k] = map[recording.Key]bool{}
 		}
 		for _, c := range s.keys {
 			p.want[k][c] = true
@@ -290,10 +292,10 @@ func (e *Experiment) newPools() (*pools, error) {
 
 // view returns the clips of a selection for networks of the modalities, and
 // loads what is not there yet.
-func (p *pools) view(ctx context.Context, label string, s selection, stride int, mask model.Mask) (*train.Data, error) {
+func (p *pools) view(ctx context.Context, label string, s selection, stride int, mask modality.Set) (*train.Data, error) {
 	key := poolKey{s.part, stride}
 	if p.data[key] == nil {
-		order := func(a, b mmfi.ClipKey) int { return (a.Subject-b.Subject)*1000 + a.Activity - b.Activity }
+		order := func(a, b recording.Key) int { return (a.Subject-b.Subject)*1000 + a.Activity - b.Activity }
 		keys := slices.SortedFunc(maps.Keys(p.want[key]), order)
 		d, err := train.Load(ctx, p.ds, keys, p.cfg, train.LoadOptions{Window: p.window, Stride: stride, Part: s.part, Progress: func(done, total int) {
 			if p.show != nil {

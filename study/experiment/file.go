@@ -18,6 +18,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/recording/mmfi"
+	"posefuse/sensors/modality"
 	"posefuse/study/baseline"
 	"posefuse/train"
 )
@@ -178,7 +179,7 @@ func defaults() File {
 		Training: Training{Epochs: recipe.Epochs, Batch: recipe.Batch, LR: recipe.LR, DecayEvery: recipe.DecayEvery,
 			WeightDecay: recipe.WeightDecay, MeanStart: true, Stride: 1, ValStride: 1, Replicas: 1},
 		Settings:   train.DefaultMethodSettings(),
-		Modalities: model.AllModalities.String(),
+		Modalities: modality.All.String(),
 		Overhead:   Overhead{Batch: recipe.Batch, Fusions: heads, Subsets: []string{"RL", "RLM", "RLMW"}},
 	}
 }
@@ -278,7 +279,7 @@ func (f *File) checkTraining() error {
 	if err := f.options(Cell{Training: t}).Check(); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
-	mask, err := model.ParseMask(f.Modalities)
+	mask, err := modality.Parse(f.Modalities)
 	if err != nil {
 		return fmt.Errorf("modalities: %w", err)
 	}
@@ -297,7 +298,7 @@ func (f *File) checkTraining() error {
 }
 
 func (f *File) checkGrid() error {
-	mask, err := model.ParseMask(f.Modalities)
+	mask, err := modality.Parse(f.Modalities)
 	if err != nil {
 		return fmt.Errorf("modalities: %w", err)
 	}
@@ -357,7 +358,7 @@ func unique[T comparable](key string, list []T) error {
 
 func (f *File) checkRest() error {
 	for i, s := range f.Subsets {
-		mask, err := model.ParseMask(s)
+		mask, err := modality.Parse(s)
 		if err != nil {
 			return fmt.Errorf("subsets: %w", err)
 		}
@@ -418,7 +419,7 @@ func (f *File) checkRest() error {
 		}
 	}
 	for i, s := range f.Overhead.Subsets {
-		mask, err := model.ParseMask(s)
+		mask, err := modality.Parse(s)
 		if err != nil {
 			return fmt.Errorf("overhead.subsets: %w", err)
 		}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/recording/mmfi"
+	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/study/baseline"
 	"posefuse/study/plot"
@@ -55,7 +55,7 @@ type Progress struct {
 type Experiment struct {
 	File    *File
 	options Options
-	dataset mmfi.Dataset
+	dataset recording.Dataset
 	source  Source
 	picked  map[string]Picked // by head and method
 	results map[string]*Result
@@ -361,7 +361,7 @@ func (e *Experiment) trainCell(ctx context.Context, c Cell, data cellData, res *
 		res.Epochs = i.Epoch
 		return nil
 	}
-	masks, describe := coalitions(c.Network.Mask()), e.dataset.Describe()
+	masks, describe := c.Network.Mask().Subsets(), e.dataset.Describe()
 	if c.Baseline != "" {
 		p, trainErr := baseline.Train(ctx, c.Baseline, c.Network, data.train, opt)
 		if trainErr != nil {
@@ -386,13 +386,4 @@ func (e *Experiment) trainCell(ctx context.Context, c Cell, data cellData, res *
 	res.Parameters = net.NumParameters()
 	res.Evaluation, err = train.Evaluate(ctx, net, data.test, data.train, masks, describe, nil)
 	return err
-}
-
-// coalitions lists the non-empty subsets of mask.
-func coalitions(mask model.Mask) []model.Mask {
-	var out []model.Mask
-	for m := mask; m != 0; m = (m - 1) & mask {
-		out = append(out, m)
-	}
-	return out
 }

@@ -1,0 +1,97 @@
+// Package recording is the contract of recorded data: clips of frames with the
+// sensors' values and, where somebody measured them, the joints. Files of any
+// format and the simulator keep it alike, so that training, evaluation and
+// replay do not know which they read. A format is a package below this one.
+package recording
+
+import (
+	"fmt"
+
+	"posefuse/sensors/modality"
+)
+
+// FramePeriodMS is the time between frames of a clip: every data set is read
+// at MM-Fi's 10 Hz.
+const FramePeriodMS = 100
+
+// Key names one clip of a data set: who moves and what they do. The numbers
+// are the data set's own, from 1; activities are numbered as MM-Fi's 27.
+type Key struct {
+	Subject  int
+	Activity int
+}
+
+// String returns e.g. "S01/A12".
+func (k Key) String() string { return fmt.Sprintf("S%02d/A%02d", k.Subject, k.Activity) }
+
+// Frame holds the raw sensor data of one instant of a clip, as stored. Slices
+// are reused by readers and generators that take a *Frame to fill.
+type Frame struct {
+	RGB      [17][2]float64 // pixels, COCO order, 640 x 480
+	LiDAR    []float64      // n x 3, metres, x forward, y left, z up
+	MmWave   []float64      // n x 5: x, y, z, Doppler, intensity (raw file columns)
+	CSIAmp   []float64      // 3 x 114 x 10 (antenna, subcarrier, packet), dB; may hold -Inf and NaN
+	CSIPhase []float64      // 3 x 114 x 10, radians
+}
+
+// Pose is 17 joints in H36M order, metres, camera frame (x right, y down, z forward).
+type Pose [17][3]float64
+
+// Clip is one recording: sensor frames and ground truth.
+type Clip interface {
+	// Key names the clip.
+	Key() Key
+	// Len returns the number of frames.
+	Len() int
+	// Frame fills f with frame i, 0-based. It is safe for concurrent use with
+	// different f.
+	Frame(i int, f *Frame) error
+	// Truth returns the ground-truth pose of frame i, 0-based.
+	Truth(i int) (Pose, error)
+}
+
+// Dataset is a set of clips, one per key.
+type Dataset interface {
+	// Keys lists the clips present, ordered by subject, then activity.
+	Keys() []Key
+	// Open returns a clip; the error names the path or the key.
+	Open(k Key) (Clip, error)
+	// Describe returns one line for figures and model cards that says what the
+	// data is, e.g. "MM-Fi at /data/mmfi" or "simulated sensors (generator
+	// v1, preset mmfi, seed 1)".
+	Describe() string
+}
+
+// PartialClip is a Clip that can read some sensors only, which saves time and
+// lets a data set be used that lacks the others.
+type PartialClip interface {
+	Clip
+	// FrameOf fills the members of f that belong to which with frame i,
+	// 0-based, and leaves the others as they are.
+	FrameOf(i int, which modality.Set, f *Frame) error
+}
+
+// PartialDataset is a Dataset that may lack a sensor altogether and says so.
+type PartialDataset interface {
+	Dataset
+	// Modalities returns the sensors of which the data set has recordings.
+	Modalities() modality.Set
+}
+
+// ReadFrame fills f with the sensors which of frame i, or with all of them
+// where the clip cannot tell them apart.
+func ReadFrame(c Clip, i int, which modality.Set, f *Frame) error {
+	if p, ok := c.(PartialClip); ok {
+		return p.FrameOf(i, which, f)
+	}
+	return c.Frame(i, f)
+}
+
+// Modalities returns the sensors of which the data set has recordings, all of
+// them where it does not say.
+func Modalities(ds Dataset) modality.Set {
+	if p, ok := ds.(PartialDataset); ok {
+		return p.Modalities()
+	}
+	return modality.All
+}
