@@ -200,7 +200,7 @@ func TestMixedShapesAreNamed(t *testing.T) {
 	} {
 		ds := spoiltDataset{spoiltClip{spoil}}
 		_, err := Load(t.Context(), ds, ds.Keys(), small(), LoadOptions{Window: model.Causal})
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "clip E01/S03/A04: frame 3") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "clip S03/A04: frame 3") {
 			t.Errorf("%v, want clip, frame and %q", err, want)
 		}
 	}
