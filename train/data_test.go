@@ -13,6 +13,7 @@ import (
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/mars"
+	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
 )
 
@@ -207,5 +208,29 @@ func TestMixedShapesAreNamed(t *testing.T) {
 	ds := spoiltDataset{spoiltClip{func(f *recording.Frame, _ *recording.Pose) { f.CSIAmp = nil }}}
 	if _, err := Load(t.Context(), ds, ds.Keys(), radarOnly(), LoadOptions{Window: model.Causal}); err != nil {
 		t.Errorf("a broken sensor that the network does not have: %v", err)
+	}
+}
+
+// TestPaddedWindowsAreCounted: a clip's edge stands in for frames it lacks, and
+// nobody has to guess in how many samples.
+func TestPaddedWindowsAreCounted(t *testing.T) {
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "clean", Subjects: []int{3}, Activities: []int{4}, FramesPerClip: 90})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		modalities string
+		window     model.Window
+		want       int
+	}{{"R", model.Causal, 80}, {"R", model.Centred, 80}, {"L", model.Causal, 0}} {
+		cfg := small()
+		cfg.Modalities = c.modalities
+		d, err := Load(t.Context(), ds, ds.Keys(), cfg, LoadOptions{Window: c.window})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Clips[0].PaddedCamera; got != c.want {
+			t.Errorf("%s, %s: %d of 90 frames have a padded window, want %d", c.modalities, c.window, got, c.want)
+		}
 	}
 }

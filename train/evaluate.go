@@ -62,6 +62,8 @@ type Report struct {
 	Baselines  map[string]Score `json:"baselines"`
 	EmptyRadar int              `json:"frames_without_radar_points"`
 	EmptyLiDAR int              `json:"frames_without_lidar_points"`
+	// PaddedCamera counts frames whose camera window reaches beyond their clip.
+	PaddedCamera int `json:"frames_with_padded_camera_window"`
 }
 
 // evaluationBatch is how many frames go through the network at once.
@@ -142,6 +144,7 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 	for _, c := range data.Clips {
 		rep.EmptyRadar += c.EmptyRadar
 		rep.EmptyLiDAR += c.EmptyLiDAR
+		rep.PaddedCamera += c.PaddedCamera
 	}
 	if train == nil {
 		train = data

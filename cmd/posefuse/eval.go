@@ -123,7 +123,7 @@ func printReport(rep *train.Report) {
 	table("no sensor at all", rep.Baselines, byError(rep.Baselines))
 	table("subject, all sensors", rep.Subjects, byName)
 	table("activity, all sensors", rep.Activities, byName)
-	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d\n", rep.EmptyRadar, rep.EmptyLiDAR)
+	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d, with a padded camera window: %d\n", rep.EmptyRadar, rep.EmptyLiDAR, rep.PaddedCamera)
 }
 
 // matchClips returns the clips of ds whose path (E01/S05/A12) contains each
