@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 func near(t *testing.T, what string, got, want, tolerance float64) {
@@ -215,7 +217,7 @@ func TestScoringAllocatesNothing(t *testing.T) {
 		}
 	}
 	phi := make([]float64, 0, 4)
-	if n := testing.AllocsPerRun(10, func() {
+	if n := testenv.AllocsPerRun(10, func() {
 		v, err := s.LinearCoalitionScores(y, partial)
 		if err != nil {
 			t.Fatal(err)

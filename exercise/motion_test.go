@@ -9,32 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 )
-
-// sharedDir is the folder of data beside the repository.
-func sharedDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test's folder")
-		}
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("%v; the tests need the shared data beside the repository", err)
-	}
-	return dir
-}
 
 // take is the correct or incorrect repetitions of one subject, one after
 // the other, at 10 Hz, the person 3.1 m before a camera 0.9 m high.
@@ -48,7 +26,7 @@ type take struct {
 // recordings loads all repetitions of one UI-PRMD movement, e.g. "m01".
 func recordings(t testing.TB, movement, label string) (list []take) {
 	t.Helper()
-	dir := filepath.Join(sharedDir(t), "motion")
+	dir := testenv.Shared(t, "motion")
 	f, err := os.Open(filepath.Join(dir, "index.csv"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/internal/schematest"
+	"posefuse/internal/testenv"
 	"posefuse/message"
 )
 
@@ -154,7 +155,7 @@ func TestAppendPoseAllocatesNothing(t *testing.T) {
 	p := message.Pose{Schema: message.PoseSchema, Room: "room1", CaptureTime: strings.Repeat("2", 30), JointsM: new([17][3]float64), SpreadMM: new([17]float64),
 		Modalities: map[string]message.PoseModality{"R": {State: "fused", AgeMS: &age, SkewMS: &age, InfluenceMM: &age}, "L": {State: "late"}}, SpreadMeanMM: &age}
 	buf := make([]byte, 0, 8192)
-	if n := testing.AllocsPerRun(100, func() { buf, _ = message.AppendPose(buf[:0], &p) }); n != 0 {
+	if n := testenv.AllocsPerRun(100, func() { buf, _ = message.AppendPose(buf[:0], &p) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

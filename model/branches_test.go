@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
 )
@@ -132,8 +133,8 @@ func TestBranchGradientsAreThoseOfSeparateTrainers(t *testing.T) {
 	weights := []float32{0.5, 0, 2, -1, 0.25}
 	for _, head := range allHeads {
 		t.Run(head, func(t *testing.T) {
-			if raceEnabled && head == AttentionHead {
-				t.Skip("much arithmetic in float64: the numbers are checked without the race detector")
+			if head == AttentionHead {
+				testenv.NoRace(t, "much arithmetic in float64")
 			}
 			cfg := tiny(head)
 			b := randomBatch(cfg, n)
@@ -231,8 +232,8 @@ func TestBackwardAgain(t *testing.T) {
 	one, other := []float32{0, 0, 0, 0, 0}, []float32{1, 0.5, 0.25, 2, 0}
 	for _, head := range allHeads {
 		t.Run(head, func(t *testing.T) {
-			if raceEnabled && head == AttentionHead {
-				t.Skip("much arithmetic in float64: the numbers are checked without the race detector")
+			if head == AttentionHead {
+				testenv.NoRace(t, "much arithmetic in float64")
 			}
 			cfg := tiny(head)
 			b := randomBatch(cfg, n)

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors/modality"
 )
 
@@ -161,10 +162,10 @@ func TestContributionAllocatesNothing(t *testing.T) {
 		var c Contribution
 		rt.Contribution(modality.All, &c)
 		present := modality.Set(0)
-		if n := testing.AllocsPerRun(32, func() {
+		if n := testenv.AllocsPerRun(32, func() {
 			present = (present + 1) & modality.All
 			rt.Contribution(present, &c)
-		}); n != 0 && !raceEnabled {
+		}); n != 0 && !testenv.Race {
 			t.Errorf("%s head: %v allocations", rt.net.Config.Head, n)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"posefuse/balance"
+	"posefuse/internal/testenv"
 	"posefuse/sensors/modality"
 )
 
@@ -178,9 +179,7 @@ func TestHeadScorerVectors(t *testing.T) {
 }
 
 func TestHeadScorerAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+	testenv.NoRace(t, "the race detector allocates")
 	const n = 6
 	for _, head := range allHeads {
 		net, err := New(tiny(head), 1)
@@ -196,7 +195,7 @@ func TestHeadScorerAllocatesNothing(t *testing.T) {
 			f[m] = make([]float32, n*FeatureDim)
 		}
 		dst := make([]float32, n*OutputDim)
-		if a := testing.AllocsPerRun(5, func() {
+		if a := testenv.AllocsPerRun(5, func() {
 			if err := h.Predict(f, n, 5, dst); err != nil {
 				t.Error(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 )
@@ -195,7 +196,7 @@ func TestPrecisionNeedsCalibration(t *testing.T) {
 // TestPrecisionFallsBack checks what a CPU without the instructions does.
 func TestPrecisionFallsBack(t *testing.T) {
 	if Int8.Native() {
-		t.Skip("this CPU path has int8 instructions; run with POSEFUSE_CPU=portable")
+		testenv.LeaveTo(t, "make test-cpu", "this CPU path has int8 instructions")
 	}
 	net, s := smallCSI(t)
 	var log bytes.Buffer
@@ -224,11 +225,11 @@ func TestPrecisionAllocatesNothing(t *testing.T) {
 		}
 		in := sample(net.Config, s.Batch, 0)
 		var out Output
-		if n := testing.AllocsPerRun(5, func() {
+		if n := testenv.AllocsPerRun(5, func() {
 			if err := rt.Infer(in, &out); err != nil {
 				t.Fatal(err)
 			}
-		}); n > 0 && !raceEnabled {
+		}); n > 0 && !testenv.Race {
 			t.Errorf("%s: %v allocations a tick", p, n)
 		}
 	}

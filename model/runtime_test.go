@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
 )
@@ -188,11 +189,11 @@ func TestInferAllocatesNothing(t *testing.T) {
 	}
 	in := sample(cfg, b, 0)
 	var out Output
-	if n := testing.AllocsPerRun(20, func() {
+	if n := testenv.AllocsPerRun(20, func() {
 		if err := rt.Infer(in, &out); err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 && !raceEnabled {
+	}); n != 0 && !testenv.Race {
 		t.Errorf("%v allocations per inference", n)
 	}
 }

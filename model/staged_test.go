@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors/modality"
 )
 
@@ -125,7 +126,7 @@ func TestStagedInferenceAllocatesNothing(t *testing.T) {
 	}
 	in := sample(net.Config, b, 0)
 	var out Output
-	if n := testing.AllocsPerRun(20, func() {
+	if n := testenv.AllocsPerRun(20, func() {
 		rt.Begin()
 		for m := range modality.Count {
 			if err := rt.Encode(modality.Count-1-m, modalityInput(in, modality.Count-1-m)); err != nil {
@@ -135,7 +136,7 @@ func TestStagedInferenceAllocatesNothing(t *testing.T) {
 		if err := rt.Finish(modality.All, &out); err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 && !raceEnabled {
+	}); n != 0 && !testenv.Race {
 		t.Errorf("%v allocations per inference", n)
 	}
 }

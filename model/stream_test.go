@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors/modality"
 )
 
@@ -311,13 +312,13 @@ func TestStreamedRuntimeEqualsWholeWindows(t *testing.T) {
 	if whole.CameraStreamStats() != (CameraStreamStats{}) {
 		t.Error("a runtime without a stream counts")
 	}
-	if n := testing.AllocsPerRun(20, func() {
+	if n := testenv.AllocsPerRun(20, func() {
 		copy(in.Camera, in.Camera[keypointFrame:])
 		in.Camera[KeypointsValues-1]++
 		if err := live.Infer(in, &got); err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 && !raceEnabled {
+	}); n != 0 && !testenv.Race {
 		t.Errorf("%v allocations per inference", n)
 	}
 }

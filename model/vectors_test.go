@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
 )
@@ -186,9 +187,7 @@ func TestFullSizeEncodersEval(t *testing.T) {
 // One sample of W, which does not depend on the others in this mode: what an
 // emulated CPU computes in a minute.
 func TestFullSizeWiFiEvalOfOneSample(t *testing.T) {
-	if raceEnabled {
-		t.Skip("32 GFLOP: the numbers are checked without the race detector")
-	}
+	testenv.NoRace(t, "32 GFLOP: the numbers are checked without the race detector")
 	e, _ := vectorEncoder(t, modality.CSI, &nn.Context{Mode: nn.Eval})
 	f := e.forward(vectorInput[float32](modality.CSI)[:CSIValues], 1)
 	rms := evalWant[modality.CSI].norm / math.Sqrt(vectorBatch*FeatureDim)
@@ -212,9 +211,7 @@ func TestFullSizeEncodersTrain(t *testing.T) {
 
 // The whole network as it runs live: normalisation folded into the weights.
 func TestFullSizeInference(t *testing.T) {
-	if raceEnabled {
-		t.Skip("hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
-	}
+	testenv.NoRace(t, "hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
 	net, err := New(Paper(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -244,9 +241,7 @@ func TestFullSizeInference(t *testing.T) {
 }
 
 func TestFullSizeTraining(t *testing.T) {
-	if raceEnabled {
-		t.Skip("hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
-	}
+	testenv.NoRace(t, "hundreds of GFLOP: the numbers are checked without the race detector, smaller networks run with it")
 	net, err := New(Paper(), 1)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 	"unsafe"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors/modality"
 )
 
@@ -85,7 +86,7 @@ func pose(t *testing.T, rt *Runtime) [OutputDim]float32 {
 // and runtime is closed.
 func TestEqualCheckpointsShareOneMapping(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("weights are mapped on Linux only")
+		testenv.LeaveOut(t, "weights are mapped on Linux only")
 	}
 	dir, net, card := wide(t)
 	file := filepath.Join(dir, card.Weights)
@@ -240,7 +241,7 @@ func TestFrozenNetworkIsReadOnly(t *testing.T) {
 // cut short in place stops no runtime, only new ones.
 func TestFileChangesUnderTheRuntime(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("weights are mapped on Linux only")
+		testenv.LeaveOut(t, "weights are mapped on Linux only")
 	}
 	dir, net, card := wide(t)
 	n := load(t, dir)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors/modality"
@@ -199,7 +200,7 @@ func TestLiveContributionAllocatesNothing(t *testing.T) {
 			}
 		}
 		run()
-		if n := testing.AllocsPerRun(20, run); n != 0 && !raceEnabled {
+		if n := testenv.AllocsPerRun(20, run); n != 0 && !testenv.Race {
 			t.Errorf("%s head: %v allocations per tick", head, n)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
@@ -300,7 +301,7 @@ func TestSwapUnderLoad(t *testing.T) {
 // weights: no tick is lost, and after the daemon's end no weights are mapped.
 func TestSwapMappedModels(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("weights are mapped on Linux only")
+		testenv.LeaveOut(t, "weights are mapped on Linux only")
 	}
 	cfg := model.Edge()
 	cfg.Camera.Channels, cfg.CSI.Height, cfg.CSI.Base = 32, 16, 4
@@ -466,7 +467,7 @@ func TestStagedTickAllocatesNothing(t *testing.T) {
 		}
 	}
 	run()
-	if n := testing.AllocsPerRun(50, run); n != 0 {
+	if n := testenv.AllocsPerRun(50, run); n != 0 {
 		t.Errorf("%v allocations per tick", n)
 	}
 }

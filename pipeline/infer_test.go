@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
@@ -113,7 +114,7 @@ func TestPrepareFillsTheInputs(t *testing.T) {
 	if n := len(e.in.CSI); e.in.CSI[0] != 0 || e.in.CSI[n-1] != 1 {
 		t.Errorf("csi %v..%v, want 0..1", e.in.CSI[0], e.in.CSI[n-1])
 	}
-	if n := testing.AllocsPerRun(20, func() { e.prepare(fullTickOnce) }); n != 0 {
+	if n := testenv.AllocsPerRun(20, func() { e.prepare(fullTickOnce) }); n != 0 {
 		t.Errorf("preparing allocates %v times", n)
 	}
 }

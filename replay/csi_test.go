@@ -2,12 +2,12 @@ package replay
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
@@ -137,12 +137,7 @@ func TestCSINexmonOverLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !mayCapture() {
-		if os.Getenv("POSEFUSE_NO_RAW") == "1" {
-			t.Skip("CAPTURE NOT TESTED: no CAP_NET_RAW, and POSEFUSE_NO_RAW=1 says that this is known")
-		}
-		t.Fatal("this process may not open a packet socket: run with CAP_NET_RAW, or set POSEFUSE_NO_RAW=1 to leave the capture untested")
-	}
+	testenv.PacketSocket(t)
 	sink := newRecorder()
 	drive(t, src, sink)
 	clip := stored(4, 6)

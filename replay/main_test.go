@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -18,25 +16,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// sharedFile finds a file of the shared test data beside the repository.
-func sharedFile(t testing.TB, name string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		path := filepath.Join(dir, "..", "shared", filepath.FromSlash(name))
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatalf("shared data %s not found in any folder above the test: it must lie beside the repository", name)
-		}
-		dir = filepath.Dir(dir)
-	}
-}
 
 // storedClip is a clip as a folder holds it: plausible random numbers that
 // depend on clip and frame.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
@@ -23,7 +24,7 @@ func radarPair(t *testing.T) (*RadarConfig, *radar.SerialSource) {
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "radar-command"), DataPath: filepath.Join(dir, "radar-data")}
 	src, err := radar.NewSerialSource(radar.SerialConfig{
 		Name: "radar", DataPort: cfg.DataPath, CommandPort: cfg.CommandPath,
-		ConfigPath: sharedFile(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg"),
+		ConfigPath: testenv.Shared(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg"),
 	})
 	if err != nil {
 		t.Fatal(err)

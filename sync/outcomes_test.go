@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
@@ -505,7 +506,7 @@ func TestSteadyTickDoesNotAllocate(t *testing.T) {
 	for range 100 {
 		tick()
 	}
-	if n := testing.AllocsPerRun(200, tick); n != 0 {
+	if n := testenv.AllocsPerRun(200, tick); n != 0 {
 		t.Errorf("%v allocations per tick", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/sensors/modality"
 )
@@ -158,7 +159,7 @@ func TestDeviatesAreStandard(t *testing.T) {
 func TestAugmentationAllocatesNothing(t *testing.T) {
 	a := &Augment{RotateDeg: 5, ShiftM: 0.1, Mirror: true, DropPoints: 0.3, JitterM: 0.01}
 	points, pose := make([]float32, 64*model.RadarPointDim), make([]float32, model.OutputDim)
-	if n := testing.AllocsPerRun(100, func() { a.Apply(points, pose, 1, 2) }); n != 0 {
+	if n := testenv.AllocsPerRun(100, func() { a.Apply(points, pose, 1, 2) }); n != 0 {
 		t.Errorf("%g allocations per sample", n)
 	}
 }

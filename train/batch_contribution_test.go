@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"posefuse/balance"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/sensors/modality"
 )
@@ -150,9 +151,7 @@ func TestContributionLinearEqualsGeneric(t *testing.T) {
 }
 
 func TestContributionAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+	testenv.NoRace(t, "the race detector allocates")
 	const b = 16
 	f, target := featuresAndTarget(b)
 	for _, head := range []string{model.ConcatHead, model.MLPHead, model.AttentionHead} {
@@ -160,7 +159,7 @@ func TestContributionAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := testing.AllocsPerRun(5, func() {
+		if a := testenv.AllocsPerRun(5, func() {
 			c.Reset()
 			if err := c.Add(f, target); err != nil {
 				t.Error(err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 )
 
@@ -145,7 +146,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 			}
 		},
 	} {
-		if raceEnabled && name != "tensors cut" {
+		if testenv.Race && name != "tensors cut" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

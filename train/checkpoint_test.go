@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"posefuse/balance"
+	"posefuse/internal/modeltest"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/recording"
 )
@@ -28,7 +30,7 @@ type course struct {
 // tiny is the smallest network of all four modalities, with every kind of
 // dropout.
 func tiny(head string) model.Config {
-	cfg := small()
+	cfg := modeltest.Small()
 	cfg.Head = head
 	cfg.Camera.Channels, cfg.Camera.Dropout, cfg.CSI.Dropout = 8, 0.2, 0.1
 	cfg.LiDAR = model.PointsConfig{Points: 64, Planes: []int{8, 8}, Strides: []int{1, 16}, Neighbours: []int{4, 4}}
@@ -117,7 +119,7 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 	used := map[string]bool{}
 	for name, c := range courses {
 		used[c.method] = true
-		if raceEnabled && name != "awc" && name != "plain, dropout" {
+		if testenv.Race && name != "awc" && name != "plain, dropout" {
 			continue // minutes; all run without the race detector
 		}
 		t.Run(name, func(t *testing.T) {

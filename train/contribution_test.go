@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/modeltest"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
@@ -164,7 +165,7 @@ func TestNamerFindsTheLoudest(t *testing.T) {
 func TestEvaluateContribution(t *testing.T) {
 	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 12}, {Subject: 12, Activity: 13}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal, Stride: 6})
-	net, err := model.New(small(), 1)
+	net, err := model.New(modeltest.Small(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestEvaluateContribution(t *testing.T) {
 	if _, err = EvaluateContribution(t.Context(), net, data, "test", func(recording.Key, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
 		t.Error("data without a usable frame was accepted")
 	}
-	one := small()
+	one := modeltest.Small()
 	one.Modalities = "R"
 	if net, err = model.New(one, 1); err != nil {
 		t.Fatal(err)

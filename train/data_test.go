@@ -2,14 +2,14 @@ package train
 
 import (
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/modeltest"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/mars"
@@ -17,25 +17,8 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// sharedMARS returns the folder of real recordings beside the project.
-func sharedMARS(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		p := filepath.Join(d, "shared", "realdata", "mars")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Fatal("no ../shared/realdata/mars: the tests need the shared recordings beside the project")
-	panic("unreachable")
-}
-
 func radarOnly() model.Config {
-	cfg := small()
+	cfg := modeltest.Small()
 	cfg.Modalities = "M"
 	return cfg
 }
@@ -78,7 +61,7 @@ func TestPartsShareNoFrameAndLeaveNoneOut(t *testing.T) {
 // TestRealRadarSplitsWithinClips loads the real recordings part by part: a
 // data set with one sensor, for a network of one modality.
 func TestRealRadarSplitsWithinClips(t *testing.T) {
-	ds, err := mars.Open(sharedMARS(t), mars.Options{History: 2})
+	ds, err := mars.Open(testenv.Shared(t, "realdata/mars"), mars.Options{History: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +106,7 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 	if !slices.Equal(b.Radar[len(b.Radar)/2:], last.Clips[0].Radar[:len(b.Radar)/2]) {
 		t.Error("the radar of the second row is not that of the sample")
 	}
-	if _, err = Load(t.Context(), ds, keys, small(), LoadOptions{Window: model.Causal}); err == nil ||
+	if _, err = Load(t.Context(), ds, keys, modeltest.Small(), LoadOptions{Window: model.Causal}); err == nil ||
 		!strings.Contains(err.Error(), "camera keypoints (R) and LiDAR (L) and WiFi CSI (W), which MARS at") || !strings.Contains(err.Error(), "modalities M") {
 		t.Errorf("a network of all modalities on radar: %v", err)
 	}
@@ -144,7 +127,7 @@ func TestNetworksThatDoNotFitTheData(t *testing.T) {
 	if b := radar.NewBatch(1); b.Radar == nil || b.CSI != nil {
 		t.Error("the view's batch holds other sensors than the radar")
 	}
-	if err = radar.CheckFits(small()); err == nil || !strings.Contains(err.Error(), "needs modality RLW") || !strings.Contains(err.Error(), "simulated") {
+	if err = radar.CheckFits(modeltest.Small()); err == nil || !strings.Contains(err.Error(), "needs modality RLW") || !strings.Contains(err.Error(), "simulated") {
 		t.Errorf("all modalities on the radar's view: %v", err)
 	}
 	if _, err = radar.Only(modality.All); err == nil {
@@ -200,7 +183,7 @@ func TestMixedShapesAreNamed(t *testing.T) {
 		"ground truth: joint 4 has coordinate +": func(_ *recording.Frame, p *recording.Pose) { p[4][1] = math.Inf(1) },
 	} {
 		ds := spoiltDataset{spoiltClip{spoil}}
-		_, err := Load(t.Context(), ds, ds.Keys(), small(), LoadOptions{Window: model.Causal})
+		_, err := Load(t.Context(), ds, ds.Keys(), modeltest.Small(), LoadOptions{Window: model.Causal})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "clip S03/A04: frame 3") {
 			t.Errorf("%v, want clip, frame and %q", err, want)
 		}
@@ -223,7 +206,7 @@ func TestPaddedWindowsAreCounted(t *testing.T) {
 		window     model.Window
 		want       int
 	}{{"R", model.Causal, 80}, {"R", model.Centred, 80}, {"L", model.Causal, 0}} {
-		cfg := small()
+		cfg := modeltest.Small()
 		cfg.Modalities = c.modalities
 		d, err := Load(t.Context(), ds, ds.Keys(), cfg, LoadOptions{Window: c.window})
 		if err != nil {

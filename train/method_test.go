@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/modeltest"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/recording"
 )
@@ -18,7 +20,7 @@ import (
 // lines of its curve.
 func trained(t *testing.T, data, held *Data, head, name string, change func(*MethodSettings)) ([]float32, []EpochInfo) {
 	t.Helper()
-	cfg := small()
+	cfg := modeltest.Small()
 	cfg.Head = head
 	net, err := model.New(cfg, 9)
 	if err != nil {
@@ -63,7 +65,7 @@ func methodData(t *testing.T) (data, held *Data) {
 func TestMethods(t *testing.T) {
 	data, held := methodData(t)
 	heads := []string{model.ConcatHead, model.MLPHead, model.AttentionHead}
-	if raceEnabled {
+	if testenv.Race {
 		heads = heads[:1]
 	}
 	for _, head := range heads {
@@ -123,7 +125,7 @@ func TestMethodsWithoutStrength(t *testing.T) {
 // the coefficient of its own contribution, and leaves the head alone.
 func TestConstraintOfEachEncoder(t *testing.T) {
 	data, _ := methodData(t)
-	net, err := model.New(small(), 9)
+	net, err := model.New(modeltest.Small(), 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +181,7 @@ func TestConstraintOfEachEncoder(t *testing.T) {
 func TestMethodsWithOneModality(t *testing.T) {
 	data, held := methodData(t)
 	weights := func(name string) []float32 {
-		cfg := small()
+		cfg := modeltest.Small()
 		cfg.Modalities = "M"
 		net, err := model.New(cfg, 9)
 		if err != nil {
@@ -212,7 +214,7 @@ func TestMethodsWithOneModality(t *testing.T) {
 // two replicas of the same batch it must not depend on how they share it.
 func TestFisherOfSamples(t *testing.T) {
 	data, _ := methodData(t)
-	net, err := model.New(small(), 3)
+	net, err := model.New(modeltest.Small(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +257,7 @@ func TestFisherOfSamples(t *testing.T) {
 func TestTrialFollowsTheSchedule(t *testing.T) {
 	data, held := methodData(t)
 	moved := func(method Method, train func(*Session) error) float64 {
-		net, err := model.New(small(), 9)
+		net, err := model.New(modeltest.Small(), 9)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +293,7 @@ func TestTrialFollowsTheSchedule(t *testing.T) {
 func TestTrainingErrorIsTheNetworks(t *testing.T) {
 	data, held := methodData(t)
 	first := func(name string) (mm float64) {
-		net, err := model.New(small(), 9)
+		net, err := model.New(modeltest.Small(), 9)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +326,7 @@ func TestDivergedTrainingNamesThePlace(t *testing.T) {
 			data.Clips[0].Truth[i] = float32(1e38)
 		}
 	}
-	net, err := model.New(small(), 3)
+	net, err := model.New(modeltest.Small(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +356,7 @@ func TestNewMethodRefuses(t *testing.T) {
 		}
 	}
 	data, _ := methodData(t)
-	net, err := model.New(small(), 1)
+	net, err := model.New(modeltest.Small(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

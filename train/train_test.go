@@ -5,22 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/modeltest"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
 )
-
-// small is a network that trains in seconds.
-func small() model.Config {
-	cfg := model.Edge()
-	cfg.Size = "test"
-	cfg.Camera.Channels, cfg.Camera.Dropout = 32, 0
-	cfg.LiDAR = model.PointsConfig{Points: 64, Planes: []int{8, 16, 16, 16, 16}, Strides: []int{1, 4, 2, 2, 2}, Neighbours: []int{4, 8, 8, 4, 2}}
-	cfg.Radar = model.PointsConfig{Points: 16, Planes: []int{8, 8, 8, 8, 8}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: []int{4, 4, 4, 2, 1}}
-	cfg.CSI.Base, cfg.CSI.Height, cfg.CSI.Width, cfg.CSI.Dropout = 4, 24, 8, 0
-	return cfg
-}
 
 func simulated(t *testing.T, preset string, keys []recording.Key, opt LoadOptions) *Data {
 	t.Helper()
@@ -28,7 +19,7 @@ func simulated(t *testing.T, preset string, keys []recording.Key, opt LoadOption
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Load(t.Context(), ds, keys, small(), opt)
+	d, err := Load(t.Context(), ds, keys, modeltest.Small(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +29,13 @@ func simulated(t *testing.T, preset string, keys []recording.Key, opt LoadOption
 func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 13}, {Subject: 3, Activity: 27}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal})
-	net, err := model.New(small(), 1)
+	net, err := model.New(modeltest.Small(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var last EpochInfo
 	epochs := 25
-	if raceEnabled { // too slow to learn anything; the numbers are checked without it
+	if testenv.Race { // too slow to learn anything; the numbers are checked without it
 		epochs = 2
 	}
 	opt := Options{Epochs: epochs, Batch: 20, LR: 6e-3, MeanStart: true, Seed: 1, AfterEpoch: func(e EpochInfo) error { last = e; return nil }}
@@ -56,7 +47,7 @@ func TestTrainingLearnsThePoseFromCleanSensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("clean simulated sensors: train %.1f mm, all sensors %.1f mm, mean pose %.1f mm", last.LossMM, rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM)
-	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > mean/3 && !raceEnabled {
+	if got, mean := rep.Coalitions["RLMW"].MPJPEMM, rep.Baselines[OwnMeanPose].MPJPEMM; got > mean/3 && !testenv.Race {
 		t.Errorf("all sensors: %.1f mm, want under a third of the mean pose's %.1f", got, mean)
 	}
 	if rep.Coalitions["RLMW"].Frames != 180 || rep.Activities["A12"].Frames != 60 {
@@ -68,7 +59,7 @@ func TestSameSeedSameWeights(t *testing.T) {
 	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}
 	data := simulated(t, "mmfi", keys, LoadOptions{Window: model.Causal, Stride: 3})
 	weights := func(start func(StartInfo)) []*model.Parameter {
-		net, err := model.New(small(), 9)
+		net, err := model.New(modeltest.Small(), 9)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,11 +143,11 @@ func TestLoadNamesTheClipThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Load(t.Context(), ds, []recording.Key{{Subject: 1, Activity: 1}, {Subject: 2, Activity: 3}}, small(), LoadOptions{Window: model.Causal})
+	_, err = Load(t.Context(), ds, []recording.Key{{Subject: 1, Activity: 1}, {Subject: 2, Activity: 3}}, modeltest.Small(), LoadOptions{Window: model.Causal})
 	if err == nil || !strings.Contains(err.Error(), "E01/S02/A03") {
 		t.Fatalf("got %v, want an error that names E01/S02/A03", err)
 	}
-	if _, err := Load(t.Context(), ds, nil, small(), LoadOptions{Window: "sideways"}); err == nil || !strings.Contains(err.Error(), "sideways") {
+	if _, err := Load(t.Context(), ds, nil, modeltest.Small(), LoadOptions{Window: "sideways"}); err == nil || !strings.Contains(err.Error(), "sideways") {
 		t.Fatalf("got %v, want an error that names the window", err)
 	}
 }

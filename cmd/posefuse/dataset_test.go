@@ -1,16 +1,14 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 func TestHeldOutPeople(t *testing.T) {
-	const motion = "../../../shared/motion"
-	if _, err := os.Stat(motion); err != nil {
-		t.Fatalf("%v: the tests need the recorded motion in shared, beside the repository", err)
-	}
+	motion := testenv.Shared(t, "motion")
 	flags := dataFlags{Preset: "mmfi", SimSeed: 1, Mocap: motion, HeldOut: []string{"s06", "cmu13"}}
 	train, val, err := flags.open()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"posefuse/exercise"
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/shipped"
@@ -56,7 +57,7 @@ func TestExerciseOnFusedPoses(t *testing.T) {
 			card.Name, card.Version, card.Window, card.Config.Mask())
 	}
 	demanded, others := 10, 4
-	if fusedRace {
+	if testenv.Race {
 		demanded, others = 2, 0
 		t.Log("with the race detector, which makes this ten times slower: 2 sets of each exercise instead of 10")
 	}

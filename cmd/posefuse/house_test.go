@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 
 	// For tests only: they must stay out of the binary.
 	"internal/testenv":     {},
+	"internal/modeltest":   {"model"},
 	"internal/schematest":  {"internal/testenv", "message"},
 	"pipeline/web/browser": {},
 }

@@ -3,20 +3,17 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/train"
 )
 
 func TestMARSSplits(t *testing.T) {
-	const folder = "../../../shared/realdata/mars"
-	if _, err := os.Stat(folder); err != nil {
-		t.Fatalf("%v: the tests need the real recordings in shared, beside the repository", err)
-	}
+	folder := testenv.Shared(t, "realdata/mars")
 	count := func(keys []recording.Key) map[int]int {
 		n := map[int]int{}
 		for _, k := range keys {

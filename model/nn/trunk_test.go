@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn/kernel"
 )
 
@@ -118,9 +119,7 @@ func TestTrunkGradientErrorIsSmall(t *testing.T) {
 }
 
 func TestTrunkInferenceAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+	testenv.NoRace(t, "the race detector allocates")
 	defer kernel.SetThreads(kernel.Threads())
 	a := newTrunk(NewStore[float32](1), Eval, 20, 8, 16, 1, 1)
 	a.fold()
@@ -128,7 +127,7 @@ func TestTrunkInferenceAllocatesNothing(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		kernel.SetThreads(threads)
 		a.forward(x, 1)
-		if n := testing.AllocsPerRun(20, func() { a.forward(x, 1) }); n > 0 {
+		if n := testenv.AllocsPerRun(20, func() { a.forward(x, 1) }); n > 0 {
 			t.Errorf("%d threads: %g allocations per pass, want 0", threads, n)
 		}
 	}

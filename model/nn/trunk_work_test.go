@@ -1,6 +1,10 @@
 package nn
 
-import "testing"
+import (
+	"testing"
+
+	"posefuse/internal/testenv"
+)
 
 // Buffers that outgrow the memory lent stay what they are: a step allocates
 // what the one before it did not need, and nothing else.
@@ -21,7 +25,7 @@ func TestTrunkWorkSettles(t *testing.T) {
 		}
 	}
 	step()
-	if n := testing.AllocsPerRun(5, step); n > 0 {
+	if n := testenv.AllocsPerRun(5, step); n > 0 {
 		t.Errorf("%g allocations a step once all buffers are there", n)
 	}
 	w.lend(nil)

@@ -9,30 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 )
-
-// shared returns the folder of real recordings beside the project.
-func shared(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		p := filepath.Join(d, "shared", "realdata", "mars")
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Fatal("no ../shared/realdata/mars: the tests need the shared recordings beside the project")
-	panic("unreachable")
-}
 
 // TestRealRecordings reads every clip and compares it with what the index and
 // the origin's own measurements say of the data.
 func TestRealRecordings(t *testing.T) {
-	root := shared(t)
+	root := testenv.Shared(t, "realdata/mars")
 	d, err := Open(root, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +99,7 @@ func checkBody(t *testing.T, clip string, i int, p *recording.Pose) {
 }
 
 func TestHistory(t *testing.T) {
-	root := shared(t)
+	root := testenv.Shared(t, "realdata/mars")
 	one, err := Open(root, Options{})
 	if err != nil {
 		t.Fatal(err)

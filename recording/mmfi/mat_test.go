@@ -12,12 +12,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // nexmonWords returns the complex words of all packets of the plain capture
 // that fill their Ethernet frame exactly, as MATLAB's script took them.
 func nexmonWords(t *testing.T) [][]complex128 {
-	b := readShared(t, "captures/csi-nexmon/example_43455c0.pcap")
+	b := testenv.ReadShared(t, "captures/csi-nexmon/example_43455c0.pcap")
 	le := binary.LittleEndian
 	var out [][]complex128
 	for at := 24; at+16 <= len(b); {
@@ -39,7 +41,7 @@ func nexmonWords(t *testing.T) [][]complex128 {
 }
 
 func TestReadMATNexmon(t *testing.T) {
-	vars, err := ParseMAT(readShared(t, "captures/csi-nexmon/example_43455c0.mat"))
+	vars, err := ParseMAT(testenv.ReadShared(t, "captures/csi-nexmon/example_43455c0.mat"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +63,14 @@ func TestReadMATNexmon(t *testing.T) {
 			}
 		}
 	}
-	vars, err = ParseMAT(readShared(t, "captures/csi-nexmon/example_4358.mat"))
+	vars, err = ParseMAT(testenv.ReadShared(t, "captures/csi-nexmon/example_4358.mat"))
 	if err != nil || len(vars) != 1 || !cmp.Equal(vars[0].Dims, []int{4, 256}) || len(vars[0].Im) != 1024 {
 		t.Fatalf("example_4358: %v, %v", vars, err)
 	}
 }
 
 func TestReadMATIntel(t *testing.T) {
-	f := bytes.NewReader(readShared(t, "captures/csi-intel5300/log.all_csi.6.7.6.mat"))
+	f := bytes.NewReader(testenv.ReadShared(t, "captures/csi-intel5300/log.all_csi.6.7.6.mat"))
 	vars, err := ReadMAT(f)
 	if err != nil {
 		t.Fatal(err)
@@ -360,7 +362,7 @@ func TestWriteMATRefuses(t *testing.T) {
 }
 
 func FuzzParseMAT(f *testing.F) {
-	f.Add(readShared(f, "captures/csi-nexmon/example_4358.mat"))
+	f.Add(testenv.ReadShared(f, "captures/csi-nexmon/example_4358.mat"))
 	var plain bytes.Buffer
 	if err := WriteMAT(&plain, &MATArray{Name: "a", Class: MATDouble, Dims: []int{2, 1, 2}, Re: []float64{1, 2, 3, 4}}); err != nil {
 		f.Fatal(err)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // npyFile builds a file by hand.
@@ -126,15 +128,15 @@ func TestReadNPYRealFiles(t *testing.T) {
 	for subject := 2; subject <= 3; subject++ {
 		for movement := 1; movement <= 10; movement++ {
 			stem := fmt.Sprintf("realdata/mars/s%d_m%02d", subject, movement)
-			radar, err := ReadNPY(bytes.NewReader(readShared(t, stem+"_radar.npy")))
+			radar, err := ReadNPY(bytes.NewReader(testenv.ReadShared(t, stem+"_radar.npy")))
 			if err != nil {
 				t.Fatal(stem, err)
 			}
-			frames, err := ReadNPY(bytes.NewReader(readShared(t, stem+"_frames.npy")))
+			frames, err := ReadNPY(bytes.NewReader(testenv.ReadShared(t, stem+"_frames.npy")))
 			if err != nil {
 				t.Fatal(stem, err)
 			}
-			joints, err := ReadNPY(bytes.NewReader(readShared(t, stem+"_joints.npy")))
+			joints, err := ReadNPY(bytes.NewReader(testenv.ReadShared(t, stem+"_joints.npy")))
 			if err != nil {
 				t.Fatal(stem, err)
 			}

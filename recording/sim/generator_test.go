@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors"
@@ -235,7 +236,7 @@ func TestNoAllocationPerFrame(t *testing.T) {
 	run()
 	// The scratch pool may be emptied by the collector, or at random under
 	// the race detector.
-	if got := testing.AllocsPerRun(100, run); got >= 1 && !raceEnabled {
+	if got := testenv.AllocsPerRun(100, run); got >= 1 && !testenv.Race {
 		t.Errorf("%g allocations per frame", got)
 	}
 }

@@ -9,28 +9,10 @@ import (
 	"sync"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
-
-// motionDir returns the folder of recorded motion, ../shared/motion of the
-// repository.
-func motionDir(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for d := dir; ; d = filepath.Dir(d) {
-		path := filepath.Join(d, "shared", "motion")
-		if _, err := os.Stat(filepath.Join(path, mocapIndexName)); err == nil {
-			return path
-		}
-		if d == filepath.Dir(d) {
-			tb.Fatalf("no shared/motion/%s beside any folder above %s: put the shared folder beside the repository", mocapIndexName, dir)
-		}
-	}
-}
 
 var sharedLibrary = sync.OnceValues(func() (*MocapLibrary, error) { return LoadMocap(sharedLibraryDir) })
 
@@ -39,7 +21,7 @@ var sharedLibraryDir string
 // loadShared loads the library once for all tests.
 func loadShared(tb testing.TB) *MocapLibrary {
 	tb.Helper()
-	sharedLibraryDir = motionDir(tb)
+	sharedLibraryDir = testenv.Shared(tb, "motion")
 	l, err := sharedLibrary()
 	if err != nil {
 		tb.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 )
@@ -430,7 +431,7 @@ func TestMotionAtDoesNotAllocate(t *testing.T) {
 		recorded,
 	} {
 		tS := 0.0
-		if n := testing.AllocsPerRun(200, func() { m.At(tS); tS += 0.213 }); n != 0 {
+		if n := testenv.AllocsPerRun(200, func() { m.At(tS); tS += 0.213 }); n != 0 {
 			t.Errorf("%s: At allocates %v times", m.Source(), n)
 		}
 	}

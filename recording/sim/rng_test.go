@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // TestStreamGolden pins the numbers: a change here changes every simulated
@@ -41,7 +43,7 @@ func TestStreamKeys(t *testing.T) {
 			}
 		}
 	}
-	if n := testing.AllocsPerRun(100, func() { first(1, "frame", 1, 2, 3, 4) }); n != 0 {
+	if n := testenv.AllocsPerRun(100, func() { first(1, "frame", 1, 2, 3, 4) }); n != 0 {
 		t.Errorf("NewStream allocates %v times", n)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 type atherosResult struct {
@@ -56,7 +58,7 @@ func TestAtherosCaptures(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.file, func(t *testing.T) {
-			b := capture(t, "csi-atheros", tc.file)
+			b := testenv.ReadShared(t, "captures/csi-atheros", tc.file)
 			got := decodeAtheros(b, atOnce(b))
 			if len(got.Records) != tc.records || got.Junk != tc.junk || got.Order != tc.order || len(got.Rejects) != 0 {
 				t.Fatalf("%d records, %d junk bytes, %v, rejects %v", len(got.Records), got.Junk, got.Order, got.Rejects)
@@ -110,7 +112,7 @@ func TestAtherosCaptures(t *testing.T) {
 }
 
 func TestAtherosMedianPeriod(t *testing.T) {
-	b := capture(t, "csi-atheros", "ath_csi_1.dat")
+	b := testenv.ReadShared(t, "captures/csi-atheros/ath_csi_1.dat")
 	r := decodeAtheros(b, atOnce(b)).Records
 	var steps []uint64
 	for i := 1; i < len(r); i++ {

@@ -4,31 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors/csi"
 )
 
 func nexmonFile(t *testing.T, name string) []byte {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		if b, err := os.ReadFile(filepath.Join(d, "shared", "captures", "csi-nexmon", name)); err == nil {
-			return b
-		}
-	}
-	t.Fatalf("capture %s not found: no folder shared/captures/csi-nexmon beside or above %s", name, dir)
-	return nil
+	return testenv.ReadShared(t, "captures/csi-nexmon", name)
 }
 
 // reference returns the variable csi_buff, packets x 256, of a MATLAB file.

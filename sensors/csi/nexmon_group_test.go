@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 type counter map[string]uint64
@@ -254,8 +256,8 @@ func FuzzParseNexmon(f *testing.F) {
 }
 
 func FuzzAtherosDecoder(f *testing.F) {
-	f.Add(capture(f, "csi-atheros", "ath_csi_1.dat")[:1907*4], uint16(500))
-	f.Add(capture(f, "csi-atheros", "sample_bigEndian.dat")[:4000], uint16(3000))
+	f.Add(testenv.ReadShared(f, "captures/csi-atheros", "ath_csi_1.dat")[:1907*4], uint16(500))
+	f.Add(testenv.ReadShared(f, "captures/csi-atheros", "sample_bigEndian.dat")[:4000], uint16(3000))
 	for _, o := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
 		var b []byte
 		for i := range 4 { // short records, which a fuzzer can do more with

@@ -9,13 +9,15 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
+
+	"posefuse/internal/testenv"
 )
 
 // nexmonPayloads returns the UDP/5500 payloads of a capture and the lengths of
 // the link frames.
 func nexmonPayloads(t testing.TB, name string) (payloads [][]byte, frameLens []int) {
 	t.Helper()
-	r, err := pcapgo.NewReader(bytes.NewReader(capture(t, "csi-nexmon", name)))
+	r, err := pcapgo.NewReader(bytes.NewReader(testenv.ReadShared(t, "captures/csi-nexmon", name)))
 	if err != nil {
 		t.Fatal(err)
 	}

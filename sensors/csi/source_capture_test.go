@@ -17,24 +17,10 @@ import (
 	"github.com/google/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
-
-// needRaw fails the test if packets cannot be captured here, unless the
-// person running it said that this is known.
-func needRaw(t *testing.T) {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
-	if err == nil {
-		_ = unix.Close(fd)
-		return
-	}
-	if os.Getenv("POSEFUSE_NO_RAW") == "1" {
-		t.Skip("CAPTURE NOT TESTED: no CAP_NET_RAW, and POSEFUSE_NO_RAW=1 says that this is known")
-	}
-	t.Fatalf("packet socket: %v; run with CAP_NET_RAW, or set POSEFUSE_NO_RAW=1 to leave the capture untested", err)
-}
 
 // loopbackPort returns a sender and a port nobody else uses, with a listener
 // on it so that no port-unreachable messages come back.
@@ -85,7 +71,7 @@ func waitForCapture(t *testing.T, sink *collector, send func([]byte)) {
 }
 
 func TestCaptureOnLoopback(t *testing.T) {
-	needRaw(t)
+	testenv.PacketSocket(t)
 	send, port := loopbackPort(t)
 	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
 	if err != nil {
@@ -134,7 +120,7 @@ func TestCaptureOnLoopback(t *testing.T) {
 }
 
 func TestCaptureHearsOnlyItsPort(t *testing.T) {
-	needRaw(t)
+	testenv.PacketSocket(t)
 	send, port := loopbackPort(t)
 	other, _ := loopbackPort(t)
 	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
@@ -256,7 +242,7 @@ func TestPcapFileIsPaced(t *testing.T) {
 func TestRealCaptureThroughTheSource(t *testing.T) {
 	// One core per frame in these captures: as one antenna they do not fit the
 	// model, and say so.
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: capturePath(t, "csi-nexmon", "example_4358.pcap"), Cores: 2, Chip: Chip4358, Resample: true})
+	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: testenv.Shared(t, "captures/csi-nexmon/example_4358.pcap"), Cores: 2, Chip: Chip4358, Resample: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
@@ -235,7 +236,7 @@ func TestUDPSourceLivox(t *testing.T) {
 
 func TestUDPSourceOuster(t *testing.T) {
 	const name = "OS-1-32-G_v2.1.1_1024x10"
-	sink, conn := startSource(t, UDPConfig{Format: FormatOuster, Metadata: capturePath(t, name+".json"), From: "127.0.0.1"})
+	sink, conn := startSource(t, UDPConfig{Format: FormatOuster, Metadata: testenv.Shared(t, captures, name+".json"), From: "127.0.0.1"})
 	packets := datagrams(t, name+".pcap", 7502)
 	// Sending starts after the listener most probably runs, so that the first
 	// frame is whole.

@@ -2,8 +2,6 @@ package lidar
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,35 +12,17 @@ import (
 	"github.com/google/gopacket/pcapgo"
 	"go.uber.org/goleak"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// capturePath finds a file of ../shared/captures/lidar-ouster.
-func capturePath(t testing.TB, name string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
-		p := filepath.Join(d, "shared", "captures", "lidar-ouster", name)
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	t.Fatalf("capture %s not found: no folder shared/captures/lidar-ouster beside or above %s", name, dir)
-	return ""
-}
+const captures = "captures/lidar-ouster"
 
 func readCapture(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(capturePath(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return testenv.ReadShared(t, captures, name)
 }
 
 // datagrams returns the UDP payloads of a capture sent to port (0: any).

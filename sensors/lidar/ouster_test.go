@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // The digests are the vendor's, made from the raw bytes of each decoded field.
@@ -338,7 +340,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	m := metadata(t, "OS-1-32-G_v2.1.1_1024x10.json")
 	b := datagrams(t, "OS-1-32-G_v2.1.1_1024x10.pcap", 7502)[0]
 	var p Packet
-	if n := testing.AllocsPerRun(20, func() { _ = m.Format.Decode(b, &p); _ = m.Format.Decode(b[1:], &p) }); n != 0 {
+	if n := testenv.AllocsPerRun(20, func() { _ = m.Format.Decode(b, &p); _ = m.Format.Decode(b[1:], &p) }); n != 0 {
 		t.Errorf("%g allocations", n)
 	}
 }

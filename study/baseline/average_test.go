@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/modeltest"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
@@ -62,7 +63,7 @@ func TestAverageOfCoalitions(t *testing.T) {
 
 func TestAverageRefuses(t *testing.T) {
 	one := func(modalities string) *model.Network {
-		cfg := small()
+		cfg := modeltest.Small()
 		cfg.Modalities = modalities
 		n, err := model.New(cfg, 1)
 		if err != nil {
@@ -94,7 +95,7 @@ func TestAverageRefuses(t *testing.T) {
 // The weights are the inverse squared errors, and a row of checkpoints works
 // as one of networks in memory.
 func TestErrorWeightsAndCheckpoints(t *testing.T) {
-	cfg := small()
+	cfg := modeltest.Small()
 	cfg.Modalities = "RM"
 	data := simulated(t, "mmfi", cfg, clips(1, 2), 24, 6)
 	var nets, loaded []*model.Network

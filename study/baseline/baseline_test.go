@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/modeltest"
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
 	"posefuse/recording"
@@ -16,17 +18,6 @@ import (
 	"posefuse/sensors/modality"
 	"posefuse/train"
 )
-
-// small is a network that trains in seconds.
-func small() model.Config {
-	cfg := model.Edge()
-	cfg.Size = "test"
-	cfg.Camera.Channels, cfg.Camera.Dropout = 32, 0
-	cfg.LiDAR = model.PointsConfig{Points: 64, Planes: []int{8, 16, 16, 16, 16}, Strides: []int{1, 4, 2, 2, 2}, Neighbours: []int{4, 8, 8, 4, 2}}
-	cfg.Radar = model.PointsConfig{Points: 16, Planes: []int{8, 8, 8, 8, 8}, Strides: []int{1, 2, 2, 2, 2}, Neighbours: []int{4, 4, 4, 2, 1}}
-	cfg.CSI.Base, cfg.CSI.Height, cfg.CSI.Width, cfg.CSI.Dropout = 4, 24, 8, 0
-	return cfg
-}
 
 // simulated loads a few short clips of the simulator.
 func simulated(t *testing.T, preset string, cfg model.Config, keys []recording.Key, frames, stride int) *train.Data {
@@ -53,7 +44,7 @@ func clips(subjects ...int) []recording.Key {
 // TestEachRowLearns trains every row on a few frames of clean simulated
 // sensors, which each must come to fit better.
 func TestEachRowLearns(t *testing.T) {
-	cfg := small()
+	cfg := modeltest.Small()
 	data := simulated(t, "clean", cfg, clips(1, 2), 40, 5)
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +52,7 @@ func TestEachRowLearns(t *testing.T) {
 			if name == HPELiRow {
 				opt.Epochs = 6
 			}
-			if raceEnabled { // too slow to learn anything
+			if testenv.Race { // too slow to learn anything
 				opt.Epochs = 1
 			}
 			var curve bytes.Buffer
@@ -87,7 +78,7 @@ func TestEachRowLearns(t *testing.T) {
 			}
 			t.Logf("clean simulated sensors: first and last loss of the last network %.1f and %.1f mm", losses[len(losses)-opt.Epochs], losses[len(losses)-1])
 			for n := range networks {
-				if l := losses[n*opt.Epochs:][:opt.Epochs]; l[len(l)-1] > 0.95*l[0] && !raceEnabled {
+				if l := losses[n*opt.Epochs:][:opt.Epochs]; l[len(l)-1] > 0.95*l[0] && !testenv.Race {
 					t.Errorf("network %d: a loss of %.1f mm became %.1f", n, l[0], l[len(l)-1])
 				}
 			}
@@ -106,7 +97,7 @@ func TestEachRowLearns(t *testing.T) {
 // The same seed gives the same row to the bit, with one thread and with three;
 // another seed another one.
 func TestRowsAreDeterministic(t *testing.T) {
-	cfg := small()
+	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1, 2), 24, 6)
 	defer kernel.SetThreads(kernel.Threads())
 	for _, name := range Names() {
@@ -140,7 +131,7 @@ func TestRowsAreDeterministic(t *testing.T) {
 // A modality that a sample lacks takes no part, whether the batch or the
 // coalition says so; without any the mean pose is left.
 func TestAbsentModalities(t *testing.T) {
-	cfg := small()
+	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1, 2), 24, 4)
 	for _, name := range Names() {
 		p, err := Train(t.Context(), name, cfg, data, train.Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 3})
@@ -192,7 +183,7 @@ func TestAbsentModalities(t *testing.T) {
 }
 
 func TestWhatNoRowCanWorkWith(t *testing.T) {
-	cfg := small()
+	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1), 12, 2)
 	good := train.Options{Epochs: 1, Batch: 4, LR: 1e-3}
 	awc, err := train.NewMethod(train.AWC, train.DefaultMethodSettings())

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/model/nn"
 )
@@ -63,9 +64,7 @@ func TestHPELiParameters(t *testing.T) {
 // value of each weight of more than one dimension against difference quotients
 // of the loss. The tests of package nn check every tensor at a smaller size.
 func TestHPELiGradients(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the layers' own checks run under the race detector too")
-	}
+	testenv.NoRace(t, "the layers' own checks run under the race detector too")
 	const b = 2
 	h := newHPELi[float64](4)
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/study/baseline"
 	"posefuse/train"
@@ -86,9 +87,7 @@ func reportOf(t *testing.T, out string) map[string][]byte {
 }
 
 func TestInterruptedExperimentGivesTheSameReport(t *testing.T) {
-	if raceEnabled {
-		t.Skip("two grids of trainings: run without the race detector, which model/train has")
-	}
+	testenv.NoRace(t, "two grids of trainings: run without the race detector, which model/train has")
 	whole, parts := t.TempDir(), t.TempDir()
 	e := open(t, tiny, whole, Options{})
 	if err := e.Run(t.Context()); err != nil {

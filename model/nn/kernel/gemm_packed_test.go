@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // TestGemmPackedEqualsFloat64Reference draws shapes, strides, betas and
@@ -64,7 +66,7 @@ func TestGemmPackedAllocatesNothing(t *testing.T) {
 	var pb PackedB[float32]
 	pb.PackB(true, 64, 64, b, 64)
 	f := func() { GemmPacked(64, a, 64, &pb, 0, c, 64, Epilogue[float32]{Bias: bias, ReLU: true}) }
-	if n := testing.AllocsPerRun(50, f); n > 0 && !raceEnabled {
+	if n := testenv.AllocsPerRun(50, f); n > 0 && !testenv.Race {
 		t.Fatalf("%g allocations per product, want 0", n)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // onEachPath runs f once for every CPU path this machine has.
@@ -167,7 +169,7 @@ func TestGemmAllocatesNothing(t *testing.T) {
 	defer SetThreads(Threads())
 	SetThreads(1)
 	a, b, c := make([]float32, 64*64), make([]float32, 64*64), make([]float32, 64*64)
-	if n := testing.AllocsPerRun(50, func() { Gemm(false, true, 64, 64, 64, 1, a, 64, b, 64, 0, c, 64) }); n > 0 && !raceEnabled {
+	if n := testenv.AllocsPerRun(50, func() { Gemm(false, true, 64, 64, 64, 1, a, 64, b, 64, 0, c, 64) }); n > 0 && !testenv.Race {
 		t.Fatalf("%g allocations per product, want 0", n)
 	}
 }

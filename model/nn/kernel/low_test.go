@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // lowShape is a convolution to try.
@@ -214,13 +216,11 @@ func TestLowConvThreadsAgree(t *testing.T) {
 }
 
 func TestLowConvAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+	testenv.NoRace(t, "the race detector allocates")
 	for _, f := range []LowFormat{Int8, BFloat16} {
 		c := newLowCase(lowShape{1, 34, 34, 32, 32, 3, 1}, f, 3)
 		out := make([]float32, c.values())
-		if n := testing.AllocsPerRun(10, func() { c.in.Set(c.x, 1); c.conv.Apply(c.in, LowOutput{Float: out}) }); n > 0 {
+		if n := testenv.AllocsPerRun(10, func() { c.in.Set(c.x, 1); c.conv.Apply(c.in, LowOutput{Float: out}) }); n > 0 {
 			t.Errorf("%s: %v allocations", f, n)
 		}
 	}

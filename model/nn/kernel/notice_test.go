@@ -5,11 +5,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 func TestNoticeTellsWhatRunsAndWhy(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
-		t.Skip("the texts below are those of amd64")
+		testenv.LeaveTo(t, "amd64", "the texts below are those of amd64")
 	}
 	full := []path{{name: "avx512"}, {name: "avx2"}, {name: "portable"}}
 	for _, c := range []struct {

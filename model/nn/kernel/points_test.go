@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // clouds draws point clouds with every kind of tie and degeneracy.
@@ -202,7 +204,7 @@ func TestPointSetAllocatesNothing(t *testing.T) {
 				s.Farthest(sel)
 			}
 			search()
-			if allocs := testing.AllocsPerRun(10, search); allocs > 0 && !raceEnabled {
+			if allocs := testenv.AllocsPerRun(10, search); allocs > 0 && !testenv.Race {
 				t.Errorf("%d points: %v allocations", n, allocs)
 			}
 		}
@@ -235,7 +237,7 @@ func FuzzPointSet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, k uint8) {
 		n := min(len(data)/12, 300)
 		if n == 0 {
-			t.Skip()
+			return
 		}
 		p := make([]float32, 3*n)
 		for i := range p {
@@ -249,7 +251,7 @@ func FuzzPointSet(f *testing.F) {
 // distances.
 func TestLargePointSets(t *testing.T) {
 	n := 40_000
-	if raceEnabled {
+	if testenv.Race {
 		n = 4_500
 	}
 	for kind, c := range clouds {

@@ -147,7 +147,7 @@ func FuzzGemm(f *testing.F) {
 			padA: int(flags>>2) & 3, padB: int(flags>>4) & 3, padC: int(flags>>6) & 3,
 			alpha: []float32{1, 0.5, -1, 0}[flags>>8&3], beta: []float32{0, 1, 0.5, -2}[flags>>10&3], threads: 2 + int(flags>>12)&1, seed: seed}
 		if p.m*p.n*p.k > 4<<20 {
-			t.Skip("too large to try many")
+			return // too large to try many
 		}
 		p.check(t)
 	})

@@ -1,6 +1,0 @@
-//go:build race
-
-package main
-
-// fusedRace says whether the race detector is on.
-const fusedRace = true

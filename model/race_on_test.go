@@ -1,7 +1,0 @@
-//go:build race
-
-package model
-
-// raceEnabled says that the race detector slows everything down and makes
-// sync.Pool drop items at random.
-const raceEnabled = true
