@@ -7,6 +7,11 @@ import (
 	"time"
 )
 
+// GarbagePercent bounds garbage while training. Samples, activations and
+// weights hold no pointers: collecting beside them is cheap, and memory is what
+// bounds the batch.
+const GarbagePercent = 10
+
 // Options is the training recipe. The zero value is not usable; see
 // PaperRecipe.
 type Options struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"posefuse/model/shipped"
 	"posefuse/pipeline"
 )
 
@@ -25,7 +26,7 @@ func (c checkCmd) Run() error {
 	if err = errors.Join(checkExercise(cfg), cfg.Bus.CheckFiles()); err != nil {
 		return fmt.Errorf("configuration %s: %w", c.Config, err)
 	}
-	net, card, err := loadModel(cfg.Model.Path)
+	net, card, err := shipped.Open(cfg.Model.Path)
 	if err != nil {
 		return fmt.Errorf("model.path: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
+	"posefuse/train"
 )
 
 // dataFlags choose the recordings a command works on.
@@ -86,6 +87,21 @@ func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []reco
 		return nil, nil, fmt.Errorf("%s holds no validation clip of protocol %d, split %s", val.Describe(), f.Protocol, f.Split)
 	}
 	return trainKeys, valKeys, nil
+}
+
+// choose opens the data of the flags and divides it.
+func (f dataFlags) choose() (train.Split, error) {
+	trainSet, valSet, err := f.open()
+	if err != nil {
+		return train.Split{}, err
+	}
+	trainKeys, valKeys, err := f.keys(trainSet, valSet)
+	return train.Split{
+		Name:       f.split(),
+		Train:      train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining)},
+		Validation: train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forValidation)},
+		Test:       train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forTest)},
+	}, err
 }
 
 // split names the flags' split for cards and reports.

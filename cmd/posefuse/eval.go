@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"posefuse/model"
+	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/train"
 )
@@ -33,7 +34,7 @@ func (evalCmd) Help() string {
 // Run evaluates a model on the validation part of the chosen data, or where
 // there is one, the test part.
 func (c evalCmd) Run(ctx context.Context) error {
-	net, card, err := loadModel(c.Model)
+	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/model/nn/kernel"
 	"posefuse/study/experiment"
+	"posefuse/train"
 )
 
 type experimentCmd struct {
@@ -42,7 +43,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	}
 	kernel.SetThreads(max(runtime.NumCPU()/max(file.Training.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(trainGarbagePercent)
+		debug.SetGCPercent(train.GarbagePercent)
 	}
 	bar, loading := newProgress("experiment"), (*progress)(nil)
 	exp, err := experiment.Open(file, experiment.Options{

@@ -40,7 +40,8 @@ var allowed = map[string][]string{
 	"train":            {"balance", "model", "model/nn/kernel", "recording", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "model/nn/kernel", "recording", "sensors/modality", "train"},
-	"study/experiment": {"balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "study/baseline", "study/plot", "train"},
+	"study/bench":      {"model", "model/nn/kernel", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
+	"study/experiment": {"balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

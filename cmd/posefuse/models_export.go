@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"posefuse/model"
 	"posefuse/model/onnx"
+	"posefuse/model/shipped"
 	"posefuse/sensors/modality"
 )
 
@@ -41,25 +40,10 @@ func (modelsExportCmd) Help() string {
 
 // exportView is what export wrote.
 type exportView struct {
-	ONNX        *onnxView `json:"onnx,omitempty"`
-	Safetensors string    `json:"safetensors,omitempty"`
-	Card        string    `json:"card,omitempty"`
-	Notices     []string  `json:"notices,omitempty"`
-}
-
-// onnxView describes an ONNX file. An open batch is -1.
-type onnxView struct {
-	File       string      `json:"file"`
-	Bytes      int64       `json:"bytes"`
-	Opset      int         `json:"opset"`
-	Modalities string      `json:"modalities"`
-	Inputs     []portShape `json:"inputs"`
-	Outputs    []portShape `json:"outputs"`
-}
-
-type portShape struct {
-	Name  string `json:"name"`
-	Shape []int  `json:"shape"`
+	ONNX        *onnx.File `json:"onnx,omitempty"`
+	Safetensors string     `json:"safetensors,omitempty"`
+	Card        string     `json:"card,omitempty"`
+	Notices     []string   `json:"notices,omitempty"`
 }
 
 // Run writes the files asked for.
@@ -99,7 +83,7 @@ func (c modelsExportCmd) Run() error {
 		view.Safetensors, view.Card = c.Safetensors, filepath.Join(filepath.Dir(c.Safetensors), model.CardFile)
 	}
 	if c.ONNX != "" {
-		if view.ONNX, err = writeONNX(c.ONNX, net, onnx.Options{Modalities: mask, Batch: batch, Name: card.Name, Version: card.Version, SHA256: card.SHA256}); err != nil {
+		if view.ONNX, err = onnx.WriteFile(c.ONNX, net, onnx.Options{Modalities: mask, Batch: batch, Name: card.Name, Version: card.Version, SHA256: card.SHA256}); err != nil {
 			return err
 		}
 	}
@@ -126,7 +110,7 @@ func parseBatch(s string) (int, error) {
 // the size with the modalities of mask.
 func (c modelsExportCmd) network(mask modality.Set) (*model.Network, model.Card, error) {
 	if c.Size == "" {
-		return loadModel(c.Model)
+		return shipped.Open(c.Model)
 	}
 	if c.Model != "" {
 		return nil, model.Card{}, errors.New("models export: --model and --size exclude each other")
@@ -146,37 +130,6 @@ func (c modelsExportCmd) network(mask modality.Set) (*model.Network, model.Card,
 	now := time.Now().UTC()
 	return net, model.Card{Name: c.Size, Version: now.Format("20060102T150405Z"), Created: now.Format(time.RFC3339), Window: model.Window(c.Window),
 		Data: "none: fresh weights of seed " + strconv.FormatUint(c.Seed, 10), Split: "none", Command: "posefuse " + strings.Join(os.Args[1:], " ")}, nil
-}
-
-// writeONNX writes a file that appears whole or not at all.
-func writeONNX(file string, net *model.Network, opt onnx.Options) (*onnxView, error) {
-	v := &onnxView{File: file, Opset: onnx.Opset, Modalities: opt.Modalities.String()}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return nil, fmt.Errorf("models export: %w", err)
-	}
-	f, err := renameio.NewPendingFile(file, renameio.WithPermissions(0o644))
-	if err != nil {
-		return nil, fmt.Errorf("models export: %w", err)
-	}
-	defer func() { _ = f.Cleanup() }() // does nothing after the replacement
-	if v.Bytes, err = onnx.Write(f, net, opt); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return nil, fmt.Errorf("models export: %w", err)
-	}
-	batch := opt.Batch
-	if batch == 0 {
-		batch = -1
-	}
-	v.Outputs = []portShape{{onnx.PoseOutput, []int{batch, model.OutputDim}}}
-	for m := range modality.Count {
-		if opt.Modalities.Has(m) {
-			v.Inputs = append(v.Inputs, portShape{onnx.InputName(m), append([]int{batch}, onnx.InputShape(net.Config, m)...)})
-			v.Outputs = append(v.Outputs, portShape{onnx.FeatureOutput(m), []int{batch, model.FeatureDim}})
-		}
-	}
-	return v, nil
 }
 
 func (v exportView) print() {

@@ -10,7 +10,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
-	"posefuse/recording"
+	"posefuse/model/shipped"
 	"posefuse/train"
 )
 
@@ -42,7 +42,7 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	if c.Threads > 0 {
 		kernel.SetThreads(c.Threads)
 	}
-	net, card, err := loadModel(c.Model)
+	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,13 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	if !mode.Native() {
 		fmt.Fprintf(os.Stderr, "posefuse: this CPU has no instructions for %s: its accuracy is measured in portable code, slowly, and its time not at all\n", mode)
 	}
-	q, err := c.quantize(ctx, net, card.Window, c.Samples, model.QuantizeOptions{Mode: mode, Clip: c.Clip})
+	split, err := c.choose()
+	if err != nil {
+		return err
+	}
+	show, done := progressOf()
+	q, err := train.Quantize(ctx, net, card.Window, split, c.Samples, model.QuantizeOptions{Mode: mode, Clip: c.Clip}, show)
+	done()
 	if err != nil {
 		return err
 	}
@@ -65,35 +71,6 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	printQuantization(q)
 	fmt.Printf("written to %s (%s)\n", c.Out, card.Weights)
 	return nil
-}
-
-// quantize calibrates net on samples frames of the training part of the data
-// and measures on as many of the validation part.
-func (f dataFlags) quantize(ctx context.Context, net *model.Network, window model.Window, samples int, opt model.QuantizeOptions) (*model.Quantization, error) {
-	trainSet, valSet, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	trainKeys, valKeys, err := f.keys(trainSet, valSet)
-	if err != nil {
-		return nil, err
-	}
-	if len(trainKeys) == 0 {
-		return nil, fmt.Errorf("%s holds no training clip of protocol %d, split %s to calibrate on", trainSet.Describe(), f.Protocol, f.Split)
-	}
-	calibration, err := spreadSamples(ctx, "loading calibration clips", trainSet, trainKeys, net.Config, train.LoadOptions{Window: window, Part: f.part(forTraining)}, samples)
-	if err != nil {
-		return nil, err
-	}
-	heldOut, err := spreadSamples(ctx, "loading held-out clips", valSet, valKeys, net.Config, train.LoadOptions{Window: window, Part: f.part(forTest)}, samples)
-	if err != nil {
-		return nil, err
-	}
-	bar := newProgress("quantizing")
-	defer bar.done()
-	opt.Data = fmt.Sprintf("%s; %s", valSet.Describe(), f.split())
-	opt.Progress = func(share float64) { bar.show(share, "") }
-	return model.Quantize(net, calibration, heldOut, opt)
 }
 
 func printQuantization(q *model.Quantization) {
@@ -117,29 +94,4 @@ func printQuantization(q *model.Quantization) {
 		fmt.Printf("; %.2f of float32's time (%d threads, %s)", q.TimeRatio, q.Threads, q.CPU)
 	}
 	fmt.Println()
-}
-
-// spreadSamples loads n frames, spread evenly over up to 48 clips that are
-// themselves spread evenly over keys.
-func spreadSamples(ctx context.Context, label string, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt train.LoadOptions, n int) (model.Samples, error) {
-	const most, clipFrames = 48, 297 // MM-Fi's frames per clip
-	clips := min(len(keys), most, n)
-	chosen := make([]recording.Key, clips)
-	for i := range chosen {
-		chosen[i] = keys[i*len(keys)/clips]
-	}
-	opt.Stride = max(1, clips*clipFrames/n)
-	if opt.Part != (train.Part{}) {
-		opt.Stride = max(1, int(float64(opt.Stride)*(opt.Part.To-opt.Part.From)))
-	}
-	data, err := loadWithProgress(ctx, label, ds, chosen, cfg, opt)
-	if err != nil {
-		return model.Samples{}, err
-	}
-	n = min(n, len(data.Samples))
-	b := data.NewBatch(n)
-	for i := range n {
-		data.Fill(b, i, data.Samples[i*len(data.Samples)/n])
-	}
-	return model.Samples{Batch: b, N: n}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/onnx"
+	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
 	"posefuse/train"
@@ -45,7 +46,7 @@ type samplesView struct {
 	Split  string                 `json:"split"`
 	Window model.Window           `json:"window"`
 	Config model.Config           `json:"config"`
-	Arrays []portShape            `json:"arrays"` // file name without .f32, shape of one sample
+	Arrays []onnx.Port            `json:"arrays"` // file name without .f32, shape of one sample
 	Parts  map[string]samplesPart `json:"parts"`  // train, val
 }
 
@@ -63,7 +64,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(c.Out, samplesFile)); err == nil {
 		return fmt.Errorf("models samples: %s holds samples already: choose another folder", c.Out)
 	}
-	net, card, err := loadModel(c.Model)
+	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
 	}
@@ -82,10 +83,10 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 		Window: card.Window, Config: card.Config, Parts: map[string]samplesPart{}}
 	for m := range modality.Count {
 		if card.Config.Mask().Has(m) {
-			v.Arrays = append(v.Arrays, portShape{onnx.InputName(m), onnx.InputShape(card.Config, m)})
+			v.Arrays = append(v.Arrays, onnx.Port{Name: onnx.InputName(m), Shape: onnx.InputShape(card.Config, m)})
 		}
 	}
-	v.Arrays = append(v.Arrays, portShape{"target", []int{model.OutputDim}})
+	v.Arrays = append(v.Arrays, onnx.Port{Name: "target", Shape: []int{model.OutputDim}})
 	for _, p := range []struct {
 		name string
 		ds   recording.Dataset

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"posefuse/model"
+	"posefuse/model/shipped"
 )
 
 type modelsShowCmd struct {
@@ -66,7 +67,7 @@ func newTensorView(name string, shape []int, trainable bool, value []float32) te
 
 // Run prints the card.
 func (c modelsShowCmd) Run() error {
-	net, card, err := loadModel(c.Model)
+	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
 	}

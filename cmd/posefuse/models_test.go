@@ -3,6 +3,7 @@ package main
 import (
 	le "encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/model/shipped"
 	"posefuse/recording"
@@ -175,17 +177,22 @@ func TestModelsSamples(t *testing.T) {
 // TestTrainedElsewhere follows docs/models.md: samples go out, train.py trains,
 // the result comes back and evaluates as the script said.
 func TestTrainedElsewhere(t *testing.T) {
-	flags := needTorch(t)
+	const python = "/usr/bin/python3"
+	if out, err := exec.CommandContext(t.Context(), python, "-c", "import torch").CombinedOutput(); err != nil {
+		testenv.LeaveOut(t, fmt.Sprintf("%s cannot import torch (%v): apt-get install python3-torch libopenblas0-openmp\n%s", python, err, out))
+	}
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	posefuse(t, "simulate", "--out", at("data"), "--subjects", "4,5", "--activities", "12", "--frames", "40")
 	posefuse(t, "models", "export", "--safetensors", at("start/weights.safetensors"), "--size", "edge", "--window", "centred")
 	posefuse(t, "models", "samples", "--mmfi", at("data"), "--split", "s2", "--model", at("start"), "--out", at("samples"))
-	cmd := flags.command(t.Context(), "train.py", "--model", at("start"), "--samples", at("samples"), "--modality-dropout", "0.5",
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join(testenv.Root(), "study/bench/torch/train.py"), "--model", at("start"), "--samples", at("samples"), "--modality-dropout", "0.5",
 		"--epochs", "1", "--batch", "8", "--threads", "1", "--device", "cpu", "--out", at("trained.safetensors"))
+	var log strings.Builder
+	cmd.Stderr = &log
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("train.py: %v\n%s", err, stderrOf(err))
+		t.Fatalf("train.py: %v\n%s", err, log.String())
 	}
 	epoch := decodeJSON[struct {
 		MPJPEMM float64 `json:"val_mpjpe_mm"`

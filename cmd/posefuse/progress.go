@@ -47,3 +47,26 @@ func (p *progress) done() {
 		fmt.Fprintln(os.Stderr)
 	}
 }
+
+// progressOf returns a function that shows the progress of one thing after
+// another, each on a line of its own, and one that ends the last line.
+func progressOf() (show func(label string, share float64), done func()) {
+	var mu sync.Mutex
+	var bar *progress
+	show = func(label string, share float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if bar == nil || bar.label != label {
+			if bar != nil {
+				bar.done()
+			}
+			bar = newProgress(label)
+		}
+		bar.show(share, "")
+	}
+	return show, func() {
+		if bar != nil {
+			bar.done()
+		}
+	}
+}

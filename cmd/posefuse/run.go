@@ -15,6 +15,7 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/model/nn/kernel"
+	"posefuse/model/shipped"
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
@@ -44,7 +45,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	if slow := kernel.Notice(); slow != "" {
 		log.Warn("slow CPU path", "notice", slow)
 	}
-	net, card, err := loadModel(cfg.Model.Path)
+	net, card, err := shipped.Open(cfg.Model.Path)
 	if err != nil {
 		return fmt.Errorf("model.path: %w", err)
 	}

@@ -50,11 +50,6 @@ func (trainCmd) Help() string {
 		"  posefuse train --size edge --stride 6 --modality-dropout 0.5 --decay-every 0 --time-limit 30m --out models/edge"
 }
 
-// trainGarbagePercent bounds garbage while training. Samples, activations and
-// weights hold no pointers: collecting beside them is cheap, and memory is what
-// bounds the batch.
-const trainGarbagePercent = 10
-
 // Run trains, checkpoints every epoch and evaluates at the end.
 func (c trainCmd) Run(ctx context.Context) error {
 	mask, err := modality.Parse(c.Modalities)
@@ -81,7 +76,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	cfg.Head = c.Fusion
 	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(trainGarbagePercent)
+		debug.SetGCPercent(train.GarbagePercent)
 	}
 	trainSet, valSet, err := c.open()
 	if err != nil {

@@ -15,6 +15,14 @@ var files embed.FS
 // Load returns the shipped edge model and its card.
 func Load() (*model.Network, model.Card, error) { return model.LoadCheckpointFS(files, "edge") }
 
+// Open reads the checkpoint in dir, or the shipped one if dir is empty.
+func Open(dir string) (*model.Network, model.Card, error) {
+	if dir == "" {
+		return Load()
+	}
+	return model.LoadCheckpoint(dir)
+}
+
 // Files returns the shipped checkpoint's folder: its card and its weights.
 func Files() fs.FS {
 	sub, err := fs.Sub(files, "edge")

@@ -1,10 +1,11 @@
-package main
+package bench
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +16,8 @@ import (
 	"posefuse/sensors/modality"
 )
 
-type benchPeersCmd struct {
+// Peers times the network against other programs and holds it against bars.
+type Peers struct {
 	pythonFlags
 	Node         string `default:"node" help:"Node.js for ONNX Runtime (npm ci in study/bench/ort)."`
 	Threads      int    `default:"2" help:"CPU threads of everybody; edge always has one, as its bar says."`
@@ -28,7 +30,7 @@ type benchPeersCmd struct {
 }
 
 // Help shows the command's example.
-func (benchPeersCmd) Help() string {
+func (Peers) Help() string {
 	return "Times the same network here, in ONNX Runtime and in PyTorch, turn by turn, and holds the ratios\n" +
 		"against the project's bars. A ratio is the median over the rounds of our best time in a round\n" +
 		"by the peer's, so that a disturbance hits both. PyTorch's best mode counts, chosen before. Of our\n" +
@@ -80,7 +82,7 @@ type contestant struct {
 }
 
 // Run measures and prints.
-func (c benchPeersCmd) Run(ctx context.Context) error {
+func (c Peers) Run(ctx context.Context, out io.Writer) error {
 	if c.Threads < 1 || c.Rounds < 1 || c.Runs < 1 {
 		return errors.New("--threads, --rounds and --runs: want at least 1")
 	}
@@ -90,17 +92,17 @@ func (c benchPeersCmd) Run(ctx context.Context) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a leftover below /tmp harms nobody
 	kernel.SetThreads(c.Threads)
-	p := &peers{benchPeersCmd: c, dir: dir, report: peersReport{CPU: kernel.Path(), PeakGFLOPS: peakGFLOPS(), Notes: []string{}, Costs: []modeCost{}}}
+	p := &peers{Peers: c, out: out, dir: dir, report: peersReport{CPU: kernel.Path(), PeakGFLOPS: peakGFLOPS(), Notes: []string{}, Costs: []modeCost{}}}
 	defer p.close()
 	if err := p.measure(ctx); err != nil {
 		return err
 	}
 	p.judge()
 	if !c.JSON {
-		p.report.print()
+		p.report.print(out)
 		return p.report.missed()
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(p.report); err != nil {
+	if err := json.NewEncoder(out).Encode(p.report); err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
 	return p.report.missed()
@@ -108,7 +110,8 @@ func (c benchPeersCmd) Run(ctx context.Context) error {
 
 // peers is one run of the command.
 type peers struct {
-	benchPeersCmd
+	Peers
+	out    io.Writer
 	dir    string
 	report peersReport
 	torch  map[string]*torchServer // by size
@@ -243,7 +246,7 @@ func (p *peers) tail(row *peerRow, ours contestant) error {
 	}
 	row.OursMS.P99MS = t.p99()
 	if !p.JSON {
-		fmt.Printf("%22s alone, %d runs in a row: median %s ms, p99 %s\n", "", runs, milli(t.median()), milli(row.OursMS.P99MS))
+		fmt.Fprintf(p.out, "%22s alone, %d runs in a row: median %s ms, p99 %s\n", "", runs, milli(t.median()), milli(row.OursMS.P99MS))
 	}
 	return nil
 }
@@ -294,7 +297,7 @@ func (p *peers) ort(ctx context.Context, net *model.Network, mask modality.Set) 
 	}
 	file := filepath.Join(p.dir, net.Config.Size+"-"+mask.String()+".onnx")
 	if _, err := os.Stat(file); err != nil {
-		if _, err := writeONNX(file, net, onnx.Options{Modalities: mask, Batch: 1}); err != nil {
+		if _, err := onnx.WriteFile(file, net, onnx.Options{Modalities: mask, Batch: 1}); err != nil {
 			return contestant{}, err
 		}
 	}
@@ -377,16 +380,16 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 	}
 	p.report.Rows = append(p.report.Rows, row)
 	if !p.JSON {
-		row.print()
+		row.print(p.out)
 	}
 	return row, nil
 }
 
-func (r *peerRow) print() {
-	fmt.Printf("%-22s ours %9s ms (median %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS))
+func (r *peerRow) print(out io.Writer) {
+	fmt.Fprintf(out, "%-22s ours %9s ms (median %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS))
 	for _, name := range []string{peerORT, peerTorch} {
 		if q, ok := r.Peers[name]; ok {
-			fmt.Printf("%22s %-12s %9s ms (median %s)  ratio %.2f  %s\n", "", name, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
+			fmt.Fprintf(out, "%22s %-12s %9s ms (median %s)  ratio %.2f  %s\n", "", name, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
 		}
 	}
 }

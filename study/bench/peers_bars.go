@@ -1,13 +1,18 @@
-package main
+package bench
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
 
 	"posefuse/model"
+	"posefuse/model/shipped"
+	"posefuse/recording/mmfi"
+	"posefuse/recording/sim"
+	"posefuse/train"
 )
 
 // barResult is one bar of reference/engine.md, part 4.
@@ -45,7 +50,7 @@ func (c *modeCost) worst() float64 {
 // accuracy measures the cost of every precision that was timed.
 func (p *peers) accuracy(ctx context.Context) error {
 	const frames = 64
-	net, card, err := loadModel(p.Model)
+	net, card, err := shipped.Open(p.Model)
 	if err != nil {
 		return err
 	}
@@ -54,12 +59,15 @@ func (p *peers) accuracy(ctx context.Context) error {
 	if p.Model != "" {
 		name = card.Config.Size + " of " + p.Model
 	}
-	data := dataFlags{Preset: "mmfi", SimSeed: 1, Protocol: 3, Split: "s2"}
+	split, err := simulatedSplit()
+	if err != nil {
+		return err
+	}
 	for _, mode := range []model.Precision{model.BFloat16, model.Int8} {
 		if p.row("paper infer:RLMW "+string(mode)) == nil {
 			continue
 		}
-		q, err := data.quantize(ctx, net, card.Window, frames, model.QuantizeOptions{Mode: mode, TimedRuns: 1})
+		q, err := train.Quantize(ctx, net, card.Window, split, frames, model.QuantizeOptions{Mode: mode, TimedRuns: 1}, nil)
 		if err != nil {
 			return err
 		}
@@ -71,6 +79,17 @@ func (p *peers) accuracy(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// simulatedSplit returns simulated people to calibrate on and others to
+// measure on.
+func simulatedSplit() (train.Split, error) {
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi"})
+	if err != nil {
+		return train.Split{}, err
+	}
+	trainKeys, testKeys, err := mmfi.Split(3, "S2")
+	return train.Split{Name: "protocol 3, split s2", Train: train.Selection{Data: ds, Keys: trainKeys}, Test: train.Selection{Data: ds, Keys: testKeys}}, err
 }
 
 // cost returns what accuracy found for a precision, or nil.
@@ -163,34 +182,34 @@ func (p *peers) bar(b barResult) {
 	p.report.Bars = append(p.report.Bars, b)
 }
 
-func (r *peersReport) print() {
-	fmt.Printf("\npeak of a matrix product here %.0f GFLOP/s (%s)", r.PeakGFLOPS, r.CPU)
+func (r *peersReport) print(out io.Writer) {
+	fmt.Fprintf(out, "\npeak of a matrix product here %.0f GFLOP/s (%s)", r.PeakGFLOPS, r.CPU)
 	if r.TorchGFLOPS > 0 {
-		fmt.Printf(", in PyTorch %.0f", r.TorchGFLOPS)
+		fmt.Fprintf(out, ", in PyTorch %.0f", r.TorchGFLOPS)
 	}
-	fmt.Println()
+	fmt.Fprintln(out)
 	for _, row := range r.Rows {
 		if q := row.Peers[peerTorch]; row.OursMS.Bytes > 0 {
-			fmt.Printf("memory of %s: ours %s, PyTorch %s\n", row.Task, megabytes(row.OursMS.Bytes), megabytes(q.Bytes))
+			fmt.Fprintf(out, "memory of %s: ours %s, PyTorch %s\n", row.Task, megabytes(row.OursMS.Bytes), megabytes(q.Bytes))
 		}
 	}
 	for _, c := range r.Costs {
-		fmt.Printf("%s, %s, %d frames of %s: MPJPE %.2f mm, float32 %.2f; WiFi alone %.2f, float32 %.2f\n",
+		fmt.Fprintf(out, "%s, %s, %d frames of %s: MPJPE %.2f mm, float32 %.2f; WiFi alone %.2f, float32 %.2f\n",
 			c.Mode, c.Network, c.Frames, c.Data, c.MPJPEMM, c.MPJPEFloat32MM, c.CSIMM, c.CSIFloat32MM)
 	}
-	fmt.Printf("\n%-56s %10s %8s\n", "bar", "measured", "limit")
+	fmt.Fprintf(out, "\n%-56s %10s %8s\n", "bar", "measured", "limit")
 	for _, b := range r.Bars {
 		state := "met"
 		switch {
 		case b.Missing != "":
-			fmt.Printf("%-56s %10s %8g %s: %s\n", b.Bar, "-", b.Limit, b.Unit, b.Missing)
+			fmt.Fprintf(out, "%-56s %10s %8g %s: %s\n", b.Bar, "-", b.Limit, b.Unit, b.Missing)
 			continue
 		case !b.Met:
 			state = "NOT MET"
 		}
-		fmt.Printf("%-56s %10.3g %8g %s: %s\n", b.Bar, b.Measured, b.Limit, b.Unit, state)
+		fmt.Fprintf(out, "%-56s %10.3g %8g %s: %s\n", b.Bar, b.Measured, b.Limit, b.Unit, state)
 	}
 	for _, n := range r.Notes {
-		fmt.Println(n)
+		fmt.Fprintln(out, n)
 	}
 }

@@ -1,7 +1,8 @@
-package main
+package bench
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -10,7 +11,8 @@ import (
 	"posefuse/model/nn/kernel"
 )
 
-type benchScalingCmd struct {
+// Scaling times how cost grows.
+type Scaling struct {
 	Size      string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Precision string        `default:"float32" enum:"float32,bf16,int8" help:"Precision of the WiFi trunk: ${enum}."`
 	Threads   int           `default:"2" help:"CPU threads."`
@@ -22,7 +24,7 @@ type benchScalingCmd struct {
 }
 
 // Help shows the command's example.
-func (benchScalingCmd) Help() string {
+func (Scaling) Help() string {
 	return "Rooms tick as fast as they can, side by side; a room needs 10 ticks a second.\n\nExample:\n\n  posefuse bench scaling --size edge --threads 2"
 }
 
@@ -40,7 +42,7 @@ type scalingRow struct {
 }
 
 // Run measures the three curves.
-func (c benchScalingCmd) Run() error {
+func (c Scaling) Run(out io.Writer) error {
 	for _, list := range [][]int{c.Points, c.Batch, c.Rooms} {
 		for _, n := range list {
 			if n < 1 {
@@ -53,7 +55,7 @@ func (c benchScalingCmd) Run() error {
 		return err
 	}
 	kernel.SetThreads(c.Threads)
-	table := newTable(c.JSON, "what", "n", "min ms", "median ms", "p99 ms", "samples/s", "buffers", "weights")
+	table := newTable(out, c.JSON, "what", "n", "min ms", "median ms", "p99 ms", "samples/s", "buffers", "weights")
 	show := func(r scalingRow) {
 		r.Threads = c.Threads
 		table.add(r, r.What, fmt.Sprint(r.N), milli(r.MinMS), milli(r.MedianMS), milli(r.P99MS), fmt.Sprintf("%.1f", r.PerS), megabytes(r.Bytes), megabytes(r.Weights))
@@ -112,7 +114,7 @@ func row(what string, n, samples int, t timings, net *model.Network, bytes int64
 }
 
 // points times the LiDAR encoder alone.
-func (c benchScalingCmd) points(cfg model.Config, n int) (scalingRow, error) {
+func (c Scaling) points(cfg model.Config, n int) (scalingRow, error) {
 	cfg.Modalities, cfg.LiDAR.Points = "L", n
 	net, err := loadedNetwork(cfg)
 	if err != nil {
@@ -131,7 +133,7 @@ func (c benchScalingCmd) points(cfg model.Config, n int) (scalingRow, error) {
 }
 
 // batch times all sensors of n samples in one call.
-func (c benchScalingCmd) batch(net *model.Network, n int) (scalingRow, error) {
+func (c Scaling) batch(net *model.Network, n int) (scalingRow, error) {
 	run, err := runtimeIn(net, model.Precision(c.Precision))
 	if err != nil {
 		return scalingRow{}, err
@@ -147,7 +149,7 @@ func (c benchScalingCmd) batch(net *model.Network, n int) (scalingRow, error) {
 }
 
 // rooms lets n runtimes of one network tick side by side.
-func (c benchScalingCmd) rooms(net *model.Network, n int) (scalingRow, error) {
+func (c Scaling) rooms(net *model.Network, n int) (scalingRow, error) {
 	runs := make([]*model.Runtime, n)
 	var bytes int64
 	for i := range runs {

@@ -1,8 +1,9 @@
-package main
+package bench
 
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -15,7 +16,8 @@ import (
 	"posefuse/train"
 )
 
-type benchTrainCmd struct {
+// Training times steps and what memory they take.
+type Training struct {
 	Size       string `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Modalities string `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
 	Batch      []int  `default:"8,16" help:"Samples per step, e.g. 8,16,32."`
@@ -25,7 +27,7 @@ type benchTrainCmd struct {
 }
 
 // Help shows the command's example.
-func (benchTrainCmd) Help() string {
+func (Training) Help() string {
 	return "A step is forward and backward pass and Adam's update, dropout on. Memory is the growth of the\n" +
 		"process's resident set from before the network is built to its highest.\n\nExample:\n\n  posefuse bench train --size paper --batch 8,16 --threads 2"
 }
@@ -45,7 +47,7 @@ type trainRow struct {
 }
 
 // Run times training steps.
-func (c benchTrainCmd) Run() error {
+func (c Training) Run(out io.Writer) error {
 	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return fmt.Errorf("--modalities: %w", err)
@@ -55,7 +57,7 @@ func (c benchTrainCmd) Run() error {
 		return err
 	}
 	cfg.Modalities = mask.String()
-	table := newTable(c.JSON, "size", "modalities", "threads", "batch", "min ms", "median ms", "ms/sample", "GFLOP/s", "memory")
+	table := newTable(out, c.JSON, "size", "modalities", "threads", "batch", "min ms", "median ms", "ms/sample", "GFLOP/s", "memory")
 	for _, threads := range c.Threads {
 		kernel.SetThreads(threads)
 		for _, batch := range c.Batch {
@@ -73,8 +75,8 @@ func (c benchTrainCmd) Run() error {
 
 // measureTraining times steps of one batch size and the memory they take.
 func measureTraining(cfg model.Config, batch, runs int) (trainRow, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(trainGarbagePercent)) // as posefuse train
-	debug.FreeOSMemory()                                              // what earlier rows left
+	defer debug.SetGCPercent(debug.SetGCPercent(train.GarbagePercent)) // as posefuse train
+	debug.FreeOSMemory()                                               // what earlier rows left
 	before, err := resetPeak()
 	if err != nil {
 		return trainRow{}, err

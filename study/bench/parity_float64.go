@@ -1,8 +1,9 @@
-package main
+package bench
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 
@@ -30,7 +31,7 @@ type parity64Report struct {
 }
 
 // compare64 trains in both in float64 and compares.
-func (c benchParityCmd) compare64(ctx context.Context, cfg model.Config, dir string) (*parity64Report, error) {
+func (c Parity) compare64(ctx context.Context, cfg model.Config, dir string) (*parity64Report, error) {
 	net, batches, theirs, err := c.start(ctx, cfg, dir)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func (c benchParityCmd) compare64(ctx context.Context, cfg model.Config, dir str
 
 // train64 trains net in float64 by the paper's recipe and returns the loss
 // before each step.
-func (c benchParityCmd) train64(net *model.Network, batches []*model.Batch) ([]float64, error) {
+func (c Parity) train64(net *model.Network, batches []*model.Batch) ([]float64, error) {
 	tr, err := model.NewReferenceTrainer(net, c.Batch)
 	if err != nil {
 		return nil, err
@@ -91,16 +92,16 @@ func (c benchParityCmd) train64(net *model.Network, batches []*model.Batch) ([]f
 	return losses, tr.CopyTo(net)
 }
 
-func (r *parity64Report) print() {
-	fmt.Printf("%s network, batch %d, learning rate %g, float64 against PyTorch's float64\n", r.Size, r.Batch, r.LR)
-	fmt.Printf("%6s %16s %16s %10s\n", "step", "loss m", "PyTorch m", "relative")
+func (r *parity64Report) print(out io.Writer) {
+	fmt.Fprintf(out, "%s network, batch %d, learning rate %g, float64 against PyTorch's float64\n", r.Size, r.Batch, r.LR)
+	fmt.Fprintf(out, "%6s %16s %16s %10s\n", "step", "loss m", "PyTorch m", "relative")
 	for i := range r.Ours {
-		fmt.Printf("%6d %16.12f %16.12f %10.2e\n", i+1, r.Ours[i], r.Theirs[i], relative(r.Ours[i], r.Theirs[i]))
+		fmt.Fprintf(out, "%6d %16.12f %16.12f %10.2e\n", i+1, r.Ours[i], r.Theirs[i], relative(r.Ours[i], r.Theirs[i]))
 	}
-	fmt.Printf("after the last step, bar %.0g (the last two rounded to float32):\n", parity64Bar)
-	fmt.Printf("  loss, relative                               %.2g\n", r.CurveDiff)
-	fmt.Printf("  weights, by what training changed in them    %.2g\n", r.Weights)
-	fmt.Printf("  running statistics, relative, worst tensor   %.2g\n", r.Statistics)
+	fmt.Fprintf(out, "after the last step, bar %.0g (the last two rounded to float32):\n", parity64Bar)
+	fmt.Fprintf(out, "  loss, relative                               %.2g\n", r.CurveDiff)
+	fmt.Fprintf(out, "  weights, by what training changed in them    %.2g\n", r.Weights)
+	fmt.Fprintf(out, "  running statistics, relative, worst tensor   %.2g\n", r.Statistics)
 }
 
 // verdict names the first difference above the bar.

@@ -1,11 +1,10 @@
-package main
+package bench
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -15,7 +14,8 @@ import (
 	"posefuse/sensors/modality"
 )
 
-type benchModelCmd struct {
+// Inference times one sample after the other.
+type Inference struct {
 	Model      string        `placeholder:"DIR" help:"Checkpoint folder to measure instead of random weights of a size."`
 	Size       []string      `default:"edge" enum:"edge,paper" help:"Network sizes: edge, paper or both."`
 	Precision  []string      `default:"float32" enum:"float32,bf16,int8" help:"Precisions of the WiFi trunk: float32, bf16, int8. The weights are random, so int8 needs no calibration here."`
@@ -26,14 +26,14 @@ type benchModelCmd struct {
 }
 
 // Help shows the command's example.
-func (benchModelCmd) Help() string {
+func (Inference) Help() string {
 	return "Times one sample after the other. GFLOP/s come from the arithmetic the network defines, whatever\n" +
 		"shortcut the kernels take; the peak is that of a matrix product in the same run, so that a share\n" +
 		"above 1 means fewer multiplications or cheaper ones.\n\nExample:\n\n  posefuse bench model --size edge,paper --threads 1,2 --precision float32,bf16"
 }
 
 // benchRow is one measurement of inference.
-type benchRow struct {
+type inferenceRow struct {
 	Size      string  `json:"size"`
 	Precision string  `json:"precision"`
 	Coalition string  `json:"coalition"`
@@ -51,7 +51,7 @@ type benchRow struct {
 }
 
 // Run times one-sample inference.
-func (c benchModelCmd) Run() error {
+func (c Inference) Run(out io.Writer) error {
 	var masks []modality.Set
 	for _, s := range c.Coalitions {
 		m, err := modality.Parse(s)
@@ -81,7 +81,7 @@ func (c benchModelCmd) Run() error {
 			nets = append(nets, net)
 		}
 	}
-	table := newTable(c.JSON, "size", "precision", "threads", "coalition", "min ms", "median ms", "p99 ms", "GFLOP/s", "of peak", "allocations", "runs")
+	table := newTable(out, c.JSON, "size", "precision", "threads", "coalition", "min ms", "median ms", "p99 ms", "GFLOP/s", "of peak", "allocations", "runs")
 	for _, threads := range c.Threads {
 		kernel.SetThreads(threads)
 		peak := peakGFLOPS()
@@ -105,13 +105,13 @@ func (c benchModelCmd) Run() error {
 }
 
 // measure times every coalition in one precision.
-func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []modality.Set) ([]benchRow, error) {
+func (c Inference) measure(net *model.Network, p model.Precision, masks []modality.Set) ([]inferenceRow, error) {
 	run, err := runtimeIn(net, p)
 	if err != nil {
 		return nil, err
 	}
 	in := randomInput(net.Config)
-	var rows []benchRow
+	var rows []inferenceRow
 	for _, mask := range masks {
 		in.Present = mask & net.Config.Mask()
 		if in.Present != mask {
@@ -131,7 +131,7 @@ func (c benchModelCmd) measure(net *model.Network, p model.Precision, masks []mo
 			return nil, err
 		}
 		gflop := float64(model.FLOPs(net.Config, mask)) / 1e9
-		rows = append(rows, benchRow{Size: net.Config.Size, Precision: string(run.Precision()), Coalition: mask.String(), CPU: kernel.Path(), Runs: len(t),
+		rows = append(rows, inferenceRow{Size: net.Config.Size, Precision: string(run.Precision()), Coalition: mask.String(), CPU: kernel.Path(), Runs: len(t),
 			MinMS: t.min(), MedianMS: t.median(), P99MS: t.p99(), GFLOP: gflop, GFLOPS: gflop / t.median() * 1000, Allocs: allocs})
 	}
 	return rows, nil
@@ -203,64 +203,4 @@ func peakGFLOPS() float64 {
 		return nil
 	})
 	return 2 * n * n * n / t.min() / 1e6
-}
-
-func milli(ms float64) string {
-	if ms < 10 {
-		return fmt.Sprintf("%.2f", ms)
-	}
-	return fmt.Sprintf("%.1f", ms)
-}
-
-// benchTable prints rows as they come, or all as JSON at the end.
-type benchTable struct {
-	json   bool
-	widths []int
-	rows   []any
-}
-
-func newTable(asJSON bool, columns ...string) *benchTable {
-	t := &benchTable{json: asJSON, rows: []any{}}
-	for i, c := range columns {
-		t.widths = append(t.widths, max(len(c), 8))
-		if i == 0 {
-			t.widths[0] = len(c)
-		}
-	}
-	t.line(columns)
-	return t
-}
-
-func (t *benchTable) line(cells []string) {
-	if t.json {
-		return
-	}
-	for i, c := range cells {
-		if i > 0 {
-			fmt.Print("  ")
-		}
-		fmt.Printf("%*s", t.widths[i], c)
-	}
-	fmt.Println()
-}
-
-func (t *benchTable) add(row any, cells ...string) {
-	t.rows = append(t.rows, row)
-	t.line(cells)
-}
-
-func (t *benchTable) note(format string, args ...any) {
-	if !t.json {
-		fmt.Printf(format+"\n", args...)
-	}
-}
-
-func (t *benchTable) end() error {
-	if !t.json {
-		return nil
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(t.rows); err != nil {
-		return fmt.Errorf("print rows: %w", err)
-	}
-	return nil
 }

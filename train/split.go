@@ -1,0 +1,27 @@
+package train
+
+import (
+	"context"
+
+	"posefuse/model"
+	"posefuse/recording"
+)
+
+// Selection is clips of a data set, or one part of each.
+type Selection struct {
+	Data recording.Dataset
+	Keys []recording.Key
+	Part Part
+}
+
+// Load prepares every stride-th frame of the clips, see Load.
+func (s Selection) Load(ctx context.Context, cfg model.Config, window model.Window, stride int, progress func(done, total int)) (*Data, error) {
+	return Load(ctx, s.Data, s.Keys, cfg, LoadOptions{Window: window, Stride: stride, Part: s.Part, Progress: progress})
+}
+
+// Split says which recordings are trained on, which are looked at while
+// training, and which a model is judged by.
+type Split struct {
+	Name                    string // for cards and reports
+	Train, Validation, Test Selection
+}
