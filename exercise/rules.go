@@ -64,6 +64,7 @@ func (p span) measure(g Signal, m Measure) (float64, bool) {
 		return g.value(body{&p.frames[len(p.frames)-1].smooth, p.cal}, p.side)
 	case AtPeak:
 		return g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
+	case AtRange, AtMax, AtMin:
 	}
 	lo, hi := math.Inf(1), math.Inf(-1)
 	bad := 0
@@ -78,10 +79,10 @@ func (p span) measure(g Signal, m Measure) (float64, bool) {
 	if float64(bad) > maxInvalidShare*float64(len(p.frames)) {
 		return 0, false
 	}
-	switch m {
-	case AtMax:
+	if m == AtMax {
 		return hi, true
-	case AtMin:
+	}
+	if m == AtMin {
 		return lo, true
 	}
 	return hi - lo, true

@@ -32,6 +32,7 @@ func (p Precision) format() (kernel.LowFormat, error) {
 		return kernel.BFloat16, nil
 	case Int8:
 		return kernel.Int8, nil
+	case Float32: // has no format of its own
 	}
 	return 0, fmt.Errorf("precision %q: use %s, %s or %s", p, Float32, BFloat16, Int8)
 }

@@ -135,13 +135,15 @@ func modalityInput(in *Input, m modality.Kind) []float32 {
 		return in.LiDAR
 	case modality.Radar:
 		return in.Radar
+	case modality.CSI:
+		return in.CSI
 	}
-	return in.CSI
+	return nil
 }
 
-// Infer computes the pose of one sample, its encoders side by side. Modalities that the network does not
-// have are ignored; without any left the pose is the head's bias, which means
-// nothing, and Coalition is empty.
+// Infer computes the pose of one sample, its encoders side by side. Modalities
+// that the network does not have are ignored; without any left the pose is the
+// head's bias, which means nothing, and Coalition is empty.
 func (r *Runtime) Infer(in *Input, out *Output) error {
 	r.Begin()
 	t := &r.whole

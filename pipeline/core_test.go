@@ -174,7 +174,7 @@ func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger)
 		if m == modality.CSI {
 			period /= 10
 		}
-		d.sources[m] = &fakeSource{modality: modality.Kind(m), period: period}
+		d.sources[m] = &fakeSource{modality: m, period: period}
 		opt.Sources[m] = d.sources[m]
 	}
 	core, err := New(opt)

@@ -197,7 +197,7 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 				if s.State != timesync.Fused || rapid.Bool().Draw(t, "outdated") {
 					s = variant(m, rapid.IntRange(4, 7).Draw(t, "old content"))
 				}
-				l.settled(modality.Kind(m), tick.TimeNS, &s)
+				l.settled(m, tick.TimeNS, &s)
 			}
 			l.tick(tick)
 			var want result
@@ -244,7 +244,7 @@ func TestEncodersStartOnArrival(t *testing.T) {
 		early := starts(t, d.Core, m, onArrival)
 		total += early
 		if early < 5 {
-			t.Errorf("%s: %v encoders started on arrival", modality.Kind(m), early)
+			t.Errorf("%s: %v encoders started on arrival", m, early)
 		}
 	}
 	t.Logf("%v of R, L and M were encoded on arrival in %d poses", total, d.ticks.progress.poses.Load())

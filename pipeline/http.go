@@ -100,7 +100,7 @@ func localNames(next http.Handler) http.Handler {
 // run serves until ctx ends, then gives open requests a moment. Viewers'
 // WebSockets end with their requests' contexts.
 func (s *httpServer) run(ctx context.Context) error {
-	base, cancel := context.WithCancel(context.Background())
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.srv.BaseContext = func(net.Listener) context.Context { return base }
 	failed := make(chan error, 1)
@@ -111,7 +111,7 @@ func (s *httpServer) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	cancel()
-	stop, done := context.WithTimeout(context.Background(), time.Second)
+	stop, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer done()
 	if err := s.srv.Shutdown(stop); err != nil {
 		_ = s.srv.Close() // what is still open was told to leave

@@ -109,7 +109,7 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 				sum += pointCount(t, core, m.Letter(), outcome)
 			}
 			if sum != float64(in[m]) {
-				t.Fatalf("%s: %d points in, %v counted", modality.Kind(m), in[m], sum)
+				t.Fatalf("%s: %d points in, %v counted", m, in[m], sum)
 			}
 		}
 	})

@@ -58,7 +58,7 @@ func ParseFaults(s string) (modality.Kind, Faults, error) {
 }
 
 func modalityByName(name string) (modality.Kind, bool) {
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		if m.String() == name {
 			return m, true
 		}

@@ -191,7 +191,7 @@ func (f *feed) run(ctx context.Context, plan <-chan planned) {
 				return
 			}
 			if err := f.fake.begin(p); err != nil {
-				f.log.Warn("clip is not played on this sensor", "sensor", f.modality.String(), "clip", p.clip.Key().String(), "err", err)
+				f.log.Warn("clip is not played on this sensor", "sensor", f.modality.String(), "clip", p.clip.Key().String(), "error", err)
 			}
 			if !f.clip(ctx, p) {
 				return
@@ -210,7 +210,7 @@ func (f *feed) apply(now time.Time) {
 	case wanted && !f.on:
 		if err := f.fake.open(); err != nil {
 			if f.broken == nil {
-				f.log.Error("fake sensor cannot open its transport", "sensor", f.modality.String(), "err", err)
+				f.log.Error("fake sensor cannot open its transport", "sensor", f.modality.String(), "error", err)
 			}
 			f.broken = err
 			return
@@ -271,7 +271,7 @@ func (f *feed) clip(ctx context.Context, p planned) bool {
 			f.count(func(c *Counts) { c.Idle++ })
 		case err != nil:
 			f.count(func(c *Counts) { c.Unreadable++ })
-			f.log.Warn("frame is not played", "sensor", f.modality.String(), "err", err)
+			f.log.Warn("frame is not played", "sensor", f.modality.String(), "error", err)
 		case len(units) == 0:
 			f.count(func(c *Counts) { c.Absent++ })
 		default:
@@ -353,7 +353,7 @@ func (f *feed) flush(ctx context.Context, until time.Time) bool {
 		if err := f.fake.send(d.data); err != nil {
 			f.count(func(c *Counts) { c.Unsent++ })
 			if f.broken == nil {
-				f.log.Warn("fake sensor cannot deliver", "sensor", f.modality.String(), "err", err)
+				f.log.Warn("fake sensor cannot deliver", "sensor", f.modality.String(), "error", err)
 			}
 			f.broken = err
 			continue

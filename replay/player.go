@@ -126,7 +126,7 @@ func NewPlayer(cfg Config) (*Player, error) {
 	if cfg.CSI != nil {
 		builders[modality.CSI] = func() (fake, error) { return newCSIFake(*cfg.CSI) }
 	}
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		build := builders[m]
 		if build == nil {
 			continue
@@ -188,7 +188,7 @@ func (p *Player) conduct(ctx context.Context, s *schedule, plans []chan planned)
 		for _, key := range p.cfg.Clips {
 			c, err := p.prepare(key)
 			if err != nil {
-				p.cfg.Log.Error("clip is skipped", "clip", key.String(), "err", err)
+				p.cfg.Log.Error("clip is skipped", "clip", key.String(), "error", err)
 				if round == 0 {
 					failed = append(failed, err)
 				}

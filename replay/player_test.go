@@ -118,7 +118,7 @@ func TestSensorsFailInTurn(t *testing.T) {
 	for _, sink := range r.sinks {
 		sink.waitFor(t, 1)
 	}
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		p.Stop(m)
 		off := p.Counts()[m].Off
 		var others [modality.Count]int
@@ -147,7 +147,7 @@ func TestFaultsReachTheDrivers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.cfg.Data, r.cfg.Pause = clipSet{simulated(t, 40)}, -1
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		f := Faults{
 			Seed: uint64(m) + 1, Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Jitter: 10 * time.Millisecond,
 			Cuts: []Cut{{time.Second, 300 * time.Millisecond}}, Restarts: []time.Duration{2 * time.Second},

@@ -203,7 +203,7 @@ func TestDyingSensorChangesOnlyItsOwnState(t *testing.T) {
 		f.alive = func(i int) bool { return i < 50*perFrame || i >= 100*perFrame }
 		ticks, st := drive(t, Config{Sensors: allSensors()}, fakes, 15*time.Second)
 		if len(ticks) != len(ref) {
-			t.Fatalf("%s dies: %d ticks instead of %d", modality.Kind(m), len(ticks), len(ref))
+			t.Fatalf("%s dies: %d ticks instead of %d", m, len(ticks), len(ref))
 		}
 		var stale int
 		for i, g := range ticks {
@@ -212,21 +212,21 @@ func TestDyingSensorChangesOnlyItsOwnState(t *testing.T) {
 					continue
 				}
 				if g.state[o] != ref[i].state[o] || g.skew[o] != ref[i].skew[o] {
-					t.Fatalf("%s dies: tick %d: %s is %s, skew %d", modality.Kind(m), g.seq, modality.Kind(o), g.state[o], g.skew[o])
+					t.Fatalf("%s dies: tick %d: %s is %s, skew %d", m, g.seq, o, g.state[o], g.skew[o])
 				}
 			}
 			age := g.time - 30*ms - 50*100*ms // since the death
 			back := g.time - 30*ms - 100*100*ms
 			switch {
 			case age > 0 && back < -60*ms && g.state[m] == Fused:
-				t.Fatalf("%s dead for %d ms is fused", modality.Kind(m), age/ms)
+				t.Fatalf("%s dead for %d ms is fused", m, age/ms)
 			case age > 700*ms && back < -60*ms:
 				stale++
 				if g.state[m] != Stale {
-					t.Fatalf("%s dead for %d ms is %s", modality.Kind(m), age/ms, g.state[m])
+					t.Fatalf("%s dead for %d ms is %s", m, age/ms, g.state[m])
 				}
 			case back > 150*ms && g.state[m] != Fused:
-				t.Fatalf("%s back for %d ms is %s", modality.Kind(m), back/ms, g.state[m])
+				t.Fatalf("%s back for %d ms is %s", m, back/ms, g.state[m])
 			}
 		}
 		if stale < 30 {

@@ -111,6 +111,7 @@ func (s *SensorConfig) check(tick time.Duration) error {
 	switch s.Modality {
 	case modality.Camera:
 		queue = 3*CameraWindow + 64
+	case modality.LiDAR, modality.Radar:
 	case modality.CSI:
 		if s.Period == 0 {
 			s.Period = tick / CSIWindow

@@ -61,6 +61,7 @@ func newInput(cfg SensorConfig, all Config) *input {
 		in.window = make([]*sensors.Sample, CameraWindow)
 	case modality.CSI:
 		in.window = make([]*sensors.Sample, CSIWindow)
+	case modality.LiDAR, modality.Radar: // one sample
 	}
 	return in
 }
@@ -155,6 +156,7 @@ func (in *input) keepFrom(tickNS int64) int64 {
 		return target - (CameraWindow-1)*in.tick - max(in.tick/2, in.tolerance())
 	case modality.CSI:
 		return target - in.tick/2 - in.jitter
+	case modality.LiDAR, modality.Radar:
 	}
 	return target - in.tolerance()
 }

@@ -306,7 +306,7 @@ func TestRandomSensorsKeepTheRules(t *testing.T) {
 			jitter := rapid.Int64Range(1, 30*ms).Draw(rt, "jitter")
 			roll := func(i int, salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed^salt, uint64(i))) }
 			fakes = append(fakes, fake{
-				m: modality.Kind(m), period: period, frames: int(4 * time.Second / period),
+				m: m, period: period, frames: int(4 * time.Second / period),
 				phase:          time.Duration(rapid.IntRange(0, 200).Draw(rt, "phase ms")) * time.Millisecond,
 				delay:          func(i int) time.Duration { return time.Duration(roll(i, 1).Int64N(spread)) },
 				alive:          func(i int) bool { return roll(i, 2).Float64() >= loss },

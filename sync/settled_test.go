@@ -111,7 +111,7 @@ func TestAnnouncementsChangeNothing(t *testing.T) {
 			jitter := rapid.Int64Range(ms, 60*ms).Draw(rt, "jitter")
 			loss := rapid.Float64Range(0, 0.3).Draw(rt, "loss")
 			roll := func(i int, salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed^salt, uint64(i))) }
-			fakes = append(fakes, fake{m: modality.Kind(m), period: period, frames: int(3 * time.Second / period),
+			fakes = append(fakes, fake{m: m, period: period, frames: int(3 * time.Second / period),
 				delay:         func(i int) time.Duration { return time.Duration(roll(i, 1).Int64N(spread)&^3 + int64(m)) },
 				alive:         func(i int) bool { return roll(i, 2).Float64() >= loss },
 				captureOffset: func(i int) time.Duration { return time.Duration(roll(i, 3).Int64N(jitter) &^ 3) }})

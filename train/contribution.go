@@ -300,7 +300,7 @@ func worstTenth(spread, err []float32) float64 {
 func (t *contributionTable) kinds() []string {
 	seen := map[string]bool{}
 	for i, k := range t.kind {
-		if k != "" && t.sensor[i] >= 0 {
+		if k != "" && t.sensor[i] < modality.Count {
 			seen[k] = true
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // printCounts writes a line per sensor played, and of the counters only those
 // that say something.
 func printCounts(w io.Writer, counts map[modality.Kind]replay.Counts) {
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		c, played := counts[m]
 		if !played {
 			continue
@@ -53,7 +53,7 @@ func undelivered(counts map[modality.Kind]replay.Counts) error {
 	add := func(m modality.Kind, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{m}, args...)...))
 	}
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		c := counts[m]
 		switch {
 		case c.Unreadable > 0:

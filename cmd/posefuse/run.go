@@ -81,7 +81,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		}
 		side.Go(func() {
 			if runErr := player.Run(ctx); runErr != nil {
-				log.Error("simulated sensors stopped", "err", runErr)
+				log.Error("simulated sensors stopped", "error", runErr)
 			}
 		})
 	}
@@ -168,12 +168,12 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipelin
 	}
 	sub, err := exercise.NewSubscriber(subscriberConfig(cfg, access, log))
 	if err != nil {
-		log.Error("exercise subscriber does not start", "err", err)
+		log.Error("exercise subscriber does not start", "error", err)
 		return
 	}
 	side.Go(func() {
 		if err := sub.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			log.Error("exercise subscriber stopped", "err", err)
+			log.Error("exercise subscriber stopped", "error", err)
 		}
 	})
 }

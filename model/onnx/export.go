@@ -54,8 +54,10 @@ func InputShape(cfg model.Config, m modality.Kind) []int {
 		return []int{cfg.LiDAR.Points, model.LiDARPointDim}
 	case modality.Radar:
 		return []int{cfg.Radar.Points, model.RadarPointDim}
+	case modality.CSI:
+		return []int{model.CSIAntennas, model.CSISubcarriers, model.CSIPackets}
 	}
-	return []int{model.CSIAntennas, model.CSISubcarriers, model.CSIPackets}
+	return nil
 }
 
 // Write writes the network as an ONNX model and returns its size in bytes.

@@ -1,9 +1,10 @@
+// Package bus carries posefuse messages: the embedded or external NATS server
+// and the MQTT bridge.
 package bus
 
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,14 +167,15 @@ func ownAddress(addr string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// pinned trusts exactly the server's own certificate, whatever names it has.
+// pinned trusts exactly the server's own certificate, whatever names it has, in
+// resumed sessions too.
 func pinned(server *tls.Config) *tls.Config {
 	own := server.Certificates[0].Certificate[0]
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // the certificate itself is compared below
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if len(raw) == 0 || !bytes.Equal(raw[0], own) {
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, own) {
 				return errors.New("another server answers at the daemon's own address")
 			}
 			return nil

@@ -213,6 +213,7 @@ func permissions(r Role) *server.Permissions {
 		return &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}}, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.keypoints"}}}
 	case Control:
 		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>", "posefuse.*.ctl.>", "$SRV.>"}}}
+	case Viewer:
 	}
 	return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Deny: []string{">"}}}
 }

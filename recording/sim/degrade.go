@@ -86,7 +86,7 @@ func (d Degradation) Validate() error {
 }
 
 func modalityByName(name string) (modality.Kind, bool) {
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		if m.String() == name {
 			return m, true
 		}

@@ -123,7 +123,7 @@ func (c *Clip) CSIComplex(i int, dst *CSIFrame) error {
 // Present reports per modality whether its stream delivers frame i at all.
 func (c *Clip) Present(i int) [modality.Count]bool {
 	var p [modality.Count]bool
-	for m := range modality.Kind(modality.Count) {
+	for m := range modality.Count {
 		p[m] = !c.degraded.missing(m, frameTime(i))
 	}
 	return p

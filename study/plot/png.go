@@ -151,6 +151,7 @@ func (r *raster) text(p point, s string, size float64, a anchor, upward bool, c 
 		shift = width / 2
 	case atEnd:
 		shift = width
+	case atStart:
 	}
 	src := image.NewUniform(color.NRGBA{c.r, c.g, c.b, 0xff})
 	if !upward {
