@@ -28,9 +28,11 @@ import hashlib
 import json
 import os
 
+import blas
 import network
+import points
 
-network.use_openblas()
+blas.use_openblas()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402  after the choice of the BLAS
@@ -127,7 +129,7 @@ def main():
     torch.set_num_threads(args.threads)
     os.makedirs(args.out, exist_ok=True)
 
-    network.ROWS["form"] = "precise"
+    points.ROWS["form"] = "precise"
     net, card = network.load(args.model)
     net.set_exact(not args.fast_neighbours)
     net.no_dropout()

@@ -36,9 +36,10 @@ import sys
 import time
 import warnings
 
+import blas
 import network
 
-network.use_openblas()
+blas.use_openblas()
 
 import torch  # noqa: E402  after the choice of the BLAS
 

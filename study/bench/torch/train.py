@@ -16,9 +16,10 @@ import json
 import os
 import time
 
+import blas
 import network
 
-network.use_openblas()
+blas.use_openblas()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402  after the choice of the BLAS
