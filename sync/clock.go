@@ -1,7 +1,6 @@
 // Package timesync brings samples of several sensors onto one time line: the
 // room clock, a clock model per sensor that turns device time into room time,
-// the reference-clock aligner that makes one set of samples per tick, and the
-// ApproximateTime synchroniser for uses that need every sensor.
+// and the reference-clock aligner that makes one set of samples per tick.
 //
 // All times are int64 nanoseconds on the room clock unless a name says
 // otherwise. The package knows nothing of the network bus or the model.
