@@ -1,6 +1,6 @@
 // Package camera takes 2D keypoints of one person from a camera: the keypoint
-// message (a JSON line), a source that listens for such lines on a TCP port, a
-// source fed by calls, and the Detector seam for video cameras.
+// message (a JSON line), a source that listens for such lines on a TCP port, and
+// a source fed by calls.
 package camera
 
 import (
