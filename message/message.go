@@ -191,8 +191,8 @@ type MedianBest struct {
 	Best   float64 `json:"best"`
 }
 
-// ModelEvent is published on posefuse.<room>.model.event when the model in use
-// or a candidate for it changes.
+// ModelEvent says on posefuse.<room>.model.event that the model in use or a
+// candidate for it changes. It is reserved: so far nothing publishes it.
 type ModelEvent struct {
 	Schema    string             `json:"schema"`
 	Room      string             `json:"room"`

@@ -292,9 +292,6 @@ func (b *Bus) PublishPose(dst []byte, p *message.Pose) ([]byte, error) {
 // PublishSensor sends the state of one sensor.
 func (b *Bus) PublishSensor(s *message.Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
 
-// PublishModelEvent sends what happened to a model.
-func (b *Bus) PublishModelEvent(e *message.ModelEvent) error { return b.publishJSON("model.event", e) }
-
 // PublishPoints sends point clouds for viewers, on NATS only: over a broker
 // far away they would crowd out the poses. The embedded server's own MQTT
 // clients can have them.
