@@ -19,7 +19,7 @@ type dataFlags struct {
 	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
 	Preset   string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
 	SimSeed  uint64   `default:"1" help:"Simulator seed."`
-	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) that drives the simulator where an activity has it."`
+	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion that drives the simulator where an activity has it: index.csv with its .npy files, or .bvh files named PERSON_ACTIVITY.bvh, e.g. anna_A12.bvh."`
 	HeldOut  []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`
 	Protocol int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
 	Split    string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`

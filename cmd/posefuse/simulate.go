@@ -17,7 +17,7 @@ type simulateCmd struct {
 	Subjects   []int    `placeholder:"N" help:"Subjects 1..40; all if empty."`
 	Activities []int    `placeholder:"N" help:"Activities 1..27; all if empty."`
 	Frames     int      `default:"297" help:"Frames per clip, at 10 a second."`
-	Mocap      string   `placeholder:"DIR" help:"Folder of real human motion (index.csv) to move the body where an activity has it."`
+	Mocap      string   `placeholder:"DIR" help:"Folder of real human motion to move the body where an activity has it: index.csv with its .npy files, or .bvh files named PERSON_ACTIVITY.bvh, e.g. anna_A12.bvh."`
 	Degrade    []string `placeholder:"KIND:SEVERITY[:START_S:END_S[:SENSOR]]" help:"Degradations with severity 1 to 3, e.g. dark-room:2:5:12 or modality-missing:1:10:20:radar."`
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-
-	"posefuse/recording"
 )
 
 // bodyPart lists the names a joint of the 17 has in the usual skeletons
@@ -164,17 +162,9 @@ const (
 	usualAnkleM  = 0.08
 )
 
-// UnitM guesses the length of the file's unit, metres, from the length of the
+// guessUnit guesses the length of a file's unit, metres, from the length of the
 // legs. A BVH file does not say. It reports false if no common unit gives a
 // person.
-func (b *BVH) UnitM() (float64, bool) {
-	m, err := b.mapping()
-	if err != nil || b.Frames() == 0 {
-		return 0, false
-	}
-	return guessUnit(b.skeleton(b.positions(0), &m))
-}
-
 func guessUnit(sk Skeleton) (float64, bool) {
 	leg := vecLength(vecSub(sk[1], sk[2])) + vecLength(vecSub(sk[2], sk[3]))
 	best, bestOff := 0.0, math.Inf(1)
@@ -189,10 +179,9 @@ func guessUnit(sk Skeleton) (float64, bool) {
 }
 
 // Take turns the recording into a take of a motion library. Info gives its
-// names, label and activity; unitM is the length of the file's unit, metres, 0
-// to guess it. The person is turned to face the sensors in the first frame and
-// stands on the floor with the lowest joint of all frames.
-func (b *BVH) Take(info Take, unitM float64) (*Take, error) {
+// names, label and activity. The person is turned to face the sensors in the
+// first frame and stands on the floor with the lowest joint of all frames.
+func (b *BVH) Take(info Take) (*Take, error) {
 	m, err := b.mapping()
 	if err != nil {
 		return nil, err
@@ -203,11 +192,9 @@ func (b *BVH) Take(info Take, unitM float64) (*Take, error) {
 	}
 	first := b.skeleton(b.positions(0), &m)
 	upright := axesOf(first)
-	if unitM == 0 {
-		var ok bool
-		if unitM, ok = guessUnit(first); !ok {
-			return nil, errors.New("bvh: no common unit of length gives legs of a person: state the unit")
-		}
+	unitM, ok := guessUnit(first)
+	if !ok {
+		return nil, errors.New("bvh: no common unit of length gives legs of a person: write it in metres, centimetres, millimetres or inches")
 	}
 
 	left := upright(vecSub(first[4], first[1]))
@@ -241,7 +228,7 @@ func (b *BVH) Take(info Take, unitM float64) (*Take, error) {
 		for j, v := range sk {
 			for k, x := range [3]float64{v[0] * unitM, (floor - v[1]) * unitM, v[2] * unitM} {
 				if !plausiblePosition(x) {
-					return nil, fmt.Errorf("bvh: joint %d of frame %d is at %v m: check the unit of %v m", j, i+1, x, unitM)
+					return nil, fmt.Errorf("bvh: joint %d of frame %d is at %v m, with the file's unit taken as %v m", j, i+1, x, unitM)
 				}
 				t.frames[i][j][k] = float32(x)
 			}
@@ -258,19 +245,4 @@ func axesOf(sk Skeleton) func(Vec) Vec {
 		return func(v Vec) Vec { return Vec{v[0], v[2], -v[1]} }
 	}
 	return func(v Vec) Vec { return v }
-}
-
-// Motion returns a clip of the recording, played from its start and joined to
-// itself as often as needed. The number of repetitions in it is not known.
-func (b *BVH) Motion(seed uint64, key recording.Key, name string, opt MotionOptions) (Motion, error) {
-	t, err := b.Take(Take{File: name, Subject: "bvh", Activity: key.Activity}, 0)
-	if err != nil {
-		return nil, err
-	}
-	opt.Uncounted = true
-	m, ok := NewMocapLibrary(t).Motion(seed, key, opt)
-	if !ok {
-		return nil, fmt.Errorf("bvh: %.1f s are too short: at least %.1f s are needed", float64(t.Len()-1)/t.FPS, mocapMinS/(1-mocapMaxTempo))
-	}
-	return m, nil
 }

@@ -1,21 +1,6 @@
 package sim
 
-import (
-	"encoding/csv"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-
-	"posefuse/recording/mmfi"
-)
-
-// mocapIndexName is the file that lists the recordings of a motion library.
-const mocapIndexName = "index.csv"
+import "slices"
 
 // Labels of a recorded performance.
 const (
@@ -60,29 +45,17 @@ func (t *Take) raw(i int) Skeleton {
 	return sk
 }
 
+// durationS returns the time from the first to the last frame, seconds.
+func (t *Take) durationS() float64 { return float64(t.Len()-1) / t.FPS }
+
 // MocapLibrary holds recorded human motion. It is safe for concurrent use.
 type MocapLibrary struct {
-	takes  []*Take
-	bodies map[string]recordedBody // by subject, of all subjects of the folder
+	takes     []*Take
+	bodies    map[string]recordedBody // by subject, of all subjects of the folder
+	uncounted bool                    // of no recording is it known how many repetitions it holds
 }
 
-// LoadMocap reads the motion library in a folder: index.csv and the .npy files
-// it names (float, frames x 17 x 3, metres). The error names the file and, for
-// the index, the line.
-func LoadMocap(dir string) (*MocapLibrary, error) {
-	f, err := os.Open(filepath.Join(dir, mocapIndexName))
-	if err != nil {
-		return nil, fmt.Errorf("sim: motion library %s: %w (a motion library is a folder with an %s)", dir, err, mocapIndexName)
-	}
-	defer f.Close()
-	takes, err := readMocapIndex(f, func(name string) ([][17][3]float32, error) { return readMocapFile(dir, name) })
-	if err != nil {
-		return nil, fmt.Errorf("sim: motion library %s: %s: %w", dir, mocapIndexName, err)
-	}
-	return NewMocapLibrary(takes...), nil
-}
-
-// NewMocapLibrary makes a library of recordings, for example of BVH files.
+// NewMocapLibrary makes a library of recordings.
 func NewMocapLibrary(takes ...*Take) *MocapLibrary {
 	l := &MocapLibrary{takes: slices.Clone(takes), bodies: map[string]recordedBody{}}
 	bySubject := map[string][]*Take{}
@@ -98,7 +71,7 @@ func NewMocapLibrary(takes ...*Take) *MocapLibrary {
 // Only returns the part of the library that was recorded of the given
 // subjects, so that training and test data never share a person.
 func (l *MocapLibrary) Only(subjects ...string) *MocapLibrary {
-	part := &MocapLibrary{bodies: l.bodies}
+	part := &MocapLibrary{bodies: l.bodies, uncounted: l.uncounted}
 	for _, t := range l.takes {
 		if slices.Contains(subjects, t.Subject) {
 			part.takes = append(part.takes, t)
@@ -131,124 +104,6 @@ func (l *MocapLibrary) Body(subject string) (Subject, bool) {
 
 // Takes lists the recordings in the order of the index.
 func (l *MocapLibrary) Takes() []*Take { return slices.Clone(l.takes) }
-
-// readMocapIndex reads the index; load reads a file it names.
-func readMocapIndex(index io.Reader, load func(name string) ([][17][3]float32, error)) ([]*Take, error) {
-	r := csv.NewReader(index)
-	header, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("header: %w", err)
-	}
-	columns, err := mocapColumns(header)
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][][17][3]float32{}
-	var takes []*Take
-	for {
-		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return takes, nil
-		}
-		if err != nil {
-			return nil, err // names the line
-		}
-		line, _ := r.FieldPos(0)
-		t, first, count, err := parseMocapRow(record, columns)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", line, err)
-		}
-		frames, ok := files[t.File]
-		if !ok {
-			if frames, err = load(t.File); err != nil {
-				return nil, fmt.Errorf("line %d: %w", line, err)
-			}
-			files[t.File] = frames
-		}
-		if first < 0 || count < 2 || count > len(frames) || first > len(frames)-count {
-			return nil, fmt.Errorf("line %d: %d frames from frame %d on of %s, which has %d; at least 2 are needed",
-				line, count, first, t.File, len(frames))
-		}
-		t.frames = frames[first : first+count]
-		takes = append(takes, t)
-	}
-}
-
-// mocapColumns finds the columns of the index by name.
-func mocapColumns(header []string) (map[string]int, error) {
-	columns := map[string]int{}
-	for i, name := range header {
-		columns[name] = i
-	}
-	for _, name := range []string{"file", "subject", "movement", "label", "rep", "fps", "first", "count", "mmfi_closest"} {
-		if _, ok := columns[name]; !ok {
-			return nil, fmt.Errorf("column %q is missing", name)
-		}
-	}
-	return columns, nil
-}
-
-func parseMocapRow(record []string, columns map[string]int) (t *Take, first, count int, err error) {
-	field := func(name string) string { return record[columns[name]] }
-	number := func(name string) int {
-		n, convErr := strconv.Atoi(field(name))
-		if convErr != nil && err == nil {
-			err = fmt.Errorf("%s: %q is not a whole number", name, field(name))
-		}
-		return n
-	}
-	t = &Take{
-		File: field("file"), Subject: field("subject"), Movement: field("movement"), Label: field("label"),
-		Rep: number("rep"),
-	}
-	first, count = number("first"), number("count")
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	t.FPS, err = strconv.ParseFloat(field("fps"), 64)
-	if err != nil || !(t.FPS >= 1 && t.FPS <= 1000) {
-		return nil, 0, 0, fmt.Errorf("fps: %q is not a rate of 1 to 1000", field("fps"))
-	}
-	if name := field("mmfi_closest"); name != "" {
-		t.Activity, err = strconv.Atoi(strings.TrimPrefix(name, "A"))
-		if err != nil || name != fmt.Sprintf("A%02d", t.Activity) || t.Activity < 1 || t.Activity > numActivities {
-			return nil, 0, 0, fmt.Errorf("mmfi_closest: %q is not A01 to A27", name)
-		}
-	}
-	if !filepath.IsLocal(t.File) {
-		return nil, 0, 0, fmt.Errorf("file: %q lies outside the library", t.File)
-	}
-	return t, first, count, nil
-}
-
-func readMocapFile(dir, name string) ([][17][3]float32, error) {
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	a, err := mmfi.ReadNPY(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(a.Shape) != 3 || a.Shape[1] != 17 || a.Shape[2] != 3 {
-		return nil, fmt.Errorf("%s: shape %v, want (frames, 17, 3)", name, a.Shape)
-	}
-	values := a.Float32()
-	frames := make([][17][3]float32, a.Shape[0])
-	for i := range frames {
-		for j := range frames[i] {
-			for k := range frames[i][j] {
-				v := values[(i*17+j)*3+k]
-				if !plausiblePosition(float64(v)) {
-					return nil, fmt.Errorf("%s: joint %d of frame %d is at %v m", name, j, i, v)
-				}
-				frames[i][j][k] = v
-			}
-		}
-	}
-	return frames, nil
-}
 
 // plausiblePosition reports whether a coordinate, metres, can belong to a
 // person in a room. NaN cannot.

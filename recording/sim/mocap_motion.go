@@ -18,6 +18,8 @@ const (
 	mocapMaxTempo = 0.2
 	// mocapMinS is the shortest recording that is used, seconds.
 	mocapMinS = 2.5 * mocapBlendS
+	// mocapShortestS is mocapMinS at the highest tempo.
+	mocapShortestS = mocapMinS / (1 - mocapMaxTempo)
 	// mocapMaxScale bounds how much larger or smaller than recorded a body is
 	// shown.
 	mocapMaxScale = 0.15
@@ -75,7 +77,7 @@ type performance struct {
 func (l *MocapLibrary) performances(number int, label string) []performance {
 	collect := func(number int, mirror bool) (out []performance) {
 		for _, t := range l.takes {
-			if t.Activity != number || t.Label != label || float64(t.Len()-1)/t.FPS < mocapMinS/(1-mocapMaxTempo) {
+			if t.Activity != number || t.Label != label || t.durationS() < mocapShortestS {
 				continue
 			}
 			i := slices.IndexFunc(out, func(p performance) bool {
@@ -115,7 +117,7 @@ func (l *MocapLibrary) motion(seed uint64, key recording.Key, opt MotionOptions)
 	}
 	counted := true
 	choices := l.performances(key.Activity, label)
-	if len(choices) == 0 && opt.Uncounted {
+	if len(choices) == 0 && (opt.Uncounted || l.uncounted) {
 		counted = false
 		choices = l.performances(key.Activity, "")
 	}
@@ -206,7 +208,7 @@ func (m *MocapMotion) arrange(s *Stream, show performance, alternate bool, opt M
 		}
 		seg := segment{
 			take: take, mirror: show.mirror != (alternate && n%2 == 1),
-			endS: float64(float64(take.Len()-1) / take.FPS * factor),
+			endS: float64(take.durationS() * factor),
 		}
 		seg.anchor = anchorOf(take, seg.mirror)
 		if n > 0 {
