@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -135,7 +136,7 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 		{"unknown degradation", []string{"simulate", "--out", dir, "--degrade", "fog:1"}, []string{"fog:1", "dark-room"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), binary, c.args...)
+			cmd := exec.CommandContext(t.Context(), binary(t), c.args...)
 			out, err := cmd.CombinedOutput()
 			if err == nil {
 				t.Fatalf("posefuse %v succeeded:\n%s", c.args, out)
@@ -162,7 +163,7 @@ func TestPortInUseWithoutConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	cmd := exec.CommandContext(t.Context(), binary, "run", "--state", t.TempDir())
+	cmd := exec.CommandContext(t.Context(), binary(t), "run", "--state", t.TempDir())
 	cmd.Env = append(os.Environ(), "POSEFUSE_BUS_NATS_LISTEN="+taken.Addr().String())
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "bus.nats.listen") || !strings.Contains(string(out), "POSEFUSE_BUS_NATS_LISTEN") {
@@ -175,7 +176,7 @@ func TestPortInUseWithoutConfiguration(t *testing.T) {
 func TestCheckNotesMissingSensorFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "room.yaml")
 	writeFile(t, path, []byte("sensors: {lidar: {ouster: {metadata_file: /no/ouster.json}}, radar: {ti_serial: {command_port: /dev/ttyUSB0, config_file: /no/radar.cfg}}}\n"))
-	out, err := exec.CommandContext(t.Context(), binary, "check", path).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), binary(t), "check", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -201,6 +202,28 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		out := posefuse(t, append(slices.Clone(c), "--help")...)
 		if !strings.Contains(out, "Example") || !strings.Contains(out, "posefuse "+strings.Join(c, " ")) {
 			t.Errorf("posefuse %s --help has no example:\n%s", strings.Join(c, " "), out)
+		}
+	}
+}
+
+// TestWrongUsageIsTwoLines: the error, and how to read more than one line.
+func TestWrongUsageIsTwoLines(t *testing.T) {
+	for _, c := range []struct {
+		args  []string
+		error string
+		usage string
+	}{
+		{[]string{"train", "--nope"}, `unknown flag --nope, did you mean "--name"?`, "posefuse train --out=DIR [flags]; see posefuse train --help"},
+		{[]string{"trian"}, `unexpected argument trian, did you mean "train"?`, "posefuse <command>; see posefuse --help"},
+		{[]string{"models"}, `expected one of "list", "show", "export", "import", "samples", ...`, "posefuse models <command>; see posefuse models --help"},
+		{[]string{"bench", "--size", "huge"}, `--size must be one of "edge","paper" but got "huge"`, "posefuse bench model [flags]; see posefuse bench model --help"},
+	} {
+		out, err := exec.CommandContext(t.Context(), binary(t), c.args...).CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 80 {
+			t.Errorf("posefuse %v: %v, want exit status 80", c.args, err)
+		}
+		if want := "posefuse: error: " + c.error + "\nusage: " + c.usage + "\n"; string(out) != want {
+			t.Errorf("posefuse %v prints\n%s\nwant\n%s", c.args, out, want)
 		}
 	}
 }

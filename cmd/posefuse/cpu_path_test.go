@@ -28,7 +28,7 @@ func TestSlowCPUPathIsSaidOnce(t *testing.T) {
 		{"portable", []string{"models", "quantize", "--mode", "int8", "--model", "/nonexistent", "--out", "/nonexistent"}, "times slower"},
 	} {
 		t.Run(c.args[0]+" "+c.env, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), binary, c.args...)
+			cmd := exec.CommandContext(t.Context(), binary(t), c.args...)
 			cmd.Env = append(os.Environ(), "POSEFUSE_CPU="+c.env)
 			var errs strings.Builder
 			cmd.Stderr = &errs

@@ -28,23 +28,6 @@ import (
 // The tests of this file run the real binary as a user would: a daemon in one
 // process, fake sensors in another, clients on its real ports.
 
-var binary string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "posefuse-e2e-")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "posefuse")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build posefuse: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
 // room is a running daemon with its addresses.
 type room struct {
 	dir                              string
@@ -100,7 +83,7 @@ bus: {nats: {listen: %q}, mqtt: {listen: %q}, websocket: {listen: %q}}
 web: {listen: %q}
 exercise: {enabled: true}
 `, filepath.Join(dir, "state"), r.camera, lidar, latency, r.livox, r.ouster, r.ousterJ, r.radarData, r.radarCommand, profile, r.csi, r.nats, r.mqtt, p[7], r.web))
-	r.cmd = exec.Command(binary, "run", "--config", filepath.Join(dir, "posefuse.yaml"))
+	r.cmd = exec.Command(binary(t), "run", "--config", filepath.Join(dir, "posefuse.yaml"))
 	r.cmd.Stderr, r.cmd.Stdout = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -252,7 +235,7 @@ func posefuse(t *testing.T, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var errs bytes.Buffer
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, binary(t), args...)
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {

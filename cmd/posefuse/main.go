@@ -38,7 +38,7 @@ machine shows the whole product:
 
 func main() {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("posefuse"), kong.Description(description), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("posefuse"), kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		panic(err) // a mistake in the tags above
@@ -48,7 +48,9 @@ func main() {
 		args = []string{"--help"}
 	}
 	k, err := parser.Parse(args)
-	parser.FatalIfErrorf(err)
+	if err != nil {
+		refuse(parser, err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
 	k.BindTo(ctx, (*context.Context)(nil))
@@ -63,6 +65,21 @@ func main() {
 	if err != nil {
 		os.Exit(130)
 	}
+}
+
+// refuse says what is wrong with the command line and how it is used, and ends.
+func refuse(parser *kong.Kong, err error) {
+	parser.Errorf("%s", err)
+	code := 1
+	if bad, ok := errors.AsType[*kong.ParseError](err); ok {
+		usage, command := bad.Context.Model.Summary(), bad.Context.Model.Name
+		if cmd := bad.Context.Selected(); cmd != nil {
+			usage, command = " "+cmd.Summary(), cmd.FullPath()
+		}
+		fmt.Fprintf(parser.Stderr, "usage: %s%s; see %s --help\n", bad.Context.Model.Name, usage, command)
+		code = bad.ExitCode()
+	}
+	parser.Exit(code)
 }
 
 type versionCmd struct{}

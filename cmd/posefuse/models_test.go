@@ -168,7 +168,7 @@ func TestModelsSamples(t *testing.T) {
 			}
 		}
 	}
-	again, err := exec.CommandContext(t.Context(), binary, "models", "samples", "--mmfi", data, "--out", out).CombinedOutput()
+	again, err := exec.CommandContext(t.Context(), binary(t), "models", "samples", "--mmfi", data, "--out", out).CombinedOutput()
 	if err == nil || !strings.Contains(string(again), "another folder") {
 		t.Errorf("over other samples: %v\n%s", err, again)
 	}
@@ -231,7 +231,7 @@ func TestModelsRefuse(t *testing.T) {
 		{"show of no checkpoint", []string{"show", at("nowhere")}, []string{"nowhere", model.CardFile}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, err := exec.CommandContext(t.Context(), binary, append([]string{"models"}, c.args...)...).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), binary(t), append([]string{"models"}, c.args...)...).CombinedOutput()
 			if err == nil {
 				t.Fatalf("posefuse models %v succeeded:\n%s", c.args, out)
 			}

@@ -22,7 +22,7 @@ import (
 func writeClips(t *testing.T) string {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	out, err := exec.Command(binary, "simulate", "--out", data, "--frames", "16", "--subjects", "1,2,3,4,6,7,8,10", "--activities", "12").CombinedOutput()
+	out, err := exec.Command(binary(t), "simulate", "--out", data, "--frames", "16", "--subjects", "1,2,3,4,6,7,8,10", "--activities", "12").CombinedOutput()
 	if err != nil {
 		t.Fatalf("simulate: %v\n%s", err, out)
 	}
@@ -86,7 +86,7 @@ func TestTrainingSurvivesKill(t *testing.T) {
 	data, dir := writeClips(t), t.TempDir()
 	whole := filepath.Join(dir, "whole")
 	begin := time.Now()
-	if out, err := exec.Command(binary, trainArgs(data, whole)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(binary(t), trainArgs(data, whole)...).CombinedOutput(); err != nil {
 		t.Fatalf("undisturbed training: %v\n%s", err, out)
 	}
 	took := time.Since(begin)
@@ -145,7 +145,7 @@ func (k killer) run(t *testing.T, args []string) (at string, finished bool) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(binary(t), args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func (k killer) run(t *testing.T, args []string) (at string, finished bool) {
 func TestTrainKeepsAnotherTraining(t *testing.T) {
 	data, out := writeClips(t), filepath.Join(t.TempDir(), "out")
 	run := func(more ...string) (string, error) {
-		b, err := exec.Command(binary, trainArgs(data, out, append([]string{"--epochs", "1"}, more...)...)...).CombinedOutput()
+		b, err := exec.Command(binary(t), trainArgs(data, out, append([]string{"--epochs", "1"}, more...)...)...).CombinedOutput()
 		return string(b), err
 	}
 	if log, err := run(); err != nil {
