@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"posefuse/exercise"
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/recording/sim"
 )
@@ -60,7 +61,7 @@ func (b *broker) start() {
 		b.t.Fatal(err)
 	}
 	go s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(testenv.Patience) {
 		b.t.Fatal("broker does not start")
 	}
 	b.s = s
@@ -100,19 +101,19 @@ func newApp(t *testing.T, b *broker, id, topic string) *app {
 				default:
 				}
 			})
-			if token.WaitTimeout(5*time.Second) && token.Error() == nil {
+			if token.WaitTimeout(testenv.Patience) && token.Error() == nil {
 				a.subs.Add(1)
 			}
 		}))
 	must(t, a.client.Connect())
-	waitFor(t, "a subscription", func() bool { return a.subs.Load() >= 1 })
+	testenv.Wait(t, "a subscription", func() bool { return a.subs.Load() >= 1 })
 	t.Cleanup(func() { a.client.Disconnect(100) })
 	return a
 }
 
 func must(t *testing.T, token mqtt.Token) {
 	t.Helper()
-	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if !token.WaitTimeout(testenv.Patience) || token.Error() != nil {
 		t.Fatalf("mqtt: %v", token.Error())
 	}
 }
@@ -120,7 +121,7 @@ func must(t *testing.T, token mqtt.Token) {
 // await waits until a message satisfies ok.
 func (a *app) await(t *testing.T, what string, ok func(mqtt.Message) bool) mqtt.Message {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(testenv.Patience)
 	for {
 		a.mu.Lock()
 		for _, m := range a.heard {
@@ -158,7 +159,7 @@ func (a *app) publishSet(t *testing.T, sub *exercise.Subscriber, s stream, fromN
 		must(t, a.client.Publish("posefuse/room1/pose", 0, false, text))
 		untilNS = ns
 		if i%16 == 15 {
-			waitFor(t, "the subscriber to keep up", func() bool { return sub.Stats().Poses == before+uint64(i+1) })
+			testenv.Wait(t, "the subscriber to keep up", func() bool { return sub.Stats().Poses == before+uint64(i+1) })
 		}
 	}
 	return untilNS
@@ -222,8 +223,8 @@ func TestSubscriberCountsOverMQTT(t *testing.T) {
 
 	b.stop()
 	b.start()
-	waitFor(t, "a second connection", func() bool { return sub.Stats().Connects >= 2 })
-	waitFor(t, "the app's second subscription", func() bool { return a.subs.Load() >= 2 })
+	testenv.Wait(t, "a second connection", func() bool { return sub.Stats().Connects >= 2 })
+	testenv.Wait(t, "the app's second subscription", func() bool { return a.subs.Load() >= 2 })
 	_, more := set(2, 12, 3, sim.MotionOptions{})
 	a.publishSet(t, sub, more[20:], until)
 	a.await(t, "8 repetitions after the broker's return", counted(8))
@@ -246,15 +247,6 @@ func TestSubscriberCountsOverMQTT(t *testing.T) {
 	late := newApp(t, b, "late", "posefuse/room1/exercise/#")
 	late.await(t, "retained summary", func(m mqtt.Message) bool { return strings.HasSuffix(m.Topic(), "/summary") && m.Retained() })
 	late.await(t, "retained status", func(m mqtt.Message) bool { return statusIs("stopped")(m) && m.Retained() })
-}
-
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("waited 20 s for %s in vain", what)
-		}
-	}
 }
 
 func TestSubscriberErrors(t *testing.T) {

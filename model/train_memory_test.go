@@ -85,7 +85,12 @@ func TestClosedTrainerIsCollected(t *testing.T) {
 	for range 3 {
 		train(func() { held = heap() - before })
 	}
-	if left := heap() - before; left > held/10 {
-		t.Errorf("a trainer holds %d kB; three closed ones leave %d kB", held>>10, left>>10)
+	left := heap() - before
+	for range 100 { // cleanups run beside the test, once they get a core
+		if left <= held/10 {
+			return
+		}
+		left = heap() - before
 	}
+	t.Errorf("a trainer holds %d kB; three closed ones leave %d kB", held>>10, left>>10)
 }

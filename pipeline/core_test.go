@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/pipeline/bus"
@@ -192,7 +193,7 @@ func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger)
 			cancel()
 			select {
 			case result = <-done:
-			case <-time.After(10 * time.Second):
+			case <-time.After(testenv.Patience):
 				result = errors.New("the daemon does not stop")
 			}
 		})
@@ -233,7 +234,7 @@ func (d *daemonUnderTest) subscribe(t *testing.T, what string) <-chan *nats.Msg 
 
 func next[T any](t *testing.T, ch <-chan *nats.Msg, cond func(*T) bool) *T {
 	t.Helper()
-	limit := time.After(15 * time.Second)
+	limit := time.After(testenv.Patience)
 	for {
 		select {
 		case m := <-ch:
@@ -245,7 +246,7 @@ func next[T any](t *testing.T, ch <-chan *nats.Msg, cond func(*T) bool) *T {
 				return v
 			}
 		case <-limit:
-			t.Fatal("no such message within 15 s")
+			t.Fatalf("no such message within %s", testenv.Patience)
 		}
 	}
 }
@@ -256,7 +257,7 @@ func TestPosesFlow(t *testing.T) {
 	names := map[string]*jsonschema.Schema{}
 	var lastSeq uint64
 	var fused *message.Pose
-	for deadline := time.Now().Add(15 * time.Second); (fused == nil || len(names) < 4) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testenv.Patience); (fused == nil || len(names) < 4) && time.Now().Before(deadline); {
 		m := <-all
 		var head struct{ Schema string }
 		if err := json.Unmarshal(m.Data, &head); err != nil {
@@ -510,7 +511,7 @@ func TestWatchdogStarvesWithoutPoses(t *testing.T) {
 
 func TestControlStatus(t *testing.T) {
 	d := startDaemon(t, testConfig(t), newFakeModel("fake"))
-	m, err := d.Bus().Conn().Request("posefuse.room1.ctl.status", nil, 5*time.Second)
+	m, err := d.Bus().Conn().Request("posefuse.room1.ctl.status", nil, testenv.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

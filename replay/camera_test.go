@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
@@ -128,11 +129,11 @@ func TestCameraReconnects(t *testing.T) {
 	port := listenKeypoints(t)
 	addr := port.listener.Addr().String()
 	p, _ := play(t, Config{Data: clipSet{stored(6, 20)}, Loop: true, Speed: 4, Camera: &CameraConfig{Addr: addr}})
-	waitUntil(t, "lines", func() bool { return len(port.messages(t)) >= 3 })
+	testenv.Wait(t, "lines", func() bool { return len(port.messages(t)) >= 3 })
 	p.Stop(modality.Camera)
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Camera].Off >= 2 })
+	testenv.Wait(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Camera].Off >= 2 })
 	p.Start(modality.Camera)
-	waitUntil(t, "a second connection with numbers from 0", func() bool {
+	testenv.Wait(t, "a second connection with numbers from 0", func() bool {
 		starts := 0
 		for _, m := range port.messages(t) {
 			if m.Seq == 0 {

@@ -45,7 +45,7 @@ func atherosSource(t *testing.T, cfg csi.AtherosConfig) (*recorder, *csi.Atheros
 // listening waits for the driver's address.
 func listening(t *testing.T, src *csi.AtherosSource) string {
 	t.Helper()
-	waitUntil(t, "the csi driver to listen", func() bool { return src.Addr() != nil })
+	testenv.Wait(t, "the csi driver to listen", func() bool { return src.Addr() != nil })
 	return src.Addr().String()
 }
 
@@ -95,7 +95,7 @@ func TestCSIReconnects(t *testing.T) {
 	p, _ := play(t, Config{Data: clipSet{stored(3, 50)}, Loop: true, CSI: &CSIConfig{Addr: listening(t, src)}})
 	sink.waitFor(t, 150) // more than a second: longer than the first clock value
 	p.Stop(modality.CSI)
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.CSI].Off >= 2 })
+	testenv.Wait(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.CSI].Off >= 2 })
 	before := len(sink.all())
 	p.Start(modality.CSI)
 	restarted := 0

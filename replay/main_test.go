@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/sensors"
 )
@@ -144,7 +145,7 @@ func (r *recorder) all() []*sensors.Sample {
 // waitFor waits until n samples have come.
 func (r *recorder) waitFor(t *testing.T, n int) []*sensors.Sample {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(testenv.Patience)
 	for {
 		if got := r.all(); len(got) >= n {
 			return got
@@ -154,7 +155,7 @@ func (r *recorder) waitFor(t *testing.T, n int) []*sensors.Sample {
 		case <-deadline:
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			t.Fatalf("%d samples in 20 s, want %d; counts %v", len(r.samples), n, r.counts)
+			t.Fatalf("%d samples in %s, want %d; counts %v", len(r.samples), testenv.Patience, n, r.counts)
 		}
 	}
 }
@@ -203,7 +204,7 @@ func play(t *testing.T, cfg Config) (*Player, func()) {
 		t.Helper()
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(testenv.Patience):
 			t.Fatal("the play does not end")
 		}
 		for m, c := range p.Counts() {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
@@ -125,7 +126,7 @@ func TestSensorsFailInTurn(t *testing.T) {
 		for o, sink := range r.sinks {
 			others[o] = len(sink.all())
 		}
-		waitUntil(t, m.String()+" to be off", func() bool { return p.Counts()[m].Off >= off+5 })
+		testenv.Wait(t, m.String()+" to be off", func() bool { return p.Counts()[m].Off >= off+5 })
 		silent := len(r.sinks[m].all())
 		for o, sink := range r.sinks {
 			if modality.Kind(o) != m {

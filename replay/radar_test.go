@@ -103,11 +103,11 @@ func TestRadarUnpluggedAndBack(t *testing.T) {
 	p, _ := play(t, Config{Data: clipSet{clip}, Loop: true, Pause: -1, Radar: cfg, Speed: 2})
 	before := len(sink.waitFor(t, 5))
 	p.Stop(modality.Radar)
-	waitUntil(t, "the ports to disappear", func() bool {
+	testenv.Wait(t, "the ports to disappear", func() bool {
 		_, err := os.Lstat(cfg.DataPath)
 		return errors.Is(err, fs.ErrNotExist)
 	})
-	waitUntil(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Radar].Off >= 2 })
+	testenv.Wait(t, "frames to pass meanwhile", func() bool { return p.Counts()[modality.Radar].Off >= 2 })
 	p.Start(modality.Radar)
 	got := sink.waitFor(t, before+10)
 	// After the replug the counter starts over.
@@ -117,15 +117,6 @@ func TestRadarUnpluggedAndBack(t *testing.T) {
 	}
 	if !restarted {
 		t.Error("no frame number 1 after the radar was plugged in again")
-	}
-}
-
-func waitUntil(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited 10 s for " + what)
-		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/pipeline/web/browser"
 	"posefuse/recording"
@@ -54,7 +55,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 	p := r.subscribeNATS(t)
 	player := r.play(t, recording.Key{Subject: 5, Activity: 12})
 
-	eventually(t, 15*time.Second, "all four sensors are fused", func() bool { return p.latest().Coalition == "RLMW" })
+	testenv.Wait(t, "all four sensors are fused", func() bool { return p.latest().Coalition == "RLMW" })
 	drills := [][]modality.Kind{{modality.Camera}, {modality.LiDAR}, {modality.Radar}, {modality.CSI}, {modality.Camera, modality.Radar}, {modality.LiDAR, modality.CSI}}
 	for _, gone := range drills {
 		left := "RLMW"
@@ -64,7 +65,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 			player.Stop(m)
 		}
 		first := awaitPose(t, p, before, left)
-		eventually(t, 15*time.Second, "20 more poses", func() bool { return len(p.snapshot()) > first+20 })
+		testenv.Wait(t, "20 more poses", func() bool { return len(p.snapshot()) > first+20 })
 		got := p.snapshot()[first : first+21]
 		span := captured(t, got[20]).Sub(captured(t, got[0]))
 		t.Logf("without %v: coalition %s, then 20 poses in %.2f s", gone, left, span.Seconds())
@@ -96,7 +97,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 			t.Errorf("%v fused only %.1f s after its return, want 3", gone, back.Seconds())
 		}
 		all := len(p.snapshot())
-		eventually(t, 10*time.Second, "five poses more", func() bool { return len(p.snapshot()) >= all+5 })
+		testenv.Wait(t, "five poses more", func() bool { return len(p.snapshot()) >= all+5 })
 	}
 	p.check(t, "NATS")
 }
@@ -106,7 +107,7 @@ func TestSensorsComeAndGo(t *testing.T) {
 func awaitPose(t *testing.T, p *poses, from int, coalition string) int {
 	t.Helper()
 	found := -1
-	eventually(t, 15*time.Second, "coalition "+coalition, func() bool {
+	testenv.Wait(t, "coalition "+coalition, func() bool {
 		found = slices.IndexFunc(p.snapshot()[from:], func(m message.Pose) bool { return m.Coalition == coalition })
 		return found >= 0
 	})
@@ -219,7 +220,7 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 func TestDaemonWithoutSensorsStillPublishes(t *testing.T) {
 	r := startDaemon(t, "livox")
 	p := r.subscribeNATS(t)
-	eventually(t, 5*time.Second, "ten poses", func() bool { return len(p.snapshot()) >= 10 })
+	testenv.Wait(t, "ten poses", func() bool { return len(p.snapshot()) >= 10 })
 	if m := p.latest(); m.JointsM != nil || m.Coalition != "-" {
 		t.Errorf("without sensors the pose says coalition %q, joints %v", m.Coalition, m.JointsM)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"posefuse/configs"
+	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/replay"
 )
@@ -89,7 +90,7 @@ exercise: {enabled: true}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.stop(t) })
-	eventually(t, 20*time.Second, "the daemon is healthy", func() bool {
+	testenv.Wait(t, "the daemon is healthy", func() bool {
 		resp, err := http.Get("http://" + r.web + "/healthz")
 		if err != nil {
 			return false
@@ -111,10 +112,10 @@ func (r *room) stop(t *testing.T) {
 	go func() { done <- r.cmd.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		_ = r.cmd.Process.Kill()
 		<-done
-		t.Errorf("the daemon did not stop within 10 s of SIGTERM")
+		t.Errorf("the daemon did not stop within %s of SIGTERM", testenv.Patience)
 	}
 	if t.Failed() {
 		t.Logf("daemon log:\n%s", r.log)
@@ -125,15 +126,6 @@ func writeFile(t *testing.T, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(within); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("%s: not seen within %s", what, within)
-		}
 	}
 }
 
@@ -220,11 +212,11 @@ func (r *room) subscribeNATS(t *testing.T) *poses {
 func (r *room) subscribeMQTT(t *testing.T, topic string, f func([]byte)) {
 	t.Helper()
 	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + r.mqtt).SetClientID("e2e-" + topic))
-	if tok := c.Connect(); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+	if tok := c.Connect(); !tok.WaitTimeout(testenv.Patience) || tok.Error() != nil {
 		t.Fatalf("connect to the MQTT listener: %v", tok.Error())
 	}
 	t.Cleanup(func() { c.Disconnect(100) })
-	if tok := c.Subscribe(topic, 0, func(_ mqtt.Client, m mqtt.Message) { f(m.Payload()) }); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+	if tok := c.Subscribe(topic, 0, func(_ mqtt.Client, m mqtt.Message) { f(m.Payload()) }); !tok.WaitTimeout(testenv.Patience) || tok.Error() != nil {
 		t.Fatalf("subscribe to %s: %v", topic, tok.Error())
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"posefuse/internal/testenv"
 	"posefuse/message"
 )
 
@@ -60,12 +61,12 @@ func natsClient(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 func mqttClient(t *testing.T, url string, change ...func(*mqtt.ClientOptions)) mqtt.Client {
 	t.Helper()
 	url = strings.NewReplacer("mqtt://", "tcp://", "mqtts://", "ssl://").Replace(url)
-	o := mqtt.NewClientOptions().AddBroker(url).SetClientID(fmt.Sprintf("test-%d", time.Now().UnixNano())).SetConnectTimeout(5 * time.Second)
+	o := mqtt.NewClientOptions().AddBroker(url).SetClientID(fmt.Sprintf("test-%d", time.Now().UnixNano())).SetConnectTimeout(testenv.Patience)
 	for _, f := range change {
 		f(o)
 	}
 	c := mqtt.NewClient(o)
-	if tok := c.Connect(); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+	if tok := c.Connect(); !tok.WaitTimeout(testenv.Patience) || tok.Error() != nil {
 		t.Fatalf("%s: %v", url, tok.Error())
 	}
 	t.Cleanup(func() { c.Disconnect(50) })
@@ -76,28 +77,17 @@ func mqttClient(t *testing.T, url string, change ...func(*mqtt.ClientOptions)) m
 func collect(t *testing.T, c mqtt.Client, topic string) <-chan mqtt.Message {
 	t.Helper()
 	ch := make(chan mqtt.Message, 1000)
-	if tok := c.Subscribe(topic, 1, func(_ mqtt.Client, m mqtt.Message) { ch <- m }); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+	if tok := c.Subscribe(topic, 1, func(_ mqtt.Client, m mqtt.Message) { ch <- m }); !tok.WaitTimeout(testenv.Patience) || tok.Error() != nil {
 		t.Fatalf("subscribe %s: %v", topic, tok.Error())
 	}
 	return ch
-}
-
-func receive[T any](t *testing.T, ch <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(10 * time.Second):
-		t.Fatalf("no %s within 10 s", what)
-		panic("unreachable")
-	}
 }
 
 // waitState reads status messages until one has the state.
 func waitState(t *testing.T, ch <-chan mqtt.Message, state string) mqtt.Message {
 	t.Helper()
 	for {
-		m := receive(t, ch, "status "+state)
+		m := testenv.Receive(t, "status "+state, ch)
 		var s message.Status
 		if err := json.Unmarshal(m.Payload(), &s); err != nil {
 			t.Fatalf("status %q: %v", m.Payload(), err)
@@ -139,7 +129,7 @@ func TestPoseReachesEveryTransport(t *testing.T) {
 	}
 	clear(buf) // the buffer belongs to the caller again
 	for name, got := range map[string][]byte{
-		"nats": receive(t, overTCP, "pose").Data, "websocket": receive(t, overWS, "pose").Data, "mqtt": receive(t, overMQTT, "pose").Payload(),
+		"nats": testenv.Receive(t, "pose", overTCP).Data, "websocket": testenv.Receive(t, "pose", overWS).Data, "mqtt": testenv.Receive(t, "pose", overMQTT).Payload(),
 	} {
 		if string(got) != string(want) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
@@ -162,7 +152,7 @@ func TestStatusIsRetained(t *testing.T) {
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sub.NextMsg(10 * time.Second); err != nil {
+	if _, err := sub.NextMsg(testenv.Patience); err != nil {
 		t.Fatalf("NATS subscriber: %v", err)
 	}
 	// A subscriber that comes later gets the retained one, and the next live.
@@ -286,7 +276,7 @@ func TestSilentClientIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	payload := []byte(strings.Repeat("x", 32<<10))
-	sent, deadline := 0, time.Now().Add(15*time.Second)
+	sent, deadline := 0, time.Now().Add(testenv.Patience)
 	for b.Counters()["slow_consumers"] == 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("the silent client was not cut after %d messages", sent)
@@ -295,7 +285,7 @@ func TestSilentClientIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		sent++
-		receive(t, received, "message while the other client is silent")
+		testenv.Receive(t, "message while the other client is silent", received)
 		if sent%64 != 0 {
 			continue
 		}
@@ -327,15 +317,15 @@ func TestControlService(t *testing.T) {
 	}
 	natsURL, _, _ := b.Addresses()
 	nc := natsClient(t, natsURL)
-	m, err := nc.Request("posefuse.room1.ctl.status", nil, 5*time.Second)
+	m, err := nc.Request("posefuse.room1.ctl.status", nil, testenv.Patience)
 	if err != nil || string(m.Data) != `{"ok":true}` {
 		t.Fatalf("ctl.status: %v, %v", m, err)
 	}
-	m, err = nc.Request("posefuse.room1.ctl.fail", []byte("fly"), 5*time.Second)
+	m, err = nc.Request("posefuse.room1.ctl.fail", []byte("fly"), testenv.Patience)
 	if err != nil || m.Header.Get(micro.ErrorHeader) != "cannot fly" {
 		t.Errorf("ctl.fail: header %v, %v", m.Header, err)
 	}
-	m, err = nc.Request("$SRV.INFO.posefuse", nil, 5*time.Second)
+	m, err = nc.Request("$SRV.INFO.posefuse", nil, testenv.Patience)
 	if err != nil || !strings.Contains(string(m.Data), "posefuse.room1.ctl.status") {
 		t.Errorf("service discovery: %v", err)
 	}

@@ -73,15 +73,14 @@ func (b *broker) start() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", b.port)); err == nil {
-			_ = c.Close()
-			return
+	testenv.Wait(b.t, "an answer of mosquitto", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", b.port))
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			b.t.Fatal("mosquitto does not answer")
-		}
-	}
+		_ = c.Close()
+		return true
+	})
 }
 
 func (b *broker) stop() {
@@ -97,15 +96,6 @@ func mosquittoConfig(b *broker) Config {
 	cfg := testConfig()
 	cfg.MQTT.URL = b.url()
 	return cfg
-}
-
-func waitFor(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 func TestMosquittoGetsMessages(t *testing.T) {
@@ -125,14 +115,14 @@ func TestMosquittoGetsMessages(t *testing.T) {
 	}
 	for seq := range uint64(50) {
 		var p message.Pose
-		if err := json.Unmarshal(receive(t, poses, "pose").Payload(), &p); err != nil || p.Seq != seq {
+		if err := json.Unmarshal(testenv.Receive(t, "pose", poses).Payload(), &p); err != nil || p.Seq != seq {
 			t.Fatalf("pose %d came as %d, %v", seq, p.Seq, err)
 		}
 	}
 	if err := b.PublishSensor(&message.Sensor{Schema: message.SensorSchema, Name: "radar"}); err != nil {
 		t.Fatal(err)
 	}
-	if m := receive(t, sensors, "sensor"); m.Topic() != "posefuse/room1/sensor/radar" {
+	if m := testenv.Receive(t, "sensor", sensors); m.Topic() != "posefuse/room1/sensor/radar" {
 		t.Errorf("topic %s", m.Topic())
 	}
 	// A new subscriber gets the retained status; a clean stop is no accident.
@@ -217,7 +207,7 @@ func TestLastWillAndReturn(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitState(t, statuses, message.Online)
-	_ = receive(t, p.conns, "connection").Close() // without DISCONNECT
+	_ = testenv.Receive(t, "connection", p.conns).Close() // without DISCONNECT
 	if s := waitState(t, statuses, message.Offline); len(s.Payload()) == 0 {
 		t.Error("empty will")
 	}
@@ -230,10 +220,10 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 	cfg := testConfig()
 	cfg.MQTT.URL = "tcp://" + cable.l.Addr().String()
 	b := open(t, cfg)
-	waitFor(t, "connected", func() bool { ok, _, _ := b.retained.state(); return ok })
+	testenv.Wait(t, "connected", func() bool { ok, _, _ := b.retained.state(); return ok })
 	cable.unplugged.Store(true)
 	m.stop()
-	waitFor(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
+	testenv.Wait(t, "loss noticed", func() bool { ok, _, _ := b.retained.state(); return !ok })
 	const sent = 40
 	for seq := range uint64(sent) {
 		if _, err := b.PublishPose(nil, &message.Pose{Schema: message.PoseSchema, Seq: seq}); err != nil {
@@ -252,7 +242,7 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 	cable.unplugged.Store(false)
 	for len(got) < sent {
 		var p message.Pose
-		if err := json.Unmarshal(receive(t, ch, "pose from the time the broker was away").Payload(), &p); err != nil {
+		if err := json.Unmarshal(testenv.Receive(t, "pose from the time the broker was away", ch).Payload(), &p); err != nil {
 			t.Fatal(err)
 		}
 		got[p.Seq]++
@@ -286,7 +276,7 @@ func TestExternalNATS(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Start()
-		if !s.ReadyForConnections(5 * time.Second) {
+		if !s.ReadyForConnections(testenv.Patience) {
 			t.Fatal("server is not ready")
 		}
 		return s
@@ -310,7 +300,7 @@ func TestExternalNATS(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "connected", b.nc.IsConnected)
+	testenv.Wait(t, "connected", b.nc.IsConnected)
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +395,7 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	if err := viewer.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+	if err := testenv.Receive(t, "refusal", denied); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
 		t.Errorf("publishing as viewer: %v", err)
 	}
 	seen := natsClient(t, natsURL, nats.Secure(trust), nats.UserInfo("coach", "s3cret"))
@@ -424,9 +414,9 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	if _, err := detector.Subscribe("posefuse.room1.pose", func(*nats.Msg) {}); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, keypoints, "keypoint line")
+	testenv.Receive(t, "keypoint line", keypoints)
 	for _, what := range []string{"publishing a pose as a detector", "reading poses as a detector"} {
-		if err := receive(t, denied, "refusal"); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+		if err := testenv.Receive(t, "refusal", denied); !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -435,13 +425,13 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	}
 	overMQTT := collect(t, mqttClient(t, mqttURL, auth("screen")), "posefuse/room1/#")
 	coach := mqttClient(t, mqttURL, auth("coach"))
-	if tok := coach.Publish("posefuse/room1/exercise/event", 1, false, `{"from":"coach"}`); !tok.WaitTimeout(5*time.Second) || tok.Error() != nil {
+	if tok := coach.Publish("posefuse/room1/exercise/event", 1, false, `{"from":"coach"}`); !tok.WaitTimeout(testenv.Patience) || tok.Error() != nil {
 		t.Fatal("exercise event: ", tok.Error())
 	}
-	if got := receive(t, overMQTT, "exercise event"); string(got.Payload()) != `{"from":"coach"}` {
+	if got := testenv.Receive(t, "exercise event", overMQTT); string(got.Payload()) != `{"from":"coach"}` {
 		t.Errorf("got %s", got.Payload())
 	}
-	receive(t, ch, "exercise event on NATS")
+	testenv.Receive(t, "exercise event on NATS", ch)
 	// The daemon itself logs in over TLS for the retained status.
 	if err := b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)

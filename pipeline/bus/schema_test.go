@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/internal/schematest"
+	"posefuse/internal/testenv"
 	"posefuse/message"
 )
 
@@ -36,7 +37,7 @@ func TestPublishedMessagesValidate(t *testing.T) {
 	subjects := map[string]string{"posefuse.room1.pose": message.PoseSchema, "posefuse.room1.status": message.StatusSchema, "posefuse.room1.sensor.radar": message.SensorSchema,
 		"posefuse.room1.points": message.PointsSchema}
 	for left := len(subjects); left > 0; left-- {
-		m := receive(t, ch, "message")
+		m := testenv.Receive(t, "message", ch)
 		if err := schematest.Validate(t, subjects[m.Subject], m.Data); err != nil {
 			t.Errorf("%s: %v", m.Subject, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
@@ -38,27 +39,16 @@ func (s *testSink) Count(o string, n uint64) {
 
 func (s *testSink) await(t *testing.T, outcome string, n uint64) {
 	t.Helper()
-	for range 500 {
+	testenv.Wait(t, fmt.Sprintf("%d of %s", n, outcome), func() bool {
 		s.mu.Lock()
-		got := s.counts[outcome]
-		s.mu.Unlock()
-		if got == n {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("%s is not %d: %v", outcome, n, s.counts)
+		defer s.mu.Unlock()
+		return s.counts[outcome] == n
+	})
 }
 
 func (s *testSink) sample(t *testing.T) *sensors.Sample {
 	t.Helper()
-	select {
-	case x := <-s.samples:
-		return x
-	case <-time.After(10 * time.Second):
-		t.Fatal("no sample")
-		return nil
-	}
+	return testenv.Receive(t, "a sample", s.samples)
 }
 
 func message(seq uint64) *Message {
@@ -208,7 +198,7 @@ func TestTCPSource(t *testing.T) {
 	_ = first.Close()
 	sink.await(t, "cut_line", 1)
 	var third net.Conn
-	for range 100 { // the first writer's reader may still be closing
+	for until := time.Now().Add(testenv.Patience); time.Now().Before(until); { // the first writer's reader may still be closing
 		third = dial()
 		m := message(3)
 		m.CaptureNS = 7
@@ -262,9 +252,7 @@ func TestPushSource(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, sink) }()
-	for s.Push(encode(t, message(9))) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	testenv.Wait(t, "a running source", func() bool { return s.Push(encode(t, message(9))) == nil })
 	if x := sink.sample(t); x.Seq != 9 || x.Sensor != "camera" {
 		t.Errorf("%+v", x)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 )
 
@@ -56,7 +57,7 @@ func (c *collector) counters() map[string]uint64 {
 // until waits for a condition on samples and counters, and returns the samples.
 func (c *collector) until(t *testing.T, what string, ok func(s []*sensors.Sample, counts map[string]uint64) bool) []*sensors.Sample {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(testenv.Patience)
 	for {
 		c.mu.Lock()
 		s := append([]*sensors.Sample(nil), c.samples...)
@@ -68,7 +69,7 @@ func (c *collector) until(t *testing.T, what string, ok func(s []*sensors.Sample
 		select {
 		case <-c.changed:
 		case <-limit:
-			t.Fatalf("no %s within 20 s: %d samples, counts %v", what, len(s), counts)
+			t.Fatalf("no %s within %s: %d samples, counts %v", what, testenv.Patience, len(s), counts)
 		}
 	}
 }
@@ -91,7 +92,7 @@ func start(t *testing.T, src sensors.Source, sink sensors.Sink) (stop func() err
 			cancel()
 			select {
 			case err = <-errc:
-			case <-time.After(10 * time.Second):
+			case <-time.After(testenv.Patience):
 				err = errors.New("run did not return")
 			}
 		})

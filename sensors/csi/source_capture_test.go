@@ -60,14 +60,10 @@ func datagrams(t testing.TB, h []complex64, seq uint16) [][]byte {
 // arrives: the packet socket is open then.
 func waitForCapture(t *testing.T, sink *collector, send func([]byte)) {
 	t.Helper()
-	for range 500 {
+	testenv.Wait(t, "a captured probe", func() bool {
 		send([]byte("probe"))
-		if sink.counters()[string(NexmonShort)] > 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("nothing captured within 5 s")
+		return sink.counters()[string(NexmonShort)] > 0
+	})
 }
 
 func TestCaptureOnLoopback(t *testing.T) {
@@ -304,7 +300,7 @@ func TestFollowedFileReplaced(t *testing.T) {
 	}
 	errc := make(chan error, 1)
 	go func() { errc <- src.Run(t.Context(), newCollector()) }()
-	limit := time.After(10 * time.Second)
+	limit := time.After(testenv.Patience)
 	for {
 		select {
 		case err := <-errc:
@@ -368,7 +364,7 @@ func TestPcapFIFO(t *testing.T) {
 			if !errors.Is(err, errNextWriter) {
 				t.Errorf("writer left: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(testenv.Patience):
 			t.Fatal("run did not end with its writer")
 		}
 	}

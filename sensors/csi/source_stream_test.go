@@ -11,10 +11,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
@@ -95,19 +95,13 @@ func TestAtherosOverTCP(t *testing.T) {
 
 func dialSource(t *testing.T, src *AtherosSource) net.Conn {
 	t.Helper()
-	for range 500 {
-		if a := src.Addr(); a != nil {
-			c, err := net.Dial("tcp", a.String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = c.Close() })
-			return c
-		}
-		time.Sleep(10 * time.Millisecond)
+	testenv.Wait(t, "a source that listens", func() bool { return src.Addr() != nil })
+	c, err := net.Dial("tcp", src.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("source does not listen")
-	return nil
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // TestAtherosSenderThatVanished: a router without power keeps its connection

@@ -13,6 +13,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
 )
@@ -51,7 +52,7 @@ func (c *collector) NowNS() int64 { return time.Since(c.start).Nanoseconds() }
 // wait returns the samples once there are n.
 func (c *collector) wait(t *testing.T, n int) []*sensors.Sample {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(testenv.Patience)
 	for {
 		c.mu.Lock()
 		s := append([]*sensors.Sample(nil), c.samples...)
@@ -62,7 +63,7 @@ func (c *collector) wait(t *testing.T, n int) []*sensors.Sample {
 		select {
 		case <-c.changed:
 		case <-limit:
-			t.Fatalf("%d samples after 20 s, want %d; counts %v", len(s), n, c.counts)
+			t.Fatalf("%d samples after %s, want %d; counts %v", len(s), testenv.Patience, n, c.counts)
 		}
 	}
 }
@@ -149,7 +150,7 @@ func start(t *testing.T, src *SerialSource, sink sensors.Sink) (stop func() erro
 			cancel()
 			select {
 			case err = <-errc:
-			case <-time.After(10 * time.Second):
+			case <-time.After(testenv.Patience):
 				err = errors.New("run did not return")
 			}
 		})
@@ -173,11 +174,7 @@ func TestSerialSourceOverPty(t *testing.T) {
 	sent := serveCLI(t, cmd, started)
 	sink := newCollector()
 	stop := start(t, src, sink)
-	select {
-	case <-started:
-	case <-time.After(20 * time.Second):
-		t.Fatal("sensorStart never came")
-	}
+	testenv.Receive(t, "sensorStart", started)
 	stream := capture(t, "xwr68xx_oob_sdk3.3_processed_stream.dat")
 	want := decodeAll(Layout40, stream).Frames
 	writePaced(data.master, stream)
@@ -239,7 +236,7 @@ func TestUnplugAndReopen(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "connection lost") || !strings.Contains(err.Error(), "sensor radar") {
 			t.Errorf("unplugged: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		t.Fatal("run did not notice the unplug")
 	}
 	two := openPty(t)

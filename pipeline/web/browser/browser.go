@@ -36,7 +36,7 @@ func Open(t *testing.T, url string) *Page {
 	if _, err := os.Stat(path); err != nil {
 		testenv.LeaveOut(t, "chromium is missing: apt-get install chromium (make test does it)")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*testenv.Patience)
 	t.Cleanup(cancel)
 	alloc, done := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("hide-scrollbars", false), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("use-angle", "swiftshader"),
@@ -83,7 +83,7 @@ func (p *Page) Read(js string) string {
 }
 
 // Wait returns how long it took until a JavaScript expression was true, and
-// fails after 20 s; what says what was waited for.
+// fails when testenv.Patience is over; what says what was waited for.
 func (p *Page) Wait(what, js string) time.Duration {
 	p.t.Helper()
 	start := time.Now()
@@ -92,8 +92,8 @@ func (p *Page) Wait(what, js string) time.Duration {
 		if err == nil && ok {
 			return time.Since(start)
 		}
-		if time.Since(start) > 20*time.Second {
-			p.t.Fatalf("%s: not seen within 20 s (last error %v)", what, err)
+		if time.Since(start) > testenv.Patience {
+			p.t.Fatalf("%s: not seen within %s (last error %v)", what, testenv.Patience, err)
 		}
 	}
 }
