@@ -7,42 +7,19 @@ import (
 
 // AWCOptions are the constants of the adaptive weight constraint.
 type AWCOptions struct {
-	AlphaSuperior float64   `json:"alpha_superior" yaml:"alpha_superior"`
-	AlphaInferior float64   `json:"alpha_inferior" yaml:"alpha_inferior"`
-	Window        int       `json:"window" yaml:"window"`                 // epochs in which the constraint acts, K
-	FisherBatches int       `json:"fisher_batches" yaml:"fisher_batches"` // 0 = the whole training set
-	PerSample     bool      `json:"per_sample" yaml:"per_sample"`         // Fisher of single samples
-	Half          bool      `json:"half" yaml:"half"`                     // the factor 1/2 of Eq 7
-	Smoothing     Smoothing `json:"smoothing" yaml:"smoothing"`
+	AlphaSuperior float64   `json:"alpha_superior"`
+	AlphaInferior float64   `json:"alpha_inferior"`
+	Window        int       `json:"window"`         // epochs in which the constraint acts, K
+	FisherBatches int       `json:"fisher_batches"` // 0 = the whole training set
+	PerSample     bool      `json:"per_sample"`     // Fisher of single samples
+	Half          bool      `json:"half"`           // the factor 1/2 of Eq 7
+	Smoothing     Smoothing `json:"smoothing"`
 }
 
 // PaperAWC returns the paper's best constants (Table 4, Figure 6) and the
 // choices of model.md 4.3 and 4.4 where the paper is silent.
 func PaperAWC() AWCOptions {
 	return AWCOptions{AlphaSuperior: 20000, AlphaInferior: 10000, Window: 20, FisherBatches: 32, Half: true, Smoothing: ByEpochMean}
-}
-
-// Validate reports the first constant that makes no sense.
-func (o AWCOptions) Validate() error {
-	for _, c := range []struct {
-		key string
-		v   float64
-	}{{"alpha_superior", o.AlphaSuperior}, {"alpha_inferior", o.AlphaInferior}} {
-		if !(c.v >= 0) || math.IsInf(c.v, 0) {
-			return fmt.Errorf("awc.%s %g: want a finite number from 0", c.key, c.v)
-		}
-	}
-	switch {
-	case o.Window < 0:
-		return fmt.Errorf("awc.window %d: want a number of epochs from 0", o.Window)
-	case o.FisherBatches < 0:
-		return fmt.Errorf("awc.fisher_batches %d: want a number from 0 (0 = the whole training set)", o.FisherBatches)
-	}
-	switch o.Smoothing {
-	case ByBatch, ByEpochMean, ByPreviousEpoch:
-		return nil
-	}
-	return fmt.Errorf("awc.smoothing %q: use %s, %s or %s", o.Smoothing, ByBatch, ByEpochMean, ByPreviousEpoch)
 }
 
 // Alpha returns the coefficient of a modality (Eq 6).

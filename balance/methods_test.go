@@ -58,26 +58,6 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-func TestAWCOptions(t *testing.T) {
-	if err := PaperAWC().Validate(); err != nil {
-		t.Error(err)
-	}
-	for name, change := range map[string]func(*AWCOptions){
-		"negative":  func(o *AWCOptions) { o.AlphaSuperior = -1 },
-		"nan":       func(o *AWCOptions) { o.AlphaInferior = math.NaN() },
-		"infinite":  func(o *AWCOptions) { o.AlphaInferior = math.Inf(1) },
-		"window":    func(o *AWCOptions) { o.Window = -1 },
-		"batches":   func(o *AWCOptions) { o.FisherBatches = -1 },
-		"smoothing": func(o *AWCOptions) { o.Smoothing = "none" },
-	} {
-		o := PaperAWC()
-		change(&o)
-		if o.Validate() == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
 // TestFisher uses one joint, three samples and the model (w1 x, w2 x, w3).
 func TestFisher(t *testing.T) {
 	r := float32(math.Sqrt(0.5))

@@ -171,7 +171,7 @@ func (s *Session) take(st *state) error {
 	}
 	if s.opt.Method != nil {
 		if err := s.opt.Method.Resume(st.Method); err != nil {
-			return fmt.Errorf("state of method %s: %w", methodName(s.opt.Method), err)
+			return fmt.Errorf("state of method %s: %w", s.opt.Method.Descriptor().Name, err)
 		}
 	}
 	s.Epoch, s.Count, s.adam.count = st.Epoch, st.Count, st.AdamSteps
@@ -190,7 +190,7 @@ func (s *Session) saveCheckpoint() error {
 	if m := s.opt.Method; m != nil {
 		var err error
 		if st.Method, err = m.State(); err != nil {
-			return fmt.Errorf("checkpoint: state of method %s: %w", methodName(m), err)
+			return fmt.Errorf("checkpoint: state of method %s: %w", m.Descriptor().Name, err)
 		}
 	}
 	var best []model.Tensor

@@ -46,8 +46,10 @@ func (c course) start(t *testing.T, held *Data) (*model.Network, Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := DefaultMethodSettings()
-	set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 2, 1
+	var set MethodSettings
+	set.Set(warmup, 1)
+	set.Set(blendEvery, 2)
+	set.Set(awcFisherBatches, 1)
 	if c.change != nil {
 		c.change(&set)
 	}
@@ -104,15 +106,16 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 		"mlp":                  {method: Plain, head: model.MLPHead, replicas: 2, held: true},
 		"attention":            {method: Plain, head: model.AttentionHead, replicas: 2, dropout: 0.5},
 		"awc":                  {method: AWC, head: model.ConcatHead, replicas: 2, held: true},
-		"awc, mlp, epoch mean": {method: AWC, head: model.MLPHead, change: func(s *MethodSettings) { s.AWC.Window = 3 }},
+		"awc, mlp, epoch mean": {method: AWC, head: model.MLPHead, change: func(s *MethodSettings) { s.Set(AWCWindow, 3) }},
 		"awc, previous epoch": {method: AWC, head: model.ConcatHead, dropout: 0.5, replicas: 2, change: func(s *MethodSettings) {
-			s.AWC.Smoothing, s.AWC.PerSample = balance.ByPreviousEpoch, true
+			s.Set(awcSmoothing, string(balance.ByPreviousEpoch))
+			s.Set(AWCPerSample, true)
 		}},
 		"ogm-ge":         {method: OGMGE, head: model.ConcatHead, replicas: 2},
 		"agm":            {method: AGM, head: model.ConcatHead, held: true},
 		"g-blending":     {method: GBlending, head: model.ConcatHead, held: true, replicas: 2},
-		"g-blending, 3":  {method: GBlending, head: model.ConcatHead, held: true, change: func(s *MethodSettings) { s.BlendEvery = 3 }},
-		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3, change: func(s *MethodSettings) { s.ResampleAlpha = 20 }},
+		"g-blending, 3":  {method: GBlending, head: model.ConcatHead, held: true, change: func(s *MethodSettings) { s.Set(blendEvery, 3) }},
+		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3, change: func(s *MethodSettings) { s.Set(resampleAlpha, 20.0) }},
 		"mmpareto":       {method: MMPareto, head: model.ConcatHead, replicas: 2, dropout: 0.5},
 		"inforeg":        {method: InfoReg, head: model.ConcatHead, held: true},
 	}
@@ -161,12 +164,12 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 			}
 		})
 	}
-	for _, m := range Methods() {
+	for _, m := range Methods.Names() {
 		if !used[m] {
 			t.Errorf("method %s is not tried", m)
 		}
-		if method, err := NewMethod(m, DefaultMethodSettings()); err != nil || method != nil && methodName(method) != m {
-			t.Errorf("method %s calls itself %s (%v)", m, methodName(method), err)
+		if method, err := NewMethod(m, MethodSettings{}); err != nil || method != nil && method.Descriptor() != Methods.Find(m) {
+			t.Errorf("method %s is of another row (%v)", m, err)
 		}
 	}
 }
@@ -242,7 +245,7 @@ func TestResumeRefusesAnotherTraining(t *testing.T) {
 		"recipe.replicas is 1 there and 2 here":              func(_ *course, o *Options, _ **Data) { o.Replicas = 2 },
 		"recipe.keep_best is true there and false here":      func(_ *course, o *Options, _ **Data) { o.Best = nil },
 		`method.name is "awc" there and "agm" here`:          func(c *course, _ *Options, _ **Data) { c.method = AGM },
-		"method.settings.window is 20 there and 7 here":      func(c *course, _ *Options, _ **Data) { c.change = func(s *MethodSettings) { s.AWC.Window = 7 } },
+		"method.settings.window is 20 there and 7 here":      func(c *course, _ *Options, _ **Data) { c.change = func(s *MethodSettings) { s.Set(AWCWindow, 7) } },
 		`network.head is "concat" there and "mlp" here`:      func(c *course, _ *Options, _ **Data) { c.head = model.MLPHead },
 		"validation.samples is 12 there and nothing here":    func(_ *course, o *Options, _ **Data) { o.Validation = nil },
 		"data.values_sha256 is":                              func(_ *course, _ *Options, d **Data) { *d = other },

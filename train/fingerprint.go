@@ -15,14 +15,6 @@ import (
 	"posefuse/model"
 )
 
-// Settled is a Method that tells its constants, which then must be the same
-// when training is resumed.
-type Settled interface {
-	Method
-	// Settings returns the method's name and its constants as a value for JSON.
-	Settings() (name string, constants any)
-}
-
 // fingerprint lists everything on which the weights after an epoch depend,
 // except the state of the session. Limits in time are left out.
 func (s *Session) fingerprint() (map[string]string, error) {
@@ -61,10 +53,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Network: s.Net.Config, Method: method{Name: Plain}, Data: s.Data.print(),
 	}
 	if o.Method != nil {
-		whole.Method.Name = methodName(o.Method)
-		if m, ok := o.Method.(Settled); ok {
-			_, whole.Method.Settings = m.Settings()
-		}
+		whole.Method = method{o.Method.Descriptor().Name, o.Method.Settings()}
 	}
 	if o.Validation != nil {
 		p := o.Validation.print()
@@ -76,14 +65,6 @@ func (s *Session) fingerprint() (map[string]string, error) {
 	}
 	out := map[string]string{}
 	return out, flatten(b, "", out)
-}
-
-func methodName(m Method) string {
-	if s, ok := m.(Settled); ok {
-		name, _ := s.Settings()
-		return name
-	}
-	return fmt.Sprintf("%T", m)
 }
 
 // flatten lists the values of a JSON object under the path of their keys.

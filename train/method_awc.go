@@ -7,6 +7,47 @@ import (
 	"posefuse/balance"
 )
 
+// AWC is the adaptive weight constraint.
+const AWC = "awc"
+
+// The constants of AWC.
+var (
+	paperAWC = balance.PaperAWC()
+
+	AWCAlphaSuperior = &Constant{Key: "awc.alpha_superior", Option: "alpha-superior", Help: "AWC: coefficient of the modalities that contribute most.",
+		Default: paperAWC.AlphaSuperior, Want: "a finite number from 0"}
+	AWCAlphaInferior = &Constant{Key: "awc.alpha_inferior", Option: "alpha-inferior", Help: "AWC: coefficient of the others.",
+		Default: paperAWC.AlphaInferior, Want: "a finite number from 0"}
+	AWCWindow = &Constant{Key: "awc.window", Option: "awc-window", Help: "AWC: epochs in which the constraint acts.",
+		Default: paperAWC.Window, Want: "a number of epochs from 0"}
+	awcFisherBatches = &Constant{Key: "awc.fisher_batches", Option: "fisher-batches", Help: "AWC and inforeg: batches per epoch that the Fisher information is taken from; 0 for all.",
+		Default: paperAWC.FisherBatches, Want: "a number from 0 (0 = the whole training set)"}
+	AWCPerSample = &Constant{Key: "awc.per_sample", Option: "fisher-samples", Help: "AWC: square gradients of single samples instead of batches; each costs a batch.",
+		Default: paperAWC.PerSample}
+	awcHalf      = &Constant{Key: "awc.half", Default: paperAWC.Half}
+	awcSmoothing = &Constant{Key: "awc.smoothing", Option: "smoothing", Help: "AWC: contributions the split is made from.",
+		Default: string(paperAWC.Smoothing), Words: []string{string(balance.ByBatch), string(balance.ByEpochMean), string(balance.ByPreviousEpoch)}}
+)
+
+var awcMethod = MethodDescriptor{
+	Name: AWC, Label: "AWC",
+	Doc:       "in the first epochs, holds each encoder near where it stood at the epoch's start, weighted by its Fisher information (Eqs 6–8), the modalities that contribute most more strongly",
+	Source:    "the paper, Eqs 6–8 and Algorithm 1",
+	Constants: []*Constant{AWCAlphaSuperior, AWCAlphaInferior, AWCWindow, awcFisherBatches, AWCPerSample, awcHalf, awcSmoothing},
+	Tuned: Tuned{"α of the superior modalities; the inferior ones get half", func(set *MethodSettings, c float64) {
+		set.Set(AWCAlphaSuperior, c)
+		set.Set(AWCAlphaInferior, c/2)
+	}},
+	Generation: 1,
+	New: func(set MethodSettings) Method {
+		return &awc{opt: balance.AWCOptions{
+			AlphaSuperior: set.Float(AWCAlphaSuperior), AlphaInferior: set.Float(AWCAlphaInferior), Window: set.Int(AWCWindow),
+			FisherBatches: set.Int(awcFisherBatches), PerSample: set.Bool(AWCPerSample), Half: set.Bool(awcHalf),
+			Smoothing: balance.Smoothing(set.Word(awcSmoothing)),
+		}}
+	},
+}
+
 // awc is the adaptive weight constraint (Eqs 6-8, Algorithm 1): in the first
 // epochs every encoder is held near where it stood at the epoch's start, by
 // its Fisher information, the modalities that contribute most more strongly.
@@ -60,8 +101,9 @@ func (a *awc) AfterBackward(s *Session) error {
 
 func (a *awc) EndEpoch(*Session) error { a.phi.EndEpoch(); return nil }
 
-// Settings returns the name and the constants.
-func (a *awc) Settings() (string, any) { return AWC, a.opt }
+func (*awc) Descriptor() *MethodDescriptor { return &awcMethod }
+
+func (a *awc) Settings() any { return a.opt }
 
 func (a *awc) State() (json.RawMessage, error) { return json.Marshal(a.phi.Previous) }
 

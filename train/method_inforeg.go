@@ -7,6 +7,24 @@ import (
 	"posefuse/model"
 )
 
+// InfoReg is InfoReg.
+const InfoReg = "inforeg"
+
+var infoRegBeta = &Constant{Key: "inforeg_beta", Default: balance.PaperInfoReg().Beta, Below: 1e9}
+
+var infoRegMethod = MethodDescriptor{
+	Name: InfoReg, Label: "InfoReg",
+	Doc:       "holds encoders that are ahead near the epoch's start, all parameters alike, while the Fisher trace rises",
+	Source:    "Huang et al. 2025",
+	Constants: []*Constant{infoRegBeta, awcFisherBatches}, Tuned: tunes(infoRegBeta, "β"),
+	Generation: 1,
+	New: func(set MethodSettings) Method {
+		rule := balance.PaperInfoReg()
+		rule.Beta = set.Float(infoRegBeta)
+		return &infoReg{rule: rule, batches: set.Int(awcFisherBatches)}
+	},
+}
+
 // infoReg is what AWC grew from: while the Fisher trace still rises, the
 // encoders of modalities ahead of the mean are held near the epoch's start, all
 // parameters alike.
@@ -63,9 +81,10 @@ func (r *infoReg) AfterBackward(s *Session) error {
 
 func (r *infoReg) EndEpoch(*Session) error { return nil }
 
-// Settings returns the name and the constants.
-func (r *infoReg) Settings() (string, any) {
-	return InfoReg, map[string]any{"beta": r.rule.Beta, "window": r.rule.Window, "growth": r.rule.Growth, "batches": r.batches}
+func (*infoReg) Descriptor() *MethodDescriptor { return &infoRegMethod }
+
+func (r *infoReg) Settings() any {
+	return map[string]any{"beta": r.rule.Beta, "window": r.rule.Window, "growth": r.rule.Growth, "batches": r.batches}
 }
 
 func (r *infoReg) State() (json.RawMessage, error) { return json.Marshal(r.rule.Trace) }

@@ -26,8 +26,10 @@ func trained(t *testing.T, data, held *Data, head, name string, change func(*Met
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := DefaultMethodSettings()
-	set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 2, 2
+	var set MethodSettings
+	set.Set(warmup, 1)
+	set.Set(blendEvery, 2)
+	set.Set(awcFisherBatches, 2)
 	if change != nil {
 		change(&set)
 	}
@@ -106,16 +108,16 @@ func TestMethodsWithoutStrength(t *testing.T) {
 	data, _ := methodData(t)
 	plain, _ := trained(t, data, nil, model.ConcatHead, Plain, nil)
 	for name, change := range map[string]func(*MethodSettings){
-		AWC:           func(s *MethodSettings) { s.AWC.Window = 0 },
-		AGM:           func(s *MethodSettings) { s.AGMAlpha = 0 },
-		ModalityLevel: func(s *MethodSettings) { s.ResampleAlpha = 0 },
-		InfoReg:       func(s *MethodSettings) { s.InfoRegBeta = 0 },
+		AWC:           func(s *MethodSettings) { s.Set(AWCWindow, 0) },
+		AGM:           func(s *MethodSettings) { s.Set(agmAlpha, 0.0) },
+		ModalityLevel: func(s *MethodSettings) { s.Set(resampleAlpha, 0.0) },
+		InfoReg:       func(s *MethodSettings) { s.Set(infoRegBeta, 0.0) },
 	} {
 		if got, _ := trained(t, data, nil, model.ConcatHead, name, change); !slices.Equal(got, plain) {
 			t.Errorf("%s without strength changes the training", name)
 		}
 	}
-	weak, lines := trained(t, data, nil, model.ConcatHead, AWC, func(s *MethodSettings) { s.AWC.AlphaSuperior, s.AWC.AlphaInferior = 0, 0 })
+	weak, lines := trained(t, data, nil, model.ConcatHead, AWC, func(s *MethodSettings) { s.Set(AWCAlphaSuperior, 0.0); s.Set(AWCAlphaInferior, 0.0) })
 	if !slices.Equal(weak, plain) || lines[0].Method["ratio R"] != 0 {
 		t.Error("awc with coefficients of zero changes the training")
 	}
@@ -129,9 +131,9 @@ func TestConstraintOfEachEncoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := DefaultMethodSettings()
-	set.AWC.FisherBatches = 2
-	a := &awc{opt: set.AWC}
+	var set MethodSettings
+	set.Set(awcFisherBatches, 2)
+	a := awcMethod.New(set)
 	s, err := newSession(net, data, Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 4, Method: a})
 	if err != nil {
 		t.Fatal(err)
@@ -187,8 +189,10 @@ func TestMethodsWithOneModality(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := DefaultMethodSettings()
-		set.Warmup, set.BlendEvery, set.AWC.FisherBatches = 1, 1, 1
+		var set MethodSettings
+		set.Set(warmup, 1)
+		set.Set(blendEvery, 1)
+		set.Set(awcFisherBatches, 1)
 		method, err := NewMethod(name, set)
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +207,7 @@ func TestMethodsWithOneModality(t *testing.T) {
 		return all
 	}
 	plain := weights(Plain)
-	for _, name := range Methods() {
+	for _, name := range Methods.Names() {
 		if !slices.Equal(weights(name), plain) {
 			t.Errorf("%s changes the training of one modality", name)
 		}
@@ -297,7 +301,7 @@ func TestTrainingErrorIsTheNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		method, err := NewMethod(name, DefaultMethodSettings())
+		method, err := NewMethod(name, MethodSettings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,13 +347,13 @@ func TestNewMethodRefuses(t *testing.T) {
 		spoil func(*MethodSettings)
 	}{
 		"sideways":     {"sideways", func(*MethodSettings) {}},
-		"agm_alpha":    {AGM, func(s *MethodSettings) { s.AGMAlpha = -1 }},
-		"blend_every":  {GBlending, func(s *MethodSettings) { s.BlendEvery = 0 }},
-		"smoothing":    {AWC, func(s *MethodSettings) { s.AWC.Smoothing = "rough" }},
-		"awc.window":   {AWC, func(s *MethodSettings) { s.AWC.Window = -1 }},
-		"inforeg_beta": {InfoReg, func(s *MethodSettings) { s.InfoRegBeta = -2 }},
+		"agm_alpha":    {AGM, func(s *MethodSettings) { s.Set(agmAlpha, -1.0) }},
+		"blend_every":  {GBlending, func(s *MethodSettings) { s.Set(blendEvery, 0) }},
+		"smoothing":    {AWC, func(s *MethodSettings) { s.Set(awcSmoothing, "rough") }},
+		"awc.window":   {AWC, func(s *MethodSettings) { s.Set(AWCWindow, -1) }},
+		"inforeg_beta": {InfoReg, func(s *MethodSettings) { s.Set(infoRegBeta, -2.0) }},
 	} {
-		set := DefaultMethodSettings()
+		var set MethodSettings
 		c.spoil(&set)
 		if _, err := NewMethod(c.name, set); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error that names %s", c.name, err, want)
@@ -360,7 +364,7 @@ func TestNewMethodRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	method, err := NewMethod(GBlending, DefaultMethodSettings())
+	method, err := NewMethod(GBlending, MethodSettings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	if opt.MeanStart {
 		startAtMeanPose(net, data)
 	}
-	_, branched := opt.Method.(Branched)
+	branched := opt.Method != nil && opt.Method.Descriptor().Needs.Branches
 	reps, err := newReplicas(net, data, max(opt.Replicas, 1), opt.Batch, opt.Seed, branched)
 	if err != nil {
 		return nil, err
@@ -212,6 +212,14 @@ func (s *Session) addFisher(to []*balance.Fisher, samples []ExtraSample, by floa
 		}
 	}
 	return nil
+}
+
+// SetLossWeights sets what the next batches minimise: joint times the whole
+// network's loss plus each modality's weight times the loss of the network that
+// sees it alone. Only a
+// method that needs branches may call it.
+func (s *Session) SetLossWeights(joint float64, alone []float64) error {
+	return s.reps.setLossWeights(joint, alone)
 }
 
 // meanError returns the mean joint error on data of one coalition, in

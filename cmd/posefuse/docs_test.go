@@ -125,7 +125,12 @@ func TestDocumentationLinks(t *testing.T) {
 // newParser returns the command line's own parser; it never ends the process.
 func newParser(t *testing.T) *kong.Kong {
 	t.Helper()
-	k, err := kong.New(&cli{}, kong.Name("posefuse"), kong.Exit(func(int) {}))
+	return parserOf(t, newCLI())
+}
+
+func parserOf(t *testing.T, c *cli) *kong.Kong {
+	t.Helper()
+	k, err := kong.New(c, methodVars(), kong.Name("posefuse"), kong.Exit(func(int) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,9 +36,16 @@ machine shows the whole product:
 
   posefuse run`
 
-func main() {
+// newCLI returns the commands with the flags that tables give them. The parser
+// also needs methodVars.
+func newCLI() *cli {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("posefuse"), kong.Description(description),
+	c.Train.Constants = kong.Plugins{constantFlags()}
+	return &c
+}
+
+func main() {
+	parser, err := kong.New(newCLI(), methodVars(), kong.Name("posefuse"), kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		panic(err) // a mistake in the tags above

@@ -186,7 +186,7 @@ func TestWhatNoRowCanWorkWith(t *testing.T) {
 	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1), 12, 2)
 	good := train.Options{Epochs: 1, Batch: 4, LR: 1e-3}
-	awc, err := train.NewMethod(train.AWC, train.DefaultMethodSettings())
+	awc, err := train.NewMethod(train.AWC, train.MethodSettings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,16 +26,7 @@ type Cell struct {
 	Settings   train.MethodSettings `json:"settings"` // those the method does not read are at their defaults
 	Training   Training             `json:"training"`
 	Seed       uint64               `json:"seed"`
-	Generation int                  `json:"generation"` // of this program's way to train, see generation
-}
-
-// generation changes for a method when the same cell of it would come out
-// otherwise, so that old results are not taken for new ones.
-func generation(method string) int {
-	if method == train.GBlending {
-		return 2 // its trials follow the schedule of the learning rate
-	}
-	return 1
+	Generation int                  `json:"generation"` // of this program's way to train, see train.MethodDescriptor
 }
 
 // Hash names the cell: the first 12 hexadecimal digits of the SHA-256 of its
@@ -67,67 +58,6 @@ func (c Cell) String() string {
 	return fmt.Sprintf("%s, seed %d", strings.ReplaceAll(name, "-", " "), c.Seed)
 }
 
-// relevant returns the settings with those another method reads at their
-// defaults, so that they do not part cells that are the same training.
-func relevant(method string, s train.MethodSettings) train.MethodSettings {
-	out := train.DefaultMethodSettings()
-	switch method {
-	case train.AWC:
-		out.AWC = s.AWC
-	case train.OGMGE:
-		out.OGMGEAlpha, out.ModulateEpochs = s.OGMGEAlpha, s.ModulateEpochs
-	case train.AGM:
-		out.AGMAlpha, out.ModulateEpochs = s.AGMAlpha, s.ModulateEpochs
-	case train.GBlending:
-		out.BlendEvery, out.BlendTrial = s.BlendEvery, s.BlendTrial
-	case train.ModalityLevel:
-		out.ResampleAlpha, out.Warmup = s.ResampleAlpha, s.Warmup
-	case train.InfoReg:
-		out.InfoRegBeta, out.AWC.FisherBatches = s.InfoRegBeta, s.AWC.FisherBatches
-	}
-	return out
-}
-
-// coefficientNames say what a trial's coefficient is for each method. Methods
-// without a constant of their own tune the weight decay, so that all get the
-// same number of trials in the same number of dimensions.
-var coefficientNames = map[string]string{
-	train.Plain:         "weight decay",
-	train.AWC:           "α of the superior modalities; the inferior ones get half",
-	train.OGMGE:         "α",
-	train.AGM:           "α",
-	train.GBlending:     "epochs between two blends",
-	train.ModalityLevel: "α of the extra share",
-	train.MMPareto:      "weight decay",
-	train.InfoReg:       "β",
-}
-
-// withCoefficient returns the settings with the method's own constant set.
-func withCoefficient(method string, s train.MethodSettings, c *float64) train.MethodSettings {
-	if c == nil {
-		return s
-	}
-	switch method {
-	case train.AWC:
-		s.AWC.AlphaSuperior, s.AWC.AlphaInferior = *c, *c/2
-	case train.OGMGE:
-		s.OGMGEAlpha = *c
-	case train.AGM:
-		s.AGMAlpha = *c
-	case train.GBlending:
-		s.BlendEvery = int(*c)
-	case train.ModalityLevel:
-		s.ResampleAlpha = *c
-	case train.InfoReg:
-		s.InfoRegBeta = *c
-	}
-	return s
-}
-
-// tunesWeightDecay reports methods whose trials' coefficient is the weight
-// decay.
-func tunesWeightDecay(method string) bool { return method == train.Plain || method == train.MMPareto }
-
 // choice is what a method is trained with.
 type choice struct {
 	settings train.MethodSettings
@@ -137,8 +67,12 @@ type choice struct {
 // apply returns the choice with a trial's values.
 func (c choice) apply(method string, t Trial) choice {
 	c.training.LR = t.LR
-	c.settings = withCoefficient(method, c.settings, t.Coefficient)
-	if t.Coefficient != nil && tunesWeightDecay(method) {
+	if t.Coefficient == nil {
+		return c
+	}
+	if set := train.Methods.Find(method).Tuned.Set; set != nil {
+		set(&c.settings, *t.Coefficient)
+	} else {
 		c.training.WeightDecay = *t.Coefficient
 	}
 	return c
@@ -156,8 +90,9 @@ func (f *File) network(head, modalities string) model.Config {
 
 // cell returns the cell of a place in the grid.
 func (e *Experiment) cell(protocol int, split, head, modalities, method string, ch choice, seed uint64) Cell {
+	d := train.Methods.Find(method) // checked
 	return Cell{Data: e.File.Data, Source: e.source, Protocol: protocol, Split: split, Network: e.File.network(head, modalities), Window: e.File.Window,
-		Method: method, Settings: relevant(method, ch.settings), Training: ch.training, Seed: seed, Generation: generation(method)}
+		Method: method, Settings: ch.settings.ReadBy(d), Training: ch.training, Seed: seed, Generation: d.Generation}
 }
 
 // tuningCells returns the trials of a method with a head, trial by trial and
@@ -221,13 +156,14 @@ func (e *Experiment) subsetGroup(modalities string) group {
 
 func (e *Experiment) alphaGroup(alpha [2]float64) group {
 	ch := e.chosen(e.File.Fusions[0], train.AWC)
-	ch.settings.AWC.AlphaSuperior, ch.settings.AWC.AlphaInferior = alpha[0], alpha[1]
+	ch.settings.Set(train.AWCAlphaSuperior, alpha[0])
+	ch.settings.Set(train.AWCAlphaInferior, alpha[1])
 	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.AlphaGrid)
 }
 
 func (e *Experiment) windowGroup(k int) group {
 	ch := e.chosen(e.File.Fusions[0], train.AWC)
-	ch.settings.AWC.Window = k
+	ch.settings.Set(train.AWCWindow, k)
 	return e.first(e.File.Modalities, train.AWC, ch).firstSeeds(e.File.FirstSeeds.Windows)
 }
 

@@ -316,7 +316,8 @@ func TestCellsPartOnlyByWhatTheyRead(t *testing.T) {
 	ch := choice{e.File.Settings, e.File.Training}
 	base := e.cell(1, "s1", model.ConcatHead, "RLMW", train.Plain, ch, 1)
 	other := ch
-	other.settings.AWC.AlphaSuperior, other.settings.AGMAlpha = 7, 7
+	other.settings.Set(train.AWCAlphaSuperior, 7.0)
+	other.settings.Set(train.Methods.Find(train.AGM).Constants[0], 7.0)
 	if e.cell(1, "s1", model.ConcatHead, "RLMW", train.Plain, other, 1).Hash() != base.Hash() {
 		t.Error("constants of other methods part plain trainings")
 	}
@@ -346,10 +347,10 @@ func TestVariantStartsFromTheTunedMethod(t *testing.T) {
 	e.picked[model.ConcatHead+" "+train.AWC] = Picked{Trials: []Tried{{}, {Trial: Trial{LR: 0.004, Coefficient: &alpha}}}, Best: 1}
 	method := e.methodGroup(1, "s1", model.ConcatHead, train.AWC).cells[0]
 	variant := e.variantGroup(e.File.Variants[0]).cells[0]
-	if variant.Training.LR != 0.004 || variant.Settings.AWC.AlphaSuperior != alpha || !variant.Settings.AWC.PerSample {
-		t.Errorf("the variant trains with rate %g and %+v", variant.Training.LR, variant.Settings.AWC)
+	if variant.Training.LR != 0.004 || variant.Settings.Float(train.AWCAlphaSuperior) != alpha || !variant.Settings.Bool(train.AWCPerSample) {
+		t.Errorf("the variant trains with rate %g and %+v", variant.Training.LR, variant.Settings)
 	}
-	variant.Settings.AWC.PerSample = false
+	variant.Settings.Set(train.AWCPerSample, false)
 	if variant.Hash() != method.Hash() {
 		t.Errorf("the variant differs in more than it sets:\n%+v\n%+v", variant, method)
 	}

@@ -145,7 +145,7 @@ type Tuning struct {
 }
 
 // Trial is one setting to try. Coefficient is the method's own constant, see
-// coefficientNames; nil leaves it as the settings say.
+// train.Tuned; nil leaves it as the settings say.
 type Trial struct {
 	LR          float64  `yaml:"lr" json:"lr"`
 	Coefficient *float64 `yaml:"coefficient" json:"coefficient,omitempty"`
@@ -178,7 +178,6 @@ func defaults() File {
 		Window: model.Centred,
 		Training: Training{Epochs: recipe.Epochs, Batch: recipe.Batch, LR: recipe.LR, DecayEvery: recipe.DecayEvery,
 			WeightDecay: recipe.WeightDecay, MeanStart: true, Stride: 1, ValStride: 1, Replicas: 1},
-		Settings:   train.DefaultMethodSettings(),
 		Modalities: modality.All.String(),
 		Overhead:   Overhead{Batch: recipe.Batch, Fusions: heads, Subsets: []string{"RL", "RLM", "RLMW"}},
 	}
@@ -289,10 +288,8 @@ func (f *File) checkTraining() error {
 	if t.Stride < 1 || t.ValStride < 1 || t.DecayEvery < 0 || t.TimeLimit < 0 {
 		return errors.New("training: stride and val_stride want 1 or more, decay_every and time_limit 0 or more")
 	}
-	for _, m := range train.Methods() {
-		if _, err := train.NewMethod(m, f.Settings); err != nil {
-			return fmt.Errorf("settings: %w", err)
-		}
+	if _, err := train.NewMethod(train.Plain, f.Settings); err != nil { // it checks all constants
+		return fmt.Errorf("settings: %w", err)
 	}
 	return nil
 }
@@ -338,10 +335,11 @@ func (f *File) checkGrid() error {
 }
 
 func (f *File) checkMethod(key, m string) error {
-	if !slices.Contains(train.Methods(), m) {
-		return fmt.Errorf("%s: %q is none of %s", key, m, strings.Join(train.Methods(), ", "))
+	d := train.Methods.Find(m)
+	if d == nil {
+		return fmt.Errorf("%s: %q is none of %s", key, m, strings.Join(train.Methods.Names(), ", "))
 	}
-	if m == train.GBlending && f.Data.ValidationSubjects == 0 {
+	if d.Needs.HeldOut && f.Data.ValidationSubjects == 0 {
 		return fmt.Errorf("%s: %s measures overfitting on held-out subjects: set data.validation_subjects", key, m)
 	}
 	return nil
@@ -470,7 +468,8 @@ func (f *File) checkTuning() error {
 			if !(trial.LR > 0) {
 				return fmt.Errorf("tuning.trials.%s[%d].lr %g: want a positive number", m, i, trial.LR)
 			}
-			if _, err := train.NewMethod(m, withCoefficient(m, f.Settings, trial.Coefficient)); err != nil {
+			ch := choice{f.Settings, f.Training}.apply(m, trial)
+			if _, err := train.NewMethod(m, ch.settings); err != nil {
 				return fmt.Errorf("tuning.trials.%s[%d].coefficient: %w", m, i, err)
 			}
 		}

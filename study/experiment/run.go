@@ -251,7 +251,7 @@ func (e *Experiment) dataOf(ctx context.Context, p *pools, c Cell) (d cellData, 
 	switch {
 	case c.Tuning:
 		test = r.val
-	case c.Data.TrainOnValidation && c.Method != train.GBlending:
+	case c.Data.TrainOnValidation && !train.Methods.Find(c.Method).Needs.HeldOut:
 		learn.keys = slices.Concat(r.train.keys, r.val.keys)
 		if r.val.part != r.train.part { // the validation set is the end of the clips
 			learn = selection{r.train.keys, train.Part{From: r.train.part.From, To: r.val.part.To}}

@@ -350,8 +350,10 @@ func (e *Experiment) compare(a, b group) (Comparison, bool) {
 
 // methodTitle is a method's name in tables.
 func methodTitle(m string) string {
-	return cmp.Or(map[string]string{train.Plain: "no balancing", train.AWC: "AWC", train.OGMGE: "OGM-GE", train.AGM: "AGM",
-		train.GBlending: "G-Blending", train.ModalityLevel: "Modality-level", train.MMPareto: "MMPareto", train.InfoReg: "InfoReg"}[m], m)
+	if d := train.Methods.Find(m); d != nil {
+		return d.Label
+	}
+	return m
 }
 
 // fusionTitle is a head's name in tables.

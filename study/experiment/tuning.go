@@ -31,7 +31,7 @@ func (e *Experiment) pick() error {
 	}
 	for _, h := range e.File.Fusions {
 		for _, m := range e.File.Methods {
-			p := Picked{Fusion: h, Method: m, Coefficient: coefficientNames[m], Seeds: e.File.Tuning.Seeds}
+			p := Picked{Fusion: h, Method: m, Coefficient: train.Methods.Find(m).Tuned.Means, Seeds: e.File.Tuning.Seeds}
 			best := math.Inf(1)
 			for i, cells := range e.tuningCells(h, m) {
 				var errs []float64

@@ -2,49 +2,25 @@ package train
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 
 	"posefuse/balance"
 )
 
-// ogmge is on-the-fly gradient modulation: a modality whose own prediction is
-// better gets smaller gradients in its encoder, and noise.
-type ogmge struct {
-	stateless
-	rule   balance.OGMGE
-	epochs int
-	score  []float64
-	k      []float64
-}
+// AGM is adaptive gradient modulation.
+const AGM = "agm"
 
-func (o *ogmge) AfterBackward(s *Session) error {
-	if o.epochs > 0 && s.Epoch >= o.epochs || len(s.Encoders) < 2 {
-		return nil
-	}
-	alone, err := s.AloneErrors()
-	if err != nil {
-		return err
-	}
-	o.score = o.score[:0]
-	for _, e := range alone {
-		o.score = append(o.score, 1/max(e, 1e-9))
-	}
-	o.k = o.rule.Coefficients(o.k[:0], o.score)
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x6f676d, s.Count)) //nolint:gosec // reproducible noise
-	for i, e := range s.Encoders {
-		s.Log("k "+e.letter, o.k[i])
-		for t, g := range e.gradient {
-			if e.rank[t] > 1 {
-				o.rule.Modulate(g, o.k[i], rng)
-			}
-		}
-	}
-	return nil
-}
+// agmAlpha is in the exponent of errors relative to their mean.
+var agmAlpha = &Constant{Key: "agm_alpha", Option: strengthOption, Default: 1.0, Below: 1e9}
 
-// Settings returns the name and the constants.
-func (o *ogmge) Settings() (string, any) {
-	return OGMGE, map[string]any{"alpha": o.rule.Alpha, "noise": o.rule.Noise, "epochs": o.epochs}
+var agmMethod = MethodDescriptor{
+	Name: AGM, Label: "AGM",
+	Doc:       "scales what flows into a modality's own part of the prediction by how far it is ahead of its past",
+	Source:    "Li et al. 2023",
+	Constants: []*Constant{agmAlpha, modulateEpochs}, Tuned: tunes(agmAlpha, "α"),
+	Generation: 1,
+	New: func(set MethodSettings) Method {
+		return &agm{rule: balance.AGM{Alpha: set.Float(agmAlpha)}, epochs: set.Int(modulateEpochs)}
+	},
 }
 
 // agm is adaptive gradient modulation: what flows back into a modality's own
@@ -88,9 +64,10 @@ func (a *agm) AfterBackward(s *Session) error {
 	return nil
 }
 
-// Settings returns the name and the constants.
-func (a *agm) Settings() (string, any) {
-	return AGM, map[string]any{"alpha": a.rule.Alpha, "epochs": a.epochs}
+func (*agm) Descriptor() *MethodDescriptor { return &agmMethod }
+
+func (a *agm) Settings() any {
+	return map[string]any{"alpha": a.rule.Alpha, "epochs": a.epochs}
 }
 
 type agmState struct {

@@ -9,6 +9,27 @@ import (
 	"posefuse/sensors/modality"
 )
 
+// ModalityLevel is modality-level resampling.
+const ModalityLevel = "modality-level"
+
+var (
+	// resampleAlpha scales the share of repeated samples.
+	resampleAlpha = &Constant{Key: "resample_alpha", Option: strengthOption, Default: 1.0, Below: 1e9}
+	// warmup is how many epochs it trains plainly first.
+	warmup = &Constant{Key: "warmup", Default: 5}
+)
+
+var modalityLevelMethod = MethodDescriptor{
+	Name: ModalityLevel, Label: "Modality-level",
+	Doc:       "repeats random samples with the leading modalities silent, the more the further the others lag",
+	Source:    "Wei et al. 2024",
+	Constants: []*Constant{resampleAlpha, warmup}, Tuned: tunes(resampleAlpha, "α of the extra share"),
+	Generation: 1,
+	New: func(set MethodSettings) Method {
+		return &modalityLevel{alpha: set.Float(resampleAlpha), warmup: set.Int(warmup)}
+	},
+}
+
 // modalityLevel is modality-level resampling: after a warm-up each epoch also
 // holds copies of random samples in which the modalities that contribute most
 // are silent, the more copies the further the others lag behind.
@@ -58,9 +79,10 @@ func (r *modalityLevel) EndEpoch(s *Session) error {
 	return nil
 }
 
-// Settings returns the name and the constants.
-func (r *modalityLevel) Settings() (string, any) {
-	return ModalityLevel, map[string]any{"alpha": r.alpha, "warmup": r.warmup}
+func (*modalityLevel) Descriptor() *MethodDescriptor { return &modalityLevelMethod }
+
+func (r *modalityLevel) Settings() any {
+	return map[string]any{"alpha": r.alpha, "warmup": r.warmup}
 }
 
 type resampleState struct {

@@ -1,0 +1,64 @@
+package train
+
+import "math/rand/v2"
+
+// snapshot is a copy of everything a trial changes.
+type snapshot struct {
+	values, buffers, m, v [][]float32
+	steps                 int
+	count                 uint64
+	order                 []ExtraSample
+}
+
+func (s *Session) snapshot() *snapshot {
+	c := &snapshot{m: copyTensors(nil, s.adam.m), v: copyTensors(nil, s.adam.v), steps: s.adam.count, count: s.Count, order: append([]ExtraSample(nil), s.order...)}
+	for _, p := range s.Net.Parameters() {
+		c.values = append(c.values, append([]float32(nil), p.Value...))
+	}
+	for _, b := range s.Net.Buffers() {
+		c.buffers = append(c.buffers, append([]float32(nil), b.Value...))
+	}
+	return c
+}
+
+func (s *Session) restore(c *snapshot) error {
+	for i, p := range s.Net.Parameters() {
+		copy(p.Value, c.values[i])
+	}
+	for i, b := range s.Net.Buffers() {
+		copy(b.Value, c.buffers[i])
+	}
+	for i := range s.adam.m {
+		copy(s.adam.m[i], c.m[i])
+		copy(s.adam.v[i], c.v[i])
+	}
+	s.adam.count, s.Count, s.order = c.steps, c.count, append(s.order[:0], c.order...)
+	return s.reps.spread()
+}
+
+// trialEpochs trains plainly with the loss weights that are set, at the rates
+// that training has in these epochs.
+func (s *Session) trialEpochs(n int) error {
+	full := s.Net.Config.Mask()
+	steps := len(s.order) / s.opt.Batch
+	for e := range n {
+		epoch := min(s.Epoch+e, s.opt.Epochs-1)
+		rng := rand.New(rand.NewPCG(s.opt.Seed^0x747269616c, uint64(s.Epoch+e))) //nolint:gosec // reproducible order
+		rng.Shuffle(len(s.order), func(i, j int) { s.order[i], s.order[j] = s.order[j], s.order[i] })
+		for step := range steps {
+			for k := range s.present {
+				s.present[k] = full
+			}
+			rate := s.opt.rate(s.opt.share(epoch, step, steps, s.elapsed()), epoch)
+			if _, err := s.forwardBackward(s.order[step*s.opt.Batch:(step+1)*s.opt.Batch], s.present); err != nil {
+				return err
+			}
+			s.adam.step(rate)
+			if err := s.reps.spread(); err != nil {
+				return err
+			}
+			s.Count++
+		}
+	}
+	return nil
+}
