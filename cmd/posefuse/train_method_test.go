@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/train"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestDocumentedMethods(t *testing.T) {
 	read := func(path string) string {
 		t.Helper()
-		b, err := os.ReadFile(filepath.Join(repository, path))
+		b, err := os.ReadFile(filepath.Join(testenv.Root(), path))
 		if err != nil {
 			t.Fatal(err)
 		}
