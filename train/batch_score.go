@@ -40,8 +40,8 @@ func (s *Session) contribution() error {
 	}
 	s.Phi = phi
 	for i, e := range s.Encoders {
-		s.Log(logPhi+e.letter, phi[i])
-		s.Log(logAlone+e.letter, c.Alone()[i])
+		s.log(logKey{logPhi, e.letter}, phi[i])
+		s.log(logKey{logAlone, e.letter}, c.Alone()[i])
 	}
 	return nil
 }

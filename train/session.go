@@ -34,7 +34,7 @@ type Session struct {
 	order   []ExtraSample  // of the epoch
 	present []modality.Set // of the batch
 	scored  *batchScore    // nil with one modality
-	logged  map[string]*mean
+	logged  map[logKey]*mean
 	begin   time.Time
 	earlier time.Duration // before training was resumed
 	history []EpochInfo
@@ -81,7 +81,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Net: net, Data: data, Encoders: encodersOf(net), opt: opt, reps: reps, adam: newAdam(net, opt),
-		present: make([]modality.Set, opt.Batch), logged: map[string]*mean{}}
+		present: make([]modality.Set, opt.Batch), logged: map[logKey]*mean{}}
 	if len(s.Encoders) > 1 {
 		if s.scored, err = newBatchScore(net, reps, opt.Batch); err != nil {
 			reps.close()
@@ -100,45 +100,47 @@ func (s *Session) close() {
 
 func (s *Session) elapsed() time.Duration { return s.earlier + time.Since(s.begin) }
 
+// logKey names a value of the epoch's line of the curve.
+type logKey struct {
+	part logPart
+	name string
+}
+
+// logPart is the object of the line that a value is in.
+type logPart int
+
+const (
+	logMethod logPart = iota
+	logPhi
+	logAlone
+)
+
 // Log adds a value to the mean that the epoch's line of the curve gives for
-// name.
-func (s *Session) Log(name string, value float64) {
-	m := s.logged[name]
+// name, as what the method did.
+func (s *Session) Log(name string, value float64) { s.log(logKey{logMethod, name}, value) }
+
+func (s *Session) log(key logKey, value float64) {
+	m := s.logged[key]
 	if m == nil {
 		m = &mean{}
-		s.logged[name] = m
+		s.logged[key] = m
 	}
 	m.sum += value
 	m.n++
 }
 
-// The names under which contributions are logged; they have places of their
-// own in EpochInfo.
-const (
-	logPhi   = "\x00phi "
-	logAlone = "\x00alone "
-)
-
-// summary returns the means of what was logged and forgets them.
+// summary returns the means of what was logged and forgets them. A part of
+// which nothing was is nil.
 func (s *Session) summary() (phi, alone, method map[string]float64) {
-	put := func(to *map[string]float64, name string, m *mean) {
-		if *to == nil {
-			*to = map[string]float64{}
+	parts := map[logPart]map[string]float64{}
+	for key, m := range s.logged {
+		if parts[key.part] == nil {
+			parts[key.part] = map[string]float64{}
 		}
-		(*to)[name] = m.sum / float64(m.n)
-	}
-	for name, m := range s.logged {
-		switch {
-		case len(name) > len(logPhi) && name[:len(logPhi)] == logPhi:
-			put(&phi, name[len(logPhi):], m)
-		case len(name) > len(logAlone) && name[:len(logAlone)] == logAlone:
-			put(&alone, name[len(logAlone):], m)
-		default:
-			put(&method, name, m)
-		}
+		parts[key.part][key.name] = m.sum / float64(m.n)
 	}
 	clear(s.logged)
-	return phi, alone, method
+	return parts[logPhi], parts[logAlone], parts[logMethod]
 }
 
 // forwardBackward leaves the mean gradient of samples in the network.
