@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -333,7 +334,7 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 	}
 	if len(tempos) > 0 {
 		best := slices.MinFunc(tempos, func(a, b float64) int {
-			return int(math.Copysign(1, math.Abs(a-def.TempoS.Median)-math.Abs(b-def.TempoS.Median)))
+			return cmp.Compare(math.Abs(a-def.TempoS.Median), math.Abs(b-def.TempoS.Median))
 		})
 		sum.TempoS = message.MedianBest{Median: round(medianOf(tempos)), Best: round(best)}
 	}
@@ -358,12 +359,7 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 			sum.Faults = append(sum.Faults, r.worst)
 		}
 	}
-	slices.SortFunc(sum.Faults, func(a, b message.Fault) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(sum.Faults, func(a, b message.Fault) int { return cmp.Compare(a.Key, b.Key) })
 	return sum
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -105,25 +106,13 @@ func printReport(rep *train.Report) {
 	}
 	byError := func(rows map[string]train.Score) func(a, b string) int {
 		return func(a, b string) int {
-			switch x, y := rows[a].MPJPEMM, rows[b].MPJPEMM; {
-			case x < y:
-				return -1
-			case x > y:
-				return 1
-			}
-			return 0
+			return cmp.Or(cmp.Compare(rows[a].MPJPEMM, rows[b].MPJPEMM), cmp.Compare(a, b))
 		}
-	}
-	byName := func(a, b string) int {
-		if a < b {
-			return -1
-		}
-		return 1
 	}
 	table("coalition", rep.Coalitions, byError(rep.Coalitions))
 	table("no sensor at all", rep.Baselines, byError(rep.Baselines))
-	table("subject, all sensors", rep.Subjects, byName)
-	table("activity, all sensors", rep.Activities, byName)
+	table("subject, all sensors", rep.Subjects, cmp.Compare)
+	table("activity, all sensors", rep.Activities, cmp.Compare)
 	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d, with a padded camera window: %d\n", rep.EmptyRadar, rep.EmptyLiDAR, rep.PaddedCamera)
 }
 

@@ -217,6 +217,9 @@ func TestBadFilesAreRefusedByKey(t *testing.T) {
 		{"no trials", "    awc: [{lr: 0.002, coefficient: 1000}, {lr: 0.004}]\n", "", "tuning.trials.awc"},
 		{"trials without a method", "    awc: [", "    agm: [{lr: 1}, {lr: 1}]\n    awc: [", "tuning.trials.agm"},
 		{"tuning without validation", "validation_subjects: 1", "validation_subjects: 0", "validation_subjects"},
+		{"two empty lists", "protocols: [1]\nsplits: [s1]", "protocols: []\nsplits: []", "protocols: the list is empty"},
+		{"two first seeds", "{variants: 1}", "{baselines: 4, windows: 4, subsets: {RLMW: 4, RL: 4}}", "first_seeds.baselines"},
+		{"first seeds of two subsets", "{variants: 1}", "{subsets: {RLMW: 4, RL: 4}}", "first_seeds.subsets.RL:"},
 		{"two documents", "name: tiny", "name: tiny\n---\nname: other", ""},
 	} {
 		text := strings.Replace(tiny, c.old, c.new, 1)
