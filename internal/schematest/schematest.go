@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -22,9 +23,7 @@ func Dir() string { return filepath.Join(testenv.Root(), "docs", "schema") }
 // the schema is returned.
 func Validate(t testing.TB, name string, payload []byte) error {
 	t.Helper()
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	s, err := c.Compile(filepath.Join(Dir(), name+".json"))
+	s, err := compile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +32,22 @@ func Validate(t testing.TB, name string, payload []byte) error {
 		t.Fatalf("%s: %v in %s", name, err, payload)
 	}
 	return s.Validate(v)
+}
+
+// compiled holds the schemas in use, by name.
+var compiled sync.Map
+
+func compile(name string) (*jsonschema.Schema, error) {
+	if s, ok := compiled.Load(name); ok {
+		return s.(*jsonschema.Schema), nil
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	s, err := c.Compile(filepath.Join(Dir(), name+".json"))
+	if err == nil {
+		compiled.Store(name, s)
+	}
+	return s, err
 }
 
 // Examples returns a pointer to a valid message for the name of each schema.
