@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+
+	"posefuse/internal/jsonfile"
 )
 
 // CardFile is the name of a checkpoint's card inside its folder.
@@ -112,11 +114,7 @@ func seal(n *Network, card Card) ([]byte, Card, error) {
 }
 
 func writeCard(file string, card Card) error {
-	j, err := json.MarshalIndent(card, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save checkpoint: %w", err)
-	}
-	if err := renameio.WriteFile(file, append(j, '\n'), 0o644); err != nil {
+	if err := jsonfile.Write(file, card); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	return nil

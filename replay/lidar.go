@@ -1,13 +1,11 @@
 package replay
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"time"
 
-	"github.com/google/renameio/v2"
-
+	"posefuse/internal/jsonfile"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
@@ -105,11 +103,7 @@ func (f *lidarFake) open() error {
 		for row := range meta.BeamAzimuthDeg {
 			meta.BeamAzimuthDeg[row] += 1e-9
 		}
-		b, err := json.MarshalIndent(meta, "", "  ")
-		if err != nil {
-			return fmt.Errorf("lidar metadata: %w", err)
-		}
-		if err := renameio.WriteFile(f.cfg.MetadataPath, append(b, '\n'), 0o644); err != nil {
+		if err := jsonfile.Write(f.cfg.MetadataPath, meta); err != nil {
 			return fmt.Errorf("lidar metadata: %w", err)
 		}
 	}

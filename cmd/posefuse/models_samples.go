@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"posefuse/internal/jsonfile"
 	"posefuse/model"
 	"posefuse/model/onnx"
 	"posefuse/model/shipped"
@@ -102,7 +103,7 @@ func (c modelsSamplesCmd) Run(ctx context.Context) error {
 		}
 		v.Parts[p.name] = samplesPart{n, len(p.keys)}
 	}
-	if err := writeJSON(filepath.Join(c.Out, samplesFile), v); err != nil {
+	if err := jsonfile.Write(filepath.Join(c.Out, samplesFile), v); err != nil {
 		return err
 	}
 	if c.JSON {

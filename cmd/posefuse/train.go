@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"posefuse/internal/jsonfile"
 	"posefuse/model"
 	"posefuse/model/nn/kernel"
 	"posefuse/recording"
@@ -202,7 +202,7 @@ func (c trainCmd) evaluate(ctx context.Context, net *model.Network, dir string, 
 	if _, err := model.SaveCheckpoint(dir, net, card); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(dir, "evaluation.json"), rep); err != nil {
+	if err := jsonfile.Write(filepath.Join(dir, "evaluation.json"), rep); err != nil {
 		return err
 	}
 	printReport(rep)
@@ -229,15 +229,4 @@ func loadWithProgress(ctx context.Context, label string, ds recording.Dataset, k
 	defer bar.done()
 	opt.Progress = func(done, total int) { bar.show(float64(done)/float64(total), "") }
 	return train.Load(ctx, ds, keys, cfg, opt)
-}
-
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 
 	"model/nn/kernel": {},
 	"model/nn":        {"model/nn/kernel"},
-	"model":           {"model/nn", "model/nn/kernel", "sensors/modality"},
+	"model":           {"internal/jsonfile", "model/nn", "model/nn/kernel", "sensors/modality"},
 	"model/shipped":   {"model"},
 	"model/onnx":      {"model", "sensors/modality"},
 	"balance":         {},
@@ -37,16 +37,18 @@ var allowed = map[string][]string{
 	"recording/mmfi": {"recording", "sensors/modality"},
 	"recording/mars": {"recording", "recording/mmfi", "sensors/modality"},
 	"recording/sim":  {"recording", "recording/mmfi", "sensors", "sensors/modality"},
-	"replay":         {"recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
+	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "model", "model/nn/kernel", "recording", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "model/nn/kernel", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/nn/kernel", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
-	"study/experiment": {"balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
+	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},
+
+	"internal/jsonfile": {},
 
 	// For tests only: they must stay out of the binary.
 	"internal/house":       {"internal/testenv"},
@@ -62,9 +64,9 @@ const everything = "*"
 // engine lists the modules only the model may touch.
 var engine = []string{"gorgonia.org/"}
 
-// forTests are the rooms that only tests import.
+// forTests reports the rooms that only tests import.
 func forTests(room string) bool {
-	return strings.HasPrefix(room, "internal/") || room == "pipeline/web/browser"
+	return slices.Contains([]string{"internal/house", "internal/modeltest", "internal/schematest", "internal/testenv", "pipeline/web/browser"}, room)
 }
 
 // testsReachUp lists what tests import from a higher floor, and why.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/jsonfile"
 	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/study/baseline"
@@ -387,7 +388,7 @@ func TestFinishedCellKeepsNoCheckpoint(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(left, "state.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeJSON(filepath.Join(e.folder(c), "result.json"), Result{Cell: c.Hash(), Evaluation: &train.Report{}}); err != nil {
+	if err := jsonfile.Write(filepath.Join(e.folder(c), "result.json"), Result{Cell: c.Hash(), Evaluation: &train.Report{}}); err != nil {
 		t.Fatal(err)
 	}
 	p, err := e.newPools()

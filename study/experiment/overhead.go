@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"posefuse/internal/jsonfile"
 	"posefuse/model"
 	"posefuse/train"
 )
@@ -89,7 +90,7 @@ func (e *Experiment) measureOverhead(ctx context.Context) error {
 				row.Paper = &v
 			}
 			rows = append(rows, row)
-			if err := writeJSON(e.overheadFile(), rows); err != nil {
+			if err := jsonfile.Write(e.overheadFile(), rows); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"posefuse/internal/jsonfile"
 )
 
 // The files of the report, in the experiment's folder.
@@ -27,8 +31,9 @@ func (e *Experiment) Report() (*Summary, error) {
 	if err := e.drawAll(s, dir); err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(e.options.Out, ReportFile), []byte(s.Markdown())); err != nil {
-		return nil, err
+	report := filepath.Join(e.options.Out, ReportFile)
+	if err := renameio.WriteFile(report, []byte(s.Markdown()), 0o644); err != nil {
+		return nil, fmt.Errorf("write %s: %w", report, err)
 	}
-	return s, writeJSON(filepath.Join(e.options.Out, SummaryFile), s)
+	return s, jsonfile.Write(filepath.Join(e.options.Out, SummaryFile), s)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"posefuse/internal/jsonfile"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/sim"
@@ -303,7 +304,7 @@ func (e *Experiment) runCell(ctx context.Context, p *pools, c Cell, show func(sh
 	}
 	begin := time.Now()
 	prov := Provenance{Hash: c.Hash(), Cell: c, Data: e.dataset.Describe(), Machine: e.options.Machine, Started: begin.UTC().Format(time.RFC3339)}
-	if err = writeJSON(filepath.Join(dir, "cell.json"), prov); err != nil {
+	if err = jsonfile.Write(filepath.Join(dir, "cell.json"), prov); err != nil {
 		return nil, err
 	}
 	res := &Result{Cell: prov.Hash, TrainFrames: len(data.train.Samples), TestFrames: len(data.test.Samples), curve: filepath.Join(dir, "curve.jsonl")}
@@ -317,10 +318,10 @@ func (e *Experiment) runCell(ctx context.Context, p *pools, c Cell, show func(sh
 	}
 	slices.Sort(res.TestSubjects)
 	prov.Finished, prov.Seconds = time.Now().UTC().Format(time.RFC3339), res.seconds+time.Since(begin).Seconds()
-	if err := writeJSON(filepath.Join(dir, "cell.json"), prov); err != nil {
+	if err := jsonfile.Write(filepath.Join(dir, "cell.json"), prov); err != nil {
 		return nil, err
 	}
-	if err := writeJSON(filepath.Join(dir, "result.json"), res); err != nil {
+	if err := jsonfile.Write(filepath.Join(dir, "result.json"), res); err != nil {
 		return nil, err
 	}
 	if err := e.dropCheckpoint(c); err != nil {
