@@ -161,6 +161,13 @@ func (r *Runtime) Precision() Precision { return r.precision }
 
 var warnLacking = map[Precision]*sync.Once{BFloat16: {}, Int8: {}}
 
+// NotCalibratedError is a network without the scales that a precision needs.
+type NotCalibratedError struct{ Precision Precision }
+
+func (e *NotCalibratedError) Error() string {
+	return fmt.Sprintf("the network is not calibrated for %s", e.Precision)
+}
+
 // lower brings the instance's WiFi trunk to the precision asked for and
 // returns the one in use.
 func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error) {
@@ -190,7 +197,7 @@ func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error
 		scales = n.quant.InputScales
 	}
 	if f == kernel.Int8 && scales == nil {
-		return "", fmt.Errorf("the network is not calibrated for %s: run posefuse models quantize --mode %s", p, p)
+		return "", &NotCalibratedError{p}
 	}
 	first, blocks := e.basicBlocks()
 	trunk, err := nn.NewLowTrunk(blocks, f, scales)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -176,7 +177,8 @@ func TestPrecisions(t *testing.T) {
 
 func TestPrecisionNeedsCalibration(t *testing.T) {
 	net, _ := smallCSI(t)
-	if _, err := NewRuntimeWith(net, RuntimeOptions{Precision: Int8, Emulate: true}); err == nil || !strings.Contains(err.Error(), "models quantize") {
+	var scales *NotCalibratedError
+	if _, err := NewRuntimeWith(net, RuntimeOptions{Precision: Int8, Emulate: true}); !errors.As(err, &scales) || scales.Precision != Int8 {
 		t.Errorf("int8 without scales: %v", err)
 	}
 	if _, err := NewRuntimeWith(net, RuntimeOptions{Precision: "fp4"}); err == nil || !strings.Contains(err.Error(), `"fp4"`) {

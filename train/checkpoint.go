@@ -31,7 +31,7 @@ type CheckpointError struct {
 }
 
 func (e *CheckpointError) Error() string {
-	return fmt.Sprintf("checkpoint: %v: the checkpoint of epoch %d in %s is whole; see that %d MiB are free there and go on with --resume", e.Err, e.Epoch, e.Dir, e.Bytes>>20+1)
+	return fmt.Sprintf("checkpoint: %v: the checkpoint of epoch %d in %s is whole; see that %d MiB are free there", e.Err, e.Epoch, e.Dir, e.Bytes>>20+1)
 }
 
 func (e *CheckpointError) Unwrap() error { return e.Err }
@@ -59,7 +59,7 @@ func (o Options) CheckStart() error {
 		return err
 	}
 	if !o.Resume {
-		return fmt.Errorf("%s %w: go on with it (--resume), use another output folder, or remove %s to start anew", filepath.Dir(o.Checkpoint), ErrCheckpointExists, o.Checkpoint)
+		return fmt.Errorf("%s %w", filepath.Dir(o.Checkpoint), ErrCheckpointExists)
 	}
 	st, _, err := (&folder{dir: o.Checkpoint}).read(stateFile)
 	if err == nil && st.Finished {
@@ -261,7 +261,7 @@ func (s *Session) withCheckpoint(err error) error {
 	var d *DivergedError
 	if errors.As(err, &d) && s.folder != nil && s.folder.now != nil {
 		d.Checkpoint, d.CheckpointEpoch = s.opt.Checkpoint, s.folder.now.Epoch
-		d.lr = s.opt.LR
+		d.LR = s.opt.LR
 	}
 	return err
 }

@@ -335,10 +335,11 @@ type DivergedError struct {
 	// modality's letter, "fusion head" or "targets".
 	Where string
 	// Checkpoint is the folder with the last good checkpoint, that of
-	// CheckpointEpoch, 0 being the start; empty without checkpoints.
+	// CheckpointEpoch, 0 being the start; empty without checkpoints. LR is the
+	// learning rate that was in force, without its decay.
 	Checkpoint      string
 	CheckpointEpoch int
-	lr              float64
+	LR              float64
 }
 
 func (e *DivergedError) Error() string {
@@ -346,7 +347,7 @@ func (e *DivergedError) Error() string {
 	if e.Checkpoint == "" {
 		return what + "use a lower learning rate"
 	}
-	return fmt.Sprintf("%sthe last good checkpoint, of epoch %d, is in %s: use a lower learning rate from there on, such as --resume --resume-lr %.2g, or from the start", what, e.CheckpointEpoch, e.Checkpoint, e.lr/3)
+	return fmt.Sprintf("%sthe last good checkpoint, of epoch %d, is in %s", what, e.CheckpointEpoch, e.Checkpoint)
 }
 
 // diverged finds out where a loss that is not finite comes from.

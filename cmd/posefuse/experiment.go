@@ -36,7 +36,7 @@ func (experimentCmd) Help() string {
 func (c experimentCmd) Run(ctx context.Context) error {
 	file, err := experiment.ReadFile(c.File, c.Data)
 	if err != nil {
-		return err
+		return adviseExperiment(err)
 	}
 	if c.Out == "" {
 		c.Out = filepath.Join("experiments", file.Name)
@@ -74,7 +74,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		return err
+		return adviseExperiment(err)
 	}
 	summary, err := exp.Report()
 	if err != nil {

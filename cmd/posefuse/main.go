@@ -62,7 +62,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.BindTo(os.Stdout, (*io.Writer)(nil))
-	err = k.Run()
+	err = advise(k.Run())
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil && (!interrupted || !errors.Is(err, context.Canceled)) {

@@ -27,15 +27,15 @@ func (f resumeFlags) apply(opt *train.Options, out string) error {
 	if err := opt.Check(); err != nil {
 		return err
 	}
-	return opt.CheckStart()
+	return adviseTraining(opt.CheckStart(), opt.Checkpoint)
 }
 
-// tellStopped says how to go on after an interruption by signal.
+// tellStopped says how to go on after an interruption by signal or an error.
 func tellStopped(err error, out string, epoch int) error {
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(os.Stderr, "stopped after epoch %d, whose state is in %s: go on with the same options and --resume\n", epoch, filepath.Join(out, resumeFolder))
 	}
-	return err
+	return adviseTraining(err, filepath.Join(out, resumeFolder))
 }
 
 // curveFile is the training curve. It is made with its first line, so that a

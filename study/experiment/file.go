@@ -158,6 +158,9 @@ type Overhead struct {
 	Subsets []string `yaml:"subsets"`
 }
 
+// ErrNoFolder refuses data of a kind that is read from a folder and has none.
+var ErrNoFolder = errors.New("needs its folder; give it in the file")
+
 // Data kinds.
 const (
 	Simulated = "simulated"

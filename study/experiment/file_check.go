@@ -33,7 +33,7 @@ func (f *File) checkData() error {
 		}
 	case MMFi, MARS:
 		if d.Path == "" {
-			return fmt.Errorf("data.path: %s needs its folder; give it in the file or with --data", d.Kind)
+			return fmt.Errorf("data.path: %s %w", d.Kind, ErrNoFolder)
 		}
 	default:
 		return fmt.Errorf("data.kind %q: use %s, %s or %s", d.Kind, Simulated, MMFi, MARS)

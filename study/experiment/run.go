@@ -141,6 +141,16 @@ func (e *Experiment) Run(ctx context.Context) error {
 	return e.measureOverhead(ctx)
 }
 
+// MissingTrialsError is a tuning without results to choose by.
+type MissingTrialsError struct {
+	Trials int
+	Out    string
+}
+
+func (e *MissingTrialsError) Error() string {
+	return fmt.Sprintf("%d trials of the tuning are missing in %s", e.Trials, e.Out)
+}
+
 // Load reads the results there are, without training anything. Rows without
 // results stay empty, but what the tuning chose must be known.
 func (e *Experiment) Load() error {
@@ -168,7 +178,7 @@ func (e *Experiment) Load() error {
 			}
 		}
 		if missing > 0 {
-			return fmt.Errorf("%d trials of the tuning are missing in %s: run the experiment without --only", missing, e.options.Out)
+			return &MissingTrialsError{missing, e.options.Out}
 		}
 		if err := e.pick(); err != nil {
 			return err
