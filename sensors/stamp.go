@@ -32,5 +32,5 @@ func KernelStamp(m *unix.SocketControlMessage) (time.Time, bool) {
 	if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS || len(m.Data) < 16 {
 		return time.Time{}, false
 	}
-	return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))), true //nolint:gosec // the kernel's own seconds and nanoseconds
+	return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))), true
 }

@@ -40,10 +40,10 @@ func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
 	} else {
 		err = s.readFile(ctx, m)
 	}
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // asked to stop
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil // asked to stop
 }
 
 func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {

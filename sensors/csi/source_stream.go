@@ -85,10 +85,10 @@ func (s *StreamSource) Run(ctx context.Context, sink sensors.Sink) error {
 	} else {
 		err = s.readPath(ctx, sink)
 	}
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // asked to stop
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil // asked to stop
 }
 
 func (s *StreamSource) serve(ctx context.Context, sink sensors.Sink) error {

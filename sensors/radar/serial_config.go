@@ -63,7 +63,7 @@ func (c *TISerialConfig) Files() map[string]string {
 
 // Source implements sensors.Settings.
 func (c *TISerialConfig) Source(name string) sensors.Source {
-	return &SerialSource{name: name, cfg: c, layout: Layout(slices.Index(layoutNames(), c.Layout))} //nolint:gosec // checked: one of five
+	return &SerialSource{name: name, cfg: c, layout: Layout(slices.Index(layoutNames(), c.Layout))}
 }
 
 // layoutNames returns the name of every layout, in their order.
