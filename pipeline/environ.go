@@ -16,14 +16,6 @@ import (
 // envPrefix starts the name of every variable that overrides a key.
 const envPrefix = "POSEFUSE_"
 
-// Keys returns every key of the configuration as a dotted path, in order.
-func Keys() []string {
-	cfg := DefaultConfig()
-	var keys []string
-	walkKeys(reflect.ValueOf(&cfg).Elem(), "", func(path string, _ reflect.Value) { keys = append(keys, path) })
-	return keys
-}
-
 // EnvName returns the variable that overrides a key: bus.nats.listen is
 // POSEFUSE_BUS_NATS_LISTEN.
 func EnvName(key string) string {

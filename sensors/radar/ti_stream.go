@@ -51,9 +51,6 @@ func NewDecoder(layout Layout, emit func(*Frame), reject func(Reason)) *Decoder 
 	return &Decoder{layout: layout, emit: emit, reject: reject}
 }
 
-// Layout returns the layout in use, LayoutAuto while probing.
-func (d *Decoder) Layout() Layout { return d.layout }
-
 // JunkBytes returns how many bytes belonged to no frame: those before the
 // first magic and those of rejected frames.
 func (d *Decoder) JunkBytes() uint64 { return d.junk }
@@ -258,15 +255,6 @@ func (d *Decoder) settle() {
 	for _, h := range held {
 		d.magicNS = h.magicNS
 		d.finish(h.raw)
-	}
-}
-
-// Finish says that the stream has ended: what the probe still holds back is
-// decided from the frames at hand. A frame cut by the end stays undelivered.
-func (d *Decoder) Finish(nowNS int64) {
-	d.Flush(nowNS)
-	for len(d.held) > 0 {
-		d.settle()
 	}
 }
 
