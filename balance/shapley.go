@@ -61,7 +61,7 @@ func (s *Scorer[T]) CoalitionScores(n int, y []T, predict func(mask uint8) ([]T,
 	value := growTo(&s.values, 1<<n)
 	value[0] = 0
 	for mask := 1; mask < 1<<n; mask++ {
-		p, err := predict(uint8(mask)) //nolint:gosec // below 2^MaxModalities
+		p, err := predict(uint8(mask))
 		if err != nil {
 			return nil, fmt.Errorf("prediction of coalition %b: %w", mask, err)
 		}

@@ -140,7 +140,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		if ctx.Err() == nil {
 			return err
 		}
-		return nil //nolint:nilerr // stopped while connecting: what was asked
+		return nil // stopped while connecting: what was asked
 	}
 	var sending sync.WaitGroup
 	sending.Go(func() { s.send(client) })

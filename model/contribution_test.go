@@ -20,7 +20,7 @@ func headRuntimes(t testing.TB, modalities ...string) []*Runtime {
 		for i, mods := range modalities {
 			cfg := small()
 			cfg.Head, cfg.Modalities = head, mods
-			net, err := New(cfg, uint64(i+1)) //nolint:gosec // small
+			net, err := New(cfg, uint64(i+1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 	runtimes := headRuntimes(t, "RLMW", "LMW", "RW", "M")
 	rapid.Check(t, func(t *rapid.T) {
 		rt := rapid.SampledFrom(runtimes).Draw(t, "network")
-		present := modality.Set(rapid.IntRange(0, int(modality.All)).Draw(t, "present")) //nolint:gosec // 0..15
+		present := modality.Set(rapid.IntRange(0, int(modality.All)).Draw(t, "present"))
 		features := [modality.Count][]float32{}
 		seed := rapid.Float32Range(0.1, 3)
 		for m := range features {

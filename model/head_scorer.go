@@ -42,7 +42,7 @@ func NewHeadScorer(n *Network, maxBatch int) (*HeadScorer, error) {
 	h.in = make([][]float32, len(h.slots))
 	h.zero = make([]float32, maxBatch*FeatureDim)
 	for s := 1; s < 1<<len(h.slots); s++ {
-		h.masks = append(h.masks, uint8(s)) //nolint:gosec // below 2^NumModalities
+		h.masks = append(h.masks, uint8(s))
 	}
 	h.poses = make([][]float32, 1<<len(h.slots))
 	return h, nil

@@ -242,10 +242,10 @@ type encoderBuilder[T nn.Float] struct {
 	e    *encoder[T]
 }
 
-func (b *encoderBuilder[T]) add(name string, make func() (nn.Block[T], error)) error {
+func (b *encoderBuilder[T]) add(name string, build func() (nn.Block[T], error)) error {
 	var blk nn.Block[T]
 	var err error
-	all := b.s.Collect(func() { blk, err = make() })
+	all := b.s.Collect(func() { blk, err = build() })
 	if err != nil {
 		return err
 	}

@@ -141,11 +141,9 @@ func (c *Core) sources() ([modality.Count]sensors.Source, error) {
 	if err != nil {
 		return out, fmt.Errorf("configuration: %w", err)
 	}
-	if cam, ok := out[modality.Camera].(*configuredSource); ok {
-		if push, ok := cam.Source.(*camera.PushSource); ok {
-			cam.Source = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
-				conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
-		}
+	if push, ok := out[modality.Camera].(*camera.PushSource); ok {
+		out[modality.Camera] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
+			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
 	}
 	for m, s := range c.opt.Sources {
 		if s != nil {
@@ -227,8 +225,8 @@ func (c *Core) Run(ctx context.Context) error {
 	if c.started.Swap(true) {
 		return errors.New("the daemon was run already")
 	}
-	b, err := bus.Open(c.cfg.Bus, bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version,
-		Log: c.log.With("part", "bus")})
+	opt := bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus")}
+	b, err := bus.Open(c.cfg.Bus, opt) //nolint:contextcheck // its publisher ends with Close, after ctx
 	if err != nil {
 		return err
 	}

@@ -262,7 +262,7 @@ func TestOverload(t *testing.T) {
 		var wg sync.WaitGroup
 		for range runtime.NumCPU() {
 			wg.Go(func() {
-				for end := time.Now().Add(70 * time.Millisecond); time.Now().Before(end); { //nolint:revive // busy on purpose
+				for end := time.Now().Add(70 * time.Millisecond); time.Now().Before(end); {
 				}
 			})
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/sensors"
 	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
@@ -130,7 +129,7 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	if err := inf.Infer(&e.in, &e.out); err != nil {
 		return fail(err)
 	}
-	if !sensors.Finite(e.out.Pose[:]...) {
+	if !finitePose(&e.out.Pose) {
 		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
 	}
 	e.contribute(e.mask) // its buffers have their size before the first tick
@@ -141,6 +140,15 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 		e.memory = m.ModelMemory() // now that the buffers have their size
 	}
 	return e, nil
+}
+
+func finitePose(p *[model.OutputDim]float32) bool {
+	for _, v := range p {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // prepare fills the network's input from an aligned set. A modality whose
@@ -236,7 +244,7 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transf
 		return unusable, nil
 	}
 	r.time = time.Since(start)
-	if !sensors.Finite(e.out.Pose[:]...) {
+	if !finitePose(&e.out.Pose) {
 		return unusable, errors.New("inference: pose is not finite")
 	}
 	r.present = e.out.Coalition
@@ -279,5 +287,5 @@ func finiteContribution(c *model.Contribution) bool {
 	for _, v := range c.SpreadMM {
 		sum += v
 	}
-	return c.Of&(c.Of-1) != 0 && sensors.Finite(sum)
+	return c.Of&(c.Of-1) != 0 && sum-sum == 0
 }

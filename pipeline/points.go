@@ -27,7 +27,7 @@ type pointUse [numPointOutcomes]uint64
 // nobody may be there; one of broken points alone cannot.
 func (u *pointUse) count(points, usable, capacity int) bool {
 	used := min(usable, capacity)
-	*u = pointUse{pointsUsed: uint64(used), pointsBroken: uint64(points - usable), pointsSurplus: uint64(usable - used)} //nolint:gosec // counts
+	*u = pointUse{pointsUsed: uint64(used), pointsBroken: uint64(points - usable), pointsSurplus: uint64(usable - used)}
 	return points == 0 || usable > 0
 }
 
@@ -129,7 +129,7 @@ func viewerPoint(t *Transform, x, y, z float32) ([3]float32, bool) {
 	q := t.Apply([3]float64{float64(x), float64(y), float64(z)})
 	var out [3]float32
 	for k, v := range q {
-		if !sensors.Finite(v) {
+		if v-v != 0 {
 			return out, false
 		}
 		out[k] = float32(roundTo(v, 1e3))

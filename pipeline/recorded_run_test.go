@@ -89,7 +89,7 @@ func inferRecorded(t *testing.T, size string, net *model.Network, card model.Car
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := net.Close(); err != nil {
+	if err = net.Close(); err != nil {
 		t.Error(err)
 	}
 	e, err := newEngine(inf, true)
@@ -242,7 +242,7 @@ type arrival struct {
 func arrivals(samples []*sensors.Sample) []arrival {
 	var out []arrival
 	for _, s := range samples {
-		i := int(s.Seq) //nolint:gosec // a few thousand
+		i := int(s.Seq)
 		draw := sim.NewStream(recordedSeed, "recorded-run fate "+s.Modality.String(), i)
 		delay := 4*time.Millisecond + time.Duration(draw.Intn(int(8*time.Millisecond)))
 		switch fate := draw.Intn(200); {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -70,7 +69,7 @@ func lidarSamples(t *testing.T, clip *sim.Clip) (out []*sensors.Sample) {
 			t.Errorf("lidar: %d %s", n, outcome)
 		}
 	}
-	text, err := json.Marshal(sim.NewOusterMetadata())
+	text, err := sim.OusterMetadataJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +138,7 @@ func livoxPackets(t *testing.T, clip *sim.Clip, i int, at time.Duration) [][]byt
 	for k, v := range f.LiDAR {
 		xyz[k] = float32(v)
 	}
-	packets, err := lidar.EncodeLivoxCloud(xyz, uint8(i), uint64(deviceNS(modality.LiDAR, at))) //nolint:gosec // the counter wraps
+	packets, err := lidar.EncodeLivoxCloud(xyz, uint8(i), uint64(deviceNS(modality.LiDAR, at)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +172,7 @@ func radarSamples(t *testing.T, clip *sim.Clip) (out []*sensors.Sample) {
 		}
 		d.Feed(int64(capture(modality.Radar, i)), b)
 	}
-	d.Flush(int64(capture(modality.Radar, recordedFrames)))
+	d.Finish(0)
 	if len(out) != recordedFrames {
 		t.Fatalf("radar: %d frames", len(out))
 	}

@@ -58,7 +58,7 @@ func replaceLink(target, link string) error {
 	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink == 0 {
 		return fmt.Errorf("serial port link %s: %w and is not a symbolic link: choose another path", link, fs.ErrExist)
 	}
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil { //nolint:gosec // other users' daemons must reach the port
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return fmt.Errorf("serial port link: %w", err)
 	}
 	temporary := fmt.Sprintf("%s.%d", link, os.Getpid())

@@ -277,7 +277,7 @@ func (a *Aligner) skip(now int64) {
 	if n <= 0 {
 		return
 	}
-	a.skipped += uint64(n) //nolint:gosec // positive
+	a.skipped += uint64(n)
 	a.skippedNS = now
 	a.tickNS += n * a.period
 	a.prune()
@@ -307,7 +307,7 @@ func (a *Aligner) build(now int64) {
 	t.ReferenceNS = a.phase.errNS
 	a.tickNS += a.period + correction
 	if now-a.tickNS > int64(maxLag) {
-		a.skipped += uint64((now - a.tickNS) / a.period) //nolint:gosec // positive
+		a.skipped += uint64((now - a.tickNS) / a.period)
 		a.tickNS = now
 		a.resyncs++
 		a.phase.restart()

@@ -157,7 +157,7 @@ func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, dat
 				continue
 			}
 			if _, known := subjects[clip.Key.Subject]; !known {
-				subjects[clip.Key.Subject] = int32(len(subjects)) //nolint:gosec // 40 subjects
+				subjects[clip.Key.Subject] = int32(len(subjects))
 			}
 			pose := func(s modality.Set) []float32 { return byMask[s][row*model.OutputDim : (row+1)*model.OutputDim] }
 			t.add(full, owns[len(t.subject)%len(owns)], pose, clip.Truth[ref.Row*model.OutputDim:(ref.Row+1)*model.OutputDim])

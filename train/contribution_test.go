@@ -61,7 +61,7 @@ func TestSpearman(t *testing.T) {
 		x, y, subject := make([]float32, n), make([]float32, n), make([]int32, n)
 		for i := range x {
 			x[i], y[i] = value.Draw(t, "x"), value.Draw(t, "y")
-			subject[i] = int32(rapid.IntRange(0, subjects-1).Draw(t, "subject")) //nolint:gosec // small
+			subject[i] = int32(rapid.IntRange(0, subjects-1).Draw(t, "subject"))
 		}
 		weight := make([]float64, subjects)
 		for s := range weight {
@@ -104,7 +104,7 @@ func TestContributionAgreement(t *testing.T) {
 	table := &contributionTable{spreads: make([][]float32, n), anySpread: make([][]float32, n)}
 	published := slices.Index(model.SpreadDefinitions, model.PublishedSpread)
 	for i := range frames {
-		table.subject = append(table.subject, int32(i%subjects)) //nolint:gosec // small
+		table.subject = append(table.subject, int32(i%subjects))
 		table.anyError = append(table.anyError, float32(i))
 		for j := range model.NumJoints {
 			// Joint j has errors near 100·j, so that it alone says a lot.

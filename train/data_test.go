@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -84,8 +83,7 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 		}
 		total += len(d.Samples)
 		last = d
-		sample := 4*(radarOnly().Radar.Points*model.RadarPointDim+model.OutputDim) + int(unsafe.Sizeof(SampleRef{})) + 8
-		if got, want := d.Bytes(), int64(len(d.Samples)*sample); got != want {
+		if got, want := d.Bytes(), int64(len(d.Samples)*SampleBytes(radarOnly())); got != want {
 			t.Errorf("part %v takes %d bytes, stated are %d", p, got, want)
 		}
 	}

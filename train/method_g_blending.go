@@ -64,7 +64,7 @@ func (g *gblending) measure(s *Session) error {
 	}
 	n := len(s.Encoders)
 	before := s.snapshot()
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x67626c, uint64(s.Epoch))) //nolint:gosec // reproducible draws
+	rng := rand.New(rand.NewPCG(s.opt.Seed^0x67626c, uint64(s.Epoch)))
 	// As many training samples as validation samples tell the training loss.
 	known := make([]SampleRef, min(len(s.opt.Validation.Samples), len(s.Data.Samples)))
 	for i, at := range rng.Perm(len(s.Data.Samples))[:len(known)] {

@@ -45,7 +45,7 @@ type modalityLevel struct {
 const resampleSubset = 0.2
 
 func (r *modalityLevel) StartEpoch(s *Session) error {
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x6d6c, uint64(s.Epoch))) //nolint:gosec // reproducible draws
+	rng := rand.New(rand.NewPCG(s.opt.Seed^0x6d6c, uint64(s.Epoch)))
 	total := 0
 	for i, share := range r.shares {
 		n := int(share * float64(len(s.Data.Samples)))

@@ -96,7 +96,7 @@ func TestMethodSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back MethodSettings
-	if err := yaml.Unmarshal(b, &back); err != nil { // JSON is YAML
+	if err = yaml.Unmarshal(b, &back); err != nil { // JSON is YAML
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(back, set) {

@@ -74,7 +74,7 @@ type ranking struct {
 func newRanking(x []float32) *ranking {
 	r := &ranking{order: make([]int32, len(x)), last: make([]bool, len(x)), rank: make([]float64, len(x))}
 	for i := range r.order {
-		r.order[i] = int32(i) //nolint:gosec // below 2^31 observations
+		r.order[i] = int32(i)
 	}
 	slices.SortFunc(r.order, func(a, b int32) int { return cmp.Or(cmp.Compare(x[a], x[b]), cmp.Compare(a, b)) })
 	for i := range r.order {

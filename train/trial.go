@@ -43,7 +43,7 @@ func (s *Session) trialEpochs(n int) error {
 	steps := len(s.order) / s.opt.Batch
 	for e := range n {
 		epoch := min(s.Epoch+e, s.opt.Epochs-1)
-		rng := rand.New(rand.NewPCG(s.opt.Seed^0x747269616c, uint64(s.Epoch+e))) //nolint:gosec // reproducible order
+		rng := rand.New(rand.NewPCG(s.opt.Seed^0x747269616c, uint64(s.Epoch+e)))
 		rng.Shuffle(len(s.order), func(i, j int) { s.order[i], s.order[j] = s.order[j], s.order[i] })
 		for step := range steps {
 			for k := range s.present {

@@ -87,7 +87,7 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	b[len(b)-9] ^= 1
-	if err := os.WriteFile(w, b, 0o600); err != nil { //nolint:gosec // a test's own file
+	if err := os.WriteFile(w, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	short := saveShipped(t, func(*model.Card) {})

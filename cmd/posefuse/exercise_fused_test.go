@@ -226,7 +226,7 @@ func fusedPoses(network *model.Network, card model.Card, clip recording.Clip) ([
 		}
 		ns := int64(i+1) * recording.FramePeriodMS * int64(time.Millisecond)
 		poses[i] = message.Pose{
-			Schema: message.PoseSchema, Room: "test", Seq: uint64(i + 1), CaptureNS: ns, //nolint:gosec // positive
+			Schema: message.PoseSchema, Room: "test", Seq: uint64(i + 1), CaptureNS: ns,
 			CaptureTime: time.Unix(0, ns).UTC().Format(time.RFC3339Nano),
 			Frame:       "camera", JointOrder: "h36m17", JointsM: &joints, Coalition: out.Coalition.String(),
 		}

@@ -20,7 +20,6 @@ import (
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
 	"posefuse/sensors/modality"
-	"posefuse/setting"
 )
 
 type runCmd struct {
@@ -87,7 +86,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		})
 	}
 	err = core.Run(ctx)
-	if demo && errors.Is(err, setting.ErrInUse) {
+	if demo && errors.Is(err, bus.ErrPortInUse) {
 		err = fmt.Errorf("%w; without a configuration, keys come from the environment: bus.nats.listen is %s", err, pipeline.EnvName("bus.nats.listen"))
 	}
 	return err
@@ -121,7 +120,7 @@ func boundGarbage() {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	debug.SetGCPercent(int(min(max(maxGarbage*100/max(m.HeapAlloc, 1), 10), 100))) //nolint:gosec // 10..100
+	debug.SetGCPercent(int(min(max(maxGarbage*100/max(m.HeapAlloc, 1), 10), 100)))
 }
 
 // load reads the configuration; the demo's is made up around the defaults.

@@ -89,7 +89,7 @@ func note(file, test, why string) error {
 	if err != nil {
 		return err
 	}
-	if rel, err := filepath.Rel(Root(), dir); err == nil {
+	if rel, relErr := filepath.Rel(Root(), dir); relErr == nil {
 		dir = rel
 	}
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)

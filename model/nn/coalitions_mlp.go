@@ -45,7 +45,7 @@ func (h *MLPHead[T]) coalitionChunk(features [][]T, lo, n int, masks []uint8, ou
 	grow(&w.sets, size<<h.N)
 	fillRows(w.sets[:size], first.Bias.Value)
 	for s := 1; s < 1<<h.N; s++ {
-		m := bits.TrailingZeros(uint(s)) //nolint:gosec // s is positive
+		m := bits.TrailingZeros(uint(s))
 		dst := w.sets[s*size : (s+1)*size]
 		copy(dst, w.sets[(s&(s-1))*size:])
 		kernel.Axpy(1, w.part[m], dst)

@@ -63,7 +63,7 @@ type Bus struct {
 // returns when messages can be published. External servers may be away: Open
 // does not wait for them. Close must be called.
 func Open(cfg Config, opt Options) (*Bus, error) {
-	if err := errors.Join(cfg.Check()...); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bus.%w", err)
 	}
 	if err := CheckRoom(opt.Room); err != nil {
@@ -396,7 +396,7 @@ func (b *Bus) Counters() map[string]uint64 {
 	c["slow_subscriptions"] = b.slow
 	b.mu.Unlock()
 	if b.server != nil {
-		c["slow_consumers"] = uint64(b.server.srv.NumSlowConsumers()) //nolint:gosec // a count
+		c["slow_consumers"] = uint64(b.server.srv.NumSlowConsumers())
 	}
 	return c
 }

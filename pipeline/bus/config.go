@@ -1,11 +1,12 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strconv"
 	"strings"
-
-	"posefuse/setting"
 )
 
 // Config says where messages go. A listener whose address is empty is off; a
@@ -81,23 +82,26 @@ func DefaultConfig() Config {
 	}
 }
 
-// Check checks the configuration without any I/O. Keys are relative to the bus
-// section.
-func (c *Config) Check() setting.Problems {
-	var p setting.Problems
+// Validate checks the configuration without any I/O. Errors start with the
+// key, relative to the bus section.
+func (c *Config) Validate() error {
+	var errs []error
+	add := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		p.Add("tls.cert_file", "a certificate needs its key and a key its certificate; set both cert_file and key_file")
+		add("tls.cert_file", "a certificate needs its key and a key its certificate; set both cert_file and key_file")
 	}
 	for _, l := range c.listeners() {
 		if l.address == "" {
 			continue
 		}
-		host, _, err := setting.SplitAddress(l.address)
+		host, _, err := SplitAddress(l.address)
 		if err != nil {
-			p.Add(l.key, "%w", err)
+			add(l.key, "%w", err)
 			continue
 		}
-		if !l.active || setting.Loopback(host) {
+		if !l.active || Loopback(host) {
 			continue
 		}
 		var missing []string
@@ -108,16 +112,16 @@ func (c *Config) Check() setting.Problems {
 			missing = append(missing, "bus.users")
 		}
 		if len(missing) > 0 {
-			p.Add(l.key, "%s can be reached from the network, and poses are health data: set %s, or listen on 127.0.0.1",
+			add(l.key, "%s can be reached from the network, and poses are health data: set %s, or listen on 127.0.0.1",
 				l.address, strings.Join(missing, " and "))
 		}
 	}
-	checkURL(&p, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
-	checkURL(&p, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
+	checkURL(add, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
+	checkURL(add, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
 	for i, o := range c.WebSocket.AllowedOrigins {
 		u, err := url.ParseRequestURI(o)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			p.Add(fmt.Sprintf("websocket.allowed_origins[%d]", i), "%q is no origin; write for example http://127.0.0.1:8080", o)
+			add(fmt.Sprintf("websocket.allowed_origins[%d]", i), "%q is no origin; write for example http://127.0.0.1:8080", o)
 		}
 	}
 	seen := map[string]bool{}
@@ -125,39 +129,39 @@ func (c *Config) Check() setting.Problems {
 		key := fmt.Sprintf("users[%d]", i)
 		switch {
 		case u.Name == "":
-			p.Add(key+".name", "empty; give the user a name")
+			add(key+".name", "empty; give the user a name")
 		case seen[u.Name]:
-			p.Add(key+".name", "%q appears twice", u.Name)
+			add(key+".name", "%q appears twice", u.Name)
 		}
 		seen[u.Name] = true
 		if u.Password == "" {
-			p.Add(key+".password", "empty; set a password or its bcrypt hash")
+			add(key+".password", "empty; set a password or its bcrypt hash")
 		}
 		switch u.Role {
 		case Viewer, Exercise, Control, Camera:
 		default:
-			p.Add(key+".role", "%q is unknown: use viewer, exercise, control or camera", u.Role)
+			add(key+".role", "%q is unknown: use viewer, exercise, control or camera", u.Role)
 		}
 	}
 	if c.MaxPendingKiB < 1024 || c.MaxPendingKiB > 65536 {
-		p.Add("max_pending_kib", "%d is out of range, want 1024 to 65536", c.MaxPendingKiB)
+		add("max_pending_kib", "%d is out of range, want 1024 to 65536", c.MaxPendingKiB)
 	}
 	if c.WriteLimitMS < 100 || c.WriteLimitMS > 10_000 {
-		p.Add("write_limit_ms", "%d is out of range, want 100 to 10000", c.WriteLimitMS)
+		add("write_limit_ms", "%d is out of range, want 100 to 10000", c.WriteLimitMS)
 	}
 	if c.MaxStoreMiB < 16 {
-		p.Add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)
+		add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)
 	}
-	return p
+	return errors.Join(errs...)
 }
 
-func checkURL(p *setting.Problems, key, value string, schemes ...string) {
+func checkURL(add func(key, format string, args ...any), key, value string, schemes ...string) {
 	if value == "" {
 		return
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" {
-		p.Add(key, "%q is no URL; write for example %s://host:port", value, schemes[0])
+		add(key, "%q is no URL; write for example %s://host:port", value, schemes[0])
 		return
 	}
 	for _, s := range schemes {
@@ -165,7 +169,7 @@ func checkURL(p *setting.Problems, key, value string, schemes ...string) {
 			return
 		}
 	}
-	p.Add(key, "scheme %q is unknown: use one of %s", u.Scheme, strings.Join(schemes, ", "))
+	add(key, "scheme %q is unknown: use one of %s", u.Scheme, strings.Join(schemes, ", "))
 }
 
 type listener struct {
@@ -180,4 +184,27 @@ func (c *Config) listeners() []listener {
 		{"mqtt.listen", c.MQTT.Listen, embedded && c.MQTT.URL == ""},
 		{"websocket.listen", c.WebSocket.Listen, embedded},
 	}
+}
+
+// SplitAddress splits host:port and checks the port's range. The host may be
+// empty, which means every interface.
+func SplitAddress(address string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is no address; write host:port, for example 127.0.0.1:4222", address)
+	}
+	port, err = strconv.Atoi(p)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%q: port %q is not a number from 0 to 65535", address, p)
+	}
+	return host, port, nil
+}
+
+// Loopback reports whether only this machine can reach the host.
+func Loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
 }

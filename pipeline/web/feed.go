@@ -94,7 +94,7 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 		err := conn.Write(write, websocket.MessageText, buf.Bytes())
 		done()
 		if err != nil {
-			return nil //nolint:nilerr // the viewer left or stalled: nothing to report
+			return nil // the viewer left or stalled: nothing to report
 		}
 	}
 }

@@ -85,7 +85,7 @@ func poseMessage(seq int, lost string) map[string]any {
 }
 
 // feedRoom publishes poses, points and sensor states at 10 Hz until ctx ends.
-func feedRoom(t *testing.T, ctx context.Context, nc *nats.Conn, lost *string, mu *sync.Mutex) {
+func feedRoom(ctx context.Context, t *testing.T, nc *nats.Conn, lost *string, mu *sync.Mutex) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for seq := 1; ; seq++ {
@@ -130,7 +130,7 @@ func TestPageInBrowser(t *testing.T) {
 	defer feeding.Wait()
 	stop, stopFeed := context.WithCancel(ctx)
 	defer stopFeed()
-	feeding.Go(func() { feedRoom(t, stop, nc, &lost, &mu) })
+	feeding.Go(func() { feedRoom(stop, t, nc, &lost, &mu) })
 
 	page := browser.Open(t, srv.URL)
 	wait, read := page.Wait, page.Read

@@ -33,7 +33,7 @@ func WriteClip(root string, c recording.Clip, progress func(frames int)) error {
 		return fmt.Errorf("mmfi: write clip: %w", err)
 	}
 	for _, folder := range []string{rgbFolder, lidarFolder, mmWaveFolder, csiFolder} {
-		if err := os.MkdirAll(filepath.Join(partial, folder), 0o755); err != nil { //nolint:gosec // a data set is meant to be shared
+		if err := os.MkdirAll(filepath.Join(partial, folder), 0o755); err != nil {
 			return fmt.Errorf("mmfi: write clip: %w", err)
 		}
 	}
@@ -101,5 +101,5 @@ func writeArray(path string, a *Array) error {
 }
 
 func writeFile(path string, b []byte) error {
-	return os.WriteFile(path, b, 0o644) //nolint:gosec // a data set is meant to be shared
+	return os.WriteFile(path, b, 0o644)
 }

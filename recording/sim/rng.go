@@ -29,7 +29,7 @@ func NewStream(seed uint64, kind string, keys ...int) Stream {
 	}
 	k.absorb(uint64(len(keys)))
 	for _, key := range keys {
-		k.absorb(uint64(int64(key))) //nolint:gosec // negative keys are keys too
+		k.absorb(uint64(int64(key)))
 	}
 	return Stream{hi: mix64(k.a ^ bits.RotateLeft64(k.b, 29)), lo: mix64(k.b + k.a)}
 }
@@ -92,7 +92,7 @@ func (s *Stream) Intn(n int) int {
 			hi, lo = bits.Mul64(s.Uint64(), m)
 		}
 	}
-	return int(hi) //nolint:gosec // hi < n
+	return int(hi)
 }
 
 // Layers of the ziggurat under the normal density: the right end of each of
@@ -129,7 +129,7 @@ func (s *Stream) Norm() float64 {
 		x := u * zigguratX[i]
 		if u >= zigguratRatio[i] {
 			var ok bool
-			if x, ok = s.normEdge(int(i), x); !ok { //nolint:gosec // i < 256
+			if x, ok = s.normEdge(int(i), x); !ok {
 				continue
 			}
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"math"
 )
 
@@ -132,6 +133,12 @@ func NewOusterMetadata() OusterMetadata {
 		m.BeamAzimuthDeg[r] = lidarAzimuthDeg
 	}
 	return m
+}
+
+// OusterMetadataJSON returns NewOusterMetadata as JSON, as the sensor's
+// metadata file holds it.
+func OusterMetadataJSON() ([]byte, error) {
+	return json.MarshalIndent(NewOusterMetadata(), "", "  ")
 }
 
 // depthBuffer is the nearest return per cell, metres, columns first; 0 is

@@ -201,11 +201,11 @@ func (d *Dataset) writeManifest(root string) error {
 	if err != nil {
 		return fmt.Errorf("sim: manifest: %w", err)
 	}
-	if err = os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // a data set is meant to be shared
+	if err = os.MkdirAll(root, 0o755); err != nil {
 		return fmt.Errorf("sim: write data set: %w", err)
 	}
 	path := filepath.Join(root, mmfi.ManifestName)
-	old, err := os.ReadFile(path) //nolint:gosec // below the folder the user named
+	old, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return d.writeNewManifest(root, path, text)

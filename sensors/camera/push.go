@@ -3,6 +3,7 @@ package camera
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"posefuse/sensors"
@@ -52,8 +53,12 @@ type PushSource struct {
 	sink sensors.Sink
 }
 
-func newPushSource(name string) *PushSource {
-	return &PushSource{recv: receiver{name: name}}
+// NewPushSource returns a source for the sensor called name.
+func NewPushSource(name string) (*PushSource, error) {
+	if name == "" {
+		return nil, errors.New("camera: name is empty")
+	}
+	return &PushSource{recv: receiver{name: name}}, nil
 }
 
 // Push hands over one keypoint line, which is not kept. It never blocks for
@@ -74,7 +79,7 @@ func (s *PushSource) Run(ctx context.Context, sink sensors.Sink) error {
 	s.mu.Lock()
 	if s.sink != nil {
 		s.mu.Unlock()
-		return errors.New("already running")
+		return fmt.Errorf("sensor %s: already running", s.recv.name)
 	}
 	s.sink = sink
 	s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -134,9 +135,10 @@ func kernelTime(oob []byte) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	for i := range msgs {
-		if at, ok := sensors.KernelStamp(&msgs[i]); ok {
-			return at
+	for _, m := range msgs {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0])) //nolint:gosec // its size was checked
+			return time.Unix(ts.Unix())
 		}
 	}
 	return time.Time{}

@@ -291,6 +291,7 @@ func (p *Packet) Pixel(col, row int) Pixel {
 			Signal: binary.LittleEndian.Uint16(b[8:]), Signal2: binary.LittleEndian.Uint16(b[10:]),
 			NearInfrared: binary.LittleEndian.Uint16(b[12:]),
 		}
+	case ProfileRNG15, ProfileRNG15Dual, ProfileFUSADual:
 	}
 	w := binary.LittleEndian.Uint16(b)
 	x := Pixel{RangeMM: uint32(w&0x7FFF) * 8, Flags: uint8(w >> 15), Reflectivity: b[2], NearInfrared: uint16(b[3]) * 16}

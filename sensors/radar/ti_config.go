@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"posefuse/sensors"
 )
 
 const speedOfLight = 299792458.0 // m/s
@@ -79,7 +77,7 @@ func (c *Config) take(f []string) error {
 	v := make([]float64, len(f)-1)
 	for i, s := range f[1:] {
 		x, err := strconv.ParseFloat(s, 64)
-		if err != nil || !sensors.Finite(x) {
+		if err != nil || x-x != 0 {
 			return fmt.Errorf("argument %d %q is not a number", i+1, s)
 		}
 		v[i] = x

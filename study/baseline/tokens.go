@@ -49,7 +49,7 @@ func newTokenHead(seed uint64, bias []float32) tokenHead {
 	h := tokenHead{gain: make([]float32, model.FeatureDim), shift: make([]float32, model.FeatureDim),
 		weight: make([]float32, model.OutputDim*model.FeatureDim), bias: make([]float32, model.OutputDim),
 		normed: make([]float32, model.FeatureDim), hidden: make([]float32, model.FeatureDim)}
-	rng := rand.New(rand.NewPCG(seed, 0x746f6b656e)) //nolint:gosec // reproducible weights
+	rng := rand.New(rand.NewPCG(seed, 0x746f6b656e))
 	bound := float32(1 / math.Sqrt(model.FeatureDim))
 	for i := range h.weight {
 		h.weight[i] = (2*rng.Float32() - 1) * bound
@@ -172,7 +172,7 @@ func (t *tokens) trainHead(ctx context.Context, data *train.Data, seed uint64) e
 	batch := min(tokensBatch, len(data.Samples))
 	count := 0
 	for epoch := range tokensEpochs {
-		order := rand.New(rand.NewPCG(seed, 0x746f6b656e+uint64(epoch+1)<<40)).Perm(len(data.Samples)) //nolint:gosec // reproducible order
+		order := rand.New(rand.NewPCG(seed, 0x746f6b656e+uint64(epoch+1)<<40)).Perm(len(data.Samples))
 		for step := range min(len(order)/batch, tokensSteps) {
 			if err := ctx.Err(); err != nil {
 				return err

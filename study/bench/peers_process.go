@@ -121,7 +121,7 @@ func (t *torchServer) close() {
 // checkNode reports whether ONNX Runtime runs, with the command that installs it.
 func (p *peers) checkNode(ctx context.Context) error {
 	dir := filepath.Join(p.Scripts, "ort")
-	cmd := exec.CommandContext(ctx, p.Node, "--input-type=module", "-e", "import 'onnxruntime-node'") //nolint:gosec // the user names the interpreter
+	cmd := exec.CommandContext(ctx, p.Node, "--input-type=module", "-e", "import 'onnxruntime-node'")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot import onnxruntime-node (%w): npm ci --prefix %s\n%s", p.Node, err, dir, firstLines(out, 3))
@@ -141,7 +141,7 @@ func (p *peers) startORT(ctx context.Context, file string, threads int) (func(ru
 		return nil, fmt.Errorf("time ONNX Runtime: %w", err)
 	}
 	return func(runs int) (timings, error) {
-		cmd := exec.CommandContext(ctx, p.Node, script, "--model", file, "--threads", strconv.Itoa(threads), "--runs", strconv.Itoa(runs), "--warmup", "2", "--json") //nolint:gosec // the user names the interpreter
+		cmd := exec.CommandContext(ctx, p.Node, script, "--model", file, "--threads", strconv.Itoa(threads), "--runs", strconv.Itoa(runs), "--warmup", "2", "--json")
 		out, err := cmd.Output()
 		if err != nil {
 			return nil, fmt.Errorf("time.mjs: %w\n%s", err, stderrOf(err))
@@ -172,7 +172,7 @@ func (p *peers) memory(ctx context.Context, row *peerRow, letters string, batch 
 	if err != nil {
 		return fmt.Errorf("measure memory: %w", err)
 	}
-	out, err := exec.CommandContext(ctx, self, "bench", "train", "--size", "paper", "--modalities", letters, "--batch", strconv.Itoa(batch), //nolint:gosec // ourselves
+	out, err := exec.CommandContext(ctx, self, "bench", "train", "--size", "paper", "--modalities", letters, "--batch", strconv.Itoa(batch),
 		"--threads", strconv.Itoa(p.Threads), "--runs", "1", "--json").Output()
 	if err != nil {
 		return fmt.Errorf("measure memory: %w\n%s", err, stderrOf(err))

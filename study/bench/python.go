@@ -16,7 +16,7 @@ type pythonFlags struct {
 
 // command prepares a run of a script of study/bench/torch.
 func (p pythonFlags) command(ctx context.Context, script string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, p.Python, append([]string{filepath.Join(p.Scripts, "torch", script)}, args...)...) //nolint:gosec // the user names the interpreter
+	return exec.CommandContext(ctx, p.Python, append([]string{filepath.Join(p.Scripts, "torch", script)}, args...)...)
 }
 
 // check reports what is missing, with the command that installs it.
@@ -25,7 +25,7 @@ func (p pythonFlags) check(ctx context.Context) error {
 		return fmt.Errorf("%w: run in the repository's root, or name its folder study/bench with --scripts", err)
 	}
 	// Where this runs beside the scripts, their folder torch passes for a package.
-	if out, err := exec.CommandContext(ctx, p.Python, "-c", "import torch; torch.tensor").CombinedOutput(); err != nil { //nolint:gosec // the user names the interpreter
+	if out, err := exec.CommandContext(ctx, p.Python, "-c", "import torch; torch.tensor").CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot import torch (%w): apt-get install python3-torch libopenblas0-openmp, or name another interpreter with --python\n%s", p.Python, err, out)
 	}
 	return nil

@@ -68,7 +68,7 @@ func BootstrapSubjects(subjects []SubjectError, seed uint64) Interval {
 	if len(subjects) == 1 {
 		return Interval{mean, mean, mean, 1}
 	}
-	rng := rand.New(rand.NewPCG(seed, 0x626f6f74)) //nolint:gosec // reproducible draws
+	rng := rand.New(rand.NewPCG(seed, 0x626f6f74))
 	draws := make([]float64, bootstrapDraws)
 	for k := range draws {
 		draws[k] = difference(func(int) SubjectError { return subjects[rng.IntN(len(subjects))] })

@@ -15,7 +15,7 @@ type countRuns struct {
 
 func (c *countRuns) Run(lo, hi int) {
 	for i := lo; i < hi; i++ {
-		Parallel(c.inner, func(a, b int) { c.hits[i].Add(int32(b - a)) }) //nolint:gosec // small
+		Parallel(c.inner, func(a, b int) { c.hits[i].Add(int32(b - a)) })
 	}
 }
 

@@ -53,7 +53,7 @@ func (t *pointTree) build(x, y, z []float32, n int) {
 	}
 	inf := float32(math.Inf(1))
 	for i := n; i < full; i++ {
-		t.x[i], t.y[i], t.z[i], t.ids[i] = inf, inf, inf, int32(i) //nolint:gosec // no point has it
+		t.x[i], t.y[i], t.z[i], t.ids[i] = inf, inf, inf, int32(i)
 	}
 	for b := range t.first {
 		t.first[b] = t.codes[b*blockPoints]
@@ -115,7 +115,7 @@ func (t *pointTree) sort(x, y, z []float32, n int) {
 	t.codes, t.codes2 = growSlice(t.codes, n), growSlice(t.codes2, n)
 	t.order, t.order2 = growSlice(t.order, n), growSlice(t.order2, n)
 	for i := range n {
-		t.codes[i], t.order[i] = t.code(x[i], y[i], z[i]), int32(i) //nolint:gosec // an index
+		t.codes[i], t.order[i] = t.code(x[i], y[i], z[i]), int32(i)
 	}
 	const digit = 1 << cellBits
 	t.count = growSlice(t.count, digit)
@@ -200,16 +200,16 @@ func (w *nearestWork) searchTree(f *pointKernels, idx []int32, stride, k int, q 
 		at = max(0, min(at-seedBlocks/2, t.blocks-seedBlocks))
 		w.list = w.list[:0]
 		for b := range seedBlocks {
-			w.list = append(w.list, int32(at+b)) //nolint:gosec // an index
+			w.list = append(w.list, int32(at+b))
 		}
 		inf := float32(math.Inf(1))
 		best := w.nearestOf(f, t, k, inf)
 		worst := best[k-1]
-		w.reach(f, t, math.Float32frombits(uint32(worst>>32)), int32(uint32(worst))) //nolint:gosec // halves of a key
+		w.reach(f, t, math.Float32frombits(uint32(worst>>32)), int32(uint32(worst)))
 		best = w.nearestOf(f, t, k, math.Float32frombits(uint32(worst>>32)))
 		row := idx[i*stride : i*stride+k]
 		for r, key := range best {
-			row[r] = int32(uint32(key)) //nolint:gosec // an id
+			row[r] = int32(uint32(key))
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (w *nearestWork) reach(f *pointKernels, t *pointTree, limit float32, id int
 			}
 			for ; within != 0; within &= within - 1 {
 				b := bits.TrailingZeros32(within)
-				if child := first + int32(b); at>>b&1 == 0 || l.lowest[child] <= id { //nolint:gosec // below 32
+				if child := first + int32(b); at>>b&1 == 0 || l.lowest[child] <= id {
 					w.list = append(w.list, child)
 				}
 			}
@@ -241,7 +241,7 @@ func (w *nearestWork) reach(f *pointKernels, t *pointTree, limit float32, id int
 // listed, which hold k points within limit.
 func (w *nearestWork) nearestOf(f *pointKernels, t *pointTree, k int, limit float32) []uint64 {
 	if len(w.list)%2 != 0 {
-		w.list = append(w.list, int32(t.blocks)) //nolint:gosec // the block at +Inf
+		w.list = append(w.list, int32(t.blocks))
 	}
 	p := len(w.list) * blockPoints
 	w.room(p)
@@ -253,7 +253,7 @@ func (w *nearestWork) nearestOf(f *pointKernels, t *pointTree, k int, limit floa
 	w.cand = growSlice(w.cand, c+8)
 	for i, j := range w.index[:c] {
 		id := t.ids[w.list[j/blockPoints]*blockPoints+j%blockPoints]
-		w.cand[i] = uint64(math.Float32bits(w.d[j]))<<32 | uint64(uint32(id)) //nolint:gosec // an id
+		w.cand[i] = uint64(math.Float32bits(w.d[j]))<<32 | uint64(uint32(id))
 	}
 	if f.rank == nil || c > maxRanked {
 		return smallestKeys(w.keys[:0], w.cand[:c], k)
@@ -264,7 +264,7 @@ func (w *nearestWork) nearestOf(f *pointKernels, t *pointTree, k int, limit floa
 	}
 	f.rank(full, &w.cand[0], &w.ranks[0])
 	for i, r := range w.ranks[:c] {
-		if r < uint64(k) { //nolint:gosec // positive
+		if r < uint64(k) {
 			w.keys[r] = w.cand[i]
 		}
 	}

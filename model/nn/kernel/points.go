@@ -194,7 +194,7 @@ func nearestPlain[T Float](idx []int32, stride, k int, q, p []T) {
 				d = inf
 			}
 			if d < w.worst || w.n < k {
-				w.insert(d, int32(j)) //nolint:gosec // an index
+				w.insert(d, int32(j))
 			}
 		}
 	}
@@ -299,7 +299,7 @@ func (w *nearestWork) pick(f *pointKernels, out []int32, k, p int, limit float32
 	}
 	keys := &w.keys
 	for i, j := range index {
-		keys[i&(maxRanked-1)] = uint64(math.Float32bits(w.d[j]))<<32 | uint64(uint32(j)) //nolint:gosec // an index
+		keys[i&(maxRanked-1)] = uint64(math.Float32bits(w.d[j]))<<32 | uint64(uint32(j))
 	}
 	full := (c + 7) &^ 7
 	for i := c; i < full; i++ {
@@ -322,7 +322,7 @@ func (w *nearestWork) below(f *pointKernels, p int, limit float32) int {
 	c := 0
 	for i, b := range w.bits[:p/32] {
 		for ; b != 0; b &= b - 1 {
-			w.index[c] = int32(i*32 + bits.TrailingZeros32(b)) //nolint:gosec // an index
+			w.index[c] = int32(i*32 + bits.TrailingZeros32(b))
 			c++
 		}
 	}
@@ -373,7 +373,7 @@ func (s *PointSet[T]) scanFarthest(sel []int32) {
 func farthestPlain[T Float](sel []int32, p, dist []T) {
 	last := 0
 	for s := range sel {
-		sel[s] = int32(last) //nolint:gosec // an index
+		sel[s] = int32(last)
 		x, y, z := p[3*last], p[3*last+1], p[3*last+2]
 		best, far := 0, T(-1)
 		for i := range dist {
