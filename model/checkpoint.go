@@ -47,6 +47,14 @@ type Card struct {
 	SHA256       string        `json:"sha256"`  // of the weights file
 }
 
+// Precision returns the number format that runtimes of the checkpoint compute in.
+func (c Card) Precision() Precision {
+	if c.Quantization != nil {
+		return c.Quantization.Mode
+	}
+	return Float32
+}
+
 // tensors lists what a checkpoint holds: parameters and running statistics.
 func (n *Network) tensors() []namedTensor {
 	var out []namedTensor

@@ -228,3 +228,18 @@ func (c CSIConfig) validate() error {
 	}
 	return validRate("csi.dropout", c.Dropout)
 }
+
+// InputShape returns the shape of a modality's input, one sample.
+func (c Config) InputShape(m modality.Kind) []int {
+	switch m {
+	case modality.Camera:
+		return []int{CameraWindow, NumJoints * 2}
+	case modality.LiDAR:
+		return []int{c.LiDAR.Points, LiDARPointDim}
+	case modality.Radar:
+		return []int{c.Radar.Points, RadarPointDim}
+	case modality.CSI:
+		return []int{CSIAntennas, CSISubcarriers, CSIPackets}
+	}
+	return nil
+}

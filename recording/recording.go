@@ -95,3 +95,18 @@ func Modalities(ds Dataset) modality.Set {
 	}
 	return modality.All
 }
+
+// Present returns the clips of want that the data set holds.
+func Present(ds Dataset, want []Key) []Key {
+	have := map[Key]bool{}
+	for _, k := range ds.Keys() {
+		have[k] = true
+	}
+	var out []Key
+	for _, k := range want {
+		if have[k] {
+			out = append(out, k)
+		}
+	}
+	return out
+}

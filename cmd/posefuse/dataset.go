@@ -79,7 +79,7 @@ func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []reco
 	if err != nil {
 		return nil, nil, err
 	}
-	trainKeys, valKeys = present(train, t), present(val, v)
+	trainKeys, valKeys = recording.Present(train, t), recording.Present(val, v)
 	if missing := len(t) + len(v) - len(trainKeys) - len(valKeys); missing > 0 {
 		fmt.Fprintf(os.Stderr, "posefuse: %d of %d clips of protocol %d, split %s are not in %s\n", missing, len(t)+len(v), f.Protocol, f.Split, train.Describe())
 	}
@@ -110,18 +110,4 @@ func (f dataFlags) split() string {
 		return f.marsSplit()
 	}
 	return fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
-}
-
-func present(ds recording.Dataset, want []recording.Key) []recording.Key {
-	have := map[recording.Key]bool{}
-	for _, k := range ds.Keys() {
-		have[k] = true
-	}
-	var out []recording.Key
-	for _, k := range want {
-		if have[k] {
-			out = append(out, k)
-		}
-	}
-	return out
 }

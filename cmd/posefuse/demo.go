@@ -8,46 +8,16 @@ import (
 
 	"posefuse/configs"
 	"posefuse/pipeline"
-	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/replay"
 )
 
-// programme is what the simulated patient of a daemon without configuration
-// does: sets of exercises, one after the other, for ever.
-type programme struct {
-	subject int
-	sets    []struct{ activity, reps int }
-	seed    uint64
-}
-
-var demoProgramme = programme{subject: 5, seed: 1, sets: []struct{ activity, reps int }{
-	{12, 6}, {13, 5}, {14, 5}, {11, 6}, {9, 5}, {10, 5}, {7, 5}, {8, 5},
+// demoProgramme is what the simulated patient of a daemon without configuration
+// does.
+var demoProgramme = sim.Programme{Subject: 5, Seed: 1, Sets: []sim.ProgrammeSet{
+	{Activity: 12, Reps: 6}, {Activity: 13, Reps: 5}, {Activity: 14, Reps: 5}, {Activity: 11, Reps: 6},
+	{Activity: 9, Reps: 5}, {Activity: 10, Reps: 5}, {Activity: 7, Reps: 5}, {Activity: 8, Reps: 5},
 }}
-
-// Keys lists the sets in order.
-func (p programme) Keys() []recording.Key {
-	var keys []recording.Key
-	for _, s := range p.sets {
-		keys = append(keys, recording.Key{Subject: p.subject, Activity: s.activity})
-	}
-	return keys
-}
-
-// Open simulates the sensors for one set.
-func (p programme) Open(k recording.Key) (recording.Clip, error) {
-	for _, s := range p.sets {
-		if k.Subject != p.subject || k.Activity != s.activity {
-			continue
-		}
-		motion := sim.NewSet(p.seed, k, s.reps, sim.MotionOptions{})
-		return sim.NewClip(sim.Config{Seed: p.seed, Preset: "mmfi", FramesPerClip: motion.Frames()}, motion)
-	}
-	return nil, fmt.Errorf("clip %s is not part of the programme", k)
-}
-
-// Describe says that it is simulated.
-func (p programme) Describe() string { return sim.Statement + ", exercise programme" }
 
 // prepareDemo points the configuration at the fake sensors.
 func prepareDemo(cfg *pipeline.Config) error {

@@ -179,7 +179,7 @@ func TestLiveExerciseOverMQTT(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Fatal("the exercise subscriber does not say that it is there")
 	}
-	set := programme{subject: 5, seed: 1, sets: []struct{ activity, reps int }{{12, reps}}}
+	set := sim.Programme{Subject: 5, Seed: 1, Sets: []sim.ProgrammeSet{{Activity: 12, Reps: reps}}}
 	cfg := r.fakes()
 	cfg.Data = set
 	player, err := replay.NewPlayer(cfg)

@@ -8,11 +8,11 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"posefuse/model"
 	"posefuse/model/shipped"
 	"posefuse/recording"
+	"posefuse/recording/mmfi"
 	"posefuse/train"
 )
 
@@ -45,7 +45,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	}
 	var keys []recording.Key
 	if c.Clips != "" {
-		if keys, err = matchClips(valSet, c.Clips); err != nil {
+		if keys, err = mmfi.Match(valSet, c.Clips); err != nil {
 			return err
 		}
 	} else if _, keys, err = c.keys(valSet, valSet); err != nil {
@@ -105,31 +105,11 @@ func printReport(rep *train.Report) {
 		}
 	}
 	byError := func(rows map[string]train.Score) func(a, b string) int {
-		return func(a, b string) int {
-			return cmp.Or(cmp.Compare(rows[a].MPJPEMM, rows[b].MPJPEMM), cmp.Compare(a, b))
-		}
+		return func(a, b string) int { return cmp.Or(cmp.Compare(rows[a].MPJPEMM, rows[b].MPJPEMM), cmp.Compare(a, b)) }
 	}
 	table("coalition", rep.Coalitions, byError(rep.Coalitions))
 	table("no sensor at all", rep.Baselines, byError(rep.Baselines))
 	table("subject, all sensors", rep.Subjects, cmp.Compare)
 	table("activity, all sensors", rep.Activities, cmp.Compare)
 	fmt.Printf("\nframes without a radar point: %d, without a LiDAR point: %d, with a padded camera window: %d\n", rep.EmptyRadar, rep.EmptyLiDAR, rep.PaddedCamera)
-}
-
-// matchClips returns the clips of ds whose path (E01/S05/A12) contains each
-// part of pattern, or of one of several separated by commas.
-func matchClips(ds recording.Dataset, pattern string) ([]recording.Key, error) {
-	var keys []recording.Key
-	for _, k := range ds.Keys() {
-		for one := range strings.SplitSeq(pattern, ",") {
-			if clipMatches(k, one) {
-				keys = append(keys, k)
-				break
-			}
-		}
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("no clip of %s matches %q; a pattern is a part of the path, e.g. S05/A12", ds.Describe(), pattern)
-	}
-	return keys, nil
 }

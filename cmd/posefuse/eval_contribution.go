@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"posefuse/model"
 	"posefuse/recording"
@@ -54,33 +53,11 @@ func disturbances(ds *sim.Dataset, data *train.Data) (func(recording.Key, int) t
 		out := train.Disturbance{Sensor: modality.Count}
 		for _, d := range of[k] {
 			if d.ActiveAt(float64(frame) * frameS) {
-				out = train.Disturbance{Kind: string(d.Kind), Sensor: sensorOf(d), Absent: d.Kind == sim.ModalityMissing}
+				out = train.Disturbance{Kind: string(d.Kind), Sensor: d.Sensor(), Absent: d.Kind == sim.ModalityMissing}
 			}
 		}
 		return out
 	}, nil
-}
-
-// sensorOf returns the one sensor that a degradation is about, modality.Count
-// if it is about what several see.
-func sensorOf(d sim.Degradation) modality.Kind {
-	kind := string(d.Kind)
-	switch {
-	case d.Kind == sim.DarkRoom:
-		return modality.Camera
-	case strings.HasPrefix(kind, "lidar-"):
-		return modality.LiDAR
-	case strings.HasPrefix(kind, "radar-"):
-		return modality.Radar
-	case strings.HasPrefix(kind, "wifi-"):
-		return modality.CSI
-	}
-	for m := range modality.Count {
-		if d.Modality == m.String() {
-			return m
-		}
-	}
-	return modality.Count
 }
 
 func printContribution(rep *train.ContributionReport) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"posefuse/model/nn/kernel"
 	"posefuse/study/experiment"
@@ -47,7 +45,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	}
 	bar, loading := newProgress("experiment"), (*progress)(nil)
 	exp, err := experiment.Open(file, experiment.Options{
-		Out: c.Out, Machine: thisMachine(),
+		Out: c.Out, Machine: experiment.ThisMachine(),
 		Loading: func(label string, done, total int) {
 			if loading == nil || loading.label != label {
 				loading = newProgress(label)
@@ -70,7 +68,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	if c.Only == "tables" {
 		err = exp.Load()
 	} else if err = exp.Run(ctx); errors.Is(err, context.Canceled) {
-		fmt.Fprintf(os.Stderr, "\nposefuse: interrupted; finished trainings are in %s. Go on with\n\n  posefuse %s\n", c.Out, strings.Join(os.Args[1:], " "))
+		fmt.Fprintf(os.Stderr, "\nposefuse: interrupted; finished trainings are in %s. Go on with\n\n  %s\n", c.Out, commandLine())
 		return err
 	}
 	if err != nil {
@@ -87,33 +85,4 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", "  ")
 	return out.Encode(summary)
-}
-
-// thisMachine describes the machine and the program.
-func thisMachine() experiment.Machine {
-	m := experiment.Machine{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), CPU: cpuName(), Kernels: kernel.Path()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		m.Program = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				m.Program += " " + s.Value
-			}
-		}
-	}
-	return m
-}
-
-// cpuName returns what the kernel calls the processor, or nothing.
-func cpuName() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = f.Close() }() // only read
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"posefuse/model"
 	"posefuse/recording"
@@ -29,20 +28,8 @@ func (f marsFlags) marsKeys(ds recording.Dataset) (trainKeys, valKeys []recordin
 	if f.MARSHoldOut == 0 {
 		return all, all, nil
 	}
-	for _, k := range all {
-		if k.Subject == f.MARSHoldOut {
-			valKeys = append(valKeys, k)
-		} else {
-			trainKeys = append(trainKeys, k)
-		}
-	}
-	if len(valKeys) == 0 || len(trainKeys) == 0 {
-		var subjects []int
-		for _, k := range all {
-			subjects = append(subjects, k.Subject)
-		}
-		slices.Sort(subjects)
-		return nil, nil, fmt.Errorf("--mars-hold-out %d: %s has the subjects %v; hold out one of several", f.MARSHoldOut, ds.Describe(), slices.Compact(subjects))
+	if trainKeys, valKeys, err = mars.HoldOut(ds, f.MARSHoldOut); err != nil {
+		return nil, nil, fmt.Errorf("--mars-hold-out %d: %w", f.MARSHoldOut, err)
 	}
 	return trainKeys, valKeys, nil
 }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"posefuse/model"
 	"posefuse/model/shipped"
@@ -113,7 +115,7 @@ func newModelRow(fsys fs.FS, dir, name string) modelRow {
 		return r
 	}
 	r.Name, r.Version, r.Size, r.Modalities, r.Window = card.Name, card.Version, card.Config.Size, card.Config.Modalities, card.Window
-	r.Precision, r.Parameters, r.Bytes = precisionOf(card), card.Parameters, st.Size()
+	r.Precision, r.Parameters, r.Bytes = string(card.Precision()), card.Parameters, st.Size()
 	for _, metric := range []string{"val_" + card.Config.Modalities, "sim_val_" + card.Config.Modalities, "train"} {
 		if v, ok := card.Metrics[metric+"_mpjpe_mm"]; ok {
 			r.MPJPEMM, r.Metric = &v, metric
@@ -123,9 +125,12 @@ func newModelRow(fsys fs.FS, dir, name string) modelRow {
 	return r
 }
 
-func precisionOf(card model.Card) string {
-	if card.Quantization != nil {
-		return string(card.Quantization.Mode)
-	}
-	return string(model.Float32)
+// sign writes into a card when and how its checkpoint is made.
+func sign(card *model.Card) {
+	now := time.Now().UTC()
+	card.Version, card.Created = now.Format("20060102T150405Z"), now.Format(time.RFC3339)
+	card.Command = commandLine()
 }
+
+// commandLine is what the user typed.
+func commandLine() string { return "posefuse " + strings.Join(os.Args[1:], " ") }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
 
 	"posefuse/model"
 	"posefuse/model/onnx"
@@ -127,9 +125,9 @@ func (c modelsExportCmd) network(mask modality.Set) (*model.Network, model.Card,
 	if err != nil {
 		return nil, model.Card{}, err
 	}
-	now := time.Now().UTC()
-	return net, model.Card{Name: c.Size, Version: now.Format("20060102T150405Z"), Created: now.Format(time.RFC3339), Window: model.Window(c.Window),
-		Data: "none: fresh weights of seed " + strconv.FormatUint(c.Seed, 10), Split: "none", Command: "posefuse " + strings.Join(os.Args[1:], " ")}, nil
+	card := model.Card{Name: c.Size, Window: model.Window(c.Window), Data: "none: fresh weights of seed " + strconv.FormatUint(c.Seed, 10), Split: "none"}
+	sign(&card)
+	return net, card, nil
 }
 
 func (v exportView) print() {

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 
 	"posefuse/model"
 	"posefuse/sensors/modality"
@@ -63,9 +58,9 @@ func (c modelsImportCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	sum, err := c.read(net, &v.Conversion)
-	if err != nil {
-		return err
+	var sum string
+	if v.Conversion, sum, err = net.ReadWeightsFile(c.File); err != nil {
+		return fmt.Errorf("models import: %w", err)
 	}
 	v.Notices = c.adopt(&card, sum)
 	if v.Card, err = model.SaveCheckpoint(c.Out, net, card); err != nil {
@@ -85,20 +80,6 @@ func (c modelsImportCmd) Run() error {
 	}
 	fmt.Printf("%s: %s %s, %d parameters, sha256 %s\nnext: posefuse eval --model %s\n", c.Out, v.Card.Name, v.Card.Version, v.Card.Parameters, v.Card.SHA256, c.Out)
 	return nil
-}
-
-// read fills the network from the file and returns the file's sha256.
-func (c modelsImportCmd) read(net *model.Network, conv *model.Conversion) (string, error) {
-	f, err := os.Open(c.File)
-	if err != nil {
-		return "", fmt.Errorf("models import: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	h := sha256.New()
-	if *conv, err = net.ReadWeights(io.TeeReader(f, h)); err != nil {
-		return "", fmt.Errorf("models import: %s: %w", c.File, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // card returns the card to start from.
@@ -126,28 +107,16 @@ func (c modelsImportCmd) card() (model.Card, error) {
 	return model.Card{Name: c.Size, Config: cfg, Window: model.Window(c.Window)}, nil
 }
 
-// adopt makes the card that of the imported weights. What was measured on
-// other weights does not describe these.
-func (c modelsImportCmd) adopt(card *model.Card, sum string) (notices []string) {
-	now := time.Now().UTC()
-	if card.SHA256 != sum {
-		if len(card.Metrics) > 0 {
-			notices = append(notices, "the card's metrics are those of other weights and were left out")
-		}
-		if card.Quantization != nil {
-			notices = append(notices, "the card's quantization was calibrated on other weights and was left out")
-		}
-		card.Parent, card.Metrics, card.Quantization = card.SHA256, nil, nil
-		card.Data, card.Split, card.Notes = "not stated", "not stated", ""
-	}
-	card.Version, card.Created = now.Format("20060102T150405Z"), now.Format(time.RFC3339)
-	card.Command = "posefuse " + strings.Join(os.Args[1:], " ")
+// adopt makes the card that of the imported weights.
+func (c modelsImportCmd) adopt(card *model.Card, sum string) []string {
+	notices := card.Adopt(sum)
+	sign(card)
 	for _, s := range []struct{ to, from *string }{{&card.Name, &c.Name}, {&card.Data, &c.Data}, {&card.Split, &c.Split}} {
 		if *s.from != "" {
 			*s.to = *s.from
 		}
 	}
-	if card.Data == "not stated" {
+	if card.Data == model.NotStated {
 		notices = append(notices, "the card does not say what the weights were trained on: give --data and --split")
 	}
 	return notices

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"posefuse/model"
@@ -60,7 +59,7 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.Created, q.Command = time.Now().UTC().Format(time.RFC3339), strings.Join(append([]string{"posefuse"}, os.Args[1:]...), " ")
+	q.Created, q.Command = time.Now().UTC().Format(time.RFC3339), commandLine()
 	card.Quantization = q
 	if card, err = model.SaveCheckpoint(c.Out, net, card); err != nil {
 		return err

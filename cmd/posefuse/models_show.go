@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -27,42 +26,10 @@ func (modelsShowCmd) Help() string {
 
 // modelView is what show says about a checkpoint.
 type modelView struct {
-	Path    string       `json:"path"`
-	Card    model.Card   `json:"card"`
-	Memory  memoryView   `json:"memory"`
-	Tensors []tensorView `json:"tensors,omitempty"`
-}
-
-// memoryView is the memory of one network and one runtime, bytes.
-type memoryView struct {
-	Mapped  int64 `json:"mapped_bytes"`  // weights in the file's mapping
-	Heap    int64 `json:"heap_bytes"`    // weights and statistics in memory
-	Packed  int64 `json:"packed_bytes"`  // weights as inference reads them
-	Runtime int64 `json:"runtime_bytes"` // buffers of one runtime, one sample
-}
-
-// tensorView is one tensor of a network.
-type tensorView struct {
-	Name      string  `json:"name"`
-	Shape     []int   `json:"shape"`
-	Trainable bool    `json:"trainable"`
-	Min       float64 `json:"min"`
-	Max       float64 `json:"max"`
-	RMS       float64 `json:"rms"`
-}
-
-func newTensorView(name string, shape []int, trainable bool, value []float32) tensorView {
-	v := tensorView{Name: name, Shape: shape, Trainable: trainable}
-	if len(value) == 0 {
-		return v
-	}
-	v.Min, v.Max = float64(slices.Min(value)), float64(slices.Max(value))
-	var sum float64
-	for _, x := range value {
-		sum += float64(x) * float64(x)
-	}
-	v.RMS = math.Sqrt(sum / float64(len(value)))
-	return v
+	Path    string                `json:"path"`
+	Card    model.Card            `json:"card"`
+	Memory  model.UsedMemory      `json:"memory"`
+	Tensors []model.TensorSummary `json:"tensors,omitempty"`
 }
 
 // Run prints the card.
@@ -76,38 +43,16 @@ func (c modelsShowCmd) Run() error {
 	if c.Model == "" {
 		v.Path = shippedName
 	}
-	if v.Memory, err = measureMemory(net); err != nil {
+	if v.Memory, err = net.MeasureMemory(); err != nil {
 		return err
 	}
 	if c.Tensors {
-		for _, p := range net.Parameters() {
-			v.Tensors = append(v.Tensors, newTensorView(p.Name, p.Shape, !p.NoGrad, p.Value))
-		}
-		for _, b := range net.Buffers() {
-			v.Tensors = append(v.Tensors, newTensorView(b.Name, b.Shape, false, b.Value))
-		}
+		v.Tensors = net.Summary()
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(v)
 	}
 	return v.print()
-}
-
-// measureMemory runs the network once, so that its buffers have their size.
-func measureMemory(net *model.Network) (memoryView, error) {
-	run, err := model.NewRuntime(net)
-	if err != nil {
-		return memoryView{}, err
-	}
-	cfg := net.Config
-	in := model.Input{Present: cfg.Mask(), Camera: make([]float32, model.KeypointsValues), CSI: make([]float32, model.CSIValues),
-		LiDAR: make([]float32, cfg.LiDAR.Points*model.LiDARPointDim), Radar: make([]float32, cfg.Radar.Points*model.RadarPointDim)}
-	var out model.Output
-	if err := run.Infer(&in, &out); err != nil {
-		return memoryView{}, err
-	}
-	m := net.Memory()
-	return memoryView{m.Mapped, m.Heap, m.Packed, run.Memory()}, nil
 }
 
 func (v *modelView) print() error {
@@ -124,7 +69,7 @@ func (v *modelView) print() error {
 	line("created", "%s", c.Created)
 	line("size", "%s, modalities %s, head %s, %s window", c.Config.Size, c.Config.Modalities, c.Config.Head, c.Window)
 	line("parameters", "%d", c.Parameters)
-	line("precision", "%s", precisionOf(c))
+	line("precision", "%s", c.Precision())
 	if q := c.Quantization; q != nil {
 		line(string(q.Mode)+" costs", "%+.3f mm of MPJPE, %+.3f by WiFi alone (float32: %.3f and %.3f), on %d held-out frames of %s", q.DifferenceMM, q.CSIMM-q.CSIFloat32MM,
 			q.MPJPEFloat32MM, q.CSIFloat32MM, q.HeldOut, q.Data)

@@ -134,7 +134,7 @@ func TestModelsSamples(t *testing.T) {
 	data, start, out := filepath.Join(dir, "data"), filepath.Join(dir, "start"), filepath.Join(dir, "samples")
 	posefuse(t, "simulate", "--out", data, "--subjects", "4,5", "--activities", "12", "--frames", "7")
 	posefuse(t, "models", "export", "--safetensors", filepath.Join(start, "w.safetensors"), "--size", "edge", "--modalities", "RM", "--window", "centred")
-	v := decodeJSON[samplesView](t, posefuse(t, "models", "samples", "--mmfi", data, "--split", "s2", "--model", start, "--stride", "2", "--val-stride", "3", "--out", out, "--json"))
+	v := decodeJSON[train.Samples](t, posefuse(t, "models", "samples", "--mmfi", data, "--split", "s2", "--model", start, "--stride", "2", "--val-stride", "3", "--out", out, "--json"))
 	if len(v.Arrays) != 3 || v.Window != model.Centred || v.Parts["train"].Clips != 1 || v.Parts["val"].Clips != 1 {
 		t.Fatalf("view %+v", v)
 	}

@@ -107,7 +107,7 @@ func (c replayCmd) config() (replay.Config, error) {
 		cfg.Clips = cfg.Data.Keys()
 	}
 	for _, pattern := range c.Clips {
-		keys, err := matchClips(cfg.Data, pattern)
+		keys, err := mmfi.Match(cfg.Data, pattern)
 		if err != nil {
 			return cfg, err
 		}

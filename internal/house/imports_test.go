@@ -39,11 +39,11 @@ var allowed = map[string][]string{
 	"recording/sim":  {"recording", "recording/mmfi", "sensors", "sensors/modality"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "model", "model/nn/kernel", "recording", "sensors/modality"},
+	"train":            {"balance", "internal/jsonfile", "model", "model/nn/kernel", "recording", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "model/nn/kernel", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/nn/kernel", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
-	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
+	"study/experiment": {"internal/jsonfile", "balance", "model", "model/nn/kernel", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

@@ -45,21 +45,6 @@ func InputName(m modality.Kind) string { return m.String() }
 // [batch, 256].
 func FeatureOutput(m modality.Kind) string { return m.String() + "_features" }
 
-// InputShape returns the shape of a modality's input without the batch.
-func InputShape(cfg model.Config, m modality.Kind) []int {
-	switch m {
-	case modality.Camera:
-		return []int{model.CameraWindow, model.NumJoints * 2}
-	case modality.LiDAR:
-		return []int{cfg.LiDAR.Points, model.LiDARPointDim}
-	case modality.Radar:
-		return []int{cfg.Radar.Points, model.RadarPointDim}
-	case modality.CSI:
-		return []int{model.CSIAntennas, model.CSISubcarriers, model.CSIPackets}
-	}
-	return nil
-}
-
 // Write writes the network as an ONNX model and returns its size in bytes.
 // Everything lies in one file; ONNX ends at 2 GiB.
 func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
@@ -92,7 +77,7 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 		if !mask.Has(m) {
 			continue
 		}
-		x := g.input(InputName(m), elementFloat, append(batchDim(opt.Batch), fixed(InputShape(cfg, m)...)...))
+		x := g.input(InputName(m), elementFloat, append(batchDim(opt.Batch), fixed(cfg.InputShape(m)...)...))
 		g.scope = InputName(m)
 		f := value(FeatureOutput(m))
 		switch m {

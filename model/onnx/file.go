@@ -51,7 +51,7 @@ func WriteFile(file string, net *model.Network, opt Options) (*File, error) {
 	v.Outputs = []Port{{PoseOutput, []int{batch, model.OutputDim}}}
 	for m := range modality.Count {
 		if opt.Modalities.Has(m) {
-			v.Inputs = append(v.Inputs, Port{InputName(m), append([]int{batch}, InputShape(net.Config, m)...)})
+			v.Inputs = append(v.Inputs, Port{InputName(m), append([]int{batch}, net.Config.InputShape(m)...)})
 			v.Outputs = append(v.Outputs, Port{FeatureOutput(m), []int{batch, model.FeatureDim}})
 		}
 	}

@@ -53,6 +53,26 @@ func (d Degradation) ActiveAt(tS float64) bool {
 	return tS >= d.StartS && (d.EndS <= 0 || tS < d.EndS)
 }
 
+// Sensor returns the one sensor that the degradation is about, modality.Count
+// if it is about what several see.
+func (d Degradation) Sensor() modality.Kind {
+	kind := string(d.Kind)
+	switch {
+	case d.Kind == DarkRoom:
+		return modality.Camera
+	case strings.HasPrefix(kind, "lidar-"):
+		return modality.LiDAR
+	case strings.HasPrefix(kind, "radar-"):
+		return modality.Radar
+	case strings.HasPrefix(kind, "wifi-"):
+		return modality.CSI
+	}
+	if m, ok := modalityByName(d.Modality); ok {
+		return m
+	}
+	return modality.Count
+}
+
 // needsModality reports whether the kind cannot tell its sensor by itself.
 func (d Degradation) needsModality() bool {
 	return d.Kind == ExtrinsicShock || d.Kind == ClockFault || d.Kind == ModalityMissing

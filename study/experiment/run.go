@@ -34,16 +34,6 @@ type Options struct {
 	Finished func(c Cell, mpjpeMM, seconds float64)
 }
 
-// Machine is where and by what a cell was trained.
-type Machine struct {
-	Program string `json:"program"` // version and commit
-	Kernels string `json:"kernels"` // the instruction set its loops use
-	Go      string `json:"go"`
-	System  string `json:"system"` // operating system and architecture
-	CPU     string `json:"cpu"`
-	Cores   int    `json:"cores"`
-}
-
 // Progress tells how far an experiment is.
 type Progress struct {
 	Cell        string
