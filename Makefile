@@ -12,6 +12,7 @@ ORT         := study/bench/ort
 WEB_SRC     := $(wildcard $(WEB)/src/* $(WEB)/package*.json $(WEB)/build.mjs)
 FUZZ_TIME   ?= 3s
 LINT        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/null 2>&1 || need+=("$$p"); done; \
                if (($${\#need[@]})); then echo "installing Debian packages: $${need[*]}"; \
                s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
@@ -99,9 +100,14 @@ fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
 	      echo "$$f: the fuzzer's clock ran out, again"; \
 	    done; done; done
 
+# Dead is what neither the program nor the tests of whole daemons can reach on
+# one of the two processors; what only a package's own tests use lives with them.
 # Fused products would give simulated data other bits on other processors.
-lint: need-go check-generated ## golangci-lint v2; warnings fail
+lint: need-go check-generated ## golangci-lint v2 and dead code; warnings fail
 	$(GO) run $(LINT) run ./...
+	@echo "looking for dead code"; for arch in amd64 arm64; do \
+	  dead=$$($(GO) run -exec "env GOARCH=$$arch" $(DEADCODE) -test ./cmd/... | sed -E '/^(internal|pipeline\/web\/browser)\//d'); \
+	  [ -z "$$dead" ] || { echo "$$dead" | sed "s/$$/ (on $$arch)/"; exit 1; }; done
 	@echo "looking for fused products in the simulator"; \
 	! GOARCH=arm64 $(GO) build -gcflags=-S ./recording/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
 

@@ -12,27 +12,8 @@ type Float interface{ float32 | float64 }
 // its correlation is then 0 by definition.
 const smallestVariance = 1e-20
 
-// Pearson returns the correlation of two signals of equal length (Eq 5), and 0
-// if one of them is constant.
-func Pearson[T Float](y, p []T) float64 {
-	n := float64(len(y))
-	var my, mp float64
-	for i, v := range y {
-		my += float64(v)
-		mp += float64(p[i])
-	}
-	my /= n
-	mp /= n
-	var cov, vy, vp float64
-	for i, v := range y {
-		a, b := float64(v)-my, float64(p[i])-mp
-		cov += a * b
-		vy += a * a
-		vp += b * b
-	}
-	return correlation(cov/n, vy/n, vp/n)
-}
-
+// correlation returns Pearson's correlation (Eq 5) of two signals with the given
+// covariance and variances, and 0 if one of them is constant.
 func correlation(cov, vy, vp float64) float64 {
 	if !(vy >= smallestVariance) || !(vp >= smallestVariance) {
 		return 0

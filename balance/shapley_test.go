@@ -38,7 +38,15 @@ func TestPearson(t *testing.T) {
 		{[]float64{1, 2, 3}, []float64{5, 5, 5}, 0},
 		{[]float64{5, 5, 5}, []float64{1, 2, 3}, 0},
 	} {
-		near(t, "correlation", Pearson(c.y, c.p), c.want, 1e-12)
+		s := NewScorer[float64](1)
+		if err := s.SetTarget(c.y); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Score(c.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "correlation", got, c.want, 1e-12)
 	}
 }
 

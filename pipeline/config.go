@@ -8,13 +8,14 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"posefuse/pipeline/bus"
+	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 // Config is the daemon's whole configuration: one YAML document. Every key has
@@ -31,97 +32,6 @@ type Config struct {
 	Web        WebConfig        `yaml:"web"`
 	Exercise   ExerciseConfig   `yaml:"exercise"`
 	Log        LogConfig        `yaml:"log"`
-}
-
-// SensorsConfig holds one sensor per modality.
-type SensorsConfig struct {
-	Camera CameraConfig `yaml:"camera"`
-	LiDAR  LiDARConfig  `yaml:"lidar"`
-	Radar  RadarConfig  `yaml:"radar"`
-	CSI    CSIConfig    `yaml:"csi"`
-}
-
-// SensorConfig is what every sensor has.
-type SensorConfig struct {
-	Enabled     bool    `yaml:"enabled"`
-	Driver      string  `yaml:"driver"`
-	LatencyMS   float64 `yaml:"latency_ms"`   // fixed time from capture to the sensor's stamp or earliest reception
-	StaleMS     int     `yaml:"stale_ms"`     // silence after which the sensor's state is stale
-	PeriodMS    float64 `yaml:"period_ms"`    // between samples; 0 measures it
-	CentreMS    float64 `yaml:"centre_ms"`    // instant the sensor is matched to, relative to the tick
-	ToleranceMS float64 `yaml:"tolerance_ms"` // jitter allowed around half a period; 0 takes the sensor kind's default
-}
-
-// CameraConfig is modality R.
-type CameraConfig struct {
-	SensorConfig `yaml:",inline"`
-	KeypointsTCP KeypointsTCPConfig `yaml:"keypoints_tcp"`
-}
-
-// KeypointsTCPConfig is the keypoint port: JSON lines, one set of 17 COCO
-// keypoints each.
-type KeypointsTCPConfig struct {
-	Listen string `yaml:"listen"`
-}
-
-// LiDARConfig is modality L.
-type LiDARConfig struct {
-	SensorConfig `yaml:",inline"`
-	Ouster       OusterConfig `yaml:"ouster"`
-	Livox        LivoxConfig  `yaml:"livox"`
-}
-
-// OusterConfig is an Ouster OS sensor that sends UDP packets.
-type OusterConfig struct {
-	Listen       string `yaml:"listen"`        // UDP address of the LiDAR packets
-	MetadataFile string `yaml:"metadata_file"` // the sensor's metadata JSON
-	From         string `yaml:"from"`          // accept datagrams of this IP address only
-}
-
-// LivoxConfig is a Livox sensor that sends UDP packets.
-type LivoxConfig struct {
-	Listen string `yaml:"listen"` // UDP address of the point packets
-	From   string `yaml:"from"`   // accept datagrams of this IP address only
-}
-
-// RadarConfig is modality M.
-type RadarConfig struct {
-	SensorConfig `yaml:",inline"`
-	TISerial     TISerialConfig `yaml:"ti_serial"`
-}
-
-// TISerialConfig is a TI radar on two serial ports.
-type TISerialConfig struct {
-	DataPort    string  `yaml:"data_port"`
-	DataBaud    int     `yaml:"data_baud"`
-	CommandPort string  `yaml:"command_port"`
-	CommandBaud int     `yaml:"command_baud"`
-	ConfigFile  string  `yaml:"config_file"` // TI .cfg sent at start
-	CPUMHz      float64 `yaml:"cpu_mhz"`     // rate of the cycle counter in the frame header
-}
-
-// CSIConfig is modality W.
-type CSIConfig struct {
-	SensorConfig `yaml:",inline"`
-	Atheros      AtherosConfig `yaml:"atheros"`
-	Nexmon       NexmonConfig  `yaml:"nexmon"`
-}
-
-// AtherosConfig is a stream of Atheros CSI Tool records.
-type AtherosConfig struct {
-	Path     string `yaml:"path"`     // device, FIFO or file
-	Listen   string `yaml:"listen"`   // or the TCP address a router forwards to
-	Resample bool   `yaml:"resample"` // map packets that have not 114 tones
-}
-
-// NexmonConfig is a stream of Nexmon CSI datagrams.
-type NexmonConfig struct {
-	Interface string `yaml:"interface"` // network interface to capture from
-	Port      int    `yaml:"port"`      // UDP destination port
-	PcapFile  string `yaml:"pcap_file"` // read instead of the interface
-	Follow    bool   `yaml:"follow"`    // read the pcap file as it grows
-	Chip      string `yaml:"chip"`      // "auto" or the number, e.g. "43455c0"
-	Resample  bool   `yaml:"resample"`  // map packets that have not 114 tones
 }
 
 // SyncConfig sets up the aligner.
@@ -170,22 +80,14 @@ type LogConfig struct {
 
 // DefaultConfig is what a key has when the file does not name it.
 func DefaultConfig() Config {
-	sensor := func(driver string, latencyMS, toleranceMS float64) SensorConfig {
-		return SensorConfig{Enabled: true, Driver: driver, LatencyMS: latencyMS, StaleMS: 500, ToleranceMS: toleranceMS}
-	}
 	return Config{
 		Room:     "room1",
 		StateDir: "./posefuse-state",
 		Sensors: SensorsConfig{
-			Camera: CameraConfig{SensorConfig: sensor("keypoints_tcp", 0, 10), KeypointsTCP: KeypointsTCPConfig{Listen: "127.0.0.1:7010"}},
-			LiDAR: LiDARConfig{SensorConfig: sensor("ouster", 0, 10),
-				Ouster: OusterConfig{Listen: "127.0.0.1:7502", MetadataFile: "./posefuse-state/ouster.json"},
-				Livox:  LivoxConfig{Listen: "127.0.0.1:56301"}},
-			Radar: RadarConfig{SensorConfig: sensor("ti_serial", 0, 10),
-				TISerial: TISerialConfig{DataPort: "/dev/ttyUSB1", DataBaud: 921600, CommandBaud: 115200, CPUMHz: 200}},
-			CSI: CSIConfig{SensorConfig: sensor("atheros", 0, 0),
-				Atheros: AtherosConfig{Listen: "127.0.0.1:7020"},
-				Nexmon:  NexmonConfig{Interface: "wlan0", Port: 5500, Chip: "auto"}},
+			Camera: newSensorConfig(modality.Camera, 10),
+			LiDAR:  newSensorConfig(modality.LiDAR, 10),
+			Radar:  newSensorConfig(modality.Radar, 10),
+			CSI:    newSensorConfig(modality.CSI, 0),
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
 		Model:    ModelConfig{Contribution: true},
@@ -247,109 +149,52 @@ func yamlError(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 }
 
-// problems collects errors with their key paths.
-type problems struct{ errs []error }
-
-func (p *problems) add(key, format string, args ...any) {
-	p.errs = append(p.errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
-}
-
-func (p *problems) between(key string, v, lo, hi float64) {
-	if !(v >= lo && v <= hi) { // also NaN
-		p.add(key, "%v is out of range, want %v to %v", v, lo, hi)
-	}
-}
-
-func (p *problems) oneOf(key, v string, want ...string) {
-	if !slices.Contains(want, v) {
-		p.add(key, "%q is unknown: use %s", v, strings.Join(want, " or "))
-	}
-}
-
-func (p *problems) address(key, v string) {
-	if _, _, err := bus.SplitAddress(v); err != nil {
-		p.add(key, "%w", err)
-	}
-}
-
 // Check reports everything that is wrong with the configuration, without any
 // I/O: one line per key, with what to do.
 func (c *Config) Check() error {
-	var p problems
+	var p setting.Problems
 	if err := bus.CheckRoom(c.Room); err != nil {
-		p.errs = append(p.errs, err)
+		p = append(p, err)
 	}
 	if c.StateDir == "" {
-		p.add("state_dir", "empty; name a folder the daemon may write to")
+		p.Add("state_dir", "empty; name a folder the daemon may write to")
 	}
 	c.Sensors.check(&p)
-	p.between("sync.rate_hz", c.Sync.RateHz, 1, 60)
-	p.between("sync.hold_ms", float64(c.Sync.HoldMS), 0, 1000)
-	p.between("sync.stale_ms", float64(c.Sync.StaleMS), 50, 60_000)
-	p.between("sync.max_gap_ms", float64(c.Sync.MaxGapMS), 50, 60_000)
-	p.oneOf("sync.mode", c.Sync.Mode, "reference_clock")
-	p.between("model.cores", float64(c.Model.Cores), 0, 1024)
+	p.Between("sync.rate_hz", c.Sync.RateHz, 1, 60)
+	p.Between("sync.hold_ms", float64(c.Sync.HoldMS), 0, 1000)
+	p.Between("sync.stale_ms", float64(c.Sync.StaleMS), 50, 60_000)
+	p.Between("sync.max_gap_ms", float64(c.Sync.MaxGapMS), 50, 60_000)
+	p.OneOf("sync.mode", c.Sync.Mode, "reference_clock")
+	p.Between("model.cores", float64(c.Model.Cores), 0, 1024)
 	c.Extrinsics.check(&p)
-	if err := c.Bus.Validate(); err != nil {
-		for e := range joined(err) {
-			p.errs = append(p.errs, fmt.Errorf("bus.%w", e))
-		}
-	}
+	p.Join("bus", c.Bus.Check())
 	if c.Web.Enabled {
-		p.address("web.listen", c.Web.Listen)
-		if host, _, err := bus.SplitAddress(c.Web.Listen); err == nil && !bus.Loopback(host) {
-			p.add("web.listen", "%s can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front", c.Web.Listen)
+		p.Address("web.listen", c.Web.Listen)
+		if host, _, err := setting.SplitAddress(c.Web.Listen); err == nil && !setting.Loopback(host) {
+			p.Add("web.listen", "%s can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front", c.Web.Listen)
 		}
 	}
 	if c.Exercise.Exercise != "auto" && (len(c.Exercise.Exercise) != 3 || c.Exercise.Exercise[0] != 'A') {
-		p.add("exercise.exercise", "%q is unknown: use auto or an activity such as A12", c.Exercise.Exercise)
+		p.Add("exercise.exercise", "%q is unknown: use auto or an activity such as A12", c.Exercise.Exercise)
 	}
 	if c.Exercise.Enabled && c.Bus.MQTT.URL == "" && (c.Bus.MQTT.Listen == "" || c.Bus.NATS.URL != "") {
-		p.add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
+		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
 	}
-	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	p.oneOf("log.format", c.Log.Format, "text", "json")
-	return errors.Join(p.errs...)
+	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.OneOf("log.format", c.Log.Format, "text", "json")
+	return errors.Join(p...)
 }
 
-// joined yields the parts of a joined error, or the error itself.
-func joined(err error) func(func(error) bool) {
-	return func(yield func(error) bool) {
-		if j, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, e := range j.Unwrap() {
-				if !yield(e) {
-					return
-				}
-			}
-			return
-		}
-		yield(err)
-	}
-}
-
-func (s *SensorsConfig) check(p *problems) {
+func (s *SensorsConfig) check(p *setting.Problems) {
 	enabled := 0
 	for _, e := range s.list() {
-		c := e.cfg
-		if !c.Enabled {
-			continue
-		}
-		enabled++
-		key := "sensors." + e.name
-		p.between(key+".latency_ms", c.LatencyMS, 0, 1000)
-		p.between(key+".stale_ms", float64(c.StaleMS), 50, 60_000)
-		p.between(key+".period_ms", c.PeriodMS, 0, 10_000)
-		p.between(key+".centre_ms", c.CentreMS, -1000, 1000)
-		p.between(key+".tolerance_ms", c.ToleranceMS, 0, 1000)
-		p.oneOf(key+".driver", c.Driver, driverNames(e.modality)...)
-		if d, ok := lookupDriver(e.modality, c.Driver); ok {
-			d.check(s, func(setting, format string, args ...any) {
-				p.add(key+"."+c.Driver+"."+setting, format, args...)
-			})
+		if e.cfg.Enabled {
+			enabled++
+			e.check(p)
 		}
 	}
 	if enabled == 0 {
-		p.add("sensors", "every sensor is off; enable at least one")
+		p.Add("sensors", "every sensor is off; enable at least one")
 	}
 }
 

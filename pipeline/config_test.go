@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"posefuse/sensors/lidar"
 )
 
 func TestShippedExampleEqualsDefaults(t *testing.T) {
@@ -110,7 +112,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Room != "env" || cfg.Sync.RateHz != 20 || cfg.Sensors.Camera.Enabled || cfg.Sensors.LiDAR.Ouster.MetadataFile != "5" ||
+	if cfg.Room != "env" || cfg.Sync.RateHz != 20 || cfg.Sensors.Camera.Enabled || DriverSettings[*lidar.OusterConfig](&cfg.Sensors.LiDAR).MetadataFile != "5" ||
 		len(cfg.Bus.Users) != 1 || cfg.Extrinsics.RoomFromCamera.PositionM[2] != 1 {
 		t.Errorf("%+v", cfg)
 	}

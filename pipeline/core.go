@@ -141,9 +141,11 @@ func (c *Core) sources() ([modality.Count]sensors.Source, error) {
 	if err != nil {
 		return out, fmt.Errorf("configuration: %w", err)
 	}
-	if push, ok := out[modality.Camera].(*camera.PushSource); ok {
-		out[modality.Camera] = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
-			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
+	if cam, ok := out[modality.Camera].(*configuredSource); ok {
+		if push, ok := cam.Source.(*camera.PushSource); ok {
+			cam.Source = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
+				conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
+		}
 	}
 	for m, s := range c.opt.Sources {
 		if s != nil {

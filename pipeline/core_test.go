@@ -17,8 +17,8 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
-	"posefuse/pipeline/bus"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 func TestPosesFlow(t *testing.T) {
@@ -293,7 +293,7 @@ func TestWebPortInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Run(t.Context()); !errors.Is(err, bus.ErrPortInUse) || !strings.Contains(err.Error(), "web.listen") {
+	if err := c.Run(t.Context()); !errors.Is(err, setting.ErrInUse) || !strings.Contains(err.Error(), "web.listen") {
 		t.Errorf("error %v", err)
 	}
 	if err := c.Run(t.Context()); err == nil {

@@ -1,11 +1,10 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"net"
 	"slices"
-	"strings"
 
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
@@ -13,144 +12,12 @@ import (
 	"posefuse/sensors/lidar"
 	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
+	"posefuse/setting"
 )
 
-// nexmonChips are the values of sensors.csi.nexmon.chip.
-var nexmonChips = map[string]csi.Chip{
-	"auto": csi.ChipAuto, "4339": csi.Chip4339, "4358": csi.Chip4358, "43455c0": csi.Chip43455, "4366c0": csi.Chip4366,
-}
-
-// driver builds one kind of source from the configuration. Its name is the
-// value of the sensor's "driver" key and the key of its settings.
-type driver struct {
-	modality modality.Kind
-	name     string
-	// check reports settings that cannot work, relative to the driver's key.
-	check func(c *SensorsConfig, add func(setting, format string, args ...any))
-	// build makes the source; it opens nothing.
-	build func(c *SensorsConfig, sensorName string) (sensors.Source, error)
-}
-
-// drivers returns every driver the daemon knows.
-func drivers() []driver {
-	type add = func(setting, format string, args ...any)
-	address := func(add add, setting, v string) {
-		var p problems
-		p.address(setting, v)
-		for _, err := range p.errs {
-			add(setting, "%s", strings.TrimPrefix(err.Error(), setting+": "))
-		}
-	}
-	return []driver{
-		{modality.Camera, "keypoints_tcp",
-			func(c *SensorsConfig, add add) { address(add, "listen", c.Camera.KeypointsTCP.Listen) },
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return camera.NewTCPSource(camera.TCPConfig{Name: name, Listen: c.Camera.KeypointsTCP.Listen})
-			}},
-		{modality.Camera, "keypoints_nats", // the bus is joined by Core
-			func(*SensorsConfig, add) {},
-			func(_ *SensorsConfig, name string) (sensors.Source, error) { return camera.NewPushSource(name) }},
-		{modality.LiDAR, "ouster",
-			func(c *SensorsConfig, add add) {
-				address(add, "listen", c.LiDAR.Ouster.Listen)
-				checkFrom(add, c.LiDAR.Ouster.From)
-				if c.LiDAR.Ouster.MetadataFile == "" {
-					add("metadata_file", "empty; name the sensor's metadata JSON (http://SENSOR/api/v1/sensor/metadata)")
-				}
-			},
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatOuster, Listen: c.LiDAR.Ouster.Listen,
-					Metadata: c.LiDAR.Ouster.MetadataFile, From: c.LiDAR.Ouster.From})
-			}},
-		{modality.LiDAR, "livox",
-			func(c *SensorsConfig, add add) {
-				address(add, "listen", c.LiDAR.Livox.Listen)
-				checkFrom(add, c.LiDAR.Livox.From)
-			},
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				return lidar.NewUDPSource(lidar.UDPConfig{Name: name, Format: lidar.FormatLivox, Listen: c.LiDAR.Livox.Listen, From: c.LiDAR.Livox.From})
-			}},
-		{modality.Radar, "ti_serial",
-			func(c *SensorsConfig, add add) {
-				t := &c.Radar.TISerial
-				switch {
-				case t.DataPort == "":
-					add("data_port", "empty; name the radar's data port, e.g. /dev/serial/by-id/...-if03")
-				case t.ConfigFile != "" && t.CommandPort == "":
-					add("command_port", "empty, but config_file is set; name the port the file is sent to")
-				case t.CommandPort != "" && t.ConfigFile == "":
-					add("config_file", "empty, but command_port is set; name the TI .cfg file to send")
-				}
-				if t.DataBaud <= 0 || t.CommandBaud <= 0 || !(t.CPUMHz > 0) {
-					add("data_baud", "data_baud, command_baud and cpu_mhz must be positive")
-				}
-			},
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				t := &c.Radar.TISerial
-				return radar.NewSerialSource(radar.SerialConfig{Name: name, DataPort: t.DataPort, DataBaud: t.DataBaud,
-					CommandPort: t.CommandPort, CommandBaud: t.CommandBaud, ConfigPath: t.ConfigFile, CPUHz: t.CPUMHz * 1e6})
-			}},
-		{modality.CSI, "atheros",
-			func(c *SensorsConfig, add add) {
-				a := &c.CSI.Atheros
-				if (a.Path == "") == (a.Listen == "") {
-					add("path", "set exactly one of path (a device or file) and listen (a TCP address)")
-				}
-				if a.Listen != "" {
-					address(add, "listen", a.Listen)
-				}
-			},
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				a := &c.CSI.Atheros
-				return csi.NewAtherosSource(csi.AtherosConfig{Name: name, Path: a.Path, Listen: a.Listen, Resample: a.Resample})
-			}},
-		{modality.CSI, "nexmon",
-			func(c *SensorsConfig, add add) {
-				n := &c.CSI.Nexmon
-				if n.Port < 1 || n.Port > 65535 {
-					add("port", "%d is no port, want 1 to 65535", n.Port)
-				}
-				if _, ok := nexmonChips[n.Chip]; !ok {
-					add("chip", "%q is unknown: use %s", n.Chip, strings.Join(slices.Sorted(maps.Keys(nexmonChips)), " or "))
-				}
-				if n.Follow && n.PcapFile == "" {
-					add("follow", "only a pcap_file can be followed")
-				}
-				if (n.Interface == "") == (n.PcapFile == "") {
-					add("interface", "set exactly one of interface and pcap_file")
-				}
-			},
-			func(c *SensorsConfig, name string) (sensors.Source, error) {
-				n := &c.CSI.Nexmon
-				return csi.NewNexmonSource(csi.NexmonConfig{Name: name, Interface: n.Interface, Port: uint16(n.Port),
-					File: n.PcapFile, Follow: n.Follow, Chip: nexmonChips[n.Chip], Resample: n.Resample})
-			}},
-	}
-}
-
-func checkFrom(add func(setting, format string, args ...any), from string) {
-	if from != "" && net.ParseIP(from) == nil {
-		add("from", "%q is no IP address; leave it empty to accept any sender", from)
-	}
-}
-
-func lookupDriver(m modality.Kind, name string) (driver, bool) {
-	for _, d := range drivers() {
-		if d.modality == m && d.name == name {
-			return d, true
-		}
-	}
-	return driver{}, false
-}
-
-func driverNames(m modality.Kind) []string {
-	var names []string
-	for _, d := range drivers() {
-		if d.modality == m {
-			names = append(names, d.name)
-		}
-	}
-	return names
+// Drivers returns every driver the daemon knows, each sensor's default first.
+func Drivers() []sensors.Driver {
+	return slices.Concat(camera.Drivers(), lidar.Drivers(), radar.Drivers(), csi.Drivers())
 }
 
 // sensorEntry is one sensor of the configuration.
@@ -163,11 +30,84 @@ type sensorEntry struct {
 // list returns the four sensors in the model's order.
 func (s *SensorsConfig) list() [modality.Count]sensorEntry {
 	return [...]sensorEntry{
-		{"camera", modality.Camera, &s.Camera.SensorConfig},
-		{"lidar", modality.LiDAR, &s.LiDAR.SensorConfig},
-		{"radar", modality.Radar, &s.Radar.SensorConfig},
-		{"csi", modality.CSI, &s.CSI.SensorConfig},
+		{"camera", modality.Camera, &s.Camera},
+		{"lidar", modality.LiDAR, &s.LiDAR},
+		{"radar", modality.Radar, &s.Radar},
+		{"csi", modality.CSI, &s.CSI},
 	}
+}
+
+// driver returns what is known of the driver in use; nothing, if there is no
+// such driver.
+func (e sensorEntry) driver() sensors.Driver {
+	for _, d := range Drivers() {
+		if d.Modality == e.modality && d.Name == e.cfg.Driver {
+			return d
+		}
+	}
+	return sensors.Driver{}
+}
+
+// block is where the settings of the driver in use lie.
+func (e sensorEntry) block() string { return "sensors." + e.name + "." + e.cfg.Driver }
+
+// check adds what is wrong with one sensor.
+func (e sensorEntry) check(p *setting.Problems) {
+	c, key := e.cfg, "sensors."+e.name
+	p.Between(key+".latency_ms", c.LatencyMS, 0, 1000)
+	p.Between(key+".stale_ms", float64(c.StaleMS), 50, 60_000)
+	p.Between(key+".period_ms", c.PeriodMS, 0, 10_000)
+	p.Between(key+".centre_ms", c.CentreMS, -1000, 1000)
+	p.Between(key+".tolerance_ms", c.ToleranceMS, 0, 1000)
+	p.OneOf(key+".driver", c.Driver, c.driverNames()...)
+	if s := c.settings(); s != nil {
+		p.Join(e.block(), s.Check())
+	}
+}
+
+// source makes the sensor's source. It opens nothing.
+func (e sensorEntry) source() (*configuredSource, error) {
+	var p setting.Problems
+	e.check(&p)
+	if err := errors.Join(p...); err != nil {
+		return nil, err
+	}
+	return &configuredSource{Source: e.cfg.settings().Source(e.name), name: e.name, block: e.block()}, nil
+}
+
+// configuredSource adds to a driver's errors what the driver does not know:
+// which sensor it reads and where its settings lie.
+type configuredSource struct {
+	sensors.Source
+	name, block string
+}
+
+// Run implements sensors.Source.
+func (s *configuredSource) Run(ctx context.Context, sink sensors.Sink) error {
+	err := s.Source.Run(ctx, sink)
+	if err == nil {
+		return nil
+	}
+	if p, ok := errors.AsType[*setting.Problem](err); ok {
+		err = p.Below(s.block)
+	}
+	return fmt.Errorf("sensor %s: %w", s.name, err)
+}
+
+// Files returns the files that the drivers in use read when they start, by the
+// path of the key that names them.
+func (s *SensorsConfig) Files() map[string]string {
+	files := map[string]string{}
+	for _, e := range s.list() {
+		f, ok := e.cfg.settings().(sensors.FileSettings)
+		if !ok || !e.cfg.Enabled {
+			continue
+		}
+		for key, path := range f.Files() {
+			files[e.block()+"."+key] = path
+		}
+	}
+	return files
 }
 
 // BuildSources makes the source of every enabled sensor, nil for the others.
@@ -178,13 +118,9 @@ func BuildSources(c *SensorsConfig) ([modality.Count]sensors.Source, error) {
 		if !e.cfg.Enabled {
 			continue
 		}
-		d, ok := lookupDriver(e.modality, e.cfg.Driver)
-		if !ok {
-			return out, fmt.Errorf("sensors.%s.driver: %q is unknown: use %s", e.name, e.cfg.Driver, strings.Join(driverNames(e.modality), " or "))
-		}
-		src, err := d.build(c, e.name)
+		src, err := e.source()
 		if err != nil {
-			return out, fmt.Errorf("sensors.%s.%s: %w", e.name, e.cfg.Driver, err)
+			return out, err
 		}
 		out[e.modality] = src
 	}

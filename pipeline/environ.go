@@ -16,14 +16,6 @@ import (
 // envPrefix starts the name of every variable that overrides a key.
 const envPrefix = "POSEFUSE_"
 
-// Keys returns every key of the configuration as a dotted path, in order.
-func Keys() []string {
-	cfg := DefaultConfig()
-	var keys []string
-	walkKeys(reflect.ValueOf(&cfg).Elem(), "", func(path string, _ reflect.Value) { keys = append(keys, path) })
-	return keys
-}
-
 // EnvName returns the variable that overrides a key: bus.nats.listen is
 // POSEFUSE_BUS_NATS_LISTEN.
 func EnvName(key string) string {
@@ -37,14 +29,38 @@ func walkKeys(v reflect.Value, path string, f func(string, reflect.Value)) {
 		f(path, v)
 		return
 	}
+	for _, k := range keysOf(v) {
+		walkKeys(k.value, strings.TrimPrefix(path+"."+k.name, "."), f)
+	}
+}
+
+// configKey is one key of a block and what it holds.
+type configKey struct {
+	name  string
+	value reflect.Value
+}
+
+// keysOf returns the keys of a block, a struct. Those of a sensor include a
+// block per driver that has settings.
+func keysOf(v reflect.Value) []configKey {
+	var keys []configKey
 	for i := range v.NumField() {
 		name, opts, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-		sub := path
-		if opts != "inline" {
-			sub = strings.TrimPrefix(path+"."+name, ".")
+		switch {
+		case opts == "inline":
+			keys = append(keys, keysOf(v.Field(i))...)
+		case name != "-":
+			keys = append(keys, configKey{name, v.Field(i)})
 		}
-		walkKeys(v.Field(i), sub, f)
 	}
+	if c, ok := v.Interface().(SensorConfig); ok {
+		for _, d := range c.Drivers {
+			if block := reflect.ValueOf(d.Settings).Elem(); block.NumField() > 0 {
+				keys = append(keys, configKey{d.Name, block})
+			}
+		}
+	}
+	return keys
 }
 
 // applyEnviron sets keys from POSEFUSE_* variables. A variable that names no
@@ -71,7 +87,7 @@ func applyEnviron(cfg *Config, environ []string) error {
 			return
 		}
 		fresh := reflect.New(v.Type())
-		err := checkNode([]byte(value), v.Type(), "")
+		err := checkNode([]byte(value), v, "")
 		if err == nil {
 			err = yaml.Unmarshal([]byte(value), fresh.Interface())
 		}
@@ -89,9 +105,13 @@ func applyEnviron(cfg *Config, environ []string) error {
 
 // checkKeys reports keys that do not exist, with their full path and line;
 // the decoder's own message has no path.
-func checkKeys(doc []byte) error { return checkNode(doc, reflect.TypeFor[Config](), "") }
+func checkKeys(doc []byte) error {
+	cfg := DefaultConfig()
+	return checkNode(doc, reflect.ValueOf(&cfg).Elem(), "")
+}
 
-func checkNode(doc []byte, t reflect.Type, path string) error {
+// checkNode checks a document against a value that it will be decoded into.
+func checkNode(doc []byte, v reflect.Value, path string) error {
 	var root yaml.Node
 	if err := yaml.Unmarshal(doc, &root); err != nil {
 		return yamlError(err)
@@ -100,33 +120,36 @@ func checkNode(doc []byte, t reflect.Type, path string) error {
 		return nil
 	}
 	var errs []error
-	unknownKeys(root.Content[0], t, path, &errs)
+	unknownKeys(root.Content[0], v, path, &errs)
 	return errors.Join(errs...)
 }
 
-func unknownKeys(n *yaml.Node, t reflect.Type, path string, errs *[]error) {
+func unknownKeys(n *yaml.Node, v reflect.Value, path string, errs *[]error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	t := v.Type()
 	switch {
 	case t.Kind() == reflect.Pointer:
-		unknownKeys(n, t.Elem(), path, errs)
+		unknownKeys(n, reflect.Zero(t.Elem()), path, errs)
 	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
 		for i, e := range n.Content {
-			unknownKeys(e, t.Elem(), fmt.Sprintf("%s[%d]", path, i), errs)
+			unknownKeys(e, reflect.Zero(t.Elem()), fmt.Sprintf("%s[%d]", path, i), errs)
 		}
 	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
-		fields := map[string]reflect.Type{}
-		yamlFields(t, fields)
+		known := map[string]reflect.Value{}
+		for _, k := range keysOf(v) {
+			known[k.name] = k.value
+		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
 			sub := strings.TrimPrefix(path+"."+key.Value, ".")
-			ft, ok := fields[key.Value]
+			field, ok := known[key.Value]
 			if !ok {
-				*errs = append(*errs, fmt.Errorf("line %d: %s: no such key%s", key.Line, sub, suggestion(key.Value, fields)))
+				*errs = append(*errs, fmt.Errorf("line %d: %s: no such key%s", key.Line, sub, suggestion(key.Value, slices.Sorted(maps.Keys(known)))))
 				continue
 			}
-			unknownKeys(n.Content[i+1], ft, sub, errs)
+			unknownKeys(n.Content[i+1], field, sub, errs)
 		}
 	case t.Kind() == reflect.Int && n.ShortTag() == "!!float":
 		// The library would drop the fraction without a word.
@@ -134,33 +157,26 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string, errs *[]error) {
 	case n.Kind == yaml.ScalarNode && scalarNames[t.Kind()] != "" && n.Decode(reflect.New(t).Interface()) != nil:
 		*errs = append(*errs, fmt.Errorf("%s: %q is no %s", strings.TrimSuffix(fmt.Sprintf("line %d: %s", n.Line, path), ": "), n.Value, scalarNames[t.Kind()]))
 	case t.Kind() == reflect.Struct && n.Tag != "!!null":
-		*errs = append(*errs, fmt.Errorf("line %d: %s: want keys below it, such as %s", n.Line, path, firstField(t)))
+		*errs = append(*errs, fmt.Errorf("line %d: %s: want keys below it, such as %s", n.Line, path, firstKey(v)))
 	}
 }
 
 // scalarNames says what a value of each kind is, for people.
 var scalarNames = map[reflect.Kind]string{reflect.Int: "whole number", reflect.Float64: "number", reflect.Bool: "true or false", reflect.String: "text"}
 
-func yamlFields(t reflect.Type, fields map[string]reflect.Type) {
-	for i := range t.NumField() {
-		name, opts, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-		if opts == "inline" {
-			yamlFields(t.Field(i).Type, fields)
-			continue
+// firstKey returns the first key of a block in the alphabet.
+func firstKey(v reflect.Value) string {
+	first := ""
+	for _, k := range keysOf(v) {
+		if first == "" || k.name < first {
+			first = k.name
 		}
-		fields[name] = t.Field(i).Type
 	}
-}
-
-func firstField(t reflect.Type) string {
-	fields := map[string]reflect.Type{}
-	yamlFields(t, fields)
-	return slices.Sorted(maps.Keys(fields))[0]
+	return first
 }
 
 // suggestion names the keys that exist, the nearest one alone if it is near.
-func suggestion(key string, fields map[string]reflect.Type) string {
-	names := slices.Sorted(maps.Keys(fields))
+func suggestion(key string, names []string) string {
 	best, at := "", 3
 	for _, n := range names {
 		if d := distance(key, n); d < at {

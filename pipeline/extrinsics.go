@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"posefuse/model"
+	"posefuse/setting"
 )
 
 // CameraPose places a camera in the room. The room frame is x right, y
@@ -111,7 +112,7 @@ func fromMatrix(m [][]float64) (t Transform) {
 	return t
 }
 
-func (e *ExtrinsicsConfig) check(p *problems) {
+func (e *ExtrinsicsConfig) check(p *setting.Problems) {
 	if c := e.RoomFromCamera; c != nil {
 		checkPose(p, "extrinsics.room_from_camera", c.PositionM, [3]float64{c.PanDeg, c.TiltDeg, c.RollDeg}, c.Matrix)
 	}
@@ -123,19 +124,19 @@ func (e *ExtrinsicsConfig) check(p *problems) {
 			continue
 		}
 		if e.RoomFromCamera == nil {
-			p.add(s.key, "needs extrinsics.room_from_camera: poses stay in the camera frame without it, and points follow the poses")
+			p.Add(s.key, "needs extrinsics.room_from_camera: poses stay in the camera frame without it, and points follow the poses")
 		}
 		checkPose(p, s.key, s.pose.PositionM, [3]float64{s.pose.PanDeg, s.pose.TiltDeg, s.pose.RollDeg}, s.pose.Matrix)
 	}
 }
 
-func checkPose(p *problems, key string, position, angles [3]float64, m [][]float64) {
+func checkPose(p *setting.Problems, key string, position, angles [3]float64, m [][]float64) {
 	for i, a := range angles {
-		p.between(key+"."+[3]string{"pan_deg", "tilt_deg", "roll_deg"}[i], a, -360, 360)
+		p.Between(key+"."+[3]string{"pan_deg", "tilt_deg", "roll_deg"}[i], a, -360, 360)
 	}
 	for _, v := range position {
 		if !(math.Abs(v) <= 100) {
-			p.add(key+".position_m", "%v is further than 100 m from the room's origin; the unit is metres", v)
+			p.Add(key+".position_m", "%v is further than 100 m from the room's origin; the unit is metres", v)
 		}
 	}
 	if m == nil {
@@ -143,28 +144,28 @@ func checkPose(p *problems, key string, position, angles [3]float64, m [][]float
 	}
 	key += ".matrix"
 	if position != [3]float64{} || angles != [3]float64{} {
-		p.add(key, "given together with position or angles; keep one of the two")
+		p.Add(key, "given together with position or angles; keep one of the two")
 	}
 	if len(m) != 4 {
-		p.add(key, "%d rows, want 4", len(m))
+		p.Add(key, "%d rows, want 4", len(m))
 		return
 	}
 	for i, row := range m {
 		if len(row) != 4 {
-			p.add(key, "row %d has %d values, want 4", i+1, len(row))
+			p.Add(key, "row %d has %d values, want 4", i+1, len(row))
 			return
 		}
 	}
 	if m[3][0] != 0 || m[3][1] != 0 || m[3][2] != 0 || m[3][3] != 1 {
-		p.add(key, "last row %v, want 0 0 0 1; is the matrix transposed?", m[3])
+		p.Add(key, "last row %v, want 0 0 0 1; is the matrix transposed?", m[3])
 	}
 	t := fromMatrix(m)
 	if !isRotation(t.R) {
-		p.add(key, "its 3 x 3 part is no rotation (rows of length 1, at right angles, right-handed)")
+		p.Add(key, "its 3 x 3 part is no rotation (rows of length 1, at right angles, right-handed)")
 	}
 	for _, v := range t.T {
 		if !(math.Abs(v) <= 100) {
-			p.add(key, "translation %v is further than 100 m; the unit is metres", v)
+			p.Add(key, "translation %v is further than 100 m; the unit is metres", v)
 		}
 	}
 }

@@ -81,9 +81,9 @@ func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
 	case sensors.Starting:
 		h.Text, h.Severity = "waiting for the first sample", severityOK
 	case sensors.Stale:
-		h.Text = "the source runs, but no sample comes; check the sensor's power and cable"
+		h.Text = "the source runs, but no sample comes; " + e.driver().Silent
 		if snap.HasSample {
-			h.Text = fmt.Sprintf("silent for %.0f s; check the sensor's power and cable", time.Duration(c.clock.NowNS()-snap.LastNS).Seconds())
+			h.Text = fmt.Sprintf("silent for %.0f s; %s", time.Duration(c.clock.NowNS()-snap.LastNS).Seconds(), e.driver().Silent)
 		}
 	case sensors.Down:
 		h.Text, h.Severity = snap.WhatToDo(), severityError
@@ -103,11 +103,18 @@ func (c *Core) modelHealth() message.PartHealth {
 		Text: strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", e.card.Name, e.card.Version, e.card.Config.Size, e.card.Config.Modalities))}
 }
 
-// stalled reports whether the tick loop stopped publishing: no pose for five
-// periods and two seconds.
+// stallLimit is how long no pose may be published: five periods, and two
+// seconds at least.
+func (c *Core) stallLimit() time.Duration { return max(2*time.Second, 5*c.cfg.Sync.TickPeriod()) }
+
+// stalled reports whether the tick loop stopped publishing.
 func (c *Core) stalled() bool {
-	limit := max(2*time.Second, 5*c.cfg.Sync.TickPeriod())
-	return c.clock.NowNS()-c.ticks.progress.lastNS.Load() > int64(limit)
+	return c.clock.NowNS()-c.ticks.progress.lastNS.Load() > int64(c.stallLimit())
+}
+
+// stallText says that it did.
+func (c *Core) stallText() string {
+	return fmt.Sprintf("no pose was published for %.3g seconds", c.stallLimit().Seconds())
 }
 
 func (c *Core) alignerHealth() message.PartHealth {
@@ -116,7 +123,7 @@ func (c *Core) alignerHealth() message.PartHealth {
 	case c.ticks.progress.poses.Load() == 0 && !c.stalled():
 		h.Code, h.Text = "starting", "waiting for the first tick"
 	case c.stalled():
-		h.Code, h.Text, h.Severity = "stalled", "no pose was published for two seconds; the machine is overloaded or a part hangs", severityError
+		h.Code, h.Text, h.Severity = "stalled", c.stallText()+"; the machine is overloaded or a part hangs", severityError
 	case c.liveSensors() == 0:
 		h.Code, h.Text, h.Severity = "no_sensor", "no sensor is live, so poses carry no joints", severityWarning
 	default:

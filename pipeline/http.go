@@ -14,6 +14,7 @@ import (
 
 	"posefuse/message"
 	"posefuse/pipeline/bus"
+	"posefuse/setting"
 )
 
 // httpServer serves page, API, health and metrics.
@@ -26,7 +27,7 @@ type httpServer struct {
 func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 	l, err := net.Listen("tcp", c.cfg.Web.Listen)
 	if err != nil {
-		return nil, bus.ListenError("web.listen", c.cfg.Web.Listen, err)
+		return nil, setting.ListenError("web.listen", c.cfg.Web.Listen, err)
 	}
 	addr := l.Addr().String()
 	c.web.Store(&addr)
@@ -47,7 +48,7 @@ func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 func (c *Core) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if c.stalled() {
-			http.Error(w, "no pose was published for two seconds", http.StatusServiceUnavailable)
+			http.Error(w, c.stallText(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok") // a client that left is no error
@@ -59,7 +60,7 @@ func (c *Core) routes(mux *http.ServeMux) {
 		case c.ticks.engine.Load() == nil:
 			http.Error(w, "no model is loaded; set model.path", http.StatusServiceUnavailable)
 		case c.stalled():
-			http.Error(w, "no pose was published for two seconds", http.StatusServiceUnavailable)
+			http.Error(w, c.stallText(), http.StatusServiceUnavailable)
 		default:
 			_, _ = fmt.Fprintln(w, "ok")
 		}

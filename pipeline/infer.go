@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/sensors"
 	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
@@ -129,7 +130,7 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	if err := inf.Infer(&e.in, &e.out); err != nil {
 		return fail(err)
 	}
-	if !finitePose(&e.out.Pose) {
+	if !sensors.Finite(e.out.Pose[:]...) {
 		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
 	}
 	e.contribute(e.mask) // its buffers have their size before the first tick
@@ -140,15 +141,6 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 		e.memory = m.ModelMemory() // now that the buffers have their size
 	}
 	return e, nil
-}
-
-func finitePose(p *[model.OutputDim]float32) bool {
-	for _, v := range p {
-		if v-v != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // prepare fills the network's input from an aligned set. A modality whose
@@ -244,7 +236,7 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transf
 		return unusable, nil
 	}
 	r.time = time.Since(start)
-	if !finitePose(&e.out.Pose) {
+	if !sensors.Finite(e.out.Pose[:]...) {
 		return unusable, errors.New("inference: pose is not finite")
 	}
 	r.present = e.out.Coalition
@@ -287,5 +279,5 @@ func finiteContribution(c *model.Contribution) bool {
 	for _, v := range c.SpreadMM {
 		sum += v
 	}
-	return c.Of&(c.Of-1) != 0 && sum-sum == 0
+	return c.Of&(c.Of-1) != 0 && sensors.Finite(sum)
 }

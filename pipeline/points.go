@@ -129,7 +129,7 @@ func viewerPoint(t *Transform, x, y, z float32) ([3]float32, bool) {
 	q := t.Apply([3]float64{float64(x), float64(y), float64(z)})
 	var out [3]float32
 	for k, v := range q {
-		if v-v != 0 {
+		if !sensors.Finite(v) {
 			return out, false
 		}
 		out[k] = float32(roundTo(v, 1e3))

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func lidarSamples(t *testing.T, clip *sim.Clip) (out []*sensors.Sample) {
 			t.Errorf("lidar: %d %s", n, outcome)
 		}
 	}
-	text, err := sim.OusterMetadataJSON()
+	text, err := json.Marshal(sim.NewOusterMetadata())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func radarSamples(t *testing.T, clip *sim.Clip) (out []*sensors.Sample) {
 		}
 		d.Feed(int64(capture(modality.Radar, i)), b)
 	}
-	d.Finish(0)
+	d.Flush(int64(capture(modality.Radar, recordedFrames)))
 	if len(out) != recordedFrames {
 		t.Fatalf("radar: %d frames", len(out))
 	}

@@ -30,20 +30,16 @@ func checkCSI(t *testing.T, c storedClip, i, p int, s *sensors.Sample) {
 	}
 }
 
-func atherosSource(t *testing.T, cfg csi.AtherosConfig) (*recorder, *csi.AtherosSource) {
+func atherosSource(t *testing.T, cfg csi.StreamConfig) (*recorder, *csi.StreamSource) {
 	t.Helper()
-	cfg.Name = "csi"
-	src, err := csi.NewAtherosSource(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := (&csi.AtherosConfig{StreamConfig: cfg}).Source("csi").(*csi.StreamSource)
 	sink := newRecorder()
 	drive(t, src, sink)
 	return sink, src
 }
 
 // listening waits for the driver's address.
-func listening(t *testing.T, src *csi.AtherosSource) string {
+func listening(t *testing.T, src *csi.StreamSource) string {
 	t.Helper()
 	testenv.Wait(t, "the csi driver to listen", func() bool { return src.Addr() != nil })
 	return src.Addr().String()
@@ -68,7 +64,7 @@ func checkAtheros(t *testing.T, clip storedClip, p *Player, got []*sensors.Sampl
 
 func TestCSIAtherosOverTCP(t *testing.T) {
 	t.Parallel()
-	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	sink, src := atherosSource(t, csi.StreamConfig{Listen: "127.0.0.1:0"})
 	clip := stored(3, 6)
 	p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Addr: listening(t, src)}})
 	got := sink.waitFor(t, 60)
@@ -79,7 +75,7 @@ func TestCSIAtherosOverTCP(t *testing.T) {
 func TestCSIAtherosThroughPipe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "csi")
-	sink, _ := atherosSource(t, csi.AtherosConfig{Path: path}) // it retries until the player makes the pipe
+	sink, _ := atherosSource(t, csi.StreamConfig{Path: path}) // it retries until the player makes the pipe
 	clip := stored(3, 6)
 	p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Path: path}})
 	got := sink.waitFor(t, 60)
@@ -91,7 +87,7 @@ func TestCSIAtherosThroughPipe(t *testing.T) {
 // says so.
 func TestCSIReconnects(t *testing.T) {
 	t.Parallel()
-	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	sink, src := atherosSource(t, csi.StreamConfig{Listen: "127.0.0.1:0"})
 	p, _ := play(t, Config{Data: clipSet{stored(3, 50)}, Loop: true, CSI: &CSIConfig{Addr: listening(t, src)}})
 	sink.waitFor(t, 150) // more than a second: longer than the first clock value
 	p.Stop(modality.CSI)
@@ -112,10 +108,9 @@ func TestCSIReconnects(t *testing.T) {
 func TestCSINexmonThroughPipe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "nexmon.pcap")
-	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", File: path, Follow: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	nexmon := csi.NewNexmonConfig()
+	nexmon.Interface, nexmon.PcapFile, nexmon.Follow = "", path, true
+	src := nexmon.Source("csi")
 	sink := newRecorder()
 	drive(t, src, sink)
 	clip := stored(4, 6)
@@ -133,11 +128,10 @@ func TestCSINexmonThroughPipe(t *testing.T) {
 func TestCSINexmonOverLoopback(t *testing.T) {
 	t.Parallel()
 	const port = 45500 // not Nexmon's own, which another program may use
-	src, err := csi.NewNexmonSource(csi.NexmonConfig{Name: "csi", Interface: "lo", Port: port})
-	if err != nil {
-		t.Fatal(err)
-	}
 	testenv.PacketSocket(t)
+	nexmon := csi.NewNexmonConfig()
+	nexmon.Interface, nexmon.Port = "lo", port
+	src := nexmon.Source("csi")
 	sink := newRecorder()
 	drive(t, src, sink)
 	clip := stored(4, 6)
@@ -225,7 +219,7 @@ func TestCSIOfWrittenClip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sink, src := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	sink, src := atherosSource(t, csi.StreamConfig{Listen: "127.0.0.1:0"})
 	_, wait := play(t, Config{Data: data, CSI: &CSIConfig{Addr: listening(t, src)}})
 	got := sink.waitFor(t, 50)
 	wait()

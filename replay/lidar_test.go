@@ -181,21 +181,23 @@ func TestLiDAROusterOverUDP(t *testing.T) {
 }
 
 // udpSource returns the driver's source and a free port for it.
-func udpSource(t *testing.T, cfg lidar.UDPConfig) (sink *recorder, addr string) {
+func udpSource(t *testing.T, format LiDARFormat, metadata string) (sink *recorder, addr string) {
 	t.Helper()
 	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Name, cfg.Listen = "lidar", free.LocalAddr().String()
+	addr = free.LocalAddr().String()
 	_ = free.Close()
-	src, err := lidar.NewUDPSource(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ouster, livox := lidar.NewOusterConfig(), lidar.NewLivoxConfig()
+	ouster.Listen, ouster.MetadataFile, livox.Listen = addr, metadata, addr
 	sink = newRecorder()
-	drive(t, src, sink)
-	return sink, cfg.Listen
+	if format == LiDAROuster {
+		drive(t, ouster.Source("lidar"), sink)
+	} else {
+		drive(t, livox.Source("lidar"), sink)
+	}
+	return sink, addr
 }
 
 func checkCloud(t *testing.T, c recording.Clip, i int, s *sensors.Sample, limit float64) {
@@ -228,13 +230,12 @@ func TestLiDARDrivers(t *testing.T) {
 		"simulated scans as ouster": {simulated(t, 8), LiDAROuster, 1e-6},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := lidar.UDPConfig{Format: string(tt.format)}
 			fake := &LiDARConfig{Format: tt.format}
 			if tt.format == LiDAROuster {
-				cfg.Metadata, fake.MetadataPath = meta, meta
+				fake.MetadataPath = meta
 			}
 			var sink *recorder
-			sink, fake.Addr = udpSource(t, cfg)
+			sink, fake.Addr = udpSource(t, tt.format, meta)
 			// The driver waits for the metadata file, which the player writes.
 			p, wait := play(t, Config{Data: clipSet{tt.clip}, Lead: time.Second, LiDAR: fake})
 			got := sink.waitFor(t, tt.clip.Len())

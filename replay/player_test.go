@@ -12,7 +12,6 @@ import (
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
 	"posefuse/sensors/csi"
-	"posefuse/sensors/lidar"
 	"posefuse/sensors/modality"
 )
 
@@ -33,16 +32,13 @@ func newRig(t *testing.T) *rig {
 	}
 	addr := free.Addr().String()
 	_ = free.Close()
-	cam, err := camera.NewTCPSource(camera.TCPConfig{Name: "camera", Listen: addr})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cam := (&camera.TCPConfig{Listen: addr}).Source("camera")
 	r.sinks[modality.Camera] = newRecorder()
 	drive(t, cam, r.sinks[modality.Camera])
 	r.cfg.Camera = &CameraConfig{Addr: addr}
 
 	meta := filepath.Join(t.TempDir(), "metadata.json")
-	sink, addr := udpSource(t, lidar.UDPConfig{Format: lidar.FormatOuster, Metadata: meta})
+	sink, addr := udpSource(t, LiDAROuster, meta)
 	r.sinks[modality.LiDAR] = sink
 	r.cfg.LiDAR = &LiDARConfig{Format: LiDAROuster, Addr: addr, MetadataPath: meta}
 
@@ -51,7 +47,7 @@ func newRig(t *testing.T) *rig {
 	drive(t, src, r.sinks[modality.Radar])
 	r.cfg.Radar = fake
 
-	sink, atheros := atherosSource(t, csi.AtherosConfig{Listen: "127.0.0.1:0"})
+	sink, atheros := atherosSource(t, csi.StreamConfig{Listen: "127.0.0.1:0"})
 	r.sinks[modality.CSI] = sink
 	r.cfg.CSI = &CSIConfig{Addr: listening(t, atheros)}
 	return r

@@ -3,7 +3,6 @@ package replay
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"posefuse/recording"
@@ -112,21 +111,12 @@ func (f *radarFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]
 	}
 	for _, p := range f.points.Points {
 		// The wire has no place for a point that is not a number.
-		if finite(p.X, p.Y, p.Z, p.Doppler, p.SNRdB) {
+		if sensors.Finite(p.X, p.Y, p.Z, p.Doppler, p.SNRdB) {
 			out.Points = append(out.Points, radar.PointFromSensor(p))
 		}
 	}
 	b, err := radar.AppendFrame(nil, &out)
 	return append(dst, unit{data: b}), err
-}
-
-func finite(v ...float32) bool {
-	for _, x := range v {
-		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
-			return false
-		}
-	}
-	return true
 }
 
 // send writes a frame at the speed of the line.

@@ -18,18 +18,13 @@ import (
 )
 
 // radarPair returns a fake radar and the driver's source for it.
-func radarPair(t *testing.T) (*RadarConfig, *radar.SerialSource) {
+func radarPair(t *testing.T) (*RadarConfig, sensors.Source) {
 	t.Helper()
 	dir := t.TempDir()
 	cfg := &RadarConfig{CommandPath: filepath.Join(dir, "radar-command"), DataPath: filepath.Join(dir, "radar-data")}
-	src, err := radar.NewSerialSource(radar.SerialConfig{
-		Name: "radar", DataPort: cfg.DataPath, CommandPort: cfg.CommandPath,
-		ConfigPath: testenv.Shared(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg, src
+	ti := radar.NewTISerialConfig()
+	ti.DataPort, ti.CommandPort, ti.ConfigFile = cfg.DataPath, cfg.CommandPath, testenv.Shared(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg")
+	return cfg, ti.Source("radar")
 }
 
 // checkRadar compares a sample with the stored frame it was made from.

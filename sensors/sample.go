@@ -65,3 +65,13 @@ type CSIPacket struct {
 	H           []complex64 // Antennas x Subcarriers, row-major, device units
 	RSSIdBm     float64     // 0 if unknown
 }
+
+// Finite reports whether every value is a number: neither NaN nor infinite.
+func Finite[T float32 | float64](values ...T) bool {
+	for _, v := range values {
+		if v-v != 0 { // NaN for both
+			return false
+		}
+	}
+	return true
+}

@@ -8,6 +8,9 @@ import "context"
 // after it returned.
 type Source interface {
 	// Run delivers samples to sink until ctx ends (nil) or the transport fails.
+	// An error names neither the sensor nor the path of a setting: both are
+	// the caller's to add. One that a setting can mend is a *setting.Problem
+	// without words around it.
 	Run(ctx context.Context, sink Sink) error
 }
 

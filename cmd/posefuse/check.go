@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"posefuse/model/shipped"
 	"posefuse/pipeline"
@@ -37,23 +39,12 @@ func (c checkCmd) Run() error {
 	if _, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Model: inferer}); err != nil {
 		return err
 	}
-	for key, path := range sensorFiles(&cfg.Sensors) {
-		if _, err := os.Stat(path); err != nil {
+	files := cfg.Sensors.Files()
+	for _, key := range slices.Sorted(maps.Keys(files)) {
+		if _, err := os.Stat(files[key]); err != nil {
 			fmt.Fprintf(os.Stderr, "note: %s: %v; the sensor stays down until it is there\n", key, err)
 		}
 	}
 	fmt.Printf("%s: ok (room %s)\n", c.Config, cfg.Room)
 	return nil
-}
-
-// sensorFiles returns the files that the drivers in use read, by key.
-func sensorFiles(c *pipeline.SensorsConfig) map[string]string {
-	files := map[string]string{}
-	if c.LiDAR.Enabled && c.LiDAR.Driver == "ouster" {
-		files["sensors.lidar.ouster.metadata_file"] = c.LiDAR.Ouster.MetadataFile
-	}
-	if t := c.Radar.TISerial; c.Radar.Enabled && c.Radar.Driver == "ti_serial" && t.ConfigFile != "" {
-		files["sensors.radar.ti_serial.config_file"] = t.ConfigFile
-	}
-	return files
 }

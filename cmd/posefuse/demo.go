@@ -10,6 +10,10 @@ import (
 	"posefuse/pipeline"
 	"posefuse/recording/sim"
 	"posefuse/replay"
+	"posefuse/sensors/camera"
+	"posefuse/sensors/csi"
+	"posefuse/sensors/lidar"
+	"posefuse/sensors/radar"
 )
 
 // demoProgramme is what the simulated patient of a daemon without configuration
@@ -24,12 +28,14 @@ func prepareDemo(cfg *pipeline.Config) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
-	cfg.Sensors.LiDAR.Driver, cfg.Sensors.LiDAR.Ouster.MetadataFile = "ouster", filepath.Join(cfg.StateDir, "ouster.json")
+	cfg.Sensors.LiDAR.Driver = "ouster"
+	pipeline.DriverSettings[*lidar.OusterConfig](&cfg.Sensors.LiDAR).MetadataFile = filepath.Join(cfg.StateDir, "ouster.json")
 	cfg.Sensors.LiDAR.LatencyMS = 50 // half a turn: the sweep is stamped in its middle and received at its end
-	cfg.Sensors.Radar.TISerial.CommandPort = filepath.Join(cfg.StateDir, "radar-command")
-	cfg.Sensors.Radar.TISerial.DataPort = filepath.Join(cfg.StateDir, "radar-data")
-	cfg.Sensors.Radar.TISerial.ConfigFile = filepath.Join(cfg.StateDir, "iwr6843.cfg")
-	if err := os.WriteFile(cfg.Sensors.Radar.TISerial.ConfigFile, configs.RadarProfile, 0o640); err != nil {
+	ti := pipeline.DriverSettings[*radar.TISerialConfig](&cfg.Sensors.Radar)
+	ti.CommandPort = filepath.Join(cfg.StateDir, "radar-command")
+	ti.DataPort = filepath.Join(cfg.StateDir, "radar-data")
+	ti.ConfigFile = filepath.Join(cfg.StateDir, "iwr6843.cfg")
+	if err := os.WriteFile(ti.ConfigFile, configs.RadarProfile, 0o640); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	cfg.Extrinsics.RoomFromCamera = &pipeline.CameraPose{PositionM: [3]float64{0, 0, 0.90}}
@@ -40,11 +46,13 @@ func prepareDemo(cfg *pipeline.Config) error {
 }
 
 func demoPlayer(cfg pipeline.Config, log *slog.Logger) (*replay.Player, error) {
+	s := &cfg.Sensors
+	ouster, ti := pipeline.DriverSettings[*lidar.OusterConfig](&s.LiDAR), pipeline.DriverSettings[*radar.TISerialConfig](&s.Radar)
 	return replay.NewPlayer(replay.Config{
 		Data: demoProgramme, Loop: true, Pause: -1, Log: log.With("part", "simulator"),
-		Camera: &replay.CameraConfig{Addr: cfg.Sensors.Camera.KeypointsTCP.Listen},
-		LiDAR:  &replay.LiDARConfig{Format: replay.LiDAROuster, Addr: cfg.Sensors.LiDAR.Ouster.Listen, MetadataPath: cfg.Sensors.LiDAR.Ouster.MetadataFile},
-		Radar:  &replay.RadarConfig{CommandPath: cfg.Sensors.Radar.TISerial.CommandPort, DataPath: cfg.Sensors.Radar.TISerial.DataPort},
-		CSI:    &replay.CSIConfig{Format: replay.CSIAtheros, Addr: cfg.Sensors.CSI.Atheros.Listen},
+		Camera: &replay.CameraConfig{Addr: pipeline.DriverSettings[*camera.TCPConfig](&s.Camera).Listen},
+		LiDAR:  &replay.LiDARConfig{Format: replay.LiDAROuster, Addr: ouster.Listen, MetadataPath: ouster.MetadataFile},
+		Radar:  &replay.RadarConfig{CommandPath: ti.CommandPort, DataPath: ti.DataPort},
+		CSI:    &replay.CSIConfig{Format: replay.CSIAtheros, Addr: pipeline.DriverSettings[*csi.AtherosConfig](&s.CSI).Listen},
 	})
 }

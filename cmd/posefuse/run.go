@@ -20,6 +20,7 @@ import (
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 type runCmd struct {
@@ -86,7 +87,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		})
 	}
 	err = core.Run(ctx)
-	if demo && errors.Is(err, bus.ErrPortInUse) {
+	if demo && errors.Is(err, setting.ErrInUse) {
 		err = fmt.Errorf("%w; without a configuration, keys come from the environment: bus.nats.listen is %s", err, pipeline.EnvName("bus.nats.listen"))
 	}
 	return err

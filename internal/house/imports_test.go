@@ -12,12 +12,13 @@ import (
 // room not listed here fails the test, so that a new folder is a decision, and
 // so does a permission that nobody uses.
 var allowed = map[string][]string{
+	"setting":          {},
 	"sensors/modality": {},
-	"sensors":          {"sensors/modality"},
-	"sensors/camera":   {"sensors", "sensors/modality"},
-	"sensors/lidar":    {"sensors", "sensors/modality"},
-	"sensors/radar":    {"sensors", "sensors/modality"},
-	"sensors/csi":      {"sensors", "sensors/modality"},
+	"sensors":          {"sensors/modality", "setting"},
+	"sensors/camera":   {"sensors", "sensors/modality", "setting"},
+	"sensors/lidar":    {"sensors", "sensors/modality", "setting"},
+	"sensors/radar":    {"sensors", "sensors/modality", "setting"},
+	"sensors/csi":      {"sensors", "sensors/modality", "setting"},
 	"sync":             {"sensors", "sensors/modality"},
 
 	"model/nn/kernel": {},
@@ -28,9 +29,9 @@ var allowed = map[string][]string{
 	"balance":         {},
 
 	"message":      {},
-	"pipeline/bus": {"message"},
+	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"message", "model", "model/nn/kernel", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "sync"},
+	"pipeline":     {"message", "model", "model/nn/kernel", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},

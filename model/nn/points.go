@@ -2,25 +2,8 @@ package nn
 
 import "posefuse/model/nn/kernel"
 
-// MaxNeighbours is the largest neighbourhood KNN supports.
+// MaxNeighbours is the largest neighbourhood of a point.
 const MaxNeighbours = kernel.MaxNearest
-
-// FarthestPoints writes the indices of len(sel) of the n points p (rows of
-// three), starting with point 0 and each time taking the point farthest from
-// those taken, the first of equals; see kernel.PointSet.Farthest.
-func FarthestPoints[T Float](sel []int32, p []T, n int) {
-	var s kernel.PointSet[T]
-	s.Set(p, n, 3)
-	s.Farthest(sel)
-}
-
-// KNN writes for each of the m points q the indices of its k nearest of the n
-// points p, nearest first, ties by lower index; see kernel.PointSet.Nearest.
-func KNN[T Float](idx []int32, q []T, m int, p []T, n, k int) {
-	var s kernel.PointSet[T]
-	s.Set(p, n, 3)
-	s.Nearest(idx, q, m, k)
-}
 
 // PointLevel is one resolution of a point cloud: its points and which
 // neighbours they have.

@@ -3,6 +3,8 @@ package nn
 import (
 	"math"
 	"testing"
+
+	"posefuse/model/nn/kernel"
 )
 
 // ruleS fills tensors in the given order as model.md 6.8 says; norm weights
@@ -200,14 +202,16 @@ func TestResize(t *testing.T) {
 func TestNeighboursBreakTiesByIndex(t *testing.T) {
 	p := []float64{0, 0, 0, 1, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0}
 	idx := make([]int32, 4)
-	KNN(idx, p[:3], 1, p, 5, 4)
+	var s kernel.PointSet[float64]
+	s.Set(p, 5, 3)
+	s.Nearest(idx, p[:3], 1, 4)
 	for i, w := range []int32{0, 2, 4, 1} {
 		if idx[i] != w {
 			t.Fatalf("neighbours %v", idx)
 		}
 	}
 	sel := make([]int32, 4)
-	FarthestPoints(sel, p, 5)
+	s.Farthest(sel)
 	for i, w := range []int32{0, 1, 3, 0} { // all taken: the first of equals again
 		if sel[i] != w {
 			t.Fatalf("farthest %v", sel)

@@ -63,7 +63,7 @@ type Bus struct {
 // returns when messages can be published. External servers may be away: Open
 // does not wait for them. Close must be called.
 func Open(cfg Config, opt Options) (*Bus, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(cfg.Check()...); err != nil {
 		return nil, fmt.Errorf("bus.%w", err)
 	}
 	if err := CheckRoom(opt.Room); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/message"
+	"posefuse/setting"
 )
 
 // testConfig listens on free ports.
@@ -206,17 +207,17 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	port := l.Addr().(*net.TCPAddr).Port
-	for setting, set := range map[string]func(*Config, string){
+	for key, set := range map[string]func(*Config, string){
 		"bus.nats.listen":      func(c *Config, a string) { c.NATS.Listen = a },
 		"bus.mqtt.listen":      func(c *Config, a string) { c.MQTT.Listen = a },
 		"bus.websocket.listen": func(c *Config, a string) { c.WebSocket.Listen = a },
 	} {
-		t.Run(setting, func(t *testing.T) {
+		t.Run(key, func(t *testing.T) {
 			cfg := testConfig()
 			set(&cfg, l.Addr().String())
 			_, err := Open(cfg, Options{Room: "room1", StateDir: t.TempDir(), Version: "0.1.0", Log: slog.New(slog.DiscardHandler)})
-			if !errors.Is(err, ErrPortInUse) || !strings.Contains(err.Error(), setting) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
-				t.Errorf("error %v, want port in use, %s and %d", err, setting, port)
+			if !errors.Is(err, setting.ErrInUse) || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
+				t.Errorf("error %v, want port in use, %s and %d", err, key, port)
 			}
 		})
 	}

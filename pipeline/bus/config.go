@@ -1,12 +1,11 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/url"
-	"strconv"
 	"strings"
+
+	"posefuse/setting"
 )
 
 // Config says where messages go. A listener whose address is empty is off; a
@@ -82,26 +81,23 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate checks the configuration without any I/O. Errors start with the
-// key, relative to the bus section.
-func (c *Config) Validate() error {
-	var errs []error
-	add := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
-	}
+// Check checks the configuration without any I/O. Keys are relative to the bus
+// section.
+func (c *Config) Check() setting.Problems {
+	var p setting.Problems
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		add("tls.cert_file", "a certificate needs its key and a key its certificate; set both cert_file and key_file")
+		p.Add("tls.cert_file", "a certificate needs its key and a key its certificate; set both cert_file and key_file")
 	}
 	for _, l := range c.listeners() {
 		if l.address == "" {
 			continue
 		}
-		host, _, err := SplitAddress(l.address)
+		host, _, err := setting.SplitAddress(l.address)
 		if err != nil {
-			add(l.key, "%w", err)
+			p.Add(l.key, "%w", err)
 			continue
 		}
-		if !l.active || Loopback(host) {
+		if !l.active || setting.Loopback(host) {
 			continue
 		}
 		var missing []string
@@ -112,16 +108,16 @@ func (c *Config) Validate() error {
 			missing = append(missing, "bus.users")
 		}
 		if len(missing) > 0 {
-			add(l.key, "%s can be reached from the network, and poses are health data: set %s, or listen on 127.0.0.1",
+			p.Add(l.key, "%s can be reached from the network, and poses are health data: set %s, or listen on 127.0.0.1",
 				l.address, strings.Join(missing, " and "))
 		}
 	}
-	checkURL(add, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
-	checkURL(add, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
+	checkURL(&p, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
+	checkURL(&p, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
 	for i, o := range c.WebSocket.AllowedOrigins {
 		u, err := url.ParseRequestURI(o)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			add(fmt.Sprintf("websocket.allowed_origins[%d]", i), "%q is no origin; write for example http://127.0.0.1:8080", o)
+			p.Add(fmt.Sprintf("websocket.allowed_origins[%d]", i), "%q is no origin; write for example http://127.0.0.1:8080", o)
 		}
 	}
 	seen := map[string]bool{}
@@ -129,39 +125,39 @@ func (c *Config) Validate() error {
 		key := fmt.Sprintf("users[%d]", i)
 		switch {
 		case u.Name == "":
-			add(key+".name", "empty; give the user a name")
+			p.Add(key+".name", "empty; give the user a name")
 		case seen[u.Name]:
-			add(key+".name", "%q appears twice", u.Name)
+			p.Add(key+".name", "%q appears twice", u.Name)
 		}
 		seen[u.Name] = true
 		if u.Password == "" {
-			add(key+".password", "empty; set a password or its bcrypt hash")
+			p.Add(key+".password", "empty; set a password or its bcrypt hash")
 		}
 		switch u.Role {
 		case Viewer, Exercise, Control, Camera:
 		default:
-			add(key+".role", "%q is unknown: use viewer, exercise, control or camera", u.Role)
+			p.Add(key+".role", "%q is unknown: use viewer, exercise, control or camera", u.Role)
 		}
 	}
 	if c.MaxPendingKiB < 1024 || c.MaxPendingKiB > 65536 {
-		add("max_pending_kib", "%d is out of range, want 1024 to 65536", c.MaxPendingKiB)
+		p.Add("max_pending_kib", "%d is out of range, want 1024 to 65536", c.MaxPendingKiB)
 	}
 	if c.WriteLimitMS < 100 || c.WriteLimitMS > 10_000 {
-		add("write_limit_ms", "%d is out of range, want 100 to 10000", c.WriteLimitMS)
+		p.Add("write_limit_ms", "%d is out of range, want 100 to 10000", c.WriteLimitMS)
 	}
 	if c.MaxStoreMiB < 16 {
-		add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)
+		p.Add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)
 	}
-	return errors.Join(errs...)
+	return p
 }
 
-func checkURL(add func(key, format string, args ...any), key, value string, schemes ...string) {
+func checkURL(p *setting.Problems, key, value string, schemes ...string) {
 	if value == "" {
 		return
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" {
-		add(key, "%q is no URL; write for example %s://host:port", value, schemes[0])
+		p.Add(key, "%q is no URL; write for example %s://host:port", value, schemes[0])
 		return
 	}
 	for _, s := range schemes {
@@ -169,7 +165,7 @@ func checkURL(add func(key, format string, args ...any), key, value string, sche
 			return
 		}
 	}
-	add(key, "scheme %q is unknown: use one of %s", u.Scheme, strings.Join(schemes, ", "))
+	p.Add(key, "scheme %q is unknown: use one of %s", u.Scheme, strings.Join(schemes, ", "))
 }
 
 type listener struct {
@@ -184,27 +180,4 @@ func (c *Config) listeners() []listener {
 		{"mqtt.listen", c.MQTT.Listen, embedded && c.MQTT.URL == ""},
 		{"websocket.listen", c.WebSocket.Listen, embedded},
 	}
-}
-
-// SplitAddress splits host:port and checks the port's range. The host may be
-// empty, which means every interface.
-func SplitAddress(address string) (host string, port int, err error) {
-	host, p, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, fmt.Errorf("%q is no address; write host:port, for example 127.0.0.1:4222", address)
-	}
-	port, err = strconv.Atoi(p)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("%q: port %q is not a number from 0 to 65535", address, p)
-	}
-	return host, port, nil
-}
-
-// Loopback reports whether only this machine can reach the host.
-func Loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -224,13 +224,13 @@ func TestValidateNamesTheKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := DefaultConfig()
 			c.change(&cfg)
-			if err := cfg.Validate(); err == nil || err.Error() != c.want {
+			if err := errors.Join(cfg.Check()...); err == nil || err.Error() != c.want {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
 	}
 	cfg := DefaultConfig()
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(cfg.Check()...); err != nil {
 		t.Errorf("defaults: %v", err)
 	}
 }

@@ -7,22 +7,19 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-)
 
-// ErrPortInUse is wrapped by the error for a listener whose port is taken.
-var ErrPortInUse = errors.New("port in use")
+	"posefuse/setting"
+)
 
 // readyLimit bounds the wait for the embedded server.
 const readyLimit = 10 * time.Second
@@ -141,32 +138,16 @@ func (e *embedded) connect(opts ...nats.Option) (*nats.Conn, error) {
 // probe opens and closes the port, so that a taken one is reported with its
 // setting. Port 0 becomes a free one.
 func probe(key, address string) (host string, port int, err error) {
-	host, _, err = SplitAddress(address)
+	host, _, err = setting.SplitAddress(address)
 	if err != nil {
 		return "", 0, fmt.Errorf("bus.%s: %w", key, err)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return "", 0, ListenError("bus."+key, address, err)
+		return "", 0, setting.ListenError("bus."+key, address, err)
 	}
 	port = l.Addr().(*net.TCPAddr).Port
 	return host, port, l.Close()
-}
-
-// ListenError explains why the address of a setting cannot be opened. It wraps
-// ErrPortInUse if that is the reason.
-func ListenError(setting, address string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		_, port, _ := net.SplitHostPort(address)
-		return fmt.Errorf("%s: %w: port %s at %s belongs to another program; stop it (ss -tulpn shows which) or change %s",
-			setting, ErrPortInUse, port, address, setting)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s: %s: this user may not open the port; choose one above 1023: %w", setting, address, err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: %s is no address of this machine (ip address shows them): %w", setting, address, err)
-	}
-	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // CheckFiles reads the certificates that the configuration names, as Open does.

@@ -58,18 +58,7 @@ func (a *MATArray) Len() int {
 	return n
 }
 
-// Field returns a field of element i (column-major) of a struct array, or nil
-// if there is none.
-func (a *MATArray) Field(i int, name string) *MATArray {
-	for f, have := range a.Fields {
-		if at := i*len(a.Fields) + f; have == name && i >= 0 && at < len(a.Cells) {
-			return a.Cells[at]
-		}
-	}
-	return nil
-}
-
-// Limits of ReadMAT.
+// Limits of ParseMAT.
 const (
 	// MaxMATBytes is the largest file, and the largest sum of all inflated
 	// variables, that is read.
@@ -119,19 +108,10 @@ func elementSize(typ uint32) int {
 	return 0
 }
 
-// ReadMAT reads all variables of a MAT v5 file: compressed or not, of either
+// ParseMAT reads all variables of a MAT v5 file: compressed or not, of either
 // byte order, numbers (real or complex, stored in whatever smaller type),
 // text, cells and structs. Errors name the offset, inside the file or inside
 // the named variable.
-func ReadMAT(r io.Reader) ([]*MATArray, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxMATBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("mat: %w", err)
-	}
-	return ParseMAT(b)
-}
-
-// ParseMAT is ReadMAT on a file's bytes.
 func ParseMAT(b []byte) ([]*MATArray, error) {
 	hdf5 := []byte("\x89HDF\r\n\x1a\n")
 	if bytes.HasPrefix(b, hdf5) || len(b) > 512 && bytes.HasPrefix(b[512:], hdf5) {

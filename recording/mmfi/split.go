@@ -2,8 +2,11 @@ package mmfi
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"sort"
+
+	"gonum.org/v1/gonum/mathext/prng"
 
 	"posefuse/recording"
 )
@@ -87,7 +90,7 @@ func Split(protocol int, split string) (train, val []recording.Key, err error) {
 // randomValidation returns the validation subjects of the random split for a
 // seed, sorted, 1-based.
 func randomValidation(seed uint32) []int {
-	perm := newMT19937(seed).permutation(NumSubjects)
+	perm := permutation(seed, NumSubjects)
 	val := perm[trainSubjects:]
 	for i := range val {
 		val[i]++
@@ -115,4 +118,26 @@ func (o *clipOrder) keys() []recording.Key {
 		out = append(out, o.clips[s]...)
 	}
 	return out
+}
+
+// permutation shuffles 0..n-1 by Fisher-Yates from the end, with the 32-bit
+// Mersenne Twister and its plain seeding, which the data set's random split is
+// defined by. An index is drawn by masking the next output to the bits of i and
+// rejecting what exceeds i.
+func permutation(seed uint32, n int) []int {
+	g := prng.NewMT19937()
+	g.Seed(uint64(seed))
+	p := make([]int, n)
+	for i := range p {
+		p[i] = i
+	}
+	for i := n - 1; i >= 1; i-- {
+		mask := uint32(1)<<bits.Len32(uint32(i)) - 1
+		j := g.Uint32() & mask
+		for j > uint32(i) {
+			j = g.Uint32() & mask
+		}
+		p[i], p[j] = p[j], p[i]
+	}
+	return p
 }

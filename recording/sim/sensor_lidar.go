@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"math"
 )
 
@@ -133,12 +132,6 @@ func NewOusterMetadata() OusterMetadata {
 		m.BeamAzimuthDeg[r] = lidarAzimuthDeg
 	}
 	return m
-}
-
-// OusterMetadataJSON returns NewOusterMetadata as JSON, as the sensor's
-// metadata file holds it.
-func OusterMetadataJSON() ([]byte, error) {
-	return json.MarshalIndent(NewOusterMetadata(), "", "  ")
 }
 
 // depthBuffer is the nearest return per cell, metres, columns first; 0 is

@@ -54,7 +54,7 @@ func TestLidarSphereSilhouette(t *testing.T) {
 // The metadata decodes a scan to the very points of the stored cloud, by the
 // vendor's formula written out here (sensors.md 1.7).
 func TestScanDecodesToStoredPoints(t *testing.T) {
-	text, err := OusterMetadataJSON()
+	text, err := json.Marshal(NewOusterMetadata())
 	if err != nil {
 		t.Fatal(err)
 	}

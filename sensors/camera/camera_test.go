@@ -16,6 +16,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -159,12 +160,9 @@ func TestTCPSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
-	src, err := NewTCPSource(TCPConfig{Name: "camera", Listen: addr, Idle: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := &TCPSource{name: "camera", cfg: &TCPConfig{Listen: addr}, idle: time.Hour}
 	sink := newTestSink()
-	if err := src.Run(t.Context(), sink); !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "sensors.camera.keypoints_tcp.listen") {
+	if err := src.Run(t.Context(), sink); !errors.Is(err, setting.ErrInUse) || !strings.Contains(err.Error(), addr) || !strings.HasPrefix(err.Error(), "listen: ") {
 		t.Fatalf("port in use: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -241,10 +239,7 @@ func TestIdleWriterGivesWay(t *testing.T) {
 }
 
 func TestPushSource(t *testing.T) {
-	s, err := NewPushSource("camera")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newPushSource("camera")
 	if err := s.Push(nil); !errors.Is(err, ErrNotRunning) {
 		t.Error(err)
 	}

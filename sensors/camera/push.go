@@ -3,7 +3,6 @@ package camera
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"posefuse/sensors"
@@ -53,12 +52,8 @@ type PushSource struct {
 	sink sensors.Sink
 }
 
-// NewPushSource returns a source for the sensor called name.
-func NewPushSource(name string) (*PushSource, error) {
-	if name == "" {
-		return nil, errors.New("camera: name is empty")
-	}
-	return &PushSource{recv: receiver{name: name}}, nil
+func newPushSource(name string) *PushSource {
+	return &PushSource{recv: receiver{name: name}}
 }
 
 // Push hands over one keypoint line, which is not kept. It never blocks for
@@ -79,7 +74,7 @@ func (s *PushSource) Run(ctx context.Context, sink sensors.Sink) error {
 	s.mu.Lock()
 	if s.sink != nil {
 		s.mu.Unlock()
-		return fmt.Errorf("sensor %s: already running", s.recv.name)
+		return errors.New("already running")
 	}
 	s.sink = sink
 	s.mu.Unlock()

@@ -11,45 +11,40 @@ import (
 	"time"
 
 	"posefuse/sensors"
+	"posefuse/setting"
 )
 
-// DefaultListen is the keypoint port.
-const DefaultListen = "127.0.0.1:7010"
-
-// DefaultIdle is how long a silent writer keeps the port from others.
-const DefaultIdle = 2 * time.Second
+// writerIdle is how long a silent writer keeps the port from others.
+const writerIdle = 2 * time.Second
 
 // TCPConfig describes a keypoint port.
 type TCPConfig struct {
-	Name   string        // sensor name in samples and errors
-	Listen string        // host:port; DefaultListen if empty
-	Idle   time.Duration // DefaultIdle if 0
+	Listen string `yaml:"listen"` // TCP address the detector sends to
+}
+
+// NewTCPConfig returns the defaults.
+func NewTCPConfig() *TCPConfig { return &TCPConfig{Listen: "127.0.0.1:7010"} }
+
+// Check implements sensors.Settings.
+func (c *TCPConfig) Check() setting.Problems {
+	var p setting.Problems
+	p.Address("listen", c.Listen)
+	return p
+}
+
+// Source implements sensors.Settings.
+func (c *TCPConfig) Source(name string) sensors.Source {
+	return &TCPSource{name: name, cfg: c, idle: writerIdle}
 }
 
 // TCPSource listens on the keypoint port. One writer is served at a time; a
 // second one is refused while the first one sends, and takes over once the
 // first has gone or been silent for the idle time. It implements
 // sensors.Source.
-type TCPSource struct{ cfg TCPConfig }
-
-// NewTCPSource checks cfg and returns a source. It opens nothing.
-func NewTCPSource(cfg TCPConfig) (*TCPSource, error) {
-	if cfg.Name == "" {
-		return nil, errors.New("camera: name is empty")
-	}
-	if cfg.Listen == "" {
-		cfg.Listen = DefaultListen
-	}
-	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("sensor %s: listen: %w", cfg.Name, err)
-	}
-	if cfg.Idle < 0 {
-		return nil, fmt.Errorf("sensor %s: idle must not be negative", cfg.Name)
-	}
-	if cfg.Idle == 0 {
-		cfg.Idle = DefaultIdle
-	}
-	return &TCPSource{cfg: cfg}, nil
+type TCPSource struct {
+	name string
+	cfg  *TCPConfig
+	idle time.Duration
 }
 
 // tcpRun is one run of the source: its receiver and its active writer.
@@ -63,8 +58,8 @@ type tcpRun struct {
 	last   time.Time // when the writer last sent a whole line
 }
 
-// Run listens until ctx ends or the listener fails. A port in use is a
-// sensors.ErrInUse that names the address and the setting.
+// Run listens until ctx ends or the listener fails. It implements
+// sensors.Source.
 func (s *TCPSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
@@ -72,7 +67,7 @@ func (s *TCPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // stopped before it could listen
 		}
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, sensors.ListenError("tcp", s.cfg.Listen, "sensors."+s.cfg.Name+".keypoints_tcp.listen", err))
+		return setting.ListenError("listen", s.cfg.Listen, err)
 	}
 	return s.serve(ctx, ln, sink)
 }
@@ -88,14 +83,14 @@ func (s *TCPSource) serve(ctx context.Context, ln net.Listener, sink sensors.Sin
 		_ = ln.Close()
 		readers.Wait()
 	}()
-	r := &tcpRun{idle: s.cfg.Idle, sink: sink, recv: receiver{name: s.cfg.Name}}
+	r := &tcpRun{idle: s.idle, sink: sink, recv: receiver{name: s.name}}
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("sensor %s: accept on %s: %w", s.cfg.Name, s.cfg.Listen, err)
+			return fmt.Errorf("accept on %s: %w", s.cfg.Listen, err)
 		}
 		if !r.take(conn) {
 			sink.Count("second_writer", 1)

@@ -40,9 +40,6 @@ func NewAtherosDecoder(emit func(*AtherosRecord), reject func(outcome string)) *
 	return &AtherosDecoder{emit: emit, reject: reject}
 }
 
-// Order returns the byte order found, nil while there is none.
-func (d *AtherosDecoder) Order() binary.ByteOrder { return d.order }
-
 // JunkBytes returns how many bytes belonged to no record.
 func (d *AtherosDecoder) JunkBytes() uint64 { return d.junk }
 

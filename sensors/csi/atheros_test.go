@@ -29,7 +29,7 @@ func decodeAtheros(b []byte, next func() int) atherosResult {
 		b = b[n:]
 	}
 	d.Finish()
-	r.Junk, r.Order = d.JunkBytes(), d.Order()
+	r.Junk, r.Order = d.JunkBytes(), d.order
 	return r
 }
 

@@ -23,7 +23,7 @@ func nexmonFile(t *testing.T, name string) []byte {
 // reference returns the variable csi_buff, packets x 256, of a MATLAB file.
 func reference(t *testing.T, name string) (at func(packet, word int) complex64, packets int) {
 	t.Helper()
-	vars, err := mmfi.ReadMAT(bytes.NewReader(nexmonFile(t, name)))
+	vars, err := mmfi.ParseMAT(nexmonFile(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

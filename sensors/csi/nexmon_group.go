@@ -12,6 +12,12 @@ import (
 // arrive. Firmware sends them together.
 const DefaultGroupWindow = 5 * time.Millisecond
 
+// Limits of grouping.
+const (
+	maxNexmonCores = 8
+	maxGroupWindow = time.Second // sequence numbers come again after 4096 frames
+)
+
 const groupMaxOpen = 64 // groups under assembly; more means nothing fits together
 
 // Outcomes of grouping that produced no packet.
@@ -85,10 +91,10 @@ type doneGroup struct {
 // window is DefaultGroupWindow if 0; a longer one tolerates a busy sender.
 // count takes the outcomes that produced no group.
 func NewNexmonGrouper(cores int, window time.Duration, count func(outcome string, n uint64)) (*NexmonGrouper, error) {
-	if cores < 1 || cores > 8 {
+	if cores < 1 || cores > maxNexmonCores {
 		return nil, fmt.Errorf("nexmon: %d receive cores, want 1 to 8", cores)
 	}
-	if window < 0 || window > time.Second {
+	if window < 0 || window > maxGroupWindow {
 		return nil, fmt.Errorf("nexmon: group window %v, want at most 1s: sequence numbers come again after 4096 frames", window)
 	}
 	if window == 0 {

@@ -3,6 +3,8 @@ package csi
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"math/cmplx"
 	"math/rand/v2"
 	"reflect"
@@ -27,13 +29,37 @@ func grouper(t testing.TB, cores int) (*NexmonGrouper, counter) {
 	return g, c
 }
 
+// packNexmon packs 114 used tones, ascending, of a 40 MHz channel into the 128
+// FFT-order words of a 43455c0 frame. Values are rounded to integers; one
+// outside int16 is an error. One frame holds one antenna: three frames with
+// cores 0, 1 and 2 and the same sequence number make the model's 3 x 114.
+//
+// The old header (New false) keeps all 114 tones; under the new one readers
+// must take tone +2 for overwritten.
+func packNexmon(h []complex64) ([]uint32, error) {
+	const n = 128
+	tones := NexmonTones(n)
+	if len(h) != len(tones) {
+		return nil, fmt.Errorf("nexmon 40 mhz frame takes %d tones, got %d", len(tones), len(h))
+	}
+	words := make([]uint32, n)
+	for i, k := range tones {
+		re, im := math.RoundToEven(float64(real(h[i]))), math.RoundToEven(float64(imag(h[i])))
+		if !(math.Abs(re) <= math.MaxInt16 && math.Abs(im) <= math.MaxInt16) {
+			return nil, fmt.Errorf("csi value %v (tone %d) does not fit 16 bits: scale the recording", h[i], k)
+		}
+		words[(k+n)%n] = Int16Word(int16(re), int16(im))
+	}
+	return words, nil
+}
+
 // fakeNexmon returns the three datagrams' frames of one packet of the model's
 // shape.
 func fakeNexmon(t testing.TB, h []complex64, seq uint16) []*NexmonFrame {
 	t.Helper()
 	var out []*NexmonFrame
 	for core := range ModelAntennas {
-		words, err := NexmonWords(h[core*ModelTones : (core+1)*ModelTones])
+		words, err := packNexmon(h[core*ModelTones : (core+1)*ModelTones])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +84,7 @@ func TestNexmonCarriesTheModelsPacket(t *testing.T) {
 		h := randomH(rapid.Uint64().Draw(t, "seed"), 3*ModelTones, 32767)
 		var frames []*NexmonFrame
 		for core := range ModelAntennas {
-			words, err := NexmonWords(h[core*ModelTones : (core+1)*ModelTones])
+			words, err := packNexmon(h[core*ModelTones : (core+1)*ModelTones])
 			if err != nil {
 				t.Fatal(err)
 			}

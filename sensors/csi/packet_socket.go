@@ -7,7 +7,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -135,10 +134,9 @@ func kernelTime(oob []byte) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	for _, m := range msgs {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
-			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0])) //nolint:gosec // its size was checked
-			return time.Unix(ts.Unix())
+	for i := range msgs {
+		if at, ok := sensors.KernelStamp(&msgs[i]); ok {
+			return at
 		}
 	}
 	return time.Time{}

@@ -14,81 +14,40 @@ import (
 	"github.com/google/gopacket/pcapgo"
 
 	"posefuse/sensors"
-	"posefuse/sensors/modality"
 )
 
-// NexmonConfig describes one Nexmon receiver. Exactly one of Interface and
-// File is set.
-type NexmonConfig struct {
-	Name      string // sensor name in samples and errors
-	Interface string // capture live, e.g. wlan0; needs CAP_NET_RAW
-	File      string // pcap file, or FIFO that a capture is written to
-	// Follow reads File as it grows, from its end, for ever. Otherwise the
-	// file is played once at the pace of its time stamps and Run then ends
-	// with an error that wraps io.EOF. A FIFO is always read live, until its
-	// writer leaves.
-	Follow bool
-	Port   uint16 // UDP destination port, NexmonPort if 0
-	Cores  int    // receive cores that make one packet, 3 if 0
-	Chip   Chip   // overrides the chip number in the frames unless ChipAuto
-	// Window is how far apart the datagrams of one WiFi frame may arrive,
-	// DefaultGroupWindow if 0, at most 1 s.
-	Window time.Duration
-	// MAC keeps only the frames of one sender; all zero keeps all.
-	MAC [6]byte
-	// Resample maps packets with another number of tones to 114.
-	Resample bool
-}
-
 // NexmonSource captures the datagrams of one Nexmon receiver.
-type NexmonSource struct{ cfg NexmonConfig }
-
-// NewNexmonSource checks cfg and returns a source. It opens nothing.
-func NewNexmonSource(cfg NexmonConfig) (*NexmonSource, error) {
-	if cfg.Port == 0 {
-		cfg.Port = NexmonPort
-	}
-	if cfg.Cores == 0 {
-		cfg.Cores = ModelAntennas
-	}
-	switch {
-	case cfg.Name == "":
-		return nil, errors.New("csi: name is empty")
-	case (cfg.Interface == "") == (cfg.File == ""):
-		return nil, fmt.Errorf("sensor %s: set either a network interface or a capture file", cfg.Name)
-	case cfg.Cores < 1 || cfg.Cores > 8:
-		return nil, fmt.Errorf("sensor %s: %d receive cores, want 1 to 8", cfg.Name, cfg.Cores)
-	case cfg.Window < 0 || cfg.Window > time.Second:
-		return nil, fmt.Errorf("sensor %s: window %v, want 0 to 1s", cfg.Name, cfg.Window)
-	case cfg.Interface != "" && cfg.Follow:
-		return nil, fmt.Errorf("sensor %s: only a capture file can be followed", cfg.Name)
-	}
-	return &NexmonSource{cfg: cfg}, nil
+type NexmonSource struct {
+	name string
+	cfg  *NexmonConfig
+	port uint16
+	mac  [6]byte // keeps only the frames of one sender; all zero keeps all
 }
 
 // Run captures until ctx ends or the capture fails. It implements
 // sensors.Source. Nexmon has no clock of its own: ReceiveNS is the kernel's
 // time of arrival of the first datagram of a packet.
 func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
-	g, err := NewNexmonGrouper(s.cfg.Cores, s.cfg.Window, sink.Count)
+	g, err := NewNexmonGrouper(s.cfg.Cores, time.Duration(s.cfg.WindowMS)*time.Millisecond, sink.Count)
 	if err != nil {
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
+		return err
 	}
 	defer g.Close()
-	m := &datagramMapper{cfg: s.cfg, sink: sink, group: g}
+	m := &datagramMapper{out: output{name: s.name, resample: s.cfg.Resample, sink: sink}, port: s.port, mac: s.mac,
+		chip: nexmonChips[s.cfg.Chip], group: g}
 	if s.cfg.Interface != "" {
 		err = s.capture(ctx, m)
 	} else {
 		err = s.readFile(ctx, m)
 	}
 	if ctx.Err() == nil {
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
+		return err
 	}
 	return nil // asked to stop
 }
 
 func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
-	sock, err := openPacketSocket(s.cfg.Interface, s.cfg.Port)
+	sock, err := openPacketSocket(s.cfg.Interface, s.port)
 	if err != nil {
 		return err
 	}
@@ -100,41 +59,23 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 		now := time.Now()
 		switch {
 		case err == nil:
-			m.packet(buf[:n], layers.LayerTypeIPv4, m.roomNS(at, now))
+			m.packet(buf[:n], layers.LayerTypeIPv4, sensors.ReceivedNS(m.out.sink.NowNS(), at, now))
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			m.group.Expire(m.sink.NowNS())
+			m.group.Expire(m.out.sink.NowNS())
 		default:
 			return fmt.Errorf("capture on %s: %w", s.cfg.Interface, err)
 		}
 		if now.Sub(checked) >= time.Second {
 			checked = now
 			if n, err := sock.Dropped(); err == nil && n > 0 {
-				m.sink.Count("kernel_dropped", n)
+				m.out.count("kernel_dropped", n)
 			}
 		}
 	}
 }
 
-// maxKernelDelay bounds how long a packet may have waited in the kernel; a
-// larger difference means that the wall clock was stepped.
-const maxKernelDelay = time.Second
-
-// roomNS maps a wall-clock time stamp just taken to the room clock. now is the
-// wall clock at this moment.
-func (m *datagramMapper) roomNS(at, now time.Time) int64 {
-	room := m.sink.NowNS()
-	if at.IsZero() {
-		return room
-	}
-	// Round strips the monotonic reading: both sides are wall-clock time.
-	if age := now.Round(0).Sub(at); age > 0 && age < maxKernelDelay {
-		return room - age.Nanoseconds()
-	}
-	return room
-}
-
 func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
-	f, mode, err := openStream(s.cfg.File)
+	f, mode, err := openStream(s.cfg.PcapFile)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
@@ -149,7 +90,7 @@ func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
 	}
 	r, err := pcapgo.NewReader(in)
 	if err != nil {
-		return fmt.Errorf("capture file %s: %w", s.cfg.File, err)
+		return fmt.Errorf("capture file %s: %w", s.cfg.PcapFile, err)
 	}
 	var first time.Time
 	started := time.Now()
@@ -157,20 +98,20 @@ func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
 		data, ci, err := r.ReadPacketData()
 		switch {
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("capture file %s ended: %w", s.cfg.File, io.EOF)
+			return fmt.Errorf("capture file %s ended: %w", s.cfg.PcapFile, io.EOF)
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			m.sink.Count("cut_record", 1)
-			return fmt.Errorf("capture file %s ends inside a record: %w", s.cfg.File, io.EOF)
+			m.out.count("cut_record", 1)
+			return fmt.Errorf("capture file %s ends inside a record: %w", s.cfg.PcapFile, io.EOF)
 		case err != nil:
-			return fmt.Errorf("capture file %s: %w", s.cfg.File, err)
+			return fmt.Errorf("capture file %s: %w", s.cfg.PcapFile, err)
 		}
 		now := time.Now()
 		if live {
-			if now.Round(0).Sub(ci.Timestamp) > maxKernelDelay {
-				m.sink.Count("old_record", 1) // written before we came
+			if now.Round(0).Sub(ci.Timestamp) > sensors.MaxKernelAge {
+				m.out.count("old_record", 1) // written before we came
 				continue
 			}
-			m.packet(data, r.LinkType(), m.roomNS(ci.Timestamp, now))
+			m.packet(data, r.LinkType(), sensors.ReceivedNS(m.out.sink.NowNS(), ci.Timestamp, now))
 			continue
 		}
 		if first.IsZero() {
@@ -189,7 +130,7 @@ func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
 // the first.
 func (m *datagramMapper) paced(due time.Duration) int64 {
 	if !m.pacing {
-		m.pacing, m.baseNS = true, m.sink.NowNS()
+		m.pacing, m.baseNS = true, m.out.sink.NowNS()
 	}
 	return m.baseNS + due.Nanoseconds()
 }
@@ -246,10 +187,11 @@ func (r *followReader) replaced() bool {
 
 // datagramMapper turns captured packets into samples.
 type datagramMapper struct {
-	cfg    NexmonConfig
-	sink   sensors.Sink
+	out    output
+	port   uint16
+	mac    [6]byte
+	chip   Chip
 	group  *NexmonGrouper
-	seq    uint64
 	pacing bool
 	baseNS int64
 }
@@ -258,41 +200,34 @@ type datagramMapper struct {
 func (m *datagramMapper) packet(data []byte, first gopacket.Decoder, nowNS int64) {
 	p := gopacket.NewPacket(data, first, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
 	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
-	if !ok || uint16(udp.DstPort) != m.cfg.Port {
-		m.sink.Count("other_traffic", 1)
+	if !ok || uint16(udp.DstPort) != m.port {
+		m.out.count("other_traffic", 1)
 		return
 	}
 	if p.Metadata().Truncated || int(udp.Length) < 8 || int(udp.Length)-8 > len(udp.Payload) {
-		m.sink.Count("truncated", 1)
+		m.out.count("truncated", 1)
 		return
 	}
 	// The UDP length rules: some frames carry padding.
 	f, err := ParseNexmon(udp.Payload[:int(udp.Length)-8])
 	if err != nil {
-		m.sink.Count(nexmonOutcome(err), 1)
+		m.out.count(nexmonOutcome(err), 1)
 		return
 	}
-	if m.cfg.MAC != [6]byte{} && f.MAC != m.cfg.MAC {
-		m.sink.Count("other_mac", 1)
+	if m.mac != [6]byte{} && f.MAC != m.mac {
+		m.out.count("other_mac", 1)
 		return
 	}
 	group := m.group.Add(nowNS, f)
 	if group == nil {
 		return
 	}
-	raw, tones, err := group.Packet(m.cfg.Chip)
+	raw, tones, err := group.Packet(m.chip)
 	if err != nil {
-		m.sink.Count(nexmonOutcome(err), 1)
+		m.out.count(nexmonOutcome(err), 1)
 		return
 	}
-	packet := modelPacket(raw, tones, m.cfg.Resample)
-	if packet == nil {
-		m.sink.Count(OutcomeUnsupportedShape, 1)
-		return
+	if p := m.out.fit(raw, tones); p != nil {
+		m.out.emit(&sensors.Sample{ReceiveNS: group.FirstNS, CSI: p})
 	}
-	m.sink.Emit(&sensors.Sample{
-		Sensor: m.cfg.Name, Modality: modality.CSI, Seq: m.seq,
-		ReceiveNS: group.FirstNS, CSI: packet,
-	})
-	m.seq++
 }

@@ -20,6 +20,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 // loopbackPort returns a sender and a port nobody else uses, with a listener
@@ -69,10 +70,7 @@ func waitForCapture(t *testing.T, sink *collector, send func([]byte)) {
 func TestCaptureOnLoopback(t *testing.T) {
 	testenv.PacketSocket(t)
 	send, port := loopbackPort(t)
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) { c.Interface, c.Port, c.WindowMS = "lo", int(port), 1000 })
 	sink := newCollector()
 	stop := start(t, src, sink)
 	waitForCapture(t, sink, send)
@@ -119,10 +117,7 @@ func TestCaptureHearsOnlyItsPort(t *testing.T) {
 	testenv.PacketSocket(t)
 	send, port := loopbackPort(t)
 	other, _ := loopbackPort(t)
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "lo", Port: port, Window: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) { c.Interface, c.Port, c.WindowMS = "lo", int(port), 1000 })
 	sink := newCollector()
 	start(t, src, sink)
 	waitForCapture(t, sink, send)
@@ -139,21 +134,41 @@ func TestCaptureHearsOnlyItsPort(t *testing.T) {
 }
 
 func TestCaptureErrors(t *testing.T) {
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", Interface: "nosuch0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) { c.Interface = "nosuch0" })
 	if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), "nosuch0") {
 		t.Errorf("missing interface: %v", err)
 	}
-	for name, cfg := range map[string]NexmonConfig{
-		"name": {Interface: "lo"}, "nothing": {Name: "c"}, "both": {Name: "c", Interface: "lo", File: "x"},
-		"window": {Name: "c", Interface: "lo", Window: time.Minute}, "cores": {Name: "c", Interface: "lo", Cores: 9}, "follow": {Name: "c", Interface: "lo", Follow: true},
+	for key, spoil := range map[string]func(*NexmonConfig){
+		"interface": func(c *NexmonConfig) { c.Interface = "" },
+		"window_ms": func(c *NexmonConfig) { c.WindowMS = 60_000 },
+		"cores":     func(c *NexmonConfig) { c.Cores = 9 },
+		"follow":    func(c *NexmonConfig) { c.Follow = true },
+		"chip":      func(c *NexmonConfig) { c.Chip = "x" },
+		"port":      func(c *NexmonConfig) { c.Port = 0 },
+		"mac":       func(c *NexmonConfig) { c.MAC = "02:00:5e:10:00:00:00:01" }, // EUI-64
 	} {
-		if _, err := NewNexmonSource(cfg); err == nil {
-			t.Errorf("%s: accepted", name)
+		c := NewNexmonConfig()
+		spoil(c)
+		found := c.Check()
+		if p, ok := errors.AsType[*setting.Problem](errors.Join(found...)); !ok || len(found) != 1 || p.Key != key {
+			t.Errorf("%s: %v", key, found)
 		}
 	}
+}
+
+// nexmonSource returns a source with the defaults changed by edit.
+func nexmonSource(t *testing.T, edit func(*NexmonConfig)) *NexmonSource {
+	t.Helper()
+	c := NewNexmonConfig()
+	edit(c)
+	if found := c.Check(); len(found) > 0 {
+		t.Fatal(found)
+	}
+	return c.Source("csi").(*NexmonSource)
+}
+
+func readFrom(path string) func(*NexmonConfig) {
+	return func(c *NexmonConfig) { c.Interface, c.PcapFile = "", path }
 }
 
 // pcapWriter writes Nexmon datagrams as Ethernet frames into a capture.
@@ -205,10 +220,7 @@ func TestPcapFileIsPaced(t *testing.T) {
 	if err := os.WriteFile(path, buf.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, readFrom(path))
 	sink := newCollector()
 	began := time.Now()
 	if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path) {
@@ -238,10 +250,10 @@ func TestPcapFileIsPaced(t *testing.T) {
 func TestRealCaptureThroughTheSource(t *testing.T) {
 	// One core per frame in these captures: as one antenna they do not fit the
 	// model, and say so.
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: testenv.Shared(t, "captures/csi-nexmon/example_4358.pcap"), Cores: 2, Chip: Chip4358, Resample: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) {
+		c.Interface, c.PcapFile = "", testenv.Shared(t, "captures/csi-nexmon/example_4358.pcap")
+		c.Cores, c.Chip, c.Resample = 2, "4358", true
+	})
 	sink := newCollector()
 	if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) {
 		t.Error(err)
@@ -262,10 +274,7 @@ func TestPcapFollowed(t *testing.T) {
 	for _, d := range datagrams(t, randomH(99, 342, 10), 1) {
 		p.write(time.Now().Add(-time.Minute), d) // from before the daemon started
 	}
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path, Follow: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) { c.Interface, c.PcapFile, c.Follow = "", path, true })
 	sink := newCollector()
 	stop := start(t, src, sink)
 	sink.until(t, "old records", func(_ []*sensors.Sample, c map[string]uint64) bool { return c["old_record"] == 3 })
@@ -294,10 +303,7 @@ func TestFollowedFileReplaced(t *testing.T) {
 		}
 	}
 	write()
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path, Follow: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, func(c *NexmonConfig) { c.Interface, c.PcapFile, c.Follow = "", path, true })
 	errc := make(chan error, 1)
 	go func() { errc <- src.Run(t.Context(), newCollector()) }()
 	limit := time.After(testenv.Patience)
@@ -323,10 +329,7 @@ func TestPcapFileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{filepath.Join(dir, "none"): "does not exist", bad: "bad.pcap"} {
-		src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
-		if err != nil {
-			t.Fatal(err)
-		}
+		src := nexmonSource(t, readFrom(path))
 		if err := src.Run(t.Context(), newCollector()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -338,10 +341,7 @@ func TestPcapFIFO(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewNexmonSource(NexmonConfig{Name: "csi", File: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := nexmonSource(t, readFrom(path))
 	for round := range 2 {
 		sink := newCollector()
 		errc := make(chan error, 1)

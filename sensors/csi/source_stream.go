@@ -2,12 +2,10 @@ package csi
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"net"
 	"os"
 	"sync"
@@ -17,49 +15,61 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/sensors"
-	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
-// OutcomeUnsupportedShape counts packets that are not 3 x 114 and could not be
-// brought to it.
-const OutcomeUnsupportedShape = "unsupported_shape"
-
-// AtherosConfig describes one stream of Atheros CSI records. Exactly one of
-// Path and Listen is set.
-type AtherosConfig struct {
-	Name   string // sensor name in samples and errors
-	Path   string // device, FIFO or file, e.g. /dev/CSI_dev
-	Listen string // TCP address to which a router forwards its log, e.g. 127.0.0.1:7020
-	// Resample maps packets with another number of tones to 114.
-	Resample bool
+// StreamConfig is where a stream of records comes from. Exactly one of Path
+// and Listen is set.
+type StreamConfig struct {
+	Path   string `yaml:"path"`   // device, FIFO or file
+	Listen string `yaml:"listen"` // or the TCP address a router forwards to
 }
 
-// AtherosSource reads one stream of Atheros CSI records.
-type AtherosSource struct {
-	cfg AtherosConfig
+func (c *StreamConfig) check() setting.Problems {
+	var p setting.Problems
+	if (c.Path == "") == (c.Listen == "") {
+		p.Add("path", "set exactly one of path (a device or file) and listen (a TCP address)")
+	}
+	if c.Listen != "" {
+		p.Address("listen", c.Listen)
+	}
+	return p
+}
+
+// recordFormat is what a format gives the source for one run: it turns bytes
+// into samples.
+type recordFormat interface {
+	// at says when the bytes that follow came.
+	at(nowNS int64)
+	// stream returns the decoder of a new sender: half a record must not be
+	// joined to the next stream.
+	stream() streamDecoder
+	// device takes one record as the WiFi driver's own device gives it.
+	device(record []byte) error
+}
+
+// streamDecoder finds records in the bytes of one sender.
+type streamDecoder interface {
+	Feed(p []byte)
+	Finish()           // the stream has ended
+	JunkBytes() uint64 // so far, of no record
+}
+
+// StreamSource reads one stream of records.
+type StreamSource struct {
+	cfg       *StreamConfig
+	newFormat func(sensors.Sink) recordFormat
 
 	mu   sync.Mutex
 	addr net.Addr
 }
 
-// NewAtherosSource checks cfg and returns a source. It opens nothing.
-func NewAtherosSource(cfg AtherosConfig) (*AtherosSource, error) {
-	switch {
-	case cfg.Name == "":
-		return nil, errors.New("csi: name is empty")
-	case (cfg.Path == "") == (cfg.Listen == ""):
-		return nil, fmt.Errorf("sensor %s: set either the path of a record stream or a TCP address to listen on", cfg.Name)
-	}
-	if cfg.Listen != "" {
-		if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-			return nil, fmt.Errorf("sensor %s: listen address: %w", cfg.Name, err)
-		}
-	}
-	return &AtherosSource{cfg: cfg}, nil
+func newStreamSource(cfg *StreamConfig, newFormat func(sensors.Sink) recordFormat) *StreamSource {
+	return &StreamSource{cfg: cfg, newFormat: newFormat}
 }
 
 // Addr returns the address a running source listens on, nil if it does not.
-func (s *AtherosSource) Addr() net.Addr {
+func (s *StreamSource) Addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.addr
@@ -68,7 +78,7 @@ func (s *AtherosSource) Addr() net.Addr {
 // Run reads records until ctx ends or the stream fails or ends. It implements
 // sensors.Source. A TCP source serves one sender at a time; the next one is
 // served when that leaves, or has been silent while the next one waits.
-func (s *AtherosSource) Run(ctx context.Context, sink sensors.Sink) error {
+func (s *StreamSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var err error
 	if s.cfg.Listen != "" {
 		err = s.serve(ctx, sink)
@@ -76,21 +86,21 @@ func (s *AtherosSource) Run(ctx context.Context, sink sensors.Sink) error {
 		err = s.readPath(ctx, sink)
 	}
 	if ctx.Err() == nil {
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
+		return err
 	}
 	return nil // asked to stop
 }
 
-func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
+func (s *StreamSource) serve(ctx context.Context, sink sensors.Sink) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
-		return sensors.ListenError("tcp", s.cfg.Listen, "sensors."+s.cfg.Name+".atheros.listen", err)
+		return setting.ListenError("listen", s.cfg.Listen, err)
 	}
 	s.setAddr(l.Addr())
 	defer s.setAddr(nil)
 	defer closeOnDone(ctx, l)()
-	m := recordMapper{cfg: s.cfg, sink: sink}
+	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink}
 	sender := &senderConn{ln: l.(*net.TCPListener)}
 	for {
 		conn := sender.next
@@ -100,7 +110,7 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 			}
 		}
 		sender = &senderConn{Conn: conn, ln: sender.ln}
-		if err := s.readAll(ctx, sender, &m); err != nil && ctx.Err() == nil {
+		if err := readAll(ctx, sender, in); err != nil && ctx.Err() == nil {
 			sink.Count("sender_lost", 1)
 		}
 		if ctx.Err() != nil && sender.next != nil {
@@ -109,25 +119,25 @@ func (s *AtherosSource) serve(ctx context.Context, sink sensors.Sink) error {
 	}
 }
 
-func (s *AtherosSource) setAddr(a net.Addr) {
+func (s *StreamSource) setAddr(a net.Addr) {
 	s.mu.Lock()
 	s.addr = a
 	s.mu.Unlock()
 }
 
-func (s *AtherosSource) readPath(ctx context.Context, sink sensors.Sink) error {
+func (s *StreamSource) readPath(ctx context.Context, sink sensors.Sink) error {
 	f, mode, err := openStream(s.cfg.Path)
 	if err != nil {
 		return err
 	}
-	m := recordMapper{cfg: s.cfg, sink: sink}
+	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink}
 	switch {
 	case mode&fs.ModeCharDevice != 0:
-		err = readDevice(ctx, f, &m)
+		err = readDevice(ctx, f, in)
 	case mode&fs.ModeNamedPipe != 0:
-		err = s.readAll(ctx, &pipeReader{ctx: ctx, f: f, again: true}, &m)
+		err = readAll(ctx, &pipeReader{ctx: ctx, f: f, again: true}, in)
 	default:
-		err = s.readAll(ctx, f, &m)
+		err = readAll(ctx, f, in)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s.cfg.Path, err)
@@ -202,33 +212,35 @@ func closeOnDone(ctx context.Context, c io.Closer) (release func()) {
 	}
 }
 
+// recordInput is the way of one run's bytes into its format.
+type recordInput struct {
+	recordFormat
+	sink sensors.Sink
+}
+
 // readAll decodes r until its end and closes it; ctx ends the reading early.
-func (s *AtherosSource) readAll(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
+func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	defer closeOnDone(ctx, r)()
 	var junk uint64
-	newDecoder := func() *AtherosDecoder {
-		junk = 0
-		return NewAtherosDecoder(m.record, func(o string) { m.sink.Count(o, 1) })
-	}
-	d := newDecoder()
+	d := in.stream()
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := r.Read(buf)
-		m.nowNS = m.sink.NowNS()
+		in.at(in.sink.NowNS())
 		d.Feed(buf[:n])
 		ended := errors.Is(err, io.EOF) || errors.Is(err, errNextWriter)
 		if ended {
 			d.Finish()
 		}
 		if j := d.JunkBytes(); j != junk {
-			m.sink.Count("junk_bytes", j-junk)
+			in.sink.Count("junk_bytes", j-junk)
 			junk = j
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errNextWriter):
-			m.sink.Count("sender_lost", 1)
-			d = newDecoder() // half a record must not be joined to the next stream
+			in.sink.Count("sender_lost", 1)
+			d, junk = in.stream(), 0
 		case ended:
 			return nil
 		default:
@@ -238,21 +250,18 @@ func (s *AtherosSource) readAll(ctx context.Context, r io.ReadCloser, m *recordM
 }
 
 // readDevice reads the CSI driver's own device, where each read gives one
-// record without its length, in this machine's byte order.
-func readDevice(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
+// record.
+func readDevice(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	defer closeOnDone(ctx, r)()
 	buf := make([]byte, MaxAtherosRecord)
 	for {
 		n, err := r.Read(buf)
-		m.nowNS = m.sink.NowNS()
+		in.at(in.sink.NowNS())
 		switch {
 		case n > 0:
-			rec, parseErr := ParseAtheros(buf[:n], binary.NativeEndian)
-			if parseErr != nil {
-				m.sink.Count("bad_record", 1)
-				continue
+			if in.device(buf[:n]) != nil {
+				in.sink.Count("bad_record", 1)
 			}
-			m.record(rec)
 		case err == nil, errors.Is(err, io.EOF), errors.Is(err, syscall.EAGAIN):
 			// Nothing there, and perhaps no way to wait for it.
 			if err = pauseUntil(ctx, time.Now().Add(pollEvery)); err != nil {
@@ -262,48 +271,4 @@ func readDevice(ctx context.Context, r io.ReadCloser, m *recordMapper) error {
 			return err
 		}
 	}
-}
-
-// recordMapper turns records into samples: shape, clock, restarts.
-type recordMapper struct {
-	cfg     AtherosConfig
-	sink    sensors.Sink
-	nowNS   int64
-	seq     uint64
-	started bool
-	lastTSF uint64
-}
-
-// record takes one decoded record.
-func (m *recordMapper) record(r *AtherosRecord) {
-	if r.H == nil {
-		m.sink.Count("no_csi", 1)
-		return
-	}
-	if r.PHYError != 0 {
-		m.sink.Count("phy_error", 1)
-		return
-	}
-	if r.TSFUS > math.MaxInt64/1000 {
-		m.sink.Count("bad_timestamp", 1)
-		return
-	}
-	if m.started && r.TSFUS == m.lastTSF {
-		m.sink.Count(OutcomeDuplicate, 1)
-		return
-	}
-	p := modelPacket(r.Packet(), AtherosTones(int(r.Tones)), m.cfg.Resample)
-	if p == nil {
-		m.sink.Count(OutcomeUnsupportedShape, 1)
-		return
-	}
-	// The card's timer goes back when it is reset or joins an access point.
-	restarted := m.started && r.TSFUS < m.lastTSF
-	m.started, m.lastTSF = true, r.TSFUS
-	m.sink.Emit(&sensors.Sample{
-		Sensor: m.cfg.Name, Modality: modality.CSI, Seq: m.seq,
-		DeviceNS: int64(r.TSFUS) * 1000, HasDevice: true, ReceiveNS: m.nowNS,
-		Restarted: restarted, CSI: p,
-	})
-	m.seq++
 }

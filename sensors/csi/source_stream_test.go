@@ -17,6 +17,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 // modelStream returns n records of 3 x 114, 10 ms apart, and their values.
@@ -50,11 +51,12 @@ func checkModelSamples(t *testing.T, got []*sensors.Sample, values [][]complex64
 	}
 }
 
+func atherosSource(cfg StreamConfig) *StreamSource {
+	return (&AtherosConfig{StreamConfig: cfg}).Source("csi").(*StreamSource)
+}
+
 func TestAtherosOverTCP(t *testing.T) {
-	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := atherosSource(StreamConfig{Listen: "127.0.0.1:0"})
 	sink := newCollector()
 	stop := start(t, src, sink)
 	dial := func() net.Conn { return dialSource(t, src) }
@@ -93,7 +95,7 @@ func TestAtherosOverTCP(t *testing.T) {
 	}
 }
 
-func dialSource(t *testing.T, src *AtherosSource) net.Conn {
+func dialSource(t *testing.T, src *StreamSource) net.Conn {
 	t.Helper()
 	testenv.Wait(t, "a source that listens", func() bool { return src.Addr() != nil })
 	c, err := net.Dial("tcp", src.Addr().String())
@@ -107,10 +109,7 @@ func dialSource(t *testing.T, src *AtherosSource) net.Conn {
 // TestAtherosSenderThatVanished: a router without power keeps its connection
 // open for ever; it must not lock out the router that comes back.
 func TestAtherosSenderThatVanished(t *testing.T) {
-	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := atherosSource(StreamConfig{Listen: "127.0.0.1:0"})
 	sink := newCollector()
 	stop := start(t, src, sink)
 	stream, values := modelStream(t, binary.BigEndian, 11, 5_000_000)
@@ -136,10 +135,7 @@ func TestAtherosFIFO(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := atherosSource(StreamConfig{Path: path})
 	sink := newCollector()
 	stop := start(t, src, sink)
 	stream, values := modelStream(t, binary.LittleEndian, 20, 7000)
@@ -187,10 +183,8 @@ func TestAtherosFileOutcomes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, resample := range []bool{false, true} {
-		src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: path, Resample: resample})
-		if err != nil {
-			t.Fatal(err)
-		}
+		cfg := AtherosConfig{StreamConfig: StreamConfig{Path: path}, Resample: resample}
+		src := cfg.Source("csi")
 		sink := newCollector()
 		if err := src.Run(t.Context(), sink); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path) {
 			t.Errorf("end of the file: %v", err)
@@ -207,18 +201,15 @@ func TestAtherosFileOutcomes(t *testing.T) {
 }
 
 func TestAtherosSourceErrors(t *testing.T) {
-	for name, cfg := range map[string]AtherosConfig{
-		"name": {Path: "x"}, "nothing": {Name: "c"}, "both": {Name: "c", Path: "x", Listen: "127.0.0.1:1"}, "address": {Name: "c", Listen: "7020"},
+	for name, cfg := range map[string]StreamConfig{
+		"nothing": {}, "both": {Path: "x", Listen: "127.0.0.1:1"}, "address": {Listen: "7020"},
 	} {
-		if _, err := NewAtherosSource(cfg); err == nil {
+		if found := (&AtherosConfig{StreamConfig: cfg}).Check(); len(found) == 0 {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	src, err := NewAtherosSource(AtherosConfig{Name: "csi", Path: filepath.Join(t.TempDir(), "none")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err = src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "WiFi driver") {
+	src := atherosSource(StreamConfig{Path: filepath.Join(t.TempDir(), "none")})
+	if err := src.Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "WiFi driver") {
 		t.Errorf("missing device: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -226,11 +217,8 @@ func TestAtherosSourceErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	src, err = NewAtherosSource(AtherosConfig{Name: "csi", Listen: l.Addr().String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := src.Run(t.Context(), newCollector()); err == nil || !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), l.Addr().String()) {
+	src = atherosSource(StreamConfig{Listen: l.Addr().String()})
+	if err := src.Run(t.Context(), newCollector()); err == nil || !errors.Is(err, setting.ErrInUse) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("port in use: %v", err)
 	}
 }
@@ -280,7 +268,7 @@ func TestAtherosDevice(t *testing.T) {
 	gone := errors.New("gone")
 	d := &deviceReader{end: gone, reads: [][]byte{stream[2:record], nil, stream[record+2 : 2*record], {1, 2, 3}, stream[2*record+2:]}}
 	sink := newCollector()
-	if err := readDevice(t.Context(), d, &recordMapper{cfg: AtherosConfig{Name: "csi"}, sink: sink}); !errors.Is(err, gone) {
+	if err := readDevice(t.Context(), d, &recordInput{recordFormat: &atherosFormat{out: output{name: "csi", sink: sink}}, sink: sink}); !errors.Is(err, gone) {
 		t.Errorf("end: %v", err)
 	}
 	if len(sink.samples) != 3 || sink.counts["bad_record"] != 1 {

@@ -16,6 +16,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 func TestLivoxRoundTrip(t *testing.T) {
@@ -76,7 +77,7 @@ func encodeCloud(t testing.TB, xyz []float32, frame uint8, ts uint64) [][]byte {
 
 func sweeps(packets [][]byte, o outcomes) []*Sweep {
 	var out []*Sweep
-	a := NewSweepAssembler(DefaultSweep, &Box{}, func(s *Sweep) { out = append(out, s) }, o.count)
+	a := NewSweepAssembler(100*time.Millisecond, &Box{}, func(s *Sweep) { out = append(out, s) }, o.count)
 	for i, b := range packets {
 		a.Add(int64(i), b)
 	}
@@ -170,20 +171,20 @@ func FuzzLivox(f *testing.F) {
 }
 
 // startSource runs a source on a free port and returns a connection to it.
-func startSource(t *testing.T, cfg UDPConfig) (*testSink, net.Conn) {
+func startSource(t *testing.T, cfg sensors.Settings, listen *string) (*testSink, net.Conn) {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Name, cfg.Listen = "lidar", pc.LocalAddr().String()
-	src, err := NewUDPSource(cfg)
-	if err != nil {
-		t.Fatal(err)
+	*listen = pc.LocalAddr().String()
+	if p := cfg.Check(); len(p) > 0 {
+		t.Fatal(p)
 	}
+	src := cfg.Source("lidar")
 	sink := newTestSink()
 	err = src.Run(t.Context(), sink)
-	if !errors.Is(err, sensors.ErrInUse) || !strings.Contains(err.Error(), cfg.Listen) || !strings.Contains(err.Error(), "sensors.lidar."+src.cfg.Format+".listen") {
+	if !errors.Is(err, setting.ErrInUse) || !strings.Contains(err.Error(), *listen) || !strings.HasPrefix(err.Error(), "listen: ") {
 		t.Fatalf("port in use: %v", err)
 	}
 	_ = pc.Close()
@@ -196,7 +197,7 @@ func startSource(t *testing.T, cfg UDPConfig) (*testSink, net.Conn) {
 			t.Error(runErr)
 		}
 	})
-	conn, err := net.Dial("udp", cfg.Listen)
+	conn, err := net.Dial("udp", *listen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,8 @@ func await(t *testing.T, sink *testSink, conn net.Conn, packets func() [][]byte,
 }
 
 func TestUDPSourceLivox(t *testing.T) {
-	sink, conn := startSource(t, UDPConfig{Format: FormatLivox})
+	cfg := NewLivoxConfig()
+	sink, conn := startSource(t, cfg, &cfg.Listen)
 	k := uint64(0)
 	s := await(t, sink, conn, func() [][]byte {
 		k++
@@ -246,7 +248,9 @@ func TestUDPSourceLivox(t *testing.T) {
 
 func TestUDPSourceOuster(t *testing.T) {
 	const name = "OS-1-32-G_v2.1.1_1024x10"
-	sink, conn := startSource(t, UDPConfig{Format: FormatOuster, Metadata: testenv.Shared(t, captures, name+".json"), From: "127.0.0.1"})
+	cfg := NewOusterConfig()
+	cfg.MetadataFile, cfg.From = testenv.Shared(t, captures, name+".json"), "127.0.0.1"
+	sink, conn := startSource(t, cfg, &cfg.Listen)
 	packets := datagrams(t, name+".pcap", 7502)
 	s := await(t, sink, conn, func() [][]byte { return packets }, func(s *sensors.Sample) bool { return s.Cloud.Complete == 1 })
 	if len(s.Cloud.XYZ) != 3*27310 || s.Seq != 638 {
@@ -254,25 +258,46 @@ func TestUDPSourceOuster(t *testing.T) {
 	}
 }
 
-func TestUDPSourceRefuses(t *testing.T) {
-	for want, cfg := range map[string]UDPConfig{
-		"name":     {},
-		"format":   {Name: "l", Format: "velodyne"},
-		"metadata": {Name: "l", Format: FormatOuster},
-		"listen":   {Name: "l", Format: FormatLivox, Listen: "nowhere"},
-		"from":     {Name: "l", Format: FormatLivox, From: "x"},
-		"crop":     {Name: "l", Format: FormatLivox, Crop: Box{Max: [3]float64{1, 1, 0}}},
-		"negative": {Name: "l", Format: FormatLivox, Quiet: -1},
+func TestSettingsRefuse(t *testing.T) {
+	for key, spoil := range map[string]func(*OusterConfig, *LivoxConfig){
+		"metadata_file":   func(o *OusterConfig, _ *LivoxConfig) { o.MetadataFile = "" },
+		"listen":          func(o *OusterConfig, _ *LivoxConfig) { o.Listen = "nowhere" },
+		"from":            func(_ *OusterConfig, l *LivoxConfig) { l.From = "fe80::1%eth0" },
+		"crop_min_m":      func(_ *OusterConfig, l *LivoxConfig) { l.CropMinM, l.CropMaxM = []float64{0, 0, 0}, []float64{1, 1, 0} },
+		"read_buffer_kib": func(o *OusterConfig, _ *LivoxConfig) { o.ReadBufferKiB = -1 },
+		"sweep_ms":        func(_ *OusterConfig, l *LivoxConfig) { l.SweepMS = 0 },
 	} {
-		if _, err := NewUDPSource(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+		ouster, livox := NewOusterConfig(), NewLivoxConfig()
+		spoil(ouster, livox)
+		found := append(ouster.Check(), livox.Check()...)
+		if p, ok := errors.AsType[*setting.Problem](errors.Join(found...)); !ok || len(found) != 1 || p.Key != key {
+			t.Errorf("%s: %v", key, found)
 		}
 	}
-	s, err := NewUDPSource(UDPConfig{Name: "l", Format: FormatOuster, Metadata: "/nowhere.json"})
-	if err != nil {
+}
+
+func TestCropFromSettings(t *testing.T) {
+	c := NewLivoxConfig()
+	c.CropMinM, c.CropMaxM = []float64{0, -1, -2}, []float64{4, 1, 2}
+	s := c.Source("lidar").(*UDPSource)
+	if want := (Box{Min: [3]float64{0, -1, -2}, Max: [3]float64{4, 1, 2}}); s.crop != want {
+		t.Errorf("crop %v, want %v", s.crop, want)
+	}
+	if s := NewLivoxConfig().Source("lidar").(*UDPSource); s.crop != (Box{}) {
+		t.Errorf("crop %v without settings", s.crop)
+	}
+}
+
+func TestMetadataThatIsNotThere(t *testing.T) {
+	c := NewOusterConfig()
+	c.MetadataFile = "/nowhere.json"
+	err := c.Source("lidar").Run(t.Context(), newTestSink())
+	p, ok := errors.AsType[*setting.Problem](err)
+	if !ok || !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	if err := s.Run(t.Context(), newTestSink()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere.json") {
-		t.Error(err)
+	const want = "metadata: open /nowhere.json: no such file or directory: save the sensor's GET /api/v1/sensor/metadata there, or correct sensors.lidar.ouster.metadata_file"
+	if got := p.Below("sensors.lidar.ouster").Error(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -14,113 +14,57 @@ import (
 
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
-// The formats of a UDP source.
-const (
-	FormatOuster = "ouster"
-	FormatLivox  = "livox"
-)
-
-// Defaults of UDPConfig.
-const (
-	DefaultOusterListen = "127.0.0.1:7502"
-	DefaultLivoxListen  = "127.0.0.1:56301"
-	DefaultQuiet        = 15 * time.Millisecond
-	DefaultSweep        = 100 * time.Millisecond
-	DefaultReadBuffer   = 8 << 20
-)
-
-// UDPConfig describes one lidar that sends to a UDP port.
-type UDPConfig struct {
-	Name     string // sensor name in samples and errors
-	Format   string // FormatOuster or FormatLivox
-	Listen   string // host:port; the format's default if empty
-	Metadata string // Ouster: path of the sensor's metadata JSON
-	// From accepts datagrams of this IP address only; empty accepts all.
-	From string
-	Crop Box // points outside are left out; zero keeps all
-	// Quiet ends a Livox sweep when nothing has come for so long.
-	Quiet      time.Duration
-	Sweep      time.Duration // Livox: longest sweep
-	ReadBuffer int           // of the socket, bytes
-}
+// quietTime ends a sweep when nothing has come for so long.
+const quietTime = 15 * time.Millisecond
 
 // UDPSource reads one lidar. It implements sensors.Source.
 type UDPSource struct {
-	cfg  UDPConfig
-	from netip.Addr
+	name         string
+	cfg          *UDPConfig
+	from         netip.Addr // the only sender to accept, if valid
+	crop         Box
+	newAssembler func(*output) (assembler, error)
 }
 
-// NewUDPSource checks cfg and returns a source. It opens nothing.
-func NewUDPSource(cfg UDPConfig) (*UDPSource, error) {
-	if cfg.Name == "" {
-		return nil, errors.New("lidar: name is empty")
-	}
-	s := &UDPSource{}
-	switch cfg.Format {
-	case FormatOuster:
-		if cfg.Metadata == "" {
-			return nil, fmt.Errorf("sensor %s: metadata is not set; save the sensor's GET /api/v1/sensor/metadata to a file and name it", cfg.Name)
-		}
-	case FormatLivox:
-		if cfg.Metadata != "" {
-			return nil, fmt.Errorf("sensor %s: metadata is for format ouster only", cfg.Name)
-		}
-	default:
-		return nil, fmt.Errorf("sensor %s: format %q is not ouster or livox", cfg.Name, cfg.Format)
-	}
-	if cfg.Listen == "" {
-		cfg.Listen = DefaultOusterListen
-		if cfg.Format == FormatLivox {
-			cfg.Listen = DefaultLivoxListen
-		}
-	}
-	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("sensor %s: listen: %w", cfg.Name, err)
-	}
-	if cfg.From != "" {
-		var err error
-		if s.from, err = netip.ParseAddr(cfg.From); err != nil {
-			return nil, fmt.Errorf("sensor %s: from: %w", cfg.Name, err)
-		}
-	}
-	if cfg.Quiet < 0 || cfg.Sweep < 0 || cfg.ReadBuffer < 0 {
-		return nil, fmt.Errorf("sensor %s: quiet, sweep and read_buffer must not be negative", cfg.Name)
-	}
-	if cfg.Crop != (Box{}) {
-		for i := range 3 {
-			if !(cfg.Crop.Min[i] < cfg.Crop.Max[i]) {
-				return nil, fmt.Errorf("sensor %s: crop: min must be below max on all three axes", cfg.Name)
-			}
-		}
-	}
-	if cfg.Quiet == 0 {
-		cfg.Quiet = DefaultQuiet
-	}
-	if cfg.Sweep == 0 {
-		cfg.Sweep = DefaultSweep
-	}
-	if cfg.ReadBuffer == 0 {
-		cfg.ReadBuffer = DefaultReadBuffer
-	}
-	s.cfg = cfg
-	return s, nil
+// newUDPSource returns the source of a format, which its assembler reads.
+func newUDPSource(name string, cfg *UDPConfig, newAssembler func(*output) (assembler, error)) *UDPSource {
+	s := &UDPSource{name: name, cfg: cfg, newAssembler: newAssembler}
+	s.from, _ = cfg.sender() // checked with the settings
+	s.crop, _ = cfg.crop()
+	return s
 }
 
-// assembler is what both formats have in common.
+// output is where an assembler's sweeps go.
+type output struct {
+	name string
+	crop Box // points outside are left out
+	sink sensors.Sink
+}
+
+// emit hands a sweep on in the name of the sensor.
+func (o *output) emit(s *sensors.Sample) {
+	s.Sensor, s.Modality = o.name, modality.LiDAR
+	o.sink.Emit(s)
+}
+
+func (o *output) count(outcome string, n uint64) { o.sink.Count(outcome, n) }
+
+// assembler is what a format gives the source: it joins datagrams to sweeps.
 type assembler interface {
 	Add(receiveNS int64, b []byte)
-	Open() bool
+	Open() bool        // a sweep waits for datagrams
 	quiet(nowNS int64) // nothing has come for the configured time
 }
 
-// Run listens until ctx ends or the socket fails. A port in use is a
-// sensors.ErrInUse that names the address and the setting.
+// Run listens until ctx ends or the socket fails. It implements
+// sensors.Source.
 func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
-	asm, err := s.assembler(sink)
+	asm, err := s.newAssembler(&output{name: s.name, crop: s.crop, sink: sink})
 	if err != nil {
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, err)
+		return err
 	}
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", s.cfg.Listen)
@@ -128,7 +72,7 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("sensor %s: %w", s.cfg.Name, sensors.ListenError("udp", s.cfg.Listen, fmt.Sprintf("sensors.%s.%s.listen", s.cfg.Name, s.cfg.Format), err))
+		return setting.ListenError("listen", s.cfg.Listen, err)
 	}
 	conn := pc.(*net.UDPConn)
 	// Closing is what interrupts a read; deadlines belong to the reader.
@@ -137,11 +81,11 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 		stop()
 		_ = conn.Close()
 	}()
-	if err := tuneSocket(conn, s.cfg.ReadBuffer); err != nil {
-		return fmt.Errorf("sensor %s: socket options: %w", s.cfg.Name, err)
+	if err := tuneSocket(conn, s.cfg.ReadBufferKiB<<10); err != nil {
+		return fmt.Errorf("socket options: %w", err)
 	}
 	if err := s.read(conn, asm, sink); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("sensor %s: udp %s: %w", s.cfg.Name, s.cfg.Listen, err)
+		return fmt.Errorf("udp %s: %w", s.cfg.Listen, err)
 	}
 	return nil
 }
@@ -154,7 +98,7 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, sink sensors.Sink) er
 	for {
 		var deadline time.Time
 		if asm.Open() {
-			wait := s.cfg.Quiet
+			wait := quietTime
 			if expired {
 				// The timer may have won against a datagram that was already
 				// there, when this process was held up; look once more.
@@ -181,25 +125,12 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, sink sensors.Sink) er
 		if d := drops.update(dropped); d > 0 {
 			sink.Count("socket_overflow", d)
 		}
-		if s.from.IsValid() && from.Addr().Unmap() != s.from.Unmap() {
+		if s.from.IsValid() && from.Addr().Unmap() != s.from {
 			sink.Count("other_source", 1)
 			continue
 		}
-		asm.Add(receiveNS(sink.NowNS(), stamp, time.Now()), buf[:n])
+		asm.Add(sensors.ReceivedNS(sink.NowNS(), stamp, time.Now()), buf[:n])
 	}
-}
-
-// receiveNS moves the present room time back by the age of the kernel's
-// stamp. An age that a step of the wall clock made impossible is ignored.
-func receiveNS(nowNS int64, stamp, now time.Time) int64 {
-	if stamp.IsZero() {
-		return nowNS
-	}
-	age := now.Round(0).Sub(stamp)
-	if age < 0 || age > time.Second {
-		return nowNS
-	}
-	return nowNS - int64(age)
 }
 
 func tuneSocket(conn *net.UDPConn, bytes int) error {
@@ -227,14 +158,11 @@ func parseControl(oob []byte) (stamp time.Time, dropped uint32) {
 	if err != nil {
 		return stamp, 0
 	}
-	for _, m := range msgs {
-		if m.Header.Level != unix.SOL_SOCKET {
-			continue
-		}
-		switch {
-		case m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
-			stamp = time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-		case m.Header.Type == unix.SO_RXQ_OVFL && len(m.Data) >= 4:
+	for i := range msgs {
+		m := &msgs[i]
+		if at, ok := sensors.KernelStamp(m); ok {
+			stamp = at
+		} else if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_RXQ_OVFL && len(m.Data) >= 4 {
 			dropped = binary.NativeEndian.Uint32(m.Data)
 		}
 	}
@@ -252,44 +180,3 @@ func (d *dropCounter) update(total uint32) uint64 {
 	d.last = total
 	return uint64(n)
 }
-
-func (s *UDPSource) assembler(sink sensors.Sink) (assembler, error) {
-	if s.cfg.Format == FormatLivox {
-		return livoxInput{NewSweepAssembler(s.cfg.Sweep, &s.cfg.Crop, func(w *Sweep) {
-			sink.Emit(&sensors.Sample{
-				Sensor: s.cfg.Name, Modality: modality.LiDAR, Seq: w.Seq,
-				DeviceNS: int64(w.TimeNS), HasDevice: true, ReceiveNS: w.ReceiveNS,
-				Restarted: w.Restarted,
-				Cloud:     &sensors.PointCloud{XYZ: w.XYZ, Complete: w.Complete},
-			})
-		}, sink.Count)}, nil
-	}
-	text, err := os.ReadFile(s.cfg.Metadata)
-	if err != nil {
-		return nil, sensors.Told(fmt.Errorf("metadata: %w: save the sensor's GET /api/v1/sensor/metadata there, or correct sensors.%s.ouster.metadata_file", err, s.cfg.Name))
-	}
-	meta, err := ParseMetadata(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.cfg.Metadata, err)
-	}
-	table := NewXYZTable(meta)
-	points := 0
-	return ousterInput{NewAssembler(meta, func(f *Frame) {
-		xyz := table.Cloud(make([]float32, 0, points+points/8), f, &s.cfg.Crop)
-		points = len(xyz)
-		sink.Emit(&sensors.Sample{
-			Sensor: s.cfg.Name, Modality: modality.LiDAR, Seq: f.Seq,
-			DeviceNS: int64(f.MiddleNS), HasDevice: true, ReceiveNS: f.ReceiveNS,
-			Restarted: f.Restarted,
-			Cloud:     &sensors.PointCloud{XYZ: xyz, Complete: float64(f.Valid) / float64(f.Expected)},
-		})
-	}, sink.Count)}, nil
-}
-
-type ousterInput struct{ *Assembler }
-
-func (o ousterInput) quiet(nowNS int64) { o.Expire(nowNS) }
-
-type livoxInput struct{ *SweepAssembler }
-
-func (l livoxInput) quiet(int64) { l.Flush() }

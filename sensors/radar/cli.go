@@ -83,11 +83,6 @@ func (c *CLI) Configure(ctx context.Context, cfg *Config) (reused bool, err erro
 	return false, nil
 }
 
-// Command sends one command and waits for its answer.
-func (c *CLI) Command(ctx context.Context, text string) error {
-	return c.command(ctx, ConfigLine{Text: text})
-}
-
 // awaitPrompt drops old output and makes the device show its prompt.
 func (c *CLI) awaitPrompt(ctx context.Context) error {
 	if _, err := c.collect(ctx, 50*time.Millisecond, func(string) bool { return false }); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 )
 
 // collector is a sink that keeps everything.
@@ -166,10 +168,7 @@ func TestSerialSourceOverPty(t *testing.T) {
 	if err := os.WriteFile(cfgPath, capture(t, "xwr68xx_oob_sdk3.cfg"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewSerialSource(SerialConfig{Name: "radar", DataPort: data.path, CommandPort: cmd.path, ConfigPath: cfgPath})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := serialSource(t, "radar", func(c *TISerialConfig) { c.DataPort, c.CommandPort, c.ConfigFile = data.path, cmd.path, cfgPath })
 	started := make(chan struct{})
 	sent := serveCLI(t, cmd, started)
 	sink := newCollector()
@@ -216,10 +215,7 @@ func TestUnplugAndReopen(t *testing.T) {
 	if err := os.Symlink(one.path, link); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewSerialSource(SerialConfig{Name: "radar", DataPort: link, Layout: Layout40})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := serialSource(t, "radar", func(c *TISerialConfig) { c.DataPort, c.Layout = link, "oob40" })
 	frames, _ := frameBytes(t, "xwr68xx_oob_sdk3.3_processed_stream.dat", 2)
 	sink := newCollector()
 	errc := make(chan error, 1)
@@ -233,7 +229,7 @@ func TestUnplugAndReopen(t *testing.T) {
 	_ = one.master.Close()
 	select {
 	case err := <-errc:
-		if err == nil || !strings.Contains(err.Error(), "connection lost") || !strings.Contains(err.Error(), "sensor radar") {
+		if err == nil || !strings.Contains(err.Error(), "connection lost") {
 			t.Errorf("unplugged: %v", err)
 		}
 	case <-time.After(testenv.Patience):
@@ -299,11 +295,8 @@ func capturePathOfAnyFile(t *testing.T) string {
 }
 
 func TestPortErrorsSayWhatToDo(t *testing.T) {
-	src, err := NewSerialSource(SerialConfig{Name: "r1", DataPort: "/dev/does-not-exist"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = src.Run(t.Context(), newCollector())
+	src := serialSource(t, "r1", func(c *TISerialConfig) { c.DataPort = "/dev/does-not-exist" })
+	err := src.Run(t.Context(), newCollector())
 	if err == nil || !strings.Contains(err.Error(), "/dev/does-not-exist does not exist") || !strings.Contains(err.Error(), "by-id") {
 		t.Errorf("missing port: %v", err)
 	}
@@ -322,27 +315,55 @@ func TestDeafCommandPortEndsRun(t *testing.T) {
 	if err := os.WriteFile(cfg, []byte("sensorStop\nsensorStart"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := NewSerialSource(SerialConfig{Name: "r1", DataPort: data.path, CommandPort: cmd.path, ConfigPath: cfg})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = src.Run(t.Context(), newCollector())
+	src := serialSource(t, "r1", func(c *TISerialConfig) { c.DataPort, c.CommandPort, c.ConfigFile = data.path, cmd.path, cfg })
+	err := src.Run(t.Context(), newCollector())
 	if !errors.Is(err, ErrNoPrompt) || !strings.Contains(err.Error(), cmd.path) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestNewSerialSourceChecks(t *testing.T) {
-	for name, cfg := range map[string]SerialConfig{
-		"name":    {DataPort: "x"},
-		"port":    {Name: "r"},
-		"command": {Name: "r", DataPort: "x", ConfigPath: "c"},
-		"config":  {Name: "r", DataPort: "x", CommandPort: "c"},
-		"baud":    {Name: "r", DataPort: "x", DataBaud: -1},
-		"layout":  {Name: "r", DataPort: "x", Layout: 9},
+func TestSettingsRefuse(t *testing.T) {
+	for key, spoil := range map[string]func(*TISerialConfig){
+		"data_port":       func(c *TISerialConfig) { c.DataPort = "" },
+		"command_port":    func(c *TISerialConfig) { c.ConfigFile = "c" },
+		"config_file":     func(c *TISerialConfig) { c.CommandPort = "c" },
+		"data_baud":       func(c *TISerialConfig) { c.DataBaud = -1 },
+		"layout":          func(c *TISerialConfig) { c.Layout = "oob44" },
+		"frame_period_ms": func(c *TISerialConfig) { c.FramePeriodMS = math.NaN() },
 	} {
-		if _, err := NewSerialSource(cfg); err == nil {
-			t.Errorf("%s: accepted", name)
+		c := NewTISerialConfig()
+		spoil(c)
+		found := c.Check()
+		if p, ok := errors.AsType[*setting.Problem](errors.Join(found...)); !ok || len(found) != 1 || p.Key != key {
+			t.Errorf("%s: %v", key, found)
 		}
 	}
+}
+
+func TestLayoutFromSettings(t *testing.T) {
+	for l := LayoutAuto; l <= Layout52; l++ {
+		if s := serialSource(t, "r", func(c *TISerialConfig) { c.Layout = l.String() }); s.layout != l {
+			t.Errorf("%v became %v", l, s.layout)
+		}
+	}
+}
+
+func TestConfigFileThatIsNotThere(t *testing.T) {
+	src := serialSource(t, "r", func(c *TISerialConfig) { c.CommandPort, c.ConfigFile = "/dev/none", "/no/radar.cfg" })
+	p, ok := errors.AsType[*setting.Problem](src.Run(t.Context(), newCollector()))
+	const want = "configuration: open /no/radar.cfg: no such file or directory: correct sensors.radar.ti_serial.config_file"
+	if !ok || p.Below("sensors.radar.ti_serial").Error() != want {
+		t.Errorf("got  %v\nwant %s", p, want)
+	}
+}
+
+// serialSource returns a source with the defaults changed by edit.
+func serialSource(t *testing.T, name string, edit func(*TISerialConfig)) *SerialSource {
+	t.Helper()
+	c := NewTISerialConfig()
+	edit(c)
+	if found := c.Check(); len(found) > 0 {
+		t.Fatal(found)
+	}
+	return c.Source(name).(*SerialSource)
 }

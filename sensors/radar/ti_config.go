@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"posefuse/sensors"
 )
 
 const speedOfLight = 299792458.0 // m/s
@@ -77,7 +79,7 @@ func (c *Config) take(f []string) error {
 	v := make([]float64, len(f)-1)
 	for i, s := range f[1:] {
 		x, err := strconv.ParseFloat(s, 64)
-		if err != nil || x-x != 0 {
+		if err != nil || !sensors.Finite(x) {
 			return fmt.Errorf("argument %d %q is not a number", i+1, s)
 		}
 		v[i] = x

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"posefuse/sensors"
 )
 
 // Version and platform written by fakes: SDK 3.6 on an IWR6843.
@@ -45,7 +47,7 @@ func AppendFrame(dst []byte, f *Frame) ([]byte, error) {
 	dst = le.AppendUint32(dst, tlvPoints)
 	dst = le.AppendUint32(dst, uint32(16*n))
 	for i, p := range f.Points {
-		if !finite(p.X, p.Y, p.Z, p.Doppler, p.SNRdB, p.NoiseDB) {
+		if !sensors.Finite(p.X, p.Y, p.Z, p.Doppler, p.SNRdB, p.NoiseDB) {
 			return dst[:start], fmt.Errorf("radar frame %d: point %d is not finite", f.FrameNumber, i)
 		}
 		for _, v := range []float32{p.X, p.Y, p.Z, p.Doppler} {

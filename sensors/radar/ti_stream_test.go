@@ -293,7 +293,7 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatal("byte by byte differs from at once")
 		}
 		prefix := b[:min(int(cut), len(b))]
-		// Finish may settle a probe on less, so compare what is delivered live.
+		// The end may settle a probe on less, so compare what is delivered live.
 		count := func(b []byte) (n int) {
 			d := NewDecoder(l, func(*Frame) { n++ }, func(Reason) {})
 			d.Feed(0, b)

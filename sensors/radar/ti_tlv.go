@@ -3,103 +3,9 @@ package radar
 import (
 	"encoding/binary"
 	"math"
+
+	"posefuse/sensors"
 )
-
-// totalLen returns the declared frame length of a raw header prefix of at
-// least 24 bytes.
-func totalLen(l Layout, b []byte) int {
-	off := 12
-	if l == Layout52 {
-		off = 20
-	}
-	v := binary.LittleEndian.Uint32(b[off:])
-	if v > MaxFrameLen {
-		return MaxFrameLen + 1
-	}
-	return int(v)
-}
-
-// checksumOK checks the header of people counting: all u16 words, the
-// checksum included, add up to 0xFFFF with end-around carry.
-func checksumOK(header []byte) bool {
-	var sum uint32
-	for i := 0; i+1 < len(header); i += 2 {
-		sum += uint32(binary.LittleEndian.Uint16(header[i:]))
-	}
-	return sum>>16+sum&0xFFFF == 0xFFFF
-}
-
-// parseFrame decodes a whole raw frame in a given layout; a non-empty reason
-// means rejected. The frame shares no memory with b.
-func parseFrame(l Layout, b []byte) (*Frame, Reason) {
-	le := binary.LittleEndian
-	hdr := l.HeaderLen()
-	if len(b) < hdr || totalLen(l, b) != len(b) {
-		return nil, BadLength
-	}
-	f := &Frame{Layout: l, Version: le.Uint32(b[8:]), Bytes: len(b)}
-	var objects, tlvs int
-	switch l {
-	case Layout36, Layout40:
-		f.Platform = le.Uint32(b[16:])
-		f.FrameNumber = le.Uint32(b[20:])
-		f.CPUCycles, f.HasCycles = le.Uint32(b[24:]), true
-		objects = clampInt(le.Uint32(b[28:]))
-		tlvs = clampInt(le.Uint32(b[32:]))
-		if l == Layout40 {
-			f.Subframe = le.Uint32(b[36:])
-		}
-	case Layout48:
-		f.Platform = le.Uint32(b[16:])
-		f.FrameNumber = le.Uint32(b[20:])
-		f.Subframe = le.Uint32(b[24:])
-		tlvs = int(le.Uint16(b[44:]))
-	case Layout52:
-		f.Platform = le.Uint32(b[12:])
-		f.FrameNumber = le.Uint32(b[24:])
-		f.Subframe = le.Uint32(b[28:])
-		tlvs = int(le.Uint16(b[48:]))
-	case LayoutAuto:
-		return nil, BadLength
-	}
-	if !l.outOfBox() && !checksumOK(b[:hdr]) {
-		return nil, BadChecksum
-	}
-	if tlvs > MaxTLVs {
-		return nil, BadTLV
-	}
-	list := make([]TLV, 0, tlvs)
-	rest := b[hdr:]
-	for range tlvs {
-		if len(rest) < 8 {
-			return nil, BadTLV
-		}
-		typ, n := le.Uint32(rest), clampInt(le.Uint32(rest[4:]))
-		if !l.outOfBox() {
-			n -= 8
-		}
-		if n < 0 || n > len(rest)-8 {
-			return nil, BadTLV
-		}
-		list = append(list, TLV{Type: typ, Payload: rest[8 : 8+n]})
-		rest = rest[8+n:]
-	}
-	// Out-of-box frames are padded to a multiple of 32; more left over than
-	// that means the header was read in the wrong layout.
-	if l.outOfBox() && len(rest) >= 32 || !l.outOfBox() && len(rest) != 0 {
-		return nil, BadTLV
-	}
-	var r Reason
-	if l.outOfBox() {
-		r = f.decodeOutOfBox(list, objects)
-	} else {
-		r = f.decodePeople(list, l == Layout52)
-	}
-	if r != "" {
-		return nil, r
-	}
-	return f, ""
-}
 
 func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
 	le := binary.LittleEndian
@@ -183,7 +89,7 @@ func (f *Frame) decodePoints(p []byte, objects int) Reason {
 		for i := range pts {
 			q := p[16*i:]
 			pts[i] = Point{X: f32(q), Y: f32(q[4:]), Z: f32(q[8:]), Doppler: f32(q[12:])}
-			if !finite(pts[i].X, pts[i].Y, pts[i].Z, pts[i].Doppler) {
+			if !sensors.Finite(pts[i].X, pts[i].Y, pts[i].Z, pts[i].Doppler) {
 				return BadValue
 			}
 		}
@@ -282,7 +188,7 @@ func (f *Frame) decodePlanarPoints(p []byte) Reason {
 }
 
 func (f *Frame) addSpherical(s SphericalPoint) Reason {
-	if !finite(s.RangeM, s.AzimuthRad, s.ElevationRad, s.DopplerMPS, s.SNR) {
+	if !sensors.Finite(s.RangeM, s.AzimuthRad, s.ElevationRad, s.DopplerMPS, s.SNR) {
 		return BadValue
 	}
 	sinEl, cosEl := math.Sincos(float64(s.ElevationRad))
@@ -319,7 +225,7 @@ func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
 		if !planar {
 			t.Confidence = f32(o[4:])
 		}
-		if !finite(t.Pos[:]...) || !finite(t.Vel[:]...) || !finite(t.Acc[:]...) {
+		if !sensors.Finite(t.Pos[:]...) || !sensors.Finite(t.Vel[:]...) || !sensors.Finite(t.Acc[:]...) {
 			return BadValue
 		}
 		f.Targets = append(f.Targets, t)
@@ -328,15 +234,3 @@ func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
 }
 
 func f32(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
-
-func finite(v ...float32) bool {
-	for _, x := range v {
-		if x-x != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// clampInt keeps index arithmetic in int whatever the wire says.
-func clampInt(v uint32) int { return int(min(v, 1<<30)) }

@@ -1,0 +1,41 @@
+package sensors
+
+import (
+	"posefuse/sensors/modality"
+	"posefuse/setting"
+)
+
+// Driver describes one way to read a kind of sensor. Each driver's package
+// offers its own; whoever configures sensors ranges over them and knows none
+// by name.
+type Driver struct {
+	Name     string // value of the sensor's "driver" key, and the key of its settings
+	Modality modality.Kind
+	// New returns fresh settings with their defaults, a pointer to a struct of
+	// exported fields with yaml tags. What the tags say and the defaults are
+	// the driver's part of the documented configuration.
+	New func() Settings
+	// Silent says what to look at when the source runs and no sample comes.
+	Silent string
+}
+
+// CheckPower is the advice for a sensor that says nothing.
+const CheckPower = "check the sensor's power and cable"
+
+// Settings is a driver's block of the configuration.
+type Settings interface {
+	// Check reports everything that cannot work, without any I/O. Keys are
+	// relative to the block.
+	Check() setting.Problems
+	// Source makes the source of the sensor called name from settings in which
+	// Check found nothing. It opens nothing.
+	Source(name string) Source
+}
+
+// FileSettings are settings that name files which the driver reads when it
+// starts.
+type FileSettings interface {
+	Settings
+	// Files returns the paths that are set, by key.
+	Files() map[string]string
+}
