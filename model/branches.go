@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
@@ -74,7 +73,6 @@ func (t *trainGraph[T]) setBranchWeights(joint float32, weights []float32) error
 	if len(weights) != len(t.branched.Branches)-1 {
 		return fmt.Errorf("%d branch weights, want %d", len(weights), len(t.branched.Branches)-1)
 	}
-	finite := func(w float32) bool { return !math.IsNaN(float64(w)) && !math.IsInf(float64(w), 0) }
 	if !finite(joint) {
 		return fmt.Errorf("weight of the whole network is %g: want a finite number", joint)
 	}

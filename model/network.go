@@ -113,7 +113,9 @@ func (n *Network) Parameters() []*Parameter {
 	var out []*Parameter
 	for _, t := range n.store.All {
 		if !t.IsBuffer() {
-			out = append(out, &Parameter{t.Name, t.Shape, t.Value, t.Grad, n.owner[t.Name], t.Unused})
+			out = append(out, &Parameter{
+				Name: t.Name, Shape: t.Shape, Value: t.Value, Grad: t.Grad, Modality: n.owner[t.Name], NoGrad: t.Unused,
+			})
 		}
 	}
 	return out

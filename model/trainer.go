@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia needs a version that accepts this Go
@@ -180,7 +179,7 @@ func (t *trainGraph[T]) forwardBackward(b *Batch) (lossM float64, err error) {
 	}
 	lossM = float64(l[0])
 	t.lossM = lossM
-	if math.IsNaN(lossM) || math.IsInf(lossM, 0) {
+	if !finite(lossM) {
 		return lossM, ErrNotFinite
 	}
 	return lossM, nil

@@ -203,11 +203,15 @@ func floats(b []byte) (v []float32, aliased bool) {
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
+// finite reports whether a value is a number and not infinite. Both leave NaN of
+// the difference.
+func finite[T nn.Float](v T) bool { return v-v == 0 }
+
 // checkValues refuses the first value that no network has.
 func checkValues(name string, v []float32) error {
 	variance := strings.HasSuffix(name, ".running_var")
 	for i, x := range v {
-		if x-x != 0 {
+		if !finite(x) {
 			return fmt.Errorf("weights: tensor %q holds %v at index %d: the training diverged; use another checkpoint", name, x, i)
 		}
 		if variance && x < 0 {

@@ -24,7 +24,7 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 		return err
 	}
 	defer s.close()
-	s.begin = time.Now()
+	s.begin = time.Now() // the first checkpoint asks for the elapsed time
 	if err = s.openCheckpoint(); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func Run(ctx context.Context, net *model.Network, data *Data, opt Options) error
 		}
 		opt.Start(info)
 	}
-	s.begin = time.Now()
+	s.begin = time.Now() // opening is no training
 	for s.Epoch < opt.Epochs {
 		whole, err := s.epoch(ctx)
 		if err != nil || !whole {
@@ -79,7 +79,10 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 		done++
 		s.Count++
 		if opt.Step != nil {
-			opt.Step(StepInfo{s.Epoch + 1, s.Step + 1, s.Steps, lossM * 1000, s.elapsed(), opt.share(s.Epoch, s.Step+1, s.Steps, s.elapsed())})
+			opt.Step(StepInfo{
+				Epoch: s.Epoch + 1, Step: s.Step + 1, StepsPerEpoch: s.Steps, LossMM: lossM * 1000,
+				Elapsed: s.elapsed(), Share: opt.share(s.Epoch, s.Step+1, s.Steps, s.elapsed()),
+			})
 		}
 	}
 	if done == 0 {

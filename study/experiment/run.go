@@ -225,7 +225,10 @@ func (e *Experiment) runAll(ctx context.Context, p *pools, cells []Cell, more in
 	for i, c := range todo {
 		show := func(share float64, note string) {
 			if e.options.Progress != nil {
-				e.options.Progress(Progress{c.String(), len(cells) - len(todo) + i, len(cells) + more, (float64(i) + share) / float64(len(todo)+more), note})
+				e.options.Progress(Progress{
+					Cell: c.String(), Done: len(cells) - len(todo) + i, Total: len(cells) + more,
+					Share: (float64(i) + share) / float64(len(todo)+more), Note: note,
+				})
 			}
 		}
 		r, err := e.runCell(ctx, p, c, show)

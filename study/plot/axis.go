@@ -88,7 +88,7 @@ func (a axis) at(v float64) float64 {
 
 // shows reports whether the axis can show v at all.
 func (a axis) shows(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!a.logarithmic || v > 0)
+	return finite(v) && (!a.logarithmic || v > 0)
 }
 
 func (a axis) label(v float64) string {
