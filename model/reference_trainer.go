@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"posefuse/model/nn"
-	"posefuse/model/nn/kernel"
 )
 
 // ReferenceTrainer trains a copy of a network in float64 with dropout off: the
@@ -57,7 +56,7 @@ func (t *ReferenceTrainer) Step(b *Batch, rate, weightDecay float64) (lossM floa
 		return lossM, err
 	}
 	t.count++
-	s := kernel.AdamStep{LR: rate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay, Step: t.count}
+	s := adamStep(rate, weightDecay, t.count)
 	for _, p := range t.adam {
 		s.Apply64(p.param.Value, p.param.Grad, p.m, p.v)
 	}

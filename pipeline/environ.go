@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"posefuse/model/nn/kernel"
+	"posefuse/model"
 )
 
 // envPrefix starts the name of every variable that overrides a key.
@@ -64,13 +64,13 @@ func keysOf(v reflect.Value) []configKey {
 }
 
 // applyEnviron sets keys from POSEFUSE_* variables. A variable that names no
-// key is an error, as an unknown key in the file is; kernel.EnvCPU is not one
+// key is an error, as an unknown key in the file is; model.EnvCPU is not one
 // of ours, since it acts before any configuration is read.
 func applyEnviron(cfg *Config, environ []string) error {
 	values := map[string]string{}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, envPrefix) && name != kernel.EnvCPU {
+		if strings.HasPrefix(name, envPrefix) && name != model.EnvCPU {
 			values[name] = value
 		}
 	}

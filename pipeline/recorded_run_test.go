@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/model/shipped"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
@@ -96,7 +95,7 @@ func inferRecorded(t *testing.T, size string, net *model.Network, card model.Car
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := kernel.Path() + " " + size
+	key := model.CPUPath() + " " + size
 	want, known := recordedSums[key]
 	if !known {
 		want.ticks = recordedTicks
@@ -138,11 +137,11 @@ func inferRecorded(t *testing.T, size string, net *model.Network, card model.Car
 	entry := fmt.Sprintf("%q: {%d, %q},", key, want.ticks, got)
 	switch {
 	case known && got != want.sum:
-		t.Errorf("THE POSES CHANGED: the sum over %d ticks on path %s is\n%s\nnot %s", want.ticks, kernel.Path(), entry, want.sum)
-	case !known && kernel.Path() == "neon":
+		t.Errorf("THE POSES CHANGED: the sum over %d ticks on path %s is\n%s\nnot %s", want.ticks, model.CPUPath(), entry, want.sum)
+	case !known && model.CPUPath() == "neon":
 		t.Skipf("POSES NOT COMPARED: no sum is recorded for neon; this machine's is\n%s", entry)
 	case !known:
-		t.Errorf("no sum is recorded for path %s; if this code's poses are right, add\n%s", kernel.Path(), entry)
+		t.Errorf("no sum is recorded for path %s; if this code's poses are right, add\n%s", model.CPUPath(), entry)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 )
 
 // Errors of trainings with a checkpoint folder.
@@ -141,8 +140,8 @@ func (s *Session) resume() error {
 			s.folder.then, _, _ = s.folder.read(beforeFile) // only tells which files to keep
 		}
 		s.folder.sweep() // what a killed process left
-		if st.Kernels != kernel.Path() {
-			s.warn("the epochs so far ran on the CPU path %s, this is %s: the weights will differ in rounding from an undisturbed training", st.Kernels, kernel.Path())
+		if st.Kernels != model.CPUPath() {
+			s.warn("the epochs so far ran on the CPU path %s, this is %s: the weights will differ in rounding from an undisturbed training", st.Kernels, model.CPUPath())
 		}
 		if s.opt.Resumed != nil {
 			s.opt.Resumed(ResumeInfo{Epoch: st.Epoch, Elapsed: s.earlier, LR: s.opt.LR, History: st.History})
@@ -174,7 +173,7 @@ func (s *Session) take(st *state) error {
 			return fmt.Errorf("state of method %s: %w", s.opt.Method.Descriptor().Name, err)
 		}
 	}
-	s.Epoch, s.Count, s.adam.count = st.Epoch, st.Count, st.AdamSteps
+	s.Epoch, s.Count, s.adam.Count = st.Epoch, st.Count, st.AdamSteps
 	s.earlier, s.history = time.Duration(st.ElapsedNS), st.History
 	s.opt.LR = st.LR
 	if s.opt.ResumeLR > 0 {
@@ -185,8 +184,8 @@ func (s *Session) take(st *state) error {
 
 // saveCheckpoint writes the session as it stands between two epochs.
 func (s *Session) saveCheckpoint() error {
-	st := &state{Format: stateFormat, Epoch: s.Epoch, Count: s.Count, AdamSteps: s.adam.count, ElapsedNS: int64(s.elapsed()), LR: s.opt.LR,
-		History: s.history, Kernels: kernel.Path(), Fingerprint: s.print}
+	st := &state{Format: stateFormat, Epoch: s.Epoch, Count: s.Count, AdamSteps: s.adam.Count, ElapsedNS: int64(s.elapsed()), LR: s.opt.LR,
+		History: s.history, Kernels: model.CPUPath(), Fingerprint: s.print}
 	if m := s.opt.Method; m != nil {
 		var err error
 		if st.Method, err = m.State(); err != nil {
@@ -219,11 +218,9 @@ func (s *Session) saveCheckpoint() error {
 // optimiser's moments.
 func (s *Session) tensors() []model.Tensor {
 	out := networkTensors(s.Net)
-	for i, p := range s.adam.params {
-		if !p.NoGrad {
-			out = append(out, model.Tensor{Name: "adam.m/" + p.Name, Shape: p.Shape, Value: s.adam.m[i]},
-				model.Tensor{Name: "adam.v/" + p.Name, Shape: p.Shape, Value: s.adam.v[i]})
-		}
+	for i, p := range s.adam.Params {
+		out = append(out, model.Tensor{Name: "adam.m/" + p.Name, Shape: p.Shape, Value: s.adam.M[i]},
+			model.Tensor{Name: "adam.v/" + p.Name, Shape: p.Shape, Value: s.adam.V[i]})
 	}
 	return out
 }

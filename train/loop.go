@@ -71,7 +71,7 @@ func (s *Session) epoch(ctx context.Context) (whole bool, err error) {
 		if batchErr != nil {
 			return false, batchErr
 		}
-		s.adam.step(opt.rate(share, s.Epoch))
+		s.adam.Step(opt.rate(share, s.Epoch))
 		if err = s.reps.spread(); err != nil {
 			return false, err
 		}

@@ -30,7 +30,7 @@ type Session struct {
 
 	opt     Options
 	reps    *replicas
-	adam    *adam
+	adam    *model.Adam
 	order   []ExtraSample  // of the epoch
 	present []modality.Set // of the batch
 	scored  *batchScore    // nil with one modality
@@ -80,7 +80,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Net: net, Data: data, Encoders: encodersOf(net), opt: opt, reps: reps, adam: newAdam(net, opt),
+	s := &Session{Net: net, Data: data, Encoders: encodersOf(net), opt: opt, reps: reps, adam: model.NewAdam(net.Parameters(), opt.WeightDecay),
 		present: make([]modality.Set, opt.Batch), logged: map[logKey]*mean{}}
 	if len(s.Encoders) > 1 {
 		if s.scored, err = newBatchScore(net, reps, opt.Batch); err != nil {

@@ -11,7 +11,7 @@ type snapshot struct {
 }
 
 func (s *Session) snapshot() *snapshot {
-	c := &snapshot{m: copyTensors(nil, s.adam.m), v: copyTensors(nil, s.adam.v), steps: s.adam.count, count: s.Count, order: append([]ExtraSample(nil), s.order...)}
+	c := &snapshot{m: copyTensors(nil, s.adam.M), v: copyTensors(nil, s.adam.V), steps: s.adam.Count, count: s.Count, order: append([]ExtraSample(nil), s.order...)}
 	for _, p := range s.Net.Parameters() {
 		c.values = append(c.values, append([]float32(nil), p.Value...))
 	}
@@ -28,11 +28,11 @@ func (s *Session) restore(c *snapshot) error {
 	for i, b := range s.Net.Buffers() {
 		copy(b.Value, c.buffers[i])
 	}
-	for i := range s.adam.m {
-		copy(s.adam.m[i], c.m[i])
-		copy(s.adam.v[i], c.v[i])
+	for i := range s.adam.M {
+		copy(s.adam.M[i], c.m[i])
+		copy(s.adam.V[i], c.v[i])
 	}
-	s.adam.count, s.Count, s.order = c.steps, c.count, append(s.order[:0], c.order...)
+	s.adam.Count, s.Count, s.order = c.steps, c.count, append(s.order[:0], c.order...)
 	return s.reps.spread()
 }
 
@@ -53,7 +53,7 @@ func (s *Session) trialEpochs(n int) error {
 			if _, err := s.forwardBackward(s.order[step*s.opt.Batch:(step+1)*s.opt.Batch], s.present); err != nil {
 				return err
 			}
-			s.adam.step(rate)
+			s.adam.Step(rate)
 			if err := s.reps.spread(); err != nil {
 				return err
 			}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"posefuse/model/nn/kernel"
+	"posefuse/model"
 )
 
 // The commands that compute for long say before they start if the CPU path is a
@@ -26,7 +26,7 @@ func (evalCmd) AfterApply() error { return saySlowPath() }
 func (modelsQuantizeCmd) AfterApply() error { return saySlowPath() }
 
 func saySlowPath() error {
-	slow := kernel.Notice()
+	slow := model.CPUNotice()
 	if slow == "" {
 		return nil
 	}

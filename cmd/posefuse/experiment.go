@@ -10,7 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"posefuse/model/nn/kernel"
+	"posefuse/model"
 	"posefuse/study/experiment"
 	"posefuse/train"
 )
@@ -39,7 +39,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	if c.Out == "" {
 		c.Out = filepath.Join("experiments", file.Name)
 	}
-	kernel.SetThreads(max(runtime.NumCPU()/max(file.Training.Replicas, 1), 1))
+	model.SetThreads(max(runtime.NumCPU()/max(file.Training.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(train.GarbagePercent)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/model/shipped"
 	"posefuse/train"
 )
@@ -39,7 +38,7 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("--samples %d: want at least 1", c.Samples)
 	}
 	if c.Threads > 0 {
-		kernel.SetThreads(c.Threads)
+		model.SetThreads(c.Threads)
 	}
 	net, card, err := shipped.Open(c.Model)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/exercise"
-	"posefuse/model/nn/kernel"
+	"posefuse/model"
 	"posefuse/model/shipped"
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
@@ -43,7 +43,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log := newLog(cfg.Log)
-	if slow := kernel.Notice(); slow != "" {
+	if slow := model.CPUNotice(); slow != "" {
 		log.Warn("slow CPU path", "notice", slow)
 	}
 	net, card, err := shipped.Open(cfg.Model.Path)
@@ -101,7 +101,7 @@ const driverThreads = int(modality.Count)
 
 // shareCores gives inference its cores and the drivers threads of their own.
 func shareCores(inference int) {
-	kernel.SetThreads(inference)
+	model.SetThreads(inference)
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), inference) + driverThreads)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"posefuse/internal/jsonfile"
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -74,7 +73,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	cfg.Head = c.Fusion
-	kernel.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
+	model.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(train.GarbagePercent)
 	}

@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"message", "model", "model/nn/kernel", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
+	"pipeline":     {"message", "model", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},
@@ -40,11 +40,11 @@ var allowed = map[string][]string{
 	"recording/sim":  {"recording", "recording/mmfi", "sensors", "sensors/modality"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "internal/jsonfile", "model", "model/nn/kernel", "recording", "sensors/modality"},
+	"train":            {"balance", "internal/jsonfile", "model", "recording", "sensors/modality"},
 	"study/plot":       {},
-	"study/baseline":   {"model", "model/nn", "model/nn/kernel", "recording", "sensors/modality", "train"},
-	"study/bench":      {"model", "model/nn/kernel", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
-	"study/experiment": {"internal/jsonfile", "balance", "model", "model/nn/kernel", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
+	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
+	"study/bench":      {"model", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
+	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

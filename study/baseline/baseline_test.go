@@ -12,7 +12,6 @@ import (
 	"posefuse/internal/modeltest"
 	"posefuse/internal/testenv"
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -99,10 +98,10 @@ func TestEachRowLearns(t *testing.T) {
 func TestRowsAreDeterministic(t *testing.T) {
 	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1, 2), 24, 6)
-	defer kernel.SetThreads(kernel.Threads())
+	defer model.SetThreads(model.Threads())
 	for _, name := range Names() {
 		poses := func(threads int, seed uint64) []float32 {
-			kernel.SetThreads(threads)
+			model.SetThreads(threads)
 			p, err := Train(t.Context(), name, cfg, data, train.Options{Epochs: 1, Batch: 4, LR: 1e-3, Seed: seed, Dropout: 0.3})
 			if err != nil {
 				t.Fatal(err)

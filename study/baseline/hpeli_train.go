@@ -10,7 +10,6 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/nn"
-	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 	"posefuse/train"
 )
@@ -67,19 +66,22 @@ type hpeLiTraining struct {
 	net   *hpeLi[float32]
 	data  *train.Data
 	opt   train.Options
-	m, v  [][]float32 // Adam's moments
+	adam  *model.Adam
 	batch *model.Batch
 	loss  nn.MeanSquare[float32]
 	epoch int
-	count int // steps
 	begin time.Time
 }
 
 func newHPELiTraining(net *hpeLi[float32], data *train.Data, opt train.Options) *hpeLiTraining {
 	t := &hpeLiTraining{net: net, data: data, opt: opt, batch: data.NewBatch(opt.Batch), begin: time.Now()}
+	var params []*model.Parameter
 	for _, p := range net.store.All {
-		t.m, t.v = append(t.m, make([]float32, len(p.Value))), append(t.v, make([]float32, len(p.Value)))
+		if !p.IsBuffer() {
+			params = append(params, &model.Parameter{Value: p.Value, Grad: p.Grad})
+		}
 	}
+	t.adam = model.NewAdam(params, 0)
 	return t
 }
 
@@ -145,13 +147,7 @@ func (t *hpeLiTraining) step() (errorM float64, err error) {
 	errorM = model.MPJPE(pose, t.batch.Target)
 	t.net.backward(t.loss.Backward())
 	t.net.ctx.Step++
-	t.count++
-	a := kernel.AdamStep{LR: t.rate(), Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: t.count}
-	for i, p := range t.net.store.All {
-		if !p.IsBuffer() {
-			a.Apply(p.Value, p.Grad, t.m[i], t.v[i])
-		}
-	}
+	t.adam.Step(t.rate())
 	return errorM, nil
 }
 

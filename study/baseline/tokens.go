@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 	"posefuse/train"
 )
@@ -163,14 +162,15 @@ func (t *tokens) trainHead(ctx context.Context, data *train.Data, seed uint64) e
 	if err != nil {
 		return err
 	}
-	params := t.head.parameters()
-	var grad, m, v [][]float32
-	for _, p := range params {
-		grad, m, v = append(grad, make([]float32, len(p))), append(m, make([]float32, len(p))), append(v, make([]float32, len(p)))
+	var params []*model.Parameter
+	var grad [][]float32
+	for _, p := range t.head.parameters() {
+		grad = append(grad, make([]float32, len(p)))
+		params = append(params, &model.Parameter{Value: p, Grad: grad[len(grad)-1]})
 	}
+	adam := model.NewAdam(params, 0)
 	pose, dpose := make([]float32, model.OutputDim), make([]float32, model.OutputDim)
 	batch := min(tokensBatch, len(data.Samples))
-	count := 0
 	for epoch := range tokensEpochs {
 		order := rand.New(rand.NewPCG(seed, 0x746f6b656e+uint64(epoch+1)<<40)).Perm(len(data.Samples))
 		for step := range min(len(order)/batch, tokensSteps) {
@@ -188,14 +188,12 @@ func (t *tokens) trainHead(ctx context.Context, data *train.Data, seed uint64) e
 				}
 				t.head.backward(dpose, grad)
 			}
-			count++
-			a := kernel.AdamStep{LR: tokensRate, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: count}
-			for i, p := range params {
-				for k := range p { // AdamW: the decay does not pass through the moments
-					p[k] *= 1 - tokensRate*tokensDecay
+			for _, p := range params {
+				for k := range p.Value { // AdamW: the decay does not pass through the moments
+					p.Value[k] *= 1 - tokensRate*tokensDecay
 				}
-				a.Apply(p, grad[i], m[i], v[i])
 			}
+			adam.Step(tokensRate)
 		}
 	}
 	return nil

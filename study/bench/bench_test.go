@@ -15,7 +15,6 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 )
 
@@ -34,8 +33,8 @@ func scripts() string { return filepath.Join(testenv.Root(), "study/bench") }
 
 // keepThreads restores the kernel's threads, which the commands set.
 func keepThreads(t *testing.T) {
-	n := kernel.Threads()
-	t.Cleanup(func() { kernel.SetThreads(n) })
+	n := model.Threads()
+	t.Cleanup(func() { model.SetThreads(n) })
 }
 
 func TestTimingsQuantiles(t *testing.T) {
@@ -61,7 +60,7 @@ func TestBenchModelRows(t *testing.T) {
 	for i, want := range []string{"R", "RLMW"} {
 		r := rows[i]
 		mask, _ := modality.Parse(want)
-		if r.Coalition != want || r.Precision != "float32" || r.GFLOP != float64(model.FLOPs(model.Edge(), mask))/1e9 || r.CPU != kernel.Path() {
+		if r.Coalition != want || r.Precision != "float32" || r.GFLOP != float64(model.FLOPs(model.Edge(), mask))/1e9 || r.CPU != model.CPUPath() {
 			t.Errorf("row %d is %+v", i, r)
 		}
 		if !(0 < r.MinMS && r.MinMS <= r.MedianMS && r.MedianMS <= r.P99MS) || r.Runs < 3 || math.Abs(r.Share-r.GFLOPS/r.Peak) > 1e-9 {
@@ -216,7 +215,7 @@ func needTorch(t *testing.T) pythonFlags {
 func TestPyTorchAgrees(t *testing.T) {
 	flags := needTorch(t)
 	keepThreads(t)
-	kernel.SetThreads(1)
+	model.SetThreads(1)
 	c := Parity{pythonFlags: flags, Steps: 5, Batch: 16, LR: 1e-4, Threads: 1}
 	rep, err := c.compare(t.Context(), model.Edge(), t.TempDir())
 	if err != nil {
@@ -235,7 +234,7 @@ func TestPyTorchAgrees(t *testing.T) {
 func TestPyTorchTrainsTheSame(t *testing.T) {
 	flags := needTorch(t)
 	keepThreads(t)
-	kernel.SetThreads(1)
+	model.SetThreads(1)
 	c := Parity{pythonFlags: flags, Steps: 5, Batch: 8, Threads: 1, Float64: true}
 	c.LR = c.rate()
 	if c.LR != 1e-3 {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 )
 
@@ -83,7 +82,7 @@ func (c Inference) Run(out io.Writer) error {
 	}
 	table := newTable(out, c.JSON, "size", "precision", "threads", "coalition", "min ms", "median ms", "p99 ms", "GFLOP/s", "of peak", "allocations", "runs")
 	for _, threads := range c.Threads {
-		kernel.SetThreads(threads)
+		model.SetThreads(threads)
 		peak := peakGFLOPS()
 		for _, net := range nets {
 			for _, p := range c.Precision {
@@ -99,7 +98,7 @@ func (c Inference) Run(out io.Writer) error {
 				}
 			}
 		}
-		table.note("%d thread(s) of the %s path; peak of a matrix product %.0f GFLOP/s float32", threads, kernel.Path(), peak)
+		table.note("%d thread(s) of the %s path; peak of a matrix product %.0f GFLOP/s float32", threads, model.CPUPath(), peak)
 	}
 	return table.end()
 }
@@ -131,7 +130,7 @@ func (c Inference) measure(net *model.Network, p model.Precision, masks []modali
 			return nil, err
 		}
 		gflop := float64(model.FLOPs(net.Config, mask)) / 1e9
-		rows = append(rows, inferenceRow{Size: net.Config.Size, Precision: string(run.Precision()), Coalition: mask.String(), CPU: kernel.Path(), Runs: len(t),
+		rows = append(rows, inferenceRow{Size: net.Config.Size, Precision: string(run.Precision()), Coalition: mask.String(), CPU: model.CPUPath(), Runs: len(t),
 			MinMS: t.min(), MedianMS: t.median(), P99MS: t.p99(), GFLOP: gflop, GFLOPS: gflop / t.median() * 1000, Allocs: allocs})
 	}
 	return rows, nil
@@ -163,7 +162,7 @@ func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
 		return nil, err
 	}
 	if run.Precision() != p {
-		return nil, fmt.Errorf("this CPU (path %s) has no instructions for %s: leave it out of --precision", kernel.Path(), p)
+		return nil, fmt.Errorf("this CPU (path %s) has no instructions for %s: leave it out of --precision", model.CPUPath(), p)
 	}
 	return run, nil
 }
@@ -199,7 +198,7 @@ func peakGFLOPS() float64 {
 	}
 	a, b, c := m(), m(), make([]float32, n*n)
 	t, _ := repeat(0, runs, func() error { // the product cannot fail
-		kernel.Gemm(false, false, n, n, n, 1, a, n, b, n, 0, c, n)
+		model.Product(n, a, b, c)
 		return nil
 	})
 	return 2 * n * n * n / t.min() / 1e6

@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/train"
 )
 
@@ -79,7 +78,7 @@ func (c Parity) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	c.LR = c.rate()
-	kernel.SetThreads(c.Threads)
+	model.SetThreads(c.Threads)
 	dir := c.Keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "posefuse-parity-"); err != nil {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/train"
 )
 
@@ -186,43 +185,17 @@ func (c Parity) train(net *model.Network, batches []*model.Batch) ([]float64, er
 		return nil, err
 	}
 	defer tr.Close()
-	adam := newAdamState(net)
-	recipe := train.PaperRecipe()
+	adam := model.NewAdam(net.Parameters(), train.PaperRecipe().WeightDecay)
 	var losses []float64
 	for _, b := range batches {
 		loss, err := tr.ForwardBackward(b)
 		if err != nil {
 			return nil, err
 		}
-		adam.step(c.LR, recipe.WeightDecay)
+		adam.Step(c.LR)
 		losses = append(losses, loss)
 	}
 	return losses, nil
-}
-
-// adamState is Adam over all parameters of a network.
-type adamState struct {
-	params []*model.Parameter
-	m, v   [][]float32
-	count  int
-}
-
-func newAdamState(net *model.Network) *adamState {
-	a := &adamState{params: net.Parameters()}
-	for _, p := range a.params {
-		a.m, a.v = append(a.m, make([]float32, len(p.Value))), append(a.v, make([]float32, len(p.Value)))
-	}
-	return a
-}
-
-func (a *adamState) step(lr, decay float64) {
-	a.count++
-	s := kernel.AdamStep{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: decay, Step: a.count}
-	for i, p := range a.params {
-		if !p.NoGrad {
-			s.Apply(p.Value, p.Grad, a.m[i], a.v[i])
-		}
-	}
 }
 
 // poseDifference compares a runtime's poses of a batch with those in a file.

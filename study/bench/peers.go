@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/model/onnx"
 	"posefuse/sensors/modality"
 )
@@ -91,8 +90,8 @@ func (c Peers) Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("exchange folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a leftover below /tmp harms nobody
-	kernel.SetThreads(c.Threads)
-	p := &peers{Peers: c, out: out, dir: dir, report: peersReport{CPU: kernel.Path(), PeakGFLOPS: peakGFLOPS(), Notes: []string{}, Costs: []modeCost{}}}
+	model.SetThreads(c.Threads)
+	p := &peers{Peers: c, out: out, dir: dir, report: peersReport{CPU: model.CPUPath(), PeakGFLOPS: peakGFLOPS(), Notes: []string{}, Costs: []modeCost{}}}
 	defer p.close()
 	if err := p.measure(ctx); err != nil {
 		return err
@@ -195,8 +194,8 @@ func (p *peers) threads(size string) int {
 // inference times one sample of one set of sensors in float32.
 func (p *peers) inference(ctx context.Context, net *model.Network, mask modality.Set) error {
 	size := net.Config.Size
-	kernel.SetThreads(p.threads(size))
-	defer kernel.SetThreads(p.Threads)
+	model.SetThreads(p.threads(size))
+	defer model.SetThreads(p.Threads)
 	task := "infer:" + mask.String()
 	ours, err := p.ours(net, mask, model.Float32)
 	if err != nil {
@@ -369,7 +368,7 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 			ratios[i] = append(ratios[i], ours/t.min())
 		}
 	}
-	row := &peerRow{Task: task, Threads: kernel.Threads(), Peers: map[string]peerRun{}}
+	row := &peerRow{Task: task, Threads: model.Threads(), Peers: map[string]peerRun{}}
 	for i, c := range all {
 		t := peerTimes{MinMS: times[i].min(), MedianMS: times[i].median()}
 		if i == 0 {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 )
 
 // Scaling times how cost grows.
@@ -54,7 +53,7 @@ func (c Scaling) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	kernel.SetThreads(c.Threads)
+	model.SetThreads(c.Threads)
 	table := newTable(out, c.JSON, "what", "n", "min ms", "median ms", "p99 ms", "samples/s", "buffers", "weights")
 	show := func(r scalingRow) {
 		r.Threads = c.Threads

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"posefuse/model"
-	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 	"posefuse/train"
 )
@@ -59,7 +58,7 @@ func (c Training) Run(out io.Writer) error {
 	cfg.Modalities = mask.String()
 	table := newTable(out, c.JSON, "size", "modalities", "threads", "batch", "min ms", "median ms", "ms/sample", "GFLOP/s", "memory")
 	for _, threads := range c.Threads {
-		kernel.SetThreads(threads)
+		model.SetThreads(threads)
 		for _, batch := range c.Batch {
 			r, err := measureTraining(cfg, batch, c.Runs)
 			if err != nil {
@@ -95,7 +94,7 @@ func measureTraining(cfg model.Config, batch, runs int) (trainRow, error) {
 	}
 	peak, err := peakResident()
 	gflop := 3 * float64(batch) * float64(model.FLOPs(cfg, modality.All)) / 1e9
-	return trainRow{Size: cfg.Size, Modalities: cfg.Modalities, Batch: batch, Threads: kernel.Threads(), CPU: kernel.Path(), Runs: len(t),
+	return trainRow{Size: cfg.Size, Modalities: cfg.Modalities, Batch: batch, Threads: model.Threads(), CPU: model.CPUPath(), Runs: len(t),
 		MinMS: t.min(), MedianMS: t.median(), GFLOPS: gflop / t.median() * 1000, PeakBytes: peak - before}, err
 }
 
@@ -111,13 +110,13 @@ func trainingStep(cfg model.Config, batch int) (step func() error, closer func()
 		return nil, nil, err
 	}
 	b := randomBatch(cfg, batch)
-	adam := newAdamState(net)
 	recipe := train.PaperRecipe()
+	adam := model.NewAdam(net.Parameters(), recipe.WeightDecay)
 	return func() error {
 		if _, err := tr.ForwardBackward(b); err != nil {
 			return err
 		}
-		adam.step(recipe.LR, recipe.WeightDecay)
+		adam.Step(recipe.LR)
 		return nil
 	}, func() { _ = tr.Close() }, nil // it only gives memory back
 }

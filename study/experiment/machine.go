@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"posefuse/model/nn/kernel"
+	"posefuse/model"
 )
 
 // Machine is where and by what a cell was trained.
@@ -22,7 +22,7 @@ type Machine struct {
 
 // ThisMachine describes the machine and the program.
 func ThisMachine() Machine {
-	m := Machine{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), CPU: cpuName(), Kernels: kernel.Path()}
+	m := Machine{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), CPU: cpuName(), Kernels: model.CPUPath()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		m.Program = info.Main.Version
 		for _, s := range info.Settings {

@@ -1,0 +1,30 @@
+package model
+
+import "posefuse/model/nn/kernel"
+
+// How the arithmetic of all networks runs on this machine. It is set for the
+// whole process.
+
+// EnvCPU is the environment variable that forces a CPU path.
+const EnvCPU = kernel.EnvCPU
+
+// CPUPath returns the name of the CPU path in use: "avx512", "avx2", "neon" or
+// "portable".
+func CPUPath() string { return kernel.Path() }
+
+// CPUNotice returns one sentence for the operator if the path in use is slower
+// than it need be or not the one EnvCPU names, and "" if all is well. A program
+// that serves logs it once at its start.
+func CPUNotice() string { return kernel.Notice() }
+
+// SetThreads sets how many threads one network may use, at least 1.
+func SetThreads(n int) { kernel.SetThreads(n) }
+
+// Threads returns the number set by SetThreads; it starts as the number of CPUs.
+func Threads() int { return kernel.Threads() }
+
+// Product writes the product of two matrices of n by n values to c. Its rate is
+// what the rate of a network is compared with.
+func Product(n int, a, b, c []float32) {
+	kernel.Gemm(false, false, n, n, n, 1, a, n, b, n, 0, c, n)
+}
