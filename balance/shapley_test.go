@@ -1,4 +1,4 @@
-package balance
+package balance_test
 
 import (
 	"math"
@@ -7,6 +7,8 @@ import (
 	"pgregory.net/rapid"
 
 	"posefuse/internal/testenv"
+
+	"posefuse/balance"
 )
 
 func near(t *testing.T, what string, got, want, tolerance float64) {
@@ -38,7 +40,7 @@ func TestPearson(t *testing.T) {
 		{[]float64{1, 2, 3}, []float64{5, 5, 5}, 0},
 		{[]float64{5, 5, 5}, []float64{1, 2, 3}, 0},
 	} {
-		s := NewScorer[float64](1)
+		s := balance.NewScorer[float64](1)
 		if err := s.SetTarget(c.y); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +71,7 @@ func TestShapleyValues(t *testing.T) {
 		{4, roots, []float64{2.077309831860496, 1.122878718946183, 0.412249037079147, 0.162479629749548}},
 		{1, []float64{0, 2}, []float64{2}},
 	} {
-		phi := Shapley(c.n, c.value)
+		phi := balance.Shapley(c.n, c.value)
 		nearAll(t, "phi", phi, c.want, 1e-9)
 		near(t, "sum", sum(phi), c.value[len(c.value)-1], 1e-12)
 	}
@@ -123,14 +125,14 @@ func TestShapleyOfLinearHead(t *testing.T) {
 			[]float64{0.473513517855, 0.356642409461, 0.155879666290, -0.011056164142}, 1e-10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := NewScorer[float64](c.dims)
+			s := balance.NewScorer[float64](c.dims)
 			n := len(c.partial)
 			v, err := s.LinearCoalitionScores(c.y, c.partial)
 			if err != nil {
 				t.Fatal(err)
 			}
 			nearAll(t, "shortcut", v, c.value, c.tolerance)
-			nearAll(t, "phi", Shapley(n, v), c.phi, c.tolerance)
+			nearAll(t, "phi", balance.Shapley(n, v), c.phi, c.tolerance)
 			if v, err = s.CoalitionScores(n, c.y, predictor(c.partial, c.bias)); err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +177,7 @@ func TestShortcutEqualsPrediction(t *testing.T) {
 					partial[1][i] = -v
 				}
 			}
-			s, ref := NewScorer[float64](dims), NewScorer[float64](dims)
+			s, ref := balance.NewScorer[float64](dims), balance.NewScorer[float64](dims)
 			fast, err := s.LinearCoalitionScores(y, partial)
 			if err != nil {
 				t.Fatal(err)
@@ -189,7 +191,7 @@ func TestShortcutEqualsPrediction(t *testing.T) {
 					t.Fatalf("coalition %b: %v by the shortcut, %v by prediction", mask, fast[mask], slow[mask])
 				}
 			}
-			phi := Shapley(n, slow)
+			phi := balance.Shapley(n, slow)
 			if d := math.Abs(sum(phi) - slow[len(slow)-1]); d > 1e-9 {
 				t.Fatalf("contributions miss the profit of all by %g", d)
 			}
@@ -198,7 +200,7 @@ func TestShortcutEqualsPrediction(t *testing.T) {
 }
 
 func TestScorerRefuses(t *testing.T) {
-	s := NewScorer[float64](2)
+	s := balance.NewScorer[float64](2)
 	if _, err := s.LinearCoalitionScores([]float64{1, 2, 3}, [][]float64{{1, 2, 3}}); err == nil {
 		t.Error("took a target that is no multiple of the coordinates")
 	}
@@ -214,7 +216,7 @@ func TestScorerRefuses(t *testing.T) {
 }
 
 func TestScoringAllocatesNothing(t *testing.T) {
-	s := NewScorer[float32](51)
+	s := balance.NewScorer[float32](51)
 	y := make([]float32, 51*16)
 	partial := make([][]float32, 4)
 	for m := range partial {
@@ -230,7 +232,7 @@ func TestScoringAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		phi = AppendShapley(phi[:0], 4, v)
+		phi = balance.AppendShapley(phi[:0], 4, v)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -251,50 +253,31 @@ func TestSplit(t *testing.T) {
 		{[]float64{7}, 0},
 		{[]float64{3, 2, 1}, 0b001}, // both cuts are as good: the smaller superior set
 	} {
-		if got := Split(c.score); got != c.want {
+		if got := balance.Split(c.score); got != c.want {
 			t.Errorf("%v: superior %04b, want %04b", c.score, got, c.want)
 		}
 	}
 }
 
-// The sums of squares within the clusters of each cut, 6.3.
-func TestScatter(t *testing.T) {
-	for _, c := range []struct{ score, want []float64 }{
-		{[]float64{20, 17, 5, 3}, []float64{114.6666666667, 6.5, 126}},
-		{[]float64{30, 14, 12, 2}, []float64{82.6666666667, 178, 194.6666666667}},
-		{[]float64{10, 9, 8, 1}, []float64{38, 25, 2}},
-		{[]float64{12, 4.5, 4.2, 4}, []float64{0.1266666667, 28.145, 39.06}},
-		{[]float64{3, 1}, []float64{0}},
-	} {
-		order := make([]int, len(c.score))
-		for i := range order {
-			order[i] = i
-		}
-		for i, want := range c.want {
-			near(t, "scatter", scatter(c.score, order[:i+1])+scatter(c.score, order[i+1:]), want, 1e-9)
-		}
-	}
-}
-
 func TestContributions(t *testing.T) {
-	var c Contributions
+	var c balance.Contributions
 	if c.Mean() != nil {
 		t.Error("a mean before the first batch")
 	}
 	c.Add([]float64{1, 10})
 	c.Add([]float64{3, 20})
-	nearAll(t, "running mean", c.Smoothed(ByEpochMean, nil), []float64{2, 15}, 1e-15)
-	nearAll(t, "batch", c.Smoothed(ByBatch, []float64{3, 20}), []float64{3, 20}, 0)
-	nearAll(t, "no previous epoch", c.Smoothed(ByPreviousEpoch, nil), []float64{2, 15}, 1e-15)
+	nearAll(t, "running mean", c.Smoothed(balance.ByEpochMean, nil), []float64{2, 15}, 1e-15)
+	nearAll(t, "batch", c.Smoothed(balance.ByBatch, []float64{3, 20}), []float64{3, 20}, 0)
+	nearAll(t, "no previous epoch", c.Smoothed(balance.ByPreviousEpoch, nil), []float64{2, 15}, 1e-15)
 	c.EndEpoch()
 	nearAll(t, "between epochs", c.Mean(), []float64{2, 15}, 1e-15)
 	c.Add([]float64{5, 5})
-	nearAll(t, "new epoch", c.Smoothed(ByEpochMean, nil), []float64{5, 5}, 1e-15)
-	nearAll(t, "previous epoch", c.Smoothed(ByPreviousEpoch, nil), []float64{2, 15}, 1e-15)
+	nearAll(t, "new epoch", c.Smoothed(balance.ByEpochMean, nil), []float64{5, 5}, 1e-15)
+	nearAll(t, "previous epoch", c.Smoothed(balance.ByPreviousEpoch, nil), []float64{2, 15}, 1e-15)
 }
 
 func BenchmarkLinearScores(b *testing.B) {
-	s := NewScorer[float32](51)
+	s := balance.NewScorer[float32](51)
 	y := make([]float32, 51*192)
 	partial := make([][]float32, 4)
 	for m := range partial {
@@ -309,6 +292,6 @@ func BenchmarkLinearScores(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		Shapley(4, v)
+		balance.Shapley(4, v)
 	}
 }

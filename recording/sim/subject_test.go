@@ -1,19 +1,21 @@
-package sim
+package sim_test
 
 import (
 	"math"
 	"testing"
+
+	"posefuse/recording/sim"
 )
 
 func TestSubjects(t *testing.T) {
 	for seed := range uint64(20) {
 		women := 0
 		for id := 1; id <= 40; id++ {
-			s := NewSubject(seed, id)
+			s := sim.NewSubject(seed, id)
 			if s.ID != id {
 				t.Fatalf("subject %d has id %d", id, s.ID)
 			}
-			if s != NewSubject(seed, id) {
+			if s != sim.NewSubject(seed, id) {
 				t.Fatalf("subject %d differs from itself", id)
 			}
 			if s.Female {
@@ -36,7 +38,7 @@ func TestSubjectStatistics(t *testing.T) {
 	var height, height2, thigh, girth2, n float64
 	for seed := range uint64(100) {
 		for id := 1; id <= 40; id++ {
-			s := NewSubject(seed, id)
+			s := sim.NewSubject(seed, id)
 			if s.Female {
 				continue
 			}

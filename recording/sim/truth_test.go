@@ -1,16 +1,17 @@
-package sim
+package sim_test
 
 import (
 	"math"
 	"testing"
 
 	"posefuse/recording"
+	"posefuse/recording/sim"
 )
 
 // TestTruthFrame checks axes and signs of the written ground truth: x right in
 // the image, which is the person's left, y down, z away from the camera.
 func TestTruthFrame(t *testing.T) {
-	p := CleanTruth(NewProcedural(1, recording.Key{Subject: 1, Activity: 12}, MotionOptions{Clean: true}), 0)
+	p := sim.CleanTruth(sim.NewProcedural(1, recording.Key{Subject: 1, Activity: 12}, sim.MotionOptions{Clean: true}), 0)
 	if p[4][0] <= 0 || p[1][0] >= 0 {
 		t.Errorf("left hip at x %.3f, right at %.3f: want positive and negative", p[4][0], p[1][0])
 	}
@@ -23,25 +24,25 @@ func TestTruthFrame(t *testing.T) {
 	if p[9][2] >= p[8][2] {
 		t.Errorf("nose at z %.3f, thorax %.3f: the person must face the camera", p[9][2], p[8][2])
 	}
-	got := CameraFromRoom(Skeleton{0: {1, 0.5, 3}})
+	got := sim.CameraFromRoom(sim.Skeleton{0: {1, 0.5, 3}})
 	if want := [3]float64{1, 0.4, 3}; got[0] != want {
 		t.Errorf("joint at %v, want %v", got[0], want)
 	}
 }
 
 func TestLabelNoise(t *testing.T) {
-	var motions []Motion
+	var motions []sim.Motion
 	for subject := 1; subject <= 40; subject++ {
-		motions = append(motions, NewProcedural(2, recording.Key{Subject: subject, Activity: 13}, MotionOptions{}))
+		motions = append(motions, sim.NewProcedural(2, recording.Key{Subject: subject, Activity: 13}, sim.MotionOptions{}))
 	}
 	spread := func(noise float64) (bias, frame float64) {
 		var nb, nf float64
 		for _, m := range motions {
-			l := NewLabels(2, m, noise)
+			l := sim.NewLabels(2, m, noise)
 			const frames = 30
 			var sum, sum2 [17][3]float64
 			for i := range frames {
-				got, clean := l.Frame(i), CleanTruth(m, i)
+				got, clean := l.Frame(i), sim.CleanTruth(m, i)
 				for j := range got {
 					for k := range got[j] {
 						d := got[j][k] - clean[j][k]
@@ -74,12 +75,12 @@ func TestLabelNoise(t *testing.T) {
 	}
 
 	// Frame k alone equals frame k in the sequence.
-	l := NewLabels(2, motions[0], 1)
+	l := sim.NewLabels(2, motions[0], 1)
 	want := l.Frame(7)
 	for i := 20; i > 0; i-- {
 		l.Frame(i)
 	}
-	if l.Frame(7) != want || NewLabels(2, motions[0], 1).Frame(7) != want {
+	if l.Frame(7) != want || sim.NewLabels(2, motions[0], 1).Frame(7) != want {
 		t.Error("frame 7 depends on what was drawn before")
 	}
 }
