@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,19 +31,9 @@ type broker struct {
 	s    *server.Server
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func startBroker(t *testing.T) *broker {
 	t.Helper()
-	b := &broker{t: t, dir: t.TempDir(), port: freePort(t)}
+	b := &broker{t: t, dir: t.TempDir(), port: testenv.FreePort(t)}
 	b.start()
 	t.Cleanup(b.stop)
 	return b
@@ -264,7 +253,7 @@ func TestSubscriberErrors(t *testing.T) {
 		}
 	}
 	// Nobody listens: one error that names the address.
-	url := fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t))
+	url := fmt.Sprintf("tcp://127.0.0.1:%d", testenv.FreePort(t))
 	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{Broker: url, Tracker: exercise.Config{Room: "a"}, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)

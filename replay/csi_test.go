@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"testing"
@@ -127,7 +128,7 @@ func TestCSINexmonThroughPipe(t *testing.T) {
 
 func TestCSINexmonOverLoopback(t *testing.T) {
 	t.Parallel()
-	const port = 45500 // not Nexmon's own, which another program may use
+	port := testenv.FreePort(t) // not Nexmon's own, which another program may use
 	testenv.PacketSocket(t)
 	nexmon := csi.NewNexmonConfig()
 	nexmon.Interface, nexmon.Port = "lo", port
@@ -135,7 +136,7 @@ func TestCSINexmonOverLoopback(t *testing.T) {
 	sink := newRecorder()
 	drive(t, src, sink)
 	clip := stored(4, 6)
-	_, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Format: CSINexmon, Addr: "127.0.0.1:45500"}})
+	_, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Format: CSINexmon, Addr: fmt.Sprintf("127.0.0.1:%d", port)}})
 	got := sink.waitFor(t, 60)
 	wait()
 	if len(got) != 60 {

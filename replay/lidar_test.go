@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
@@ -183,12 +184,7 @@ func TestLiDAROusterOverUDP(t *testing.T) {
 // udpSource returns the driver's source and a free port for it.
 func udpSource(t *testing.T, format LiDARFormat, metadata string) (sink *recorder, addr string) {
 	t.Helper()
-	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = free.LocalAddr().String()
-	_ = free.Close()
+	addr = testenv.FreeAddr(t)
 	ouster, livox := lidar.NewOusterConfig(), lidar.NewLivoxConfig()
 	ouster.Listen, ouster.MetadataFile, livox.Listen = addr, metadata, addr
 	sink = newRecorder()

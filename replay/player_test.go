@@ -1,8 +1,8 @@
 package replay
 
 import (
-	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,12 +26,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{cfg: Config{Lead: 3 * time.Second, Faults: map[modality.Kind]Faults{}}}
 
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	_ = free.Close()
+	addr := testenv.FreeAddr(t)
 	cam := (&camera.TCPConfig{Listen: addr}).Source("camera")
 	r.sinks[modality.Camera] = newRecorder()
 	drive(t, cam, r.sinks[modality.Camera])
@@ -67,11 +62,11 @@ func TestAllSensors(t *testing.T) {
 	counts := p.Counts()
 	for m, sink := range r.sinks {
 		c := counts[modality.Kind(m)]
-		got := sink.all()
 		perFrame := 1
 		if modality.Kind(m) == modality.CSI {
 			perFrame = mmfi.CSIPackets
 		}
+		got := sink.waitFor(t, perFrame*int(c.Frames))
 		if len(got) != perFrame*int(c.Frames) || c.Sent != c.Offered {
 			t.Errorf("%v: %d samples, counts %+v", modality.Kind(m), len(got), c)
 		}
@@ -165,14 +160,8 @@ func TestFaultsReachTheDrivers(t *testing.T) {
 		if m == modality.LiDAR && (c.Lost == 0 || c.Duplicated == 0 || c.Reordered == 0) {
 			t.Errorf("%v: counts %+v", m, c)
 		}
-		restarted := 0
-		for _, s := range sink.all() {
-			if s.Restarted {
-				restarted++
-			}
-		}
-		if restarted == 0 {
-			t.Errorf("%v: no driver noticed that the clock started over", m)
-		}
+		testenv.Wait(t, m.String()+"'s driver to notice that the clock started over", func() bool {
+			return slices.ContainsFunc(sink.all(), func(s *sensors.Sample) bool { return s.Restarted })
+		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/model/shipped"
 )
@@ -76,7 +77,10 @@ func TestBadInputNamesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	free := freePorts(t, 4)
+	var free [4]string
+	for i := range free {
+		free[i] = testenv.FreeAddr(t)
+	}
 	ports := fmt.Sprintf("bus: {nats: {listen: %q}, mqtt: {listen: %q}, websocket: {listen: %q}}\nweb: {listen: %q}\nstate_dir: %s\n", free[0], free[1], free[2], free[3], filepath.Join(dir, "state"))
 
 	centred := saveShipped(t, func(c *model.Card) { c.Window = model.Centred })

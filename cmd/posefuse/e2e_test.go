@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -37,26 +36,7 @@ type room struct {
 	radarCommand, radarData, ousterJ string
 	log                              *bytes.Buffer
 	cmd                              *exec.Cmd
-}
-
-// freePorts returns n distinct loopback ports that were free for TCP and UDP.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var out []string
-	for len(out) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			continue
-		}
-		defer func() { _ = u.Close() }()
-		out = append(out, l.Addr().String())
-	}
-	return out
+	ended                            chan struct{} // closed with the daemon
 }
 
 // startDaemon runs "posefuse run" on free ports and waits until it is ready.
@@ -64,7 +44,10 @@ func freePorts(t *testing.T, n int) []string {
 func startDaemon(t *testing.T, lidar string) *room {
 	t.Helper()
 	dir := t.TempDir()
-	p := freePorts(t, 8)
+	var p [8]string
+	for i := range p {
+		p[i] = testenv.FreeAddr(t)
+	}
 	r := &room{dir: dir, nats: p[0], mqtt: p[1], web: p[2], camera: p[3], livox: p[4], ouster: p[5], csi: p[6], log: &bytes.Buffer{},
 		radarCommand: filepath.Join(dir, "radar-command"), radarData: filepath.Join(dir, "radar-data"), ousterJ: filepath.Join(dir, "ouster.json")}
 	profile := filepath.Join(dir, "iwr6843.cfg")
@@ -89,8 +72,18 @@ exercise: {enabled: true}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	r.ended = make(chan struct{})
+	go func() {
+		_ = r.cmd.Wait()
+		close(r.ended)
+	}()
 	t.Cleanup(func() { r.stop(t) })
 	testenv.Wait(t, "the daemon is healthy", func() bool {
+		select {
+		case <-r.ended:
+			t.Fatal("the daemon ended")
+		default:
+		}
 		resp, err := http.Get("http://" + r.web + "/healthz")
 		if err != nil {
 			return false
@@ -104,17 +97,12 @@ exercise: {enabled: true}
 // stop ends the daemon as systemd does and checks that it goes willingly.
 func (r *room) stop(t *testing.T) {
 	t.Helper()
-	if r.cmd.ProcessState != nil {
-		return
-	}
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
-	done := make(chan error, 1)
-	go func() { done <- r.cmd.Wait() }()
 	select {
-	case <-done:
+	case <-r.ended:
 	case <-time.After(testenv.Patience):
 		_ = r.cmd.Process.Kill()
-		<-done
+		<-r.ended
 		t.Errorf("the daemon did not stop within %s of SIGTERM", testenv.Patience)
 	}
 	if t.Failed() {

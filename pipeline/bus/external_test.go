@@ -28,7 +28,7 @@ import (
 )
 
 func TestExternalNATS(t *testing.T) {
-	port := freePort(t)
+	port := testenv.FreePort(t)
 	run := func() *server.Server {
 		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true})
 		if err != nil {
@@ -73,8 +73,8 @@ func TestExternalNATS(t *testing.T) {
 // TestLoginsStaySecret: health goes to every subscriber, addresses to the log.
 func TestLoginsStaySecret(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.NATS.URL = fmt.Sprintf("nats://daemon:s3cret@127.0.0.1:%d", freePort(t)) // nobody there
-	cfg.MQTT.URL = fmt.Sprintf("tcp://daemon:s3cret@127.0.0.1:%d", freePort(t))
+	cfg.NATS.URL = fmt.Sprintf("nats://daemon:s3cret@127.0.0.1:%d", testenv.FreePort(t)) // nobody there
+	cfg.MQTT.URL = fmt.Sprintf("tcp://daemon:s3cret@127.0.0.1:%d", testenv.FreePort(t))
 	b := open(t, cfg)
 	told := fmt.Sprint(b.Health())
 	natsURL, mqttURL, _ := b.Addresses()

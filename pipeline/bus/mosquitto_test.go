@@ -17,16 +17,6 @@ import (
 
 const mosquittoPath = "/usr/sbin/mosquitto"
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // broker is a mosquitto process.
 type broker struct {
 	t    *testing.T
@@ -40,7 +30,7 @@ func startMosquitto(t *testing.T) *broker {
 	if _, err := os.Stat(mosquittoPath); err != nil {
 		testenv.LeaveOut(t, err.Error()+": install it with: apt-get install mosquitto")
 	}
-	b := &broker{t: t, port: freePort(t), dir: t.TempDir()}
+	b := &broker{t: t, port: testenv.FreePort(t), dir: t.TempDir()}
 	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest none\n", b.port)
 	if err := os.WriteFile(filepath.Join(b.dir, "m.conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -241,7 +231,7 @@ func TestMosquittoAwayAndBack(t *testing.T) {
 
 func TestMQTTQueueIsBounded(t *testing.T) {
 	cfg := testConfig()
-	cfg.MQTT.URL = fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t)) // nobody there
+	cfg.MQTT.URL = fmt.Sprintf("tcp://127.0.0.1:%d", testenv.FreePort(t)) // nobody there
 	b := open(t, cfg)
 	for range mqttQueue + 10 {
 		if err := b.Publish("pose", []byte("{}")); err != nil {
