@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/balance"
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
@@ -12,6 +13,7 @@ import (
 // TestHeadVectors checks the heads alone, and the contributions of the
 // modalities scored through them, against model.md 6.9.
 func TestHeadVectors(t *testing.T) {
+	testenv.SlowRace(t)
 	for _, c := range []struct {
 		kind    string
 		base    uint64
@@ -83,6 +85,7 @@ func TestHeadVectors(t *testing.T) {
 // TestHeadParameters holds the totals of the paper's Table 2; those of the
 // plain head have a test of their own.
 func TestHeadParameters(t *testing.T) {
+	testenv.SlowRace(t)
 	for _, c := range []struct {
 		kind string
 		want [3]int // of RL, RLM, RLMW

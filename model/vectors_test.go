@@ -305,6 +305,7 @@ func TestFullSizeTraining(t *testing.T) {
 }
 
 func TestParameterCounts(t *testing.T) {
+	testenv.SlowRace(t)
 	for _, c := range []struct {
 		modalities string
 		want       int

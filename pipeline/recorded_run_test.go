@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/model/shipped"
 	"posefuse/recording/mmfi"
@@ -58,6 +59,7 @@ type recordedSum struct {
 
 // TestRecordedRunEdge infers the run with the model that comes with the binary.
 func TestRecordedRunEdge(t *testing.T) {
+	testenv.SlowRace(t)
 	net, card, err := shipped.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +70,8 @@ func TestRecordedRunEdge(t *testing.T) {
 // TestRecordedRunPaper infers it with the paper's network, whose layers take
 // other kernels, and weights that were never trained.
 func TestRecordedRunPaper(t *testing.T) {
+	testenv.NoRace(t, "hundreds of GFLOP")
+	testenv.Slow(t)
 	cfg, err := model.NamedConfig("paper")
 	if err != nil {
 		t.Fatal(err)

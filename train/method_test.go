@@ -65,6 +65,7 @@ func methodData(t *testing.T) (data, held *Data) {
 // Every method changes the training, says what it did, and two trainings with
 // it leave the same weights.
 func TestMethods(t *testing.T) {
+	testenv.SlowRace(t)
 	data, held := methodData(t)
 	heads := []string{model.ConcatHead, model.MLPHead, model.AttentionHead}
 	if testenv.Race {

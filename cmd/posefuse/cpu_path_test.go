@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // TestSlowCPUPathIsSaidOnce forces the path that a CPU without AVX2 takes. The
@@ -28,6 +30,9 @@ func TestSlowCPUPathIsSaidOnce(t *testing.T) {
 		{"portable", []string{"models", "quantize", "--mode", "int8", "--model", "/nonexistent", "--out", "/nonexistent"}, "times slower"},
 	} {
 		t.Run(c.args[0]+" "+c.env, func(t *testing.T) {
+			if c.args[0] == "bench" {
+				testenv.Slow(t)
+			}
 			cmd := exec.CommandContext(t.Context(), binary(t), c.args...)
 			cmd.Env = append(os.Environ(), "POSEFUSE_CPU="+c.env)
 			var errs strings.Builder

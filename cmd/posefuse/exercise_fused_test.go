@@ -57,9 +57,13 @@ func TestExerciseOnFusedPoses(t *testing.T) {
 			card.Name, card.Version, card.Window, card.Config.Mask())
 	}
 	demanded, others := 10, 4
-	if testenv.Race {
+	switch {
+	case testenv.Race:
 		demanded, others = 2, 0
 		t.Log("with the race detector, which makes this ten times slower: 2 sets of each exercise instead of 10")
+	case !testenv.Full():
+		demanded, others = 4, 1
+		t.Log("4 sets of each exercise; make test-full has 10")
 	}
 	var sets []fusedSet
 	add := func(n int, activities ...int) {

@@ -177,6 +177,7 @@ func TestModelsSamples(t *testing.T) {
 // TestTrainedElsewhere follows docs/models.md: samples go out, train.py trains,
 // the result comes back and evaluates as the script said.
 func TestTrainedElsewhere(t *testing.T) {
+	testenv.Slow(t)
 	const python = "/usr/bin/python3"
 	if out, err := exec.CommandContext(t.Context(), python, "-c", "import torch").CombinedOutput(); err != nil {
 		testenv.LeaveOut(t, fmt.Sprintf("%s cannot import torch (%v): apt-get install python3-torch libopenblas0-openmp\n%s", python, err, out))

@@ -7,12 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // TestBinariesAreStaticAndSmall builds the daemon as `make build` does for both
 // architectures and reads the files: no interpreter, no libraries, at most
 // 60 MB beside the weights shipped inside.
 func TestBinariesAreStaticAndSmall(t *testing.T) {
+	testenv.Slow(t)
 	const largest = 60e6
 	var weights int64
 	err := filepath.WalkDir("../../model/shipped", func(path string, d fs.DirEntry, err error) error {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"posefuse/internal/testenv"
 	"posefuse/model"
 	"posefuse/train"
 )
@@ -79,6 +80,7 @@ func outcomeOf(t *testing.T, out string) outcome {
 // while a checkpoint is written, and resumes it each time: weights, best
 // weights and curve are those of an undisturbed run, byte for byte.
 func TestTrainingSurvivesKill(t *testing.T) {
+	testenv.Slow(t)
 	const kills = 20
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("kill moments from seed %d", seed)

@@ -12,13 +12,14 @@ import (
 	"testing"
 )
 
-// The variables that the Makefile sets.
+// The variables that the Makefile sets. They do not begin with POSEFUSE_, as the
+// daemon that tests start takes such for its own.
 const (
 	// envLeftOut names the file that collects what was left out. A name that is
 	// new in each run also keeps a test that left something out from being
 	// answered from the test cache: go test notes which variables a test reads.
-	envLeftOut = "POSEFUSE_LEFT_OUT"
-	envTests   = "POSEFUSE_TESTS" // "full" runs slow tests too
+	envLeftOut = "TESTENV_LEFT_OUT"
+	envTests   = "TESTENV_TESTS" // "full" runs slow tests too
 )
 
 // Root returns the repository's folder. It is found from the folder a test runs
@@ -103,13 +104,24 @@ func note(file, test, why string) error {
 	return err
 }
 
+// Full reports the run of `make test-full`, which has time.
+func Full() bool { return os.Getenv(envTests) == "full" }
+
 // Slow leaves a test to `make test-full`: one that takes long and rarely
 // breaks. The Makefile finds these calls, by this name, for the list of what
 // `make test` leaves to it.
 func Slow(t testing.TB) {
 	t.Helper()
-	if os.Getenv(envTests) != "full" {
+	if !Full() {
 		LeaveTo(t, "make test-full", "slow")
+	}
+}
+
+// SlowRace is Slow under the race detector only.
+func SlowRace(t testing.TB) {
+	t.Helper()
+	if Race {
+		Slow(t)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 func TestLeaveOutNotesTheTestAndFailsUnderCI(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "left")
-	t.Setenv("POSEFUSE_LEFT_OUT", file)
+	t.Setenv("TESTENV_LEFT_OUT", file)
 	t.Setenv("CI", "")
 	t.Run("first", func(t *testing.T) { testenv.LeaveOut(t, "no broker\nhere") })
 	t.Run("second", func(t *testing.T) { testenv.LeaveOut(t, "no browser") })

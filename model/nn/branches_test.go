@@ -3,6 +3,8 @@ package nn
 import (
 	"math"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // smallHeads are the fusion heads for three features of eight values and two
@@ -18,6 +20,7 @@ var smallHeads = map[string]func(*Store[float64], *Context) Head[float64]{
 // The gradients of a branched loss are derivatives of its value, in every
 // feature and parameter, with dropout on and samples that do not count.
 func TestBranchedLossGradients(t *testing.T) {
+	testenv.SlowRace(t)
 	for name, build := range smallHeads {
 		t.Run(name, func(t *testing.T) {
 			const b = 5

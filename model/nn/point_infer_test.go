@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/internal/testenv"
 	"posefuse/model/nn/kernel"
 )
 
@@ -15,6 +16,7 @@ import (
 // holds the folded inference in float32 against the layers as written, in
 // float64; neither it nor a training pass may depend on the number of threads.
 func TestFoldedPointStages(t *testing.T) {
+	testenv.SlowRace(t)
 	defer kernel.SetThreads(kernel.Threads())
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(4, 60).Draw(t, "points")

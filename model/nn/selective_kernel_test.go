@@ -3,11 +3,14 @@ package nn
 import (
 	"math"
 	"testing"
+
+	"posefuse/internal/testenv"
 )
 
 // TestSelectiveKernelGradients checks the layers of the WiFi baseline against
 // difference quotients in float64, in each mode.
 func TestSelectiveKernelGradients(t *testing.T) {
+	testenv.SlowRace(t)
 	cfg := SelectiveKernelConfig{In: 3, Out: 8, H: 7, W: 4, Dilations: []int{1, 2, 3}, Groups: 4, Squeeze: 2}
 	for _, c := range []struct {
 		name   string

@@ -96,6 +96,7 @@ func TestEachRowLearns(t *testing.T) {
 // The same seed gives the same row to the bit, with one thread and with three;
 // another seed another one.
 func TestRowsAreDeterministic(t *testing.T) {
+	testenv.SlowRace(t)
 	cfg := modeltest.Small()
 	data := simulated(t, "mmfi", cfg, clips(1, 2), 24, 6)
 	defer model.SetThreads(model.Threads())

@@ -213,6 +213,7 @@ func needTorch(t *testing.T) pythonFlags {
 // The edge network in PyTorch: outputs, a training pass judged by float64, the
 // training curve and the way back of trained weights.
 func TestPyTorchAgrees(t *testing.T) {
+	testenv.Slow(t)
 	flags := needTorch(t)
 	keepThreads(t)
 	model.SetThreads(1)
@@ -232,6 +233,7 @@ func TestPyTorchAgrees(t *testing.T) {
 // Training in float64 is PyTorch's, step by step, at the recipe's learning
 // rate: losses, weights and running statistics.
 func TestPyTorchTrainsTheSame(t *testing.T) {
+	testenv.Slow(t)
 	flags := needTorch(t)
 	keepThreads(t)
 	model.SetThreads(1)
@@ -261,6 +263,7 @@ func TestPyTorchTrainsTheSame(t *testing.T) {
 
 // What time.py answers is what bench peers reads.
 func TestPyTorchServes(t *testing.T) {
+	testenv.Slow(t)
 	p := &peers{Peers: Peers{pythonFlags: needTorch(t), Threads: 1}, dir: t.TempDir(), torch: map[string]*torchServer{}}
 	net, err := randomNetwork("edge")
 	if err != nil {
@@ -316,6 +319,7 @@ func TestONNXRuntimeIsTimed(t *testing.T) {
 
 // Weights trained in PyTorch come back as posefuse models import reads them.
 func TestTrainedWeightsComeBack(t *testing.T) {
+	testenv.Slow(t)
 	flags := needTorch(t)
 	keepThreads(t)
 	dir := t.TempDir()
