@@ -19,9 +19,10 @@ func (s Selection) Load(ctx context.Context, cfg model.Config, window model.Wind
 	return Load(ctx, s.Data, s.Keys, cfg, LoadOptions{Window: window, Stride: stride, Part: s.Part, Progress: progress})
 }
 
-// Split says which recordings are trained on, which are looked at while
-// training, and which a model is judged by.
+// Split says which recordings are trained on, which are evaluated while or right
+// after training, and which a trained model is judged by.
 type Split struct {
 	Name                    string // for cards and reports
 	Train, Validation, Test Selection
+	HeldOut                 Selection // taken from the training clips: scored after each epoch
 }

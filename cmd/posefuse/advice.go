@@ -25,7 +25,10 @@ func advise(err error) error {
 func adviseTraining(err error, checkpoint string) error {
 	var diverged *train.DivergedError
 	var unwritten *train.CheckpointError
+	var unsaved *train.SaveError
 	switch {
+	case errors.As(err, &unsaved):
+		return fmt.Errorf("%w: make room and go on from epoch %d with --resume", err, unsaved.Last)
 	case errors.As(err, &diverged) && diverged.Checkpoint != "":
 		return fmt.Errorf("%w: use a lower learning rate from there on, such as --resume --resume-lr %.2g, or from the start", err, diverged.LR/3)
 	case errors.As(err, &unwritten):

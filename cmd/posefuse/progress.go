@@ -67,6 +67,7 @@ func progressOf() (show func(label string, share float64), done func()) {
 	return show, func() {
 		if bar != nil {
 			bar.done()
+			bar = nil
 		}
 	}
 }

@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"posefuse/study/plot"
+	"posefuse/train"
 )
 
 // drawCurve draws the training's curves into its folder, SVG and PNG, and says
 // which.
 func drawCurve(dir, data string) error {
-	curve, err := plot.ReadCurveFile(filepath.Join(dir, "curve.jsonl"))
+	curve, err := plot.ReadCurveFile(filepath.Join(dir, train.CurveFile))
 	if err != nil {
 		return err
 	}

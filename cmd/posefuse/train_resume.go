@@ -37,27 +37,3 @@ func tellStopped(err error, out string, epoch int) error {
 	}
 	return adviseTraining(err, filepath.Join(out, resumeFolder))
 }
-
-// curveFile is the training curve. It is made with its first line, so that a
-// training that cannot start leaves an older curve alone.
-type curveFile struct {
-	path string
-	file *os.File
-}
-
-func (c *curveFile) Write(b []byte) (int, error) {
-	if c.file == nil {
-		f, err := os.Create(c.path)
-		if err != nil {
-			return 0, err
-		}
-		c.file = f
-	}
-	return c.file.Write(b)
-}
-
-func (c *curveFile) close() {
-	if c.file != nil {
-		_ = c.file.Close() // every line was checked when written
-	}
-}

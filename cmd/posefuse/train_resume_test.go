@@ -56,7 +56,7 @@ func outcomeOf(t *testing.T, out string) outcome {
 		}
 		return b
 	}
-	o := outcome{weights: weights(out), best: weights(filepath.Join(out, bestFolder))}
+	o := outcome{weights: weights(out), best: weights(filepath.Join(out, train.BestFolder))}
 	b, err := os.ReadFile(filepath.Join(out, "curve.jsonl"))
 	if err != nil {
 		t.Fatal(err)
