@@ -73,6 +73,6 @@ func (c *NexmonConfig) sender() (mac [6]byte, ok bool) {
 
 // Source implements sensors.Settings.
 func (c *NexmonConfig) Source(name string) sensors.Source {
-	mac, _ := c.sender()                                                     // checked, as the port is
+	mac, _ := c.sender() // checked, as the port is
 	return &NexmonSource{name: name, cfg: c, port: uint16(c.Port), mac: mac}
 }
