@@ -176,11 +176,15 @@ func errorText(err error) string {
 }
 
 func TestSensorBlocksFromFileAndEnvironment(t *testing.T) {
-	doc := "sensors:\n  lidar: &l\n    driver: livox\n    livox: {listen: '127.0.0.1:1', crop_min_m: [0, 0, 0], crop_max_m: [1, 1, 1]}\n    ouster: null\n"
+	doc := "sensors:\n  camera: {latency_ms: &delay 7}\n  lidar:\n    driver: livox\n    latency_ms: *delay\n" +
+		"    livox: {listen: '127.0.0.1:1', crop_min_m: [0, 0, 0], crop_max_m: [1, 1, 1]}\n    ouster: null\n"
 	cfg, err := pipeline.ParseConfig([]byte(doc), []string{"POSEFUSE_SENSORS_LIDAR_LIVOX_FROM=127.0.0.2", "POSEFUSE_SENSORS_CSI_NEXMON_CORES=2",
 		"POSEFUSE_SENSORS_LIDAR_LIVOX_CROP_MAX_M=[2, 2, 2]"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := cfg.Sensors.LiDAR.LatencyMS; got != 7 {
+		t.Errorf("latency_ms is %v, want 7", got)
 	}
 	for key, want := range map[string]any{"listen": "127.0.0.1:1", "from": "127.0.0.2", "crop_max_m": []any{2, 2, 2}, "sweep_ms": 100} {
 		b, err := yaml.Marshal(cfg.Sensors.LiDAR.Drivers[1].Settings)
