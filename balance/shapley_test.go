@@ -259,8 +259,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestContributions(t *testing.T) {
-	var c balance.Contributions
+func TestSmoother(t *testing.T) {
+	var c balance.Smoother
 	if c.Mean() != nil {
 		t.Error("a mean before the first batch")
 	}

@@ -63,15 +63,15 @@ const (
 	ByPreviousEpoch Smoothing = "previous-epoch" // the mean over the epoch before; in the first epoch as epoch-mean
 )
 
-// Contributions smooths the contributions of batches. The zero value is ready.
-type Contributions struct {
+// Smoother smooths the contributions of batches. The zero value is ready.
+type Smoother struct {
 	Previous []float64 // means over the epoch before
 	mean     []float64
 	batches  int
 }
 
 // Add takes the contributions of one batch.
-func (c *Contributions) Add(phi []float64) {
+func (c *Smoother) Add(phi []float64) {
 	if c.batches == 0 {
 		c.mean = append(c.mean[:0], phi...)
 	} else {
@@ -83,7 +83,7 @@ func (c *Contributions) Add(phi []float64) {
 }
 
 // EndEpoch closes the epoch; the next Add starts a new mean.
-func (c *Contributions) EndEpoch() {
+func (c *Smoother) EndEpoch() {
 	if c.batches > 0 {
 		c.Previous = append(c.Previous[:0], c.mean...)
 	}
@@ -92,7 +92,7 @@ func (c *Contributions) EndEpoch() {
 
 // Mean returns the mean over this epoch's batches so far, or over the epoch
 // before when none has come yet; nil at the very start.
-func (c *Contributions) Mean() []float64 {
+func (c *Smoother) Mean() []float64 {
 	if c.batches == 0 {
 		return c.Previous
 	}
@@ -100,7 +100,7 @@ func (c *Contributions) Mean() []float64 {
 }
 
 // Smoothed returns what the split is to be made from after a batch with phi.
-func (c *Contributions) Smoothed(how Smoothing, phi []float64) []float64 {
+func (c *Smoother) Smoothed(how Smoothing, phi []float64) []float64 {
 	switch {
 	case how == ByBatch:
 		return phi

@@ -38,7 +38,7 @@ type Runtime struct {
 	closed    atomic.Bool
 	whole     encoding       // of Infer
 	stream    *CameraStream  // nil: every window is computed as a whole
-	pass      *coalitionPass // of Contribution; nil before its first call
+	pass      *coalitionPass // of Influence; nil before its first call
 	precision Precision
 }
 

@@ -57,10 +57,10 @@ func (f *fakeModel) Infer(in *model.Input, out *model.Output) error {
 	return nil
 }
 
-// Contribution says that modality m moves the joints by m + 1 mm and that joint
+// Influence says that modality m moves the joints by m + 1 mm and that joint
 // j is j mm uncertain.
-func (f *fakeModel) Contribution(present modality.Set, c *model.Contribution) {
-	*c = model.Contribution{Of: present}
+func (f *fakeModel) Influence(present modality.Set, c *model.Influence) {
+	*c = model.Influence{Of: present}
 	for m := range modality.Count {
 		if present.Has(m) {
 			c.InfluenceMM[m] = float64(m + 1)

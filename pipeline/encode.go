@@ -135,7 +135,7 @@ func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable moda
 	}
 	if err == nil && e.in.Present != 0 {
 		if err = e.staged.Finish(e.in.Present, &e.out); err == nil {
-			e.contribute(e.in.Present)
+			e.askInfluence(e.in.Present)
 		}
 	}
 	e.staged.Begin()

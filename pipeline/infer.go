@@ -32,11 +32,11 @@ type StagedInferer interface {
 	Finish(present modality.Set, out *model.Output) error
 }
 
-// Contributor is an Inferer that can tell what each modality did to the pose
+// Influencer is an Inferer that can tell what each modality did to the pose
 // of the sample it worked on last, as *model.Runtime does. It is called between
 // the Infer or Finish of a sample and the next Begin.
-type Contributor interface {
-	Contribution(present modality.Set, c *model.Contribution)
+type Influencer interface {
+	Influence(present modality.Set, c *model.Influence)
 }
 
 type runtimeInferer struct {
@@ -89,15 +89,15 @@ type engine struct {
 	staged StagedInferer    // inf, or nil if it works on whole samples only
 	jobs   [modality.Count]encodeJob
 
-	contributor  Contributor // inf, or nil if it cannot tell or must not
-	contribution model.Contribution
+	influencer Influencer // inf, or nil if it cannot tell or must not
+	influence  model.Influence
 }
 
 // newEngine refuses models that cannot run live and proves that the others
 // give finite poses for zero input of every shape.
-// It tells the contributions of the modalities if the model can and contribution
-// says so.
-func newEngine(inf Inferer, contribution bool) (*engine, error) {
+// It tells the influence of the modalities if the model can and influence says
+// so.
+func newEngine(inf Inferer, influence bool) (*engine, error) {
 	card := inf.Card()
 	fail := func(err error) (*engine, error) {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
@@ -120,8 +120,8 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 		e.bufs[m] = make([]float32, n)
 	}
 	e.staged, _ = inf.(StagedInferer)
-	if contribution {
-		e.contributor, _ = inf.(Contributor)
+	if influence {
+		e.influencer, _ = inf.(Influencer)
 	}
 	for m := range modality.Count {
 		e.jobs[m] = encodeJob{engine: e, modality: m, done: make(chan struct{}, 1)}
@@ -133,7 +133,7 @@ func newEngine(inf Inferer, contribution bool) (*engine, error) {
 	if !sensors.Finite(e.out.Pose[:]...) {
 		return fail(errors.New("gives a pose that is not finite for zero input; the weights are broken"))
 	}
-	e.contribute(e.mask) // its buffers have their size before the first tick
+	e.askInfluence(e.mask) // its buffers have their size before the first tick
 	if e.staged != nil {
 		e.staged.Begin()
 	}
@@ -213,10 +213,10 @@ func (e *engine) prepareModality(m modality.Kind, s *timesync.Slot) bool {
 type result struct {
 	present modality.Set
 	joints  [model.NumJoints][3]float64 // metres, frame of the message; valid if present is not 0
-	// contribution is of the same modalities as the pose, at least two; nil if
+	// influence is of the same modalities as the pose, at least two; nil if
 	// it is not told.
-	contribution *model.Contribution
-	time         time.Duration
+	influence *model.Influence
+	time      time.Duration
 }
 
 // run infers the tick. A modality whose data cannot be used is left out and
@@ -244,8 +244,8 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transf
 		return unusable, nil
 	}
 	transformPose(&r.joints, &e.out.Pose, roomFromCamera)
-	if c := &e.contribution; c.Of == r.present && finiteContribution(c) {
-		r.contribution = c
+	if c := &e.influence; c.Of == r.present && finiteInfluence(c) {
+		r.influence = c
 	}
 	return unusable, nil
 }
@@ -256,22 +256,22 @@ func (e *engine) inferWhole(t *timesync.Tick) (unusable modality.Set, err error)
 		return unusable, nil
 	}
 	if err = e.inf.Infer(&e.in, &e.out); err == nil {
-		e.contribute(e.in.Present)
+		e.askInfluence(e.in.Present)
 	}
 	return unusable, err
 }
 
-// contribute asks what each modality does to the pose, if there is somebody to
+// askInfluence asks what each modality does to the pose, if there is somebody to
 // ask and more than one modality.
-func (e *engine) contribute(present modality.Set) {
-	e.contribution.Of = 0
-	if e.contributor != nil && present&(present-1) != 0 {
-		e.contributor.Contribution(present, &e.contribution)
+func (e *engine) askInfluence(present modality.Set) {
+	e.influence.Of = 0
+	if e.influencer != nil && present&(present-1) != 0 {
+		e.influencer.Influence(present, &e.influence)
 	}
 }
 
-// finiteContribution reports whether every number can go into a message.
-func finiteContribution(c *model.Contribution) bool {
+// finiteInfluence reports whether every number can go into a message.
+func finiteInfluence(c *model.Influence) bool {
 	sum := 0.0
 	for _, v := range c.InfluenceMM {
 		sum += v

@@ -32,7 +32,7 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.contribution(&message.Pose{}) // nothing is known yet
+	m.tellInfluence(&message.Pose{}) // nothing is known yet
 	poses := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_poses_total",
 		Help: "Poses published, by number of modalities that took part."}, []string{"modalities"})
 	for i := range m.poses {
@@ -85,15 +85,15 @@ func (m *metrics) observe(p *message.Pose, t *timesync.Tick, totalNS int64) {
 			c.Inc()
 		}
 	}
-	m.contribution(p)
+	m.tellInfluence(p)
 	m.poses[n].Inc()
 	m.latency[0].Observe(time.Duration(t.ReadyNS - t.TimeNS).Seconds())
 	m.latency[1].Observe(p.LatencyMS.Infer / 1000)
 	m.latency[2].Observe(time.Duration(totalNS).Seconds())
 }
 
-// contribution keeps what the newest pose says of its sensors.
-func (m *metrics) contribution(p *message.Pose) {
+// tellInfluence keeps what the newest pose says of its sensors.
+func (m *metrics) tellInfluence(p *message.Pose) {
 	keep := func(at *atomic.Uint64, v *float64) {
 		if v == nil {
 			at.Store(math.Float64bits(math.NaN()))

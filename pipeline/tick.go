@@ -197,7 +197,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 		}
 		p.JointsM = &l.joints
 	}
-	if c := res.contribution; c != nil {
+	if c := res.influence; c != nil {
 		var sum float64
 		for j, v := range c.SpreadMM {
 			l.spread[j] = roundTo(v, 1e2)
@@ -258,8 +258,8 @@ func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
 func (l *tickLoop) modality(m modality.Kind, t *timesync.Tick, e *engine, res *result, unusable modality.Set, now int64) message.PoseModality {
 	slot := &t.Slots[m]
 	out := message.PoseModality{State: string(slot.State), Presence: res.present.Has(m)}
-	if out.Presence && res.contribution != nil {
-		l.influences[m] = roundTo(res.contribution.InfluenceMM[m], 1e2)
+	if out.Presence && res.influence != nil {
+		l.influences[m] = roundTo(res.influence.InfluenceMM[m], 1e2)
 		out.InfluenceMM = &l.influences[m]
 	}
 	if slot.State != timesync.Fused {

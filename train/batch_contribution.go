@@ -10,12 +10,12 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// Contribution computes the contribution of each modality to a training batch
+// BatchContribution computes the contribution of each modality to a training batch
 // (Eqs 1-5): the features are the batch's own, only the fusion head runs
 // again. A batch may come in parts, one per replica; correlations are along
 // the whole batch. It reads the network's weights at each call, allocates
 // nothing after the first batch of a size, and is not safe for concurrent use.
-type Contribution struct {
+type BatchContribution struct {
 	head   *model.HeadScorer
 	scorer *balance.Scorer[float32]
 	linear bool
@@ -39,13 +39,13 @@ type ContributionTimes struct {
 	Score       time.Duration // Eq 1
 }
 
-// NewContribution makes the memory for batches of up to maxBatch samples.
-func NewContribution(net *model.Network, maxBatch int) (*Contribution, error) {
+// NewBatchContribution makes the memory for batches of up to maxBatch samples.
+func NewBatchContribution(net *model.Network, maxBatch int) (*BatchContribution, error) {
 	h, err := model.NewHeadScorer(net, maxBatch)
 	if err != nil {
 		return nil, fmt.Errorf("contribution: %w", err)
 	}
-	c := &Contribution{head: h, linear: h.Linear(), max: maxBatch,
+	c := &BatchContribution{head: h, linear: h.Linear(), max: maxBatch,
 		scorer: balance.NewScorer[float32](model.OutputDim), target: make([]float32, maxBatch*model.OutputDim)}
 	n := len(h.Modalities())
 	series := 1 << n
@@ -62,18 +62,18 @@ func NewContribution(net *model.Network, maxBatch int) (*Contribution, error) {
 
 // Modalities returns the network's modalities, the order of Phi. The result
 // must not be changed.
-func (c *Contribution) Modalities() []modality.Kind { return c.head.Modalities() }
+func (c *BatchContribution) Modalities() []modality.Kind { return c.head.Modalities() }
 
 // Linear reports whether the head is linear, so that the shortcut of Eq 3
 // applies.
-func (c *Contribution) Linear() bool { return c.linear }
+func (c *BatchContribution) Linear() bool { return c.linear }
 
 // Reset begins another batch.
-func (c *Contribution) Reset() { c.rows, c.times = 0, ContributionTimes{} }
+func (c *BatchContribution) Reset() { c.rows, c.times = 0, ContributionTimes{} }
 
 // Add takes the features of a part of the batch, B x model.FeatureDim per
 // modality, and its target, B x model.OutputDim, metres.
-func (c *Contribution) Add(features [modality.Count][]float32, target []float32) error {
+func (c *BatchContribution) Add(features [modality.Count][]float32, target []float32) error {
 	begin := time.Now()
 	b := len(target) / model.OutputDim
 	if b == 0 || len(target)%model.OutputDim != 0 || c.rows+b > c.max {
@@ -105,7 +105,7 @@ func (c *Contribution) Add(features [modality.Count][]float32, target []float32)
 // Phi returns the contribution of each of Modalities to the parts added since
 // Reset. They add up to the score of the whole network. The result is valid
 // until the next call.
-func (c *Contribution) Phi() ([]float64, error) {
+func (c *BatchContribution) Phi() ([]float64, error) {
 	if c.rows < 2 {
 		return nil, errors.New("contribution: a correlation needs at least 2 samples")
 	}
@@ -136,7 +136,7 @@ func (c *Contribution) Phi() ([]float64, error) {
 
 // Alone returns the profit of each modality by itself on the batch of the last
 // Phi (Eq 4). It is valid until the next call.
-func (c *Contribution) Alone() []float64 { return c.alone }
+func (c *BatchContribution) Alone() []float64 { return c.alone }
 
 // Times returns what the last batch took.
-func (c *Contribution) Times() ContributionTimes { return c.times }
+func (c *BatchContribution) Times() ContributionTimes { return c.times }

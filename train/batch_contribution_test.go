@@ -47,7 +47,7 @@ func rowsOf(f [modality.Count][]float32, target []float32, lo, hi int) ([modalit
 	return f, target[lo*model.OutputDim : hi*model.OutputDim]
 }
 
-func contributionOf(t *testing.T, c *Contribution, f [modality.Count][]float32, target []float32, cuts ...int) []float64 {
+func contributionOf(t *testing.T, c *BatchContribution, f [modality.Count][]float32, target []float32, cuts ...int) []float64 {
 	t.Helper()
 	c.Reset()
 	lo := 0
@@ -74,7 +74,7 @@ func TestContributionAddsUp(t *testing.T) {
 		for _, modalities := range []string{"RL", "RLMW", "MW"} {
 			t.Run(head+" "+modalities, func(t *testing.T) {
 				net := headNetwork(t, head, modalities)
-				c, err := NewContribution(net, b)
+				c, err := NewBatchContribution(net, b)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -121,7 +121,7 @@ func TestContributionLinearEqualsGeneric(t *testing.T) {
 	f, target := featuresAndTarget(b)
 	for _, modalities := range []string{"RL", "RLM", "RLMW"} {
 		net := headNetwork(t, model.ConcatHead, modalities)
-		c, err := NewContribution(net, b)
+		c, err := NewBatchContribution(net, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestContributionAllocatesNothing(t *testing.T) {
 	const b = 16
 	f, target := featuresAndTarget(b)
 	for _, head := range []string{model.ConcatHead, model.MLPHead, model.AttentionHead} {
-		c, err := NewContribution(headNetwork(t, head, "RLMW"), b)
+		c, err := NewBatchContribution(headNetwork(t, head, "RLMW"), b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestContributionAllocatesNothing(t *testing.T) {
 
 func TestContributionRefuses(t *testing.T) {
 	f, target := featuresAndTarget(4)
-	c, err := NewContribution(headNetwork(t, model.ConcatHead, "RL"), 4)
+	c, err := NewBatchContribution(headNetwork(t, model.ConcatHead, "RL"), 4)
 	if err != nil {
 		t.Fatal(err)
 	}

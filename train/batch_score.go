@@ -9,13 +9,13 @@ import (
 // batchScore scores the modalities on a batch, from the features that its
 // forward pass left in the replicas.
 type batchScore struct {
-	phi    *Contribution
+	phi    *BatchContribution
 	pose   []float32 // of one replica's part, room for AloneErrors
 	errors []float64
 }
 
 func newBatchScore(net *model.Network, reps *replicas, batch int) (*batchScore, error) {
-	c, err := NewContribution(net, batch)
+	c, err := NewBatchContribution(net, batch)
 	if err != nil {
 		return nil, err
 	}

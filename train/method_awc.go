@@ -53,7 +53,7 @@ var awcMethod = MethodDescriptor{
 // its Fisher information, the modalities that contribute most more strongly.
 type awc struct {
 	opt       balance.AWCOptions
-	phi       balance.Contributions
+	phi       balance.Smoother
 	constrain []balance.Constraint // of each encoder
 }
 

@@ -40,7 +40,7 @@ func MeasureOverhead(cfg model.Config, batch, rounds int) (Overhead, error) {
 		return Overhead{}, fmt.Errorf("measure the overhead: %w", err)
 	}
 	defer func() { _ = t.Close() }() // releases memory only
-	c, err := NewContribution(net, batch)
+	c, err := NewBatchContribution(net, batch)
 	if err != nil {
 		return Overhead{}, fmt.Errorf("measure the overhead: %w", err)
 	}

@@ -56,7 +56,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.Contribution {
-		return c.contribution(ctx, net, card, valSet, data)
+		return c.influence(ctx, net, card, valSet, data)
 	}
 	var poses *lineFile
 	var visit func(recording.Key, int, *[model.OutputDim]float32)

@@ -7,10 +7,10 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// Contribution says, without ground truth, what each modality of a coalition
+// Influence says, without ground truth, what each modality of a coalition
 // does to one pose. It comes from the coalitions of the modalities present:
 // the features are those of the sample, only the fusion head runs again.
-type Contribution struct {
+type Influence struct {
 	// Of holds the modalities present; the rest is set only if there are at
 	// least two, and zero otherwise.
 	Of modality.Set
@@ -39,8 +39,7 @@ type SpreadDefinition struct {
 	AboutPose bool
 }
 
-// SpreadDefinitions are the definitions that posefuse eval --contribution
-// compares.
+// SpreadDefinitions are the definitions to compare.
 var SpreadDefinitions = []SpreadDefinition{
 	{Name: "sd of leave-one-out", LeastAbsent: 1, MostAbsent: 1},
 	{Name: "sd of n-1 or more", MostAbsent: 1},
@@ -56,7 +55,7 @@ var SpreadDefinitions = []SpreadDefinition{
 // the others say beyond that.
 var UnusualPose = SpreadDefinition{Name: "distance to the pose of no sensor", LeastAbsent: int(modality.Count), Empty: true, AboutPose: true}
 
-// PublishedSpread is the definition behind Contribution.SpreadMM.
+// PublishedSpread is the definition behind Influence.SpreadMM.
 var PublishedSpread = SpreadDefinitions[0]
 
 // Holds reports whether the pose of coalition s, a part of the modalities of,
@@ -105,7 +104,7 @@ func (d SpreadDefinition) Spread(of modality.Set, pose func(modality.Set) []floa
 // values, metres to millimetres: how far leaving a modality out moves them.
 func InfluenceMM(all, without []float32) float64 { return 1000 * MPJPE(without, all) }
 
-// coalitionPass is a runtime's memory for Contribution: the head runs once,
+// coalitionPass is a runtime's memory for Influence: the head runs once,
 // with a coalition per row of the batch.
 type coalitionPass struct {
 	rows  [1 << modality.Count]modality.Set // coalition of each row
@@ -121,11 +120,11 @@ func (p *coalitionPass) poseOf(s modality.Set) []float32 {
 	return p.poses[p.row[s]*OutputDim : (p.row[s]+1)*OutputDim]
 }
 
-// Contribution sets c to the contributions of the modalities of present that
+// Influence sets c to the influence of the modalities of present that
 // were encoded since Begin: to the pose that Finish gives for the same set.
 // It allocates nothing after the first call.
-func (r *Runtime) Contribution(present modality.Set, c *Contribution) {
-	*c = Contribution{}
+func (r *Runtime) Influence(present modality.Set, c *Influence) {
+	*c = Influence{}
 	for _, m := range r.inst.slots {
 		if present.Has(m) && r.staged[m].feature != nil {
 			c.Of |= 1 << m
@@ -144,7 +143,7 @@ func (r *Runtime) Contribution(present modality.Set, c *Contribution) {
 }
 
 // coalitions runs the head on the coalitions of the staged features of the
-// modalities of that Contribution needs: all of them, each without one, and
+// modalities of that Influence needs: all of them, each without one, and
 // what PublishedSpread counts.
 func (r *Runtime) coalitions(of modality.Set) *coalitionPass {
 	p := r.pass

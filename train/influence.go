@@ -19,10 +19,10 @@ type Disturbance struct {
 	Absent bool          // the sensor sends nothing: the frame is left out
 }
 
-// ContributionReport says how well the figures that the daemon publishes
-// without ground truth (model.Contribution) agree with it. All frames have
+// InfluenceReport says how well the figures that the daemon publishes
+// without ground truth (model.Influence) agree with it. All frames have
 // every modality of the network present, unless a field says otherwise.
-type ContributionReport struct {
+type InfluenceReport struct {
 	Data     string  `json:"data"` // what the data is; says "simulated" where it is
 	Frames   int     `json:"frames"`
 	Subjects int     `json:"subjects"`
@@ -61,8 +61,8 @@ type SpreadAgreement struct {
 	WorstMM float64 `json:"worst_tenth_mpjpe_mm"`
 }
 
-// contributionTable is what is known about each frame.
-type contributionTable struct {
+// influenceTable is what is known about each frame.
+type influenceTable struct {
 	subject []int32 // index of the frame's subject
 	errors  []float32
 	spreads [][]float32 // per definition, frames x joints
@@ -75,10 +75,10 @@ type contributionTable struct {
 	features  [modality.Count][]float32 // frames x FeatureDim
 }
 
-// EvaluateContribution runs net on every sample of data and compares what
+// EvaluateInfluence runs net on every sample of data and compares what
 // coalitions say of each pose with its error. disturbance, if not nil, tells
 // what was wrong with a frame, counted from 0.
-func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, describe string, disturbance func(recording.Key, int) Disturbance) (*ContributionReport, error) {
+func EvaluateInfluence(ctx context.Context, net *model.Network, data *Data, describe string, disturbance func(recording.Key, int) Disturbance) (*InfluenceReport, error) {
 	full := net.Config.Mask()
 	if full&(full-1) == 0 {
 		return nil, fmt.Errorf("contribution: the network has one modality, %s; it takes two or more", full)
@@ -88,7 +88,7 @@ func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, d
 		return nil, err
 	}
 	defer func() { _ = run.Close() }() // gives memory back only
-	t := &contributionTable{spreads: make([][]float32, len(model.SpreadDefinitions)), anySpread: make([][]float32, len(model.SpreadDefinitions))}
+	t := &influenceTable{spreads: make([][]float32, len(model.SpreadDefinitions)), anySpread: make([][]float32, len(model.SpreadDefinitions))}
 	subjects, err := t.collect(ctx, run, data, disturbance)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func EvaluateContribution(ctx context.Context, net *model.Network, data *Data, d
 	if len(t.subject) == 0 {
 		return nil, errors.New("contribution: every frame has an absent sensor")
 	}
-	rep := &ContributionReport{Data: describe, Frames: len(t.subject), Subjects: subjects}
+	rep := &InfluenceReport{Data: describe, Frames: len(t.subject), Subjects: subjects}
 	t.agree(rep)
 	if err := t.name(ctx, rep, run); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func several(full modality.Set) []modality.Set {
 }
 
 // collect fills the table and returns the number of subjects.
-func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, data *Data, disturbance func(recording.Key, int) Disturbance) (int, error) {
+func (t *influenceTable) collect(ctx context.Context, run *model.Runtime, data *Data, disturbance func(recording.Key, int) Disturbance) (int, error) {
 	const size = 32
 	full := run.Network().Config.Mask()
 	owns := several(full)
@@ -173,7 +173,7 @@ func (t *contributionTable) collect(ctx context.Context, run *model.Runtime, dat
 
 // add appends one frame: its errors and spreads with all modalities, and
 // those of the coalition own.
-func (t *contributionTable) add(full, own modality.Set, pose func(modality.Set) []float32, truth []float32) {
+func (t *influenceTable) add(full, own modality.Set, pose func(modality.Set) []float32, truth []float32) {
 	all := pose(full)
 	for j := range model.NumJoints {
 		t.errors = append(t.errors, float32(1000*model.MPJPE(all[3*j:3*j+3], truth[3*j:3*j+3])))
@@ -222,7 +222,7 @@ func means(x []float32) []float32 {
 }
 
 // agree fills the report's rank correlations.
-func (t *contributionTable) agree(rep *ContributionReport) {
+func (t *influenceTable) agree(rep *InfluenceReport) {
 	rep.Spreads = make([]SpreadAgreement, len(model.SpreadDefinitions))
 	frameErrors := means(t.errors)
 	for _, e := range frameErrors {
@@ -297,7 +297,7 @@ func worstTenth(spread, err []float32) float64 {
 }
 
 // kinds returns the kinds of disturbance of one sensor, sorted.
-func (t *contributionTable) kinds() []string {
+func (t *influenceTable) kinds() []string {
 	seen := map[string]bool{}
 	for i, k := range t.kind {
 		if k != "" && t.sensor[i] < modality.Count {

@@ -101,7 +101,7 @@ func TestBootstrap(t *testing.T) {
 func TestContributionAgreement(t *testing.T) {
 	const frames, subjects = 60, 6
 	n := len(model.SpreadDefinitions)
-	table := &contributionTable{spreads: make([][]float32, n), anySpread: make([][]float32, n)}
+	table := &influenceTable{spreads: make([][]float32, n), anySpread: make([][]float32, n)}
 	published := slices.Index(model.SpreadDefinitions, model.PublishedSpread)
 	for i := range frames {
 		table.subject = append(table.subject, int32(i%subjects))
@@ -121,7 +121,7 @@ func TestContributionAgreement(t *testing.T) {
 			table.anySpread[k] = append(table.anySpread[k], float32(frames-i))
 		}
 	}
-	rep := &ContributionReport{Subjects: subjects}
+	rep := &InfluenceReport{Subjects: subjects}
 	table.agree(rep)
 	s := rep.Spreads[published]
 	if !s.Published || s.Frame.Value < 1-1e-9 || s.WithinJoint.Value < 1-1e-9 || s.Frame.Low < 1-1e-9 || s.AnyCoalition.Value > -1+1e-9 {
@@ -160,9 +160,9 @@ func TestNamerFindsTheLoudest(t *testing.T) {
 	}
 }
 
-// TestEvaluateContribution runs a small untrained network: the numbers mean
+// TestEvaluateInfluence runs a small untrained network: the numbers mean
 // nothing, their bookkeeping does.
-func TestEvaluateContribution(t *testing.T) {
+func TestEvaluateInfluence(t *testing.T) {
 	keys := []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 12}, {Subject: 12, Activity: 13}}
 	data := simulated(t, "clean", keys, LoadOptions{Window: model.Causal, Stride: 6})
 	net, err := model.New(modeltest.Small(), 1)
@@ -178,7 +178,7 @@ func TestEvaluateContribution(t *testing.T) {
 		}
 		return Disturbance{Sensor: modality.Count}
 	}
-	rep, err := EvaluateContribution(t.Context(), net, data, "test", disturbance)
+	rep, err := EvaluateInfluence(t.Context(), net, data, "test", disturbance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestEvaluateContribution(t *testing.T) {
 		t.Errorf("naming %+v, %d disturbed", rep.Naming, disturbed)
 	}
 	// The report's influence is the runtime's, frame for frame.
-	again, err := EvaluateContribution(t.Context(), net, data, "test", disturbance)
+	again, err := EvaluateInfluence(t.Context(), net, data, "test", disturbance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestEvaluateContribution(t *testing.T) {
 	if err != nil || string(a) != string(b) {
 		t.Errorf("the same evaluation gives another report: %v", err)
 	}
-	if _, err = EvaluateContribution(t.Context(), net, data, "test", func(recording.Key, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
+	if _, err = EvaluateInfluence(t.Context(), net, data, "test", func(recording.Key, int) Disturbance { return Disturbance{Absent: true} }); err == nil {
 		t.Error("data without a usable frame was accepted")
 	}
 	one := modeltest.Small()
@@ -219,7 +219,7 @@ func TestEvaluateContribution(t *testing.T) {
 	if net, err = model.New(one, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = EvaluateContribution(t.Context(), net, data, "test", nil); err == nil {
+	if _, err = EvaluateInfluence(t.Context(), net, data, "test", nil); err == nil {
 		t.Error("a network of one modality was accepted")
 	}
 }

@@ -12,7 +12,7 @@ import (
 // set tells of.
 const AnyDisturbance = "any of these"
 
-// The disturbances that EvaluateContribution makes itself, in the features of
+// The disturbances that EvaluateInfluence makes itself, in the features of
 // one sensor of undisturbed frames.
 const (
 	// OtherPerson gives a sensor what it measured of another frame, of another
@@ -75,7 +75,7 @@ func (n *namer) best(more func(a, b modality.Kind) bool) modality.Kind {
 }
 
 // name fills the report's medians and Naming.
-func (t *contributionTable) name(ctx context.Context, rep *ContributionReport, run *model.Runtime) error {
+func (t *influenceTable) name(ctx context.Context, rep *InfluenceReport, run *model.Runtime) error {
 	n := &namer{mask: run.Network().Config.Mask()}
 	var calm []int // undisturbed frames
 	for i, k := range t.kind {
@@ -176,7 +176,7 @@ func median(v []float32) float32 {
 
 // disturb returns the influences in frames after the features of sensor m were
 // replaced.
-func (t *contributionTable) disturb(run *model.Runtime, kind string, m modality.Kind, frames []int) ([][modality.Count]float32, error) {
+func (t *influenceTable) disturb(run *model.Runtime, kind string, m modality.Kind, frames []int) ([][modality.Count]float32, error) {
 	const width = model.FeatureDim
 	full := run.Network().Config.Mask()
 	var mean [width]float32
@@ -246,7 +246,7 @@ func fuse(run *model.Runtime, mask modality.Set, features *[modality.Count][]flo
 // other returns a frame of another subject than the k-th of frames, the one
 // half of all frames further on or the next such; any other frame if there is
 // one subject only.
-func (t *contributionTable) other(frames []int, k int) int {
+func (t *influenceTable) other(frames []int, k int) int {
 	start := k + len(frames)/2
 	for d := range frames {
 		if i := frames[(start+d)%len(frames)]; t.subject[i] != t.subject[frames[k]] {

@@ -69,9 +69,9 @@ func gauges(t *testing.T, c *Core, name string) map[string]float64 {
 	return out
 }
 
-// TestPosesTellContributions sends every set of sensors: influence for those
+// TestPosesTellInfluence sends every set of sensors: influence for those
 // present among several, nothing for a sensor alone or absent.
-func TestPosesTellContributions(t *testing.T) {
+func TestPosesTellInfluence(t *testing.T) {
 	for name, inf := range map[string]Inferer{"whole": newFakeModel("fake"), "staged": newStagedModel("staged")} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(Options{Config: DefaultConfig(), Model: inf})
@@ -110,7 +110,7 @@ func TestPosesTellContributions(t *testing.T) {
 	}
 }
 
-func TestContributionCanBeOff(t *testing.T) {
+func TestInfluenceCanBeOff(t *testing.T) {
 	cfg, err := ParseConfig([]byte("model: {contribution: false}"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,16 +125,16 @@ func TestContributionCanBeOff(t *testing.T) {
 	}
 }
 
-// brokenContributor tells numbers that no message can carry.
-type brokenContributor struct{ *fakeModel }
+// brokenInfluencer tells numbers that no message can carry.
+type brokenInfluencer struct{ *fakeModel }
 
-func (brokenContributor) Contribution(present modality.Set, c *model.Contribution) {
-	*c = model.Contribution{Of: present}
+func (brokenInfluencer) Influence(present modality.Set, c *model.Influence) {
+	*c = model.Influence{Of: present}
 	c.SpreadMM[3] = math.Inf(1)
 }
 
-func TestContributionThatIsNotFiniteCostsNoPose(t *testing.T) {
-	c, err := New(Options{Config: DefaultConfig(), Model: brokenContributor{newFakeModel("fake")}})
+func TestInfluenceThatIsNotFiniteCostsNoPose(t *testing.T) {
+	c, err := New(Options{Config: DefaultConfig(), Model: brokenInfluencer{newFakeModel("fake")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,9 +168,9 @@ func realEngine(t testing.TB, head string) *Core {
 	return c
 }
 
-// TestLiveContributionIsThatOfThePoses takes the sensors away one at a time:
+// TestLiveInfluenceIsThatOfThePoses takes the sensors away one at a time:
 // the pose then moves by what the message said.
-func TestLiveContributionIsThatOfThePoses(t *testing.T) {
+func TestLiveInfluenceIsThatOfThePoses(t *testing.T) {
 	for _, head := range []string{model.ConcatHead, model.MLPHead, model.AttentionHead} {
 		c := realEngine(t, head)
 		all := messages(t, c, modality.All)[0]
@@ -189,14 +189,14 @@ func TestLiveContributionIsThatOfThePoses(t *testing.T) {
 	}
 }
 
-func TestLiveContributionAllocatesNothing(t *testing.T) {
+func TestLiveInfluenceAllocatesNothing(t *testing.T) {
 	for _, head := range []string{model.ConcatHead, model.MLPHead, model.AttentionHead} {
 		c := realEngine(t, head)
 		e, tick := c.ticks.engine.Load(), fullTick()
 		var r result
 		run := func() {
-			if _, err := e.run(tick, nil, nil, &r); err != nil || r.contribution == nil {
-				t.Fatal(err, r.contribution)
+			if _, err := e.run(tick, nil, nil, &r); err != nil || r.influence == nil {
+				t.Fatal(err, r.influence)
 			}
 		}
 		run()

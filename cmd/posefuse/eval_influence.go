@@ -13,9 +13,9 @@ import (
 	"posefuse/train"
 )
 
-// contribution prints how well the daemon's figures without ground truth agree
+// influence prints how well the daemon's figures without ground truth agree
 // with it.
-func (c evalCmd) contribution(ctx context.Context, net *model.Network, card model.Card, ds recording.Dataset, data *train.Data) error {
+func (c evalCmd) influence(ctx context.Context, net *model.Network, card model.Card, ds recording.Dataset, data *train.Data) error {
 	var disturbance func(recording.Key, int) train.Disturbance
 	if simulated, ok := ds.(*sim.Dataset); ok {
 		d, err := disturbances(simulated, data)
@@ -24,7 +24,7 @@ func (c evalCmd) contribution(ctx context.Context, net *model.Network, card mode
 		}
 		disturbance = d
 	}
-	rep, err := train.EvaluateContribution(ctx, net, data, ds.Describe(), disturbance)
+	rep, err := train.EvaluateInfluence(ctx, net, data, ds.Describe(), disturbance)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (c evalCmd) contribution(ctx context.Context, net *model.Network, card mode
 		return json.NewEncoder(os.Stdout).Encode(rep)
 	}
 	fmt.Printf("model %s %s (%s window)\n", card.Name, card.Version, card.Window)
-	printContribution(rep)
+	printInfluence(rep)
 	return nil
 }
 
@@ -60,7 +60,7 @@ func disturbances(ds *sim.Dataset, data *train.Data) (func(recording.Key, int) t
 	}, nil
 }
 
-func printContribution(rep *train.ContributionReport) {
+func printInfluence(rep *train.InfluenceReport) {
 	fmt.Printf("data: %s\n%d frames of %d subjects, MPJPE %.1f mm; in brackets 95 %% intervals, bootstrap over subjects\n",
 		rep.Data, rep.Frames, rep.Subjects, rep.MPJPEMM)
 	rho := func(i train.Interval) string { return fmt.Sprintf("%.2f [%.2f, %.2f]", i.Value, i.Low, i.High) }

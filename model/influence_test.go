@@ -69,8 +69,8 @@ func bruteSpread(d SpreadDefinition, of modality.Set, pose func(modality.Set) []
 	return spread
 }
 
-// TestContributionEqualsBruteForce infers each coalition on its own.
-func TestContributionEqualsBruteForce(t *testing.T) {
+// TestInfluenceEqualsBruteForce infers each coalition on its own.
+func TestInfluenceEqualsBruteForce(t *testing.T) {
 	runtimes := headRuntimes(t, "RLMW", "LMW", "RW", "M")
 	rapid.Check(t, func(t *rapid.T) {
 		rt := rapid.SampledFrom(runtimes).Draw(t, "network")
@@ -85,15 +85,15 @@ func TestContributionEqualsBruteForce(t *testing.T) {
 			}
 		}
 		stage(rt, func(m modality.Kind) []float32 { return features[m] })
-		var got Contribution
-		rt.Contribution(present, &got)
+		var got Influence
+		rt.Influence(present, &got)
 		of := present & rt.mask
 		if got.Of != of {
-			t.Fatalf("contributions of %s, want %s", got.Of, of)
+			t.Fatalf("influence of %s, want %s", got.Of, of)
 		}
 		if bits.OnesCount8(uint8(of)) < 2 {
-			if want := (Contribution{Of: of}); got != want {
-				t.Fatalf("contributions of fewer than two: %+v", got)
+			if want := (Influence{Of: of}); got != want {
+				t.Fatalf("influence of fewer than two: %+v", got)
 			}
 			return
 		}
@@ -155,51 +155,51 @@ func TestSpreadByHand(t *testing.T) {
 	}
 }
 
-func TestContributionAllocatesNothing(t *testing.T) {
+func TestInfluenceAllocatesNothing(t *testing.T) {
 	for _, rt := range headRuntimes(t, "RLMW") {
 		f := make([]float32, FeatureDim)
 		stage(rt, func(modality.Kind) []float32 { return f })
-		var c Contribution
-		rt.Contribution(modality.All, &c)
+		var c Influence
+		rt.Influence(modality.All, &c)
 		present := modality.Set(0)
 		if n := testenv.AllocsPerRun(32, func() {
 			present = (present + 1) & modality.All
-			rt.Contribution(present, &c)
+			rt.Influence(present, &c)
 		}); n != 0 && !testenv.Race {
 			t.Errorf("%s head: %v allocations", rt.net.Config.Head, n)
 		}
 	}
 }
 
-// The pose of a sample does not depend on whether its contributions are told.
-func TestContributionLeavesThePoseAlone(t *testing.T) {
+// The pose of a sample does not depend on whether its influence is told.
+func TestInfluenceLeavesThePoseAlone(t *testing.T) {
 	net, b := trained(t)
 	rt, err := NewRuntime(net)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var before, after Output
-	var c Contribution
+	var c Influence
 	for i := range 3 {
 		in := sample(net.Config, b, i)
 		if err := rt.Infer(in, &before); err != nil {
 			t.Fatal(err)
 		}
-		rt.Contribution(modality.All, &c)
+		rt.Influence(modality.All, &c)
 		if c.Of != modality.All || c.SpreadMM[0] == 0 {
-			t.Errorf("sample %d: contributions %+v", i, c)
+			t.Errorf("sample %d: influence %+v", i, c)
 		}
 		if err := rt.Finish(modality.All, &after); err != nil {
 			t.Fatal(err)
 		}
 		if after.Pose != before.Pose {
-			t.Errorf("sample %d: another pose after its contributions were told", i)
+			t.Errorf("sample %d: another pose after its influence was told", i)
 		}
 	}
 }
 
-// BenchmarkContribution times what the daemon adds to a tick.
-func BenchmarkContribution(b *testing.B) {
+// BenchmarkInfluence times what the daemon adds to a tick.
+func BenchmarkInfluence(b *testing.B) {
 	for _, rt := range headRuntimes(b, "RLMW") {
 		b.Run(rt.net.Config.Head, func(b *testing.B) {
 			f := make([]float32, FeatureDim)
@@ -207,10 +207,10 @@ func BenchmarkContribution(b *testing.B) {
 				f[i] = float32(math.Sin(float64(i)))
 			}
 			stage(rt, func(modality.Kind) []float32 { return f })
-			var c Contribution
+			var c Influence
 			b.ReportAllocs()
 			for b.Loop() {
-				rt.Contribution(modality.All, &c)
+				rt.Influence(modality.All, &c)
 			}
 		})
 	}
