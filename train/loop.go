@@ -181,7 +181,7 @@ func (s *Session) batch(rng *rand.Rand) (lossM float64, err error) {
 // the epoch needs; both depend on the seed and the epoch alone, so that
 // training can go on at any epoch.
 func (s *Session) shuffle() *rand.Rand {
-	rng := rand.New(rand.NewPCG(s.opt.Seed, 0x7261696e+uint64(s.Epoch)<<32))
+	rng := rand.New(rand.NewPCG(s.opt.Seed, word("rain")+uint64(s.Epoch)<<32))
 	s.Extra, s.order = s.Extra[:0], s.order[:0]
 	full := s.Net.Config.Mask()
 	for _, ref := range s.Data.Samples {

@@ -3,7 +3,6 @@ package train
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 
 	"posefuse/balance"
 )
@@ -64,7 +63,7 @@ func (g *gblending) measure(s *Session) error {
 	}
 	n := len(s.Encoders)
 	before := s.snapshot()
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x67626c, uint64(s.Epoch)))
+	rng := s.draws("gbl", uint64(s.Epoch))
 	// As many training samples as validation samples tell the training loss.
 	known := make([]SampleRef, min(len(s.opt.Validation.Samples), len(s.Data.Samples)))
 	for i, at := range rng.Perm(len(s.Data.Samples))[:len(known)] {

@@ -2,7 +2,6 @@ package train
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 
 	"posefuse/balance"
 	"posefuse/model"
@@ -45,7 +44,7 @@ type modalityLevel struct {
 const resampleSubset = 0.2
 
 func (r *modalityLevel) StartEpoch(s *Session) error {
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x6d6c, uint64(s.Epoch)))
+	rng := s.draws("ml", uint64(s.Epoch))
 	total := 0
 	for i, share := range r.shares {
 		n := int(share * float64(len(s.Data.Samples)))

@@ -1,8 +1,6 @@
 package train
 
 import (
-	"math/rand/v2"
-
 	"posefuse/balance"
 )
 
@@ -49,7 +47,7 @@ func (o *ogmge) AfterBackward(s *Session) error {
 		o.score = append(o.score, 1/max(e, 1e-9))
 	}
 	o.k = o.rule.Coefficients(o.k[:0], o.score)
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x6f676d, s.Count))
+	rng := s.draws("ogm", s.Count)
 	for i, e := range s.Encoders {
 		s.Log("k "+e.letter, o.k[i])
 		for t, g := range e.gradient {

@@ -80,7 +80,7 @@ func middle(x []float64) float64 {
 
 // noise is a batch of evenly spread values.
 func noise(cfg model.Config, batch int) *model.Batch {
-	rng := rand.New(rand.NewPCG(1, 0x6e6f697365))
+	rng := rand.New(rand.NewPCG(1, word("noise")))
 	fill := func(perSample int) []float32 {
 		x := make([]float32, batch*perSample)
 		for i := range x {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"posefuse/balance"
@@ -271,7 +270,7 @@ func (s *Session) predict(data *Data, samples []SampleRef, masks []modality.Set,
 // contributionsOf returns the contributions on a random share of the training
 // samples, drawn with replacement, in evaluation mode.
 func (s *Session) contributionsOf(share float64) ([]float64, error) {
-	rng := rand.New(rand.NewPCG(s.opt.Seed^0x706869, uint64(s.Epoch)))
+	rng := s.draws("phi", uint64(s.Epoch))
 	samples := make([]SampleRef, max(int(share*float64(len(s.Data.Samples))), 2))
 	truth := make([]float32, 0, len(samples)*model.OutputDim)
 	for i := range samples {

@@ -1,7 +1,5 @@
 package train
 
-import "math/rand/v2"
-
 // snapshot is a copy of everything a trial changes.
 type snapshot struct {
 	values, buffers, m, v [][]float32
@@ -43,7 +41,7 @@ func (s *Session) trialEpochs(n int) error {
 	steps := len(s.order) / s.opt.Batch
 	for e := range n {
 		epoch := min(s.Epoch+e, s.opt.Epochs-1)
-		rng := rand.New(rand.NewPCG(s.opt.Seed^0x747269616c, uint64(s.Epoch+e)))
+		rng := s.draws("trial", uint64(s.Epoch+e))
 		rng.Shuffle(len(s.order), func(i, j int) { s.order[i], s.order[j] = s.order[j], s.order[i] })
 		for step := range steps {
 			for k := range s.present {
