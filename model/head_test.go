@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"posefuse/internal/testenv"
 	"posefuse/balance"
+	"posefuse/internal/testenv"
 	"posefuse/model/nn"
 	"posefuse/sensors/modality"
 )
