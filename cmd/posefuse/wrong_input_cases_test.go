@@ -180,6 +180,7 @@ var wrongData = []wrongInput{
 	{name: "simulate: activity", args: "simulate --out out --activities 0"},
 	{name: "simulate: into a file", args: "simulate --out made/file --frames 2 --subjects 1 --activities 1"},
 	{name: "simulate: no motion", args: "simulate --out out --mocap made/nothing"},
+	{name: "simulate: a broken recording among good ones", args: "simulate --out out --mocap made/motion"},
 	{name: "degrade: unknown kind", args: "simulate --out out --degrade fog:1"},
 	{name: "degrade: form", args: "simulate --out out --degrade dark-room"},
 	{name: "degrade: severity is a word", args: "simulate --out out --degrade dark-room:strong"},

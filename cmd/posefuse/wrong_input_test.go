@@ -163,6 +163,8 @@ func makeWrongInputs(t *testing.T) string {
 	write("newer/card.json", "{\"schema\": 99}")
 	write("file", "neither a folder nor a model\n")
 	write("nothing/readme.txt", "no recordings here\n")
+	write("motion/anna_A12.bvh", swingBVH())
+	write("motion/ben_A12.bvh", strings.Replace(swingBVH(), "OFFSET 0 -42 0", "OFFSET 0 down 0", 1))
 	write("mars/index.csv", "clip,subject\n")
 	write("mars2/index.csv", "clip,subject,mmfi_closest\none.npy,77,A12\n")
 
