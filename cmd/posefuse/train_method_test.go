@@ -70,21 +70,21 @@ func TestDocumentedMethods(t *testing.T) {
 
 // The command line takes a method and its constants from the table alone.
 func TestMethodsOfTheTableHaveFlags(t *testing.T) {
-	strength := &train.Constant{Key: "toy.strength", Option: "toy-strength", Help: "Toy: how much.", Default: 1.5}
-	word := &train.Constant{Key: "toy.word", Option: "toy-word", Help: "Toy: which.", Default: "a", Words: []string{"a", "b"}}
-	shared := &train.Constant{Key: "toy.alpha", Option: "balance-alpha", Default: 0.7}
-	toy := &train.MethodDescriptor{Name: "toy", Constants: []*train.Constant{strength, word, shared}, Needs: train.Needs{HeldOut: true},
+	strength := &train.Constant{Key: "probe.strength", Option: "probe-strength", Help: "Probe: how much.", Default: 1.5}
+	word := &train.Constant{Key: "probe.word", Option: "probe-word", Help: "Probe: which.", Default: "a", Words: []string{"a", "b"}}
+	shared := &train.Constant{Key: "probe.alpha", Option: "balance-alpha", Default: 0.7}
+	probe := &train.MethodDescriptor{Name: "probe", Constants: []*train.Constant{strength, word, shared}, Needs: train.Needs{HeldOut: true},
 		New: func(train.MethodSettings) train.Method { return nil }}
 	before := train.Methods
-	train.Methods = append(before[:len(before):len(before)], toy)
+	train.Methods = append(before[:len(before):len(before)], probe)
 	t.Cleanup(func() { train.Methods = before })
 
 	parse := func(args ...string) (methodFlags, error) {
 		c := newCLI()
-		_, err := parserOf(t, c).Parse(append([]string{"train", "--out", "x", "--balance", "toy"}, args...))
+		_, err := parserOf(t, c).Parse(append([]string{"train", "--out", "x", "--balance", "probe"}, args...))
 		return c.Train.methodFlags, err
 	}
-	f, err := parse("--toy-strength", "4", "--holdout", "0.1")
+	f, err := parse("--probe-strength", "4", "--holdout", "0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestMethodsOfTheTableHaveFlags(t *testing.T) {
 	if _, err = f.method(); err != nil {
 		t.Error(err)
 	}
-	if f, err = parse("--balance-alpha", "0.25", "--toy-word", "b"); err != nil {
+	if f, err = parse("--balance-alpha", "0.25", "--probe-word", "b"); err != nil {
 		t.Fatal(err)
 	}
 	if set = f.settings(); set.Float(shared) != 0.25 || set.Word(word) != "b" || set.Float(train.Methods.Find(train.AGM).Constants[0]) != 0.25 {
@@ -104,12 +104,12 @@ func TestMethodsOfTheTableHaveFlags(t *testing.T) {
 	if _, err = f.method(); err == nil || !strings.Contains(err.Error(), "--holdout 0.1") {
 		t.Errorf("without clips held out: %v", err)
 	}
-	if _, err = parse("--toy-word", "c"); err == nil || !strings.Contains(err.Error(), `"a","b"`) {
+	if _, err = parse("--probe-word", "c"); err == nil || !strings.Contains(err.Error(), `"a","b"`) {
 		t.Errorf("another word: %v", err)
 	}
 	for _, n := range newParser(t).Model.Children {
 		for _, flag := range n.Flags {
-			want := map[string]string{"balance": "inforeg,toy", "balance-alpha": "modality-level or toy;", "holdout": "g-blending or toy needs"}[flag.Name]
+			want := map[string]string{"balance": "inforeg,probe", "balance-alpha": "modality-level or probe;", "holdout": "g-blending or probe needs"}[flag.Name]
 			if n.Name == "train" && !strings.Contains(flag.Help, want) {
 				t.Errorf("the help of --%s is %q, want %q in it", flag.Name, flag.Help, want)
 			}

@@ -55,7 +55,7 @@ func methodCell(f *File, method string, set train.MethodSettings) Cell {
 // Another value of a constant makes another cell of the methods that read it
 // and of no other.
 func TestConstantsPartCells(t *testing.T) {
-	register(t, toy)
+	register(t, probe)
 	for _, d := range train.Methods {
 		base := cellOf(t, d.Name, "")
 		for _, c := range train.Methods.Constants() {
@@ -94,11 +94,11 @@ func other(c *train.Constant) any {
 	return nil
 }
 
-var toyStrength = &train.Constant{Key: "toy.strength", Option: "toy-strength", Default: 1.5}
+var probeStrength = &train.Constant{Key: "probe.strength", Option: "probe-strength", Default: 1.5}
 
-// toy is a method of these tests.
-var toy = &train.MethodDescriptor{Name: "toy", Label: "Toy method", Constants: []*train.Constant{toyStrength},
-	Tuned: train.Tuned{Means: "strength", Set: func(set *train.MethodSettings, v float64) { set.Set(toyStrength, v) }},
+// probe is a method of these tests.
+var probe = &train.MethodDescriptor{Name: "probe", Label: "Probe", Constants: []*train.Constant{probeStrength},
+	Tuned: train.Tuned{Means: "strength", Set: func(set *train.MethodSettings, v float64) { set.Set(probeStrength, v) }},
 	Needs: train.Needs{HeldOut: true}, Generation: 3, New: func(train.MethodSettings) train.Method { return nil }}
 
 func register(t *testing.T, d *train.MethodDescriptor) {
@@ -109,37 +109,37 @@ func register(t *testing.T, d *train.MethodDescriptor) {
 
 // A method needs its row in the table and nothing here.
 func TestMethodOfTheTable(t *testing.T) {
-	text := strings.NewReplacer("methods: [none, awc]", "methods: [none, awc, toy]", "    none:", "    toy: [{lr: 0.002, coefficient: 4}, {lr: 0.003}]\n    none:",
-		"settings: {", "settings: {toy: {strength: 2}, ").Replace(tiny)
-	if _, err := Parse([]byte(text), ""); err == nil || !strings.Contains(err.Error(), "toy.strength") && !strings.Contains(err.Error(), "toy") {
+	text := strings.NewReplacer("methods: [none, awc]", "methods: [none, awc, probe]", "    none:", "    probe: [{lr: 0.002, coefficient: 4}, {lr: 0.003}]\n    none:",
+		"settings: {", "settings: {probe: {strength: 2}, ").Replace(tiny)
+	if _, err := Parse([]byte(text), ""); err == nil || !strings.Contains(err.Error(), "field probe not found") {
 		t.Fatalf("a method that is not in the table: %v", err)
 	}
 	plain := cellOf(t, train.Plain, "").Hash()
-	register(t, toy)
+	register(t, probe)
 	f, err := Parse([]byte(text), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := f.Settings.Float(toyStrength); got != 2 {
+	if got := f.Settings.Float(probeStrength); got != 2 {
 		t.Errorf("the file's strength is %g, want 2", got)
 	}
 	if got := cellOf(t, train.Plain, "").Hash(); got != plain {
 		t.Errorf("the cell of plain training is now %s, was %s", got, plain)
 	}
 	e := &Experiment{File: f, source: Source{Clips: 1}}
-	cells := e.tuningCells(model.ConcatHead, "toy")
-	if a, b := cells[0][0], cells[1][0]; a.Settings.Float(toyStrength) != 4 || b.Settings.Float(toyStrength) != 2 || a.Generation != 3 {
+	cells := e.tuningCells(model.ConcatHead, "probe")
+	if a, b := cells[0][0], cells[1][0]; a.Settings.Float(probeStrength) != 4 || b.Settings.Float(probeStrength) != 2 || a.Generation != 3 {
 		t.Errorf("the trials are\n%+v\n%+v", a, b)
 	}
 	b, err := json.Marshal(cells[0][0])
-	if err != nil || !strings.Contains(string(b), `,"toy":{"strength":4}}`) {
+	if err != nil || !strings.Contains(string(b), `,"probe":{"strength":4}}`) {
 		t.Errorf("the cell is %s (%v), want the strength in its settings", b, err)
 	}
-	if got := methodTitle("toy"); got != "Toy method" {
+	if got := methodTitle("probe"); got != "Probe" {
 		t.Errorf("tables call it %q", got)
 	}
 	for part, want := range map[string]string{
-		"strength: 2}": "toy.strength -1", "validation_subjects: 1": "held-out subjects", "strength: 2": "field toy.weakness not found",
+		"strength: 2}": "probe.strength -1", "validation_subjects: 1": "held-out subjects", "strength: 2": "field probe.weakness not found",
 	} {
 		with := map[string]string{"strength: 2}": "strength: -1}", "validation_subjects: 1": "validation_subjects: 0", "strength: 2": "weakness: 2"}[part]
 		if _, err := Parse([]byte(strings.Replace(text, part, with, 1)), ""); err == nil || !strings.Contains(err.Error(), want) {
