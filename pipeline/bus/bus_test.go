@@ -180,7 +180,7 @@ func TestStatusIsRetained(t *testing.T) {
 // may find none.
 func waitRetained(t *testing.T, url, state string) (<-chan mqtt.Message, []byte) {
 	t.Helper()
-	for range 40 {
+	for until := time.Now().Add(testenv.Patience); time.Now().Before(until); {
 		c := mqttClient(t, url)
 		ch := collect(t, c, "posefuse/room1/status")
 		select {
