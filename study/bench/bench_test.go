@@ -252,7 +252,9 @@ func TestPyTorchTrainsTheSame(t *testing.T) {
 	if err := rep.verdict(); err != nil {
 		t.Error(err)
 	}
-	if len(rep.Ours) != c.Steps || rep.Ours[0] == rep.Ours[c.Steps-1] || !(rep.Weights > 0) {
+	// Rounded to float32, the weights may all be the same; had training changed
+	// nothing, their difference would be no number.
+	if len(rep.Ours) != c.Steps || rep.Ours[0] == rep.Ours[c.Steps-1] || !(rep.Weights >= 0) {
 		t.Errorf("report %+v", rep)
 	}
 	rep.Weights = math.NaN()
