@@ -37,7 +37,7 @@ func (c evalCmd) influence(ctx context.Context, net *model.Network, card model.C
 }
 
 // frameS is the time between frames of a clip, seconds.
-const frameS = 0.1
+const frameS = recording.FramePeriodMS / 1000.0
 
 // disturbances returns what the simulator did to the frames of the clips.
 func disturbances(ds *sim.Dataset, data *train.Data) (func(recording.Key, int) train.Disturbance, error) {

@@ -12,6 +12,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/recording"
+	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
 	"posefuse/train"
@@ -82,7 +83,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	split.HeldOut = split.Train
-	split.Train.Keys, split.HeldOut.Keys = c.hold(split.Train.Keys)
+	split.Train.Keys, split.HeldOut.Keys = mmfi.HoldOut(split.Train.Keys, c.Holdout)
 	return c.run(ctx, &train.Job{Config: cfg, Window: model.Window(c.Window), Split: split, Stride: c.Stride, ValStride: c.ValStride,
 		Simulated: strings.Contains(split.Validation.Data.Describe(), sim.Statement), // also a folder that the simulator wrote
 		Options:   opt, Card: c.card(), Out: c.Out})

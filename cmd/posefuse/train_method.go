@@ -2,13 +2,10 @@ package main
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
-	"posefuse/recording"
-	"posefuse/recording/mmfi"
 	"posefuse/train"
 )
 
@@ -49,19 +46,4 @@ func (f methodFlags) method() (train.Method, error) {
 		return nil, fmt.Errorf("--balance %s measures overfitting on clips it does not train on: add --holdout 0.1", f.Balance)
 	}
 	return train.NewMethod(f.Balance, f.settings())
-}
-
-// hold divides the training clips. Which are held out depends on the clip
-// alone, so that every method and seed holds out the same.
-func (f methodFlags) hold(keys []recording.Key) (rest, held []recording.Key) {
-	for _, k := range keys {
-		h := fnv.New32a()
-		_, _ = fmt.Fprint(h, mmfi.Path(k)) // never fails
-		if float64(h.Sum32()%10000)/10000 < f.Holdout {
-			held = append(held, k)
-		} else {
-			rest = append(rest, k)
-		}
-	}
-	return rest, held
 }
