@@ -111,6 +111,7 @@ func TestCSINexmonThroughPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nexmon.pcap")
 	nexmon := csi.NewNexmonConfig()
 	nexmon.Interface, nexmon.PcapFile, nexmon.Follow = "", path, true
+	nexmon.WindowMS = 1000 // a busy player may pause between the datagrams of a frame
 	src := nexmon.Source("csi")
 	sink := newRecorder()
 	drive(t, src, sink)
@@ -132,6 +133,7 @@ func TestCSINexmonOverLoopback(t *testing.T) {
 	testenv.PacketSocket(t)
 	nexmon := csi.NewNexmonConfig()
 	nexmon.Interface, nexmon.Port = "lo", port
+	nexmon.WindowMS = 1000 // a busy player may pause between the datagrams of a frame
 	src := nexmon.Source("csi")
 	sink := newRecorder()
 	drive(t, src, sink)
