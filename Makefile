@@ -73,7 +73,12 @@ test: need-test need-ort web ## every test but slow ones, with race detector, br
 	@echo "for make test-full: slower CPU paths, arm64, fuzzing, the smoke experiment, and"; \
 	grep -rlE --include='*_test.go' 'testenv[.]Slow(Race)?[(]' . | sort | xargs $(SLOW_LIST)
 
+# The costs below are minutes of CPU time with a warm build cache, measured beside
+# other work; two idle cores take about half as long by the clock.
+
 .PHONY: test-quick test-slow
+# 9.5, about 4 of it tests with the race detector. The daemon's tests wait 2 more
+# on the sensors' real time, beside the others.
 test-quick:
 	$(GO) test -timeout 15m $(PLAIN)
 	$(GO) test -race -timeout 15m $(RACE)
@@ -81,6 +86,9 @@ test-quick:
 test-full: need-test need-ort need-torch web ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
 	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke
 
+# About 12: killed trainings 1.3, the paper's network over a recorded run 0.9, static
+# binaries and PyTorch 1.5, the race detector in every package 7. What make test
+# has run and what does not read TESTENV_TESTS come from the test cache.
 test-slow: export TESTENV_TESTS := full
 test-slow:
 	$(GO) vet ./...
@@ -88,8 +96,9 @@ test-slow:
 	$(GO) test -race -timeout 40m $$($(GO) list ./... | grep -v /cmd/)
 	$(GO) test -race -timeout 10m -run 'Fused|House|Docs|Import' ./cmd/...
 
-# The paths below the best one; the tests above ran on that. -count=1 because
-# the test cache does not see a variable that is read before the tests start.
+# 1.5, and the recorded run. The paths below the best one; the tests above ran on
+# that. -count=1 because the test cache does not see a variable that is read
+# before the tests start.
 test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
 	@paths=portable; [ "$$($(GO) env GOARCH)" != amd64 ] || paths="avx2 portable"; \
 	for path in $$paths; do export POSEFUSE_CPU=$$path; \
@@ -112,7 +121,7 @@ test-arm64: need-go ## kernels and network on arm64, under qemu (installs qemu-u
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec qemu-aarch64-static -skip '$(ARM_SKIP)' ./model/nn/kernel ./model/nn
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec qemu-aarch64-static -skip '$(ARM_SKIP)' -run '$(ARM_MODEL)' ./model
 
-# Minimising the large seeds would eat the whole time, so it is off. Go ends a
+# 4. Minimising the large seeds would eat the whole time, so it is off. Go ends a
 # session now and then with nothing but "context deadline exceeded", because a
 # worker answers after the time is up: that, without a failing input, is tried
 # again.
