@@ -88,7 +88,7 @@ func reportOf(t *testing.T, out string) map[string][]byte {
 }
 
 func TestInterruptedExperimentGivesTheSameReport(t *testing.T) {
-	testenv.NoRace(t, "two grids of trainings: run without the race detector, which model/train has")
+	testenv.NoRace(t, "two grids of trainings: run without the race detector, which train has")
 	whole, parts := t.TempDir(), t.TempDir()
 	e := open(t, tiny, whole, Options{})
 	if err := e.Run(t.Context()); err != nil {
