@@ -106,7 +106,7 @@ test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
 	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model; \
 	  TESTENV_TESTS=full $(GO) test -count=1 -timeout 15m -run RecordedRun ./pipeline; done
 
-# Left out on arm64: batches of the whole network at full size and folded stages,
+# 3. Left out on arm64: batches of the whole network at full size and folded stages,
 # which take qemu minutes (make test-arm64 ARM_SKIP=none runs them); gradients in
 # float64, neighbour search, concurrency, files and training, whose code is plain
 # Go and the same everywhere; files that change under a mapping, as qemu hides
@@ -147,6 +147,7 @@ lint: need-go check-generated ## golangci-lint v2 and dead code; warnings fail
 	@echo "looking for fused products in the simulator"; \
 	! GOARCH=arm64 $(GO) build -gcflags=-S ./recording/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
 
+# 2.5.
 smoke: build ## every table and plot of an experiment, in small (minutes)
 	nice $(BIN) experiment configs/experiments/smoke.yaml --out experiments/smoke
 	@for part in 'Table 1' 'Table 2' 'Table 3' 'Table 4' 'Figure 6'; do \
