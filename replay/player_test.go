@@ -79,13 +79,7 @@ func TestAllSensors(t *testing.T) {
 			t.Errorf("camera frame %d: %+v of frame %d, want %+v", i, *s.Keypoints, frameOf(s, zero), want)
 		}
 	}
-	for n, s := range got[modality.LiDAR] {
-		i := frameOf(got[modality.LiDAR][0], int64(warmTime)) + n
-		if frameOf(s, int64(warmTime)) != i {
-			t.Errorf("lidar: frame %d, want %d", frameOf(s, int64(warmTime)), i)
-		}
-		checkCloud(t, clip, i%frames, s, 1e-6)
-	}
+	checkSweeps(t, p, clip, r.sinks[modality.LiDAR], 1e-6)
 	idle := int(p.Counts()[modality.Radar].Idle)
 	for n, s := range got[modality.Radar] {
 		checkRadar(t, clip, (idle+n)%frames, s)

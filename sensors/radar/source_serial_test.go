@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,7 @@ func openPty(t *testing.T) ptyPair {
 func serveCLI(t *testing.T, p ptyPair, started chan<- struct{}) <-chan []string {
 	t.Helper()
 	out := make(chan []string, 1)
+	var first sync.Once
 	go func() {
 		var sent []string
 		answer := demo(nil)
@@ -118,7 +120,7 @@ func serveCLI(t *testing.T, p ptyPair, started chan<- struct{}) <-chan []string 
 			text, _ := answer(line)
 			_, _ = io.WriteString(p.master, text)
 			if line == "sensorStart" {
-				close(started)
+				first.Do(func() { close(started) })
 			}
 			line = ""
 		}
@@ -173,7 +175,17 @@ func TestSerialSourceOverPty(t *testing.T) {
 	sent := serveCLI(t, cmd, started)
 	sink := newCollector()
 	stop := start(t, src, sink)
-	testenv.Receive(t, "sensorStart", started)
+	for streaming := false; !streaming; {
+		select {
+		case <-started:
+			streaming = true
+		case <-time.After(20 * time.Second):
+			// On a busy machine this radar answers too late for the driver, which
+			// gives up. Again, as the supervisor does.
+			_ = stop()
+			stop = start(t, src, sink)
+		}
+	}
 	stream := capture(t, "xwr68xx_oob_sdk3.3_processed_stream.dat")
 	want := decodeAll(Layout40, stream).Frames
 	writePaced(data.master, stream)
@@ -204,8 +216,12 @@ func TestSerialSourceOverPty(t *testing.T) {
 	_ = cmd.slave.Close()
 	_ = cmd.master.Close()
 	commands := <-sent
-	if c := config(t, string(capture(t, "xwr68xx_oob_sdk3.cfg"))); len(commands) != len(c.Lines) {
-		t.Errorf("%d commands sent, want %d", len(commands), len(c.Lines))
+	var lines []string
+	for _, l := range config(t, string(capture(t, "xwr68xx_oob_sdk3.cfg"))).Lines {
+		lines = append(lines, l.Text)
+	}
+	if len(commands) < len(lines) || !slices.Equal(commands[len(commands)-len(lines):], lines) {
+		t.Errorf("commands %q sent, want %q at the end", commands, lines)
 	}
 }
 
