@@ -50,7 +50,7 @@ func newRig(t *testing.T) *rig {
 
 // TestAllSensors plays a simulated clip again and again on four fakes through
 // four drivers. From when a driver is there on, each frame of its sensor comes
-// once, where the schedule puts it.
+// once, where the schedule puts it; of the LiDAR see checkSweeps.
 func TestAllSensors(t *testing.T) {
 	t.Parallel()
 	const frames = 12
