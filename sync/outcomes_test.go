@@ -175,13 +175,13 @@ func TestOutcomeOfEverySample(t *testing.T) {
 			push := func(seq uint64, at int64) {
 				a.Push(&sensors.Sample{Modality: modality.LiDAR, Seq: seq, CaptureNS: at * ms, ReceiveNS: c.NowNS()})
 			}
-			push(1, 990)                      // late, the tick is gone
-			push(1, 990)                      // duplicate
-			push(2, 400)                      // stale
-			push(3, 5000)                     // early
-			time.Sleep(96 * time.Millisecond) // 1101 ms
-			push(4, 1080)                     // surplus: the next is nearer
-			push(5, 1099)                     // fused at 1100 ms
+			push(1, 990)                         // late, the tick is gone
+			push(1, 990)                         // duplicate
+			push(2, 400)                         // stale
+			push(3, 5000)                        // early
+			time.Sleep(94500 * time.Microsecond) // 1099.5 ms: both are there before the tick
+			push(4, 1080)                        // surplus: the next is nearer
+			push(5, 1099)                        // fused at 1100 ms
 			a.Push(&sensors.Sample{Modality: modality.CSI, CaptureNS: 1100 * ms})
 		}()
 		if err := a.Run(ctx, func(*Tick) {}); err != nil {
