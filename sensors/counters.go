@@ -13,6 +13,10 @@ const (
 	OutcomeOther     = "other"      // outcomes beyond the first maxOutcomes names
 )
 
+// OutcomeNobody is what a driver counts for a reading in which nobody is. It
+// gives no sample, but the sensor is live.
+const OutcomeNobody = "nobody"
+
 // maxOutcomes bounds the names a driver can invent.
 const maxOutcomes = 64
 

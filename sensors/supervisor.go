@@ -323,14 +323,25 @@ func (s *Supervisor) emit(sample *Sample) {
 		return
 	}
 	s.counts.add(OutcomeSample, 1)
-	now := time.Now()
 	s.mu.Lock()
-	s.last, s.lastNS = now, s.clock.NowNS()
-	s.hasSample, s.fresh = true, true
-	s.rate.add(now.Sub(s.start))
-	s.setState(Live)
+	s.lastNS, s.hasSample = s.clock.NowNS(), true
+	s.heard()
 	s.mu.Unlock()
 	s.out(sample)
+}
+
+// heard notes a reading. It needs s.mu.
+func (s *Supervisor) heard() {
+	s.last, s.fresh = time.Now(), true
+	s.rate.add(s.last.Sub(s.start))
+	s.setState(Live)
+}
+
+// nobody notes readings in which nobody is.
+func (s *Supervisor) nobody() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard()
 }
 
 // valid reports whether the sample has the payload of the sensor's modality
@@ -374,7 +385,14 @@ func (k *runSink) Emit(sample *Sample) {
 }
 
 // Count implements Sink.
-func (k *runSink) Count(outcome string, n uint64) { k.s.counts.add(outcome, n) }
+func (k *runSink) Count(outcome string, n uint64) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	k.s.counts.add(outcome, n)
+	if outcome == OutcomeNobody && !k.closed {
+		k.s.nobody()
+	}
+}
 
 // NowNS implements Sink.
 func (k *runSink) NowNS() int64 { return k.s.clock.NowNS() }

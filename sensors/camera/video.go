@@ -1,0 +1,234 @@
+package camera
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"posefuse/sensors"
+	"posefuse/sensors/modality"
+)
+
+// grabber reads pictures from one kind of camera.
+type grabber interface {
+	// grab hands every picture to in until ctx ends (nil) or the camera fails.
+	// It may be called again after it returned.
+	grab(ctx context.Context, in *intake) error
+}
+
+// VideoSource turns a camera's pictures into keypoints: one goroutine takes
+// pictures, another looks at the newest. A picture that a newer one overtakes
+// is dropped and counted. It implements sensors.Source.
+type VideoSource struct {
+	name    string
+	maxHz   float64 // pictures looked at per second; 0 means all
+	grabber grabber
+
+	// Detector sees the pictures. It must be set before Run.
+	Detector Detector
+}
+
+// Outcomes of pictures that gave no sample, beside the reasons for rejecting one.
+const (
+	outcomeThinned   = "thinned"   // above the rate that is looked at
+	outcomeOvertaken = "overtaken" // a newer picture came before its turn
+	outcomeFailed    = "detector"  // the detector failed
+)
+
+// Run takes pictures until ctx ends or the camera fails.
+func (s *VideoSource) Run(ctx context.Context, sink sensors.Sink) error {
+	if s.Detector == nil {
+		return sensors.Told(errNoDetector)
+	}
+	s.Detector.Reset()
+	in := &intake{sink: sink, thin: thinner{maxHz: s.maxHz}, filled: make(chan struct{}, 1)}
+	looking := make(chan struct{})
+	go func() {
+		defer close(looking)
+		s.look(in)
+	}()
+	err := s.grabber.grab(ctx, in)
+	in.close()
+	<-looking
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // ended by the caller, whatever broke meanwhile
+	}
+	return err
+}
+
+// look detects until the intake closes.
+func (s *VideoSource) look(in *intake) {
+	var dec decoder
+	var order ordering
+	for {
+		f, ok := in.next()
+		if !ok {
+			return
+		}
+		img, err := dec.decode(&f)
+		if err != nil {
+			reason := BadImage
+			if e, ok := errors.AsType[*ImageError](err); ok {
+				reason = e.Reason
+			}
+			in.sink.Count(string(reason), 1)
+			in.recycle(f.Data)
+			continue
+		}
+		got, err := s.Detector.Detect(img)
+		in.recycle(f.Data)
+		restarted := order.restarted(&f)
+		switch {
+		case err != nil:
+			in.sink.Count(outcomeFailed, 1)
+		case !got.Person:
+			in.sink.Count(sensors.OutcomeNobody, 1)
+		default:
+			in.sink.Emit(&sensors.Sample{Sensor: s.name, Modality: modality.Camera, Seq: f.Seq,
+				DeviceNS: f.DeviceNS, HasDevice: f.HasDevice, ReceiveNS: f.ReceiveNS,
+				Restarted: restarted, Keypoints: &got.Keypoints})
+		}
+	}
+}
+
+// ordering finds restarts of the camera's clock.
+type ordering struct {
+	last int64
+	seen bool
+}
+
+func (o *ordering) restarted(f *Frame) bool {
+	if !f.HasDevice {
+		return false
+	}
+	back := o.seen && f.DeviceNS+restartNS < o.last
+	if back || f.DeviceNS > o.last {
+		o.last = f.DeviceNS
+	}
+	o.seen = true
+	return back
+}
+
+// intake is where a grabber puts pictures: a place for one, the newest.
+type intake struct {
+	sink sensors.Sink
+	thin thinner // of the grabber's goroutine
+
+	filled  chan struct{} // capacity 1: the place may be taken
+	mu      sync.Mutex
+	waiting Frame
+	full    bool
+	closed  bool
+	spare   [][]byte // memory of pictures that were looked at
+}
+
+// buffer returns memory for the data of a picture, length 0.
+func (in *intake) buffer() []byte {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if n := len(in.spare); n > 0 {
+		b := in.spare[n-1]
+		in.spare = in.spare[:n-1]
+		return b[:0]
+	}
+	return nil
+}
+
+// recycle takes memory back.
+func (in *intake) recycle(b []byte) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.spare) < 3 && cap(b) > 0 {
+		in.spare = append(in.spare, b)
+	}
+}
+
+// put hands over a picture with its data, which belongs to the intake from
+// then on.
+func (in *intake) put(f Frame) {
+	if !in.thin.take(&f) {
+		in.sink.Count(outcomeThinned, 1)
+		in.recycle(f.Data)
+		return
+	}
+	in.mu.Lock()
+	old, overtaken := in.waiting, in.full
+	in.waiting, in.full = f, true
+	in.mu.Unlock()
+	if overtaken {
+		in.sink.Count(outcomeOvertaken, 1)
+		in.recycle(old.Data)
+	}
+	in.poke()
+}
+
+func (in *intake) poke() {
+	select {
+	case in.filled <- struct{}{}:
+	default:
+	}
+}
+
+// close ends next once the last picture is taken.
+func (in *intake) close() {
+	in.mu.Lock()
+	in.closed = true
+	in.mu.Unlock()
+	in.poke()
+}
+
+// next waits for the newest picture.
+func (in *intake) next() (Frame, bool) {
+	for {
+		in.mu.Lock()
+		f, full, closed := in.waiting, in.full, in.closed
+		in.waiting, in.full = Frame{}, false
+		in.mu.Unlock()
+		if full || closed {
+			return f, full
+		}
+		<-in.filled
+	}
+}
+
+// thinner takes every n-th picture of a camera that is faster than wanted: an
+// even rate is worth more to the aligner than the highest one.
+type thinner struct {
+	maxHz  float64
+	last   int64
+	period float64 // of the camera, ns, smoothed; 0 is unknown
+	skip   int     // pictures still to leave out
+}
+
+// take tells whether to look at f.
+func (t *thinner) take(f *Frame) bool {
+	if t.maxHz <= 0 {
+		return true
+	}
+	at := f.ReceiveNS
+	if f.HasDevice {
+		at = f.DeviceNS
+	}
+	d := float64(at - t.last)
+	first := t.last == 0
+	t.last = at
+	switch {
+	case first || d <= 0 || d > float64(2*time.Second):
+		t.period, t.skip = 0, 0 // a pause, or another clock
+	case t.period == 0:
+		t.period = d
+	default:
+		t.period += (d - t.period) / 16
+	}
+	if t.skip > 0 {
+		t.skip--
+		return false
+	}
+	if t.period > 0 {
+		want := float64(time.Second) / t.maxHz
+		// Rounded up, with a tenth of room: 15.2 pictures a second are 15.
+		t.skip = max(int(want/t.period+0.9)-1, 0)
+	}
+	return true
+}
