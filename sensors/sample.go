@@ -36,6 +36,7 @@ type Keypoints struct {
 	XY            [17][2]float64 // pixels, x right, y down, COCO-17 order
 	Score         [17]float64    // 0..1
 	Width, Height int            // image size, pixels
+	Others        bool           // somebody else is in the picture, too
 }
 
 // PointCloud is one LiDAR sweep in the sensor frame: x forward, y left, z up.

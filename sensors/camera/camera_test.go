@@ -75,6 +75,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := Message{CaptureNS: rapid.Int64Min(0).Draw(t, "ns"), Seq: rapid.Uint64().Draw(t, "seq")}
 		k := &in.Keypoints
+		k.Others = rapid.Bool().Draw(t, "others")
 		k.Width, k.Height = rapid.IntRange(1, MaxImageSide).Draw(t, "w"), rapid.IntRange(1, MaxImageSide).Draw(t, "h")
 		for i := range 17 {
 			k.XY[i][0] = rapid.Float64Range(-float64(k.Width), 2*float64(k.Width)).Draw(t, "x")

@@ -64,6 +64,7 @@ type wireMessage struct {
 	Width       int           `json:"width"`
 	Height      int           `json:"height"`
 	Keypoints   []*[]*float64 `json:"keypoints"`
+	Others      bool          `json:"others"`
 }
 
 // Decode reads one line, with or without its newline:
@@ -73,9 +74,9 @@ type wireMessage struct {
 //
 // with "capture_ns" (Unix nanoseconds) as the other way to give the time.
 // Coordinates are pixels, x right, y down, in COCO-17 order, scores 0..1. A
-// keypoint may lie outside the image by at most one image side. Unknown keys
-// are ignored, so that a newer camera still works. The error is a
-// *DecodeError.
+// keypoint may lie outside the image by at most one image side. "others": true
+// says that somebody else is in the picture. Unknown keys are ignored, so that
+// a newer camera still works. The error is a *DecodeError.
 func Decode(line []byte) (Message, error) {
 	if len(line) > MaxLineBytes {
 		return Message{}, &DecodeError{LineLimit, fmt.Sprintf("%d bytes, at most %d", len(line), MaxLineBytes)}
@@ -113,7 +114,7 @@ func Decode(line []byte) (Message, error) {
 	if w.Width < 1 || w.Width > MaxImageSide || w.Height < 1 || w.Height > MaxImageSide {
 		return Message{}, &DecodeError{BadSize, fmt.Sprintf("image of %d x %d pixels, sides must be 1..%d", w.Width, w.Height, MaxImageSide)}
 	}
-	m.Keypoints.Width, m.Keypoints.Height = w.Width, w.Height
+	m.Keypoints.Width, m.Keypoints.Height, m.Keypoints.Others = w.Width, w.Height, w.Others
 	if len(w.Keypoints) != numKeypoints {
 		return Message{}, &DecodeError{BadCount, fmt.Sprintf("%d keypoints instead of %d", len(w.Keypoints), numKeypoints)}
 	}
@@ -173,7 +174,8 @@ func Encode(dst []byte, m *Message) ([]byte, error) {
 		Width     int                       `json:"width"`
 		Height    int                       `json:"height"`
 		Keypoints *[numKeypoints][3]float64 `json:"keypoints"`
-	}{m.CaptureNS, m.Seq, k.Width, k.Height, &kp})
+		Others    bool                      `json:"others,omitempty"`
+	}{m.CaptureNS, m.Seq, k.Width, k.Height, &kp, k.Others})
 	if err != nil {
 		return dst, fmt.Errorf("encode keypoints: %w", err)
 	}

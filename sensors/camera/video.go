@@ -3,6 +3,7 @@ package camera
 import (
 	"context"
 	"errors"
+	"image"
 	"sync"
 	"time"
 
@@ -27,7 +28,17 @@ type VideoSource struct {
 
 	// Detector sees the pictures. It must be set before Run.
 	Detector Detector
+	// EveryPicture lets the camera wait for the detector, so that no picture is
+	// overtaken or thinned out: for files, of which a live one would fall behind.
+	EveryPicture bool
+	// Watch, if set before Run, sees each picture before the detector does, on
+	// the detector's goroutine. It must not keep it.
+	Watch func(img image.Image)
 }
+
+// ErrEnded is why a source stops whose last picture was shown: that of a film
+// or a folder which is not to start over.
+var ErrEnded = errors.New("the last picture was shown")
 
 // Outcomes of pictures that gave no sample, beside the reasons for rejecting one.
 const (
@@ -43,9 +54,13 @@ func (s *VideoSource) Run(ctx context.Context, sink sensors.Sink) error {
 	}
 	s.Detector.Reset()
 	in := &intake{sink: sink, thin: thinner{maxHz: s.maxHz}, filled: make(chan struct{}, 1)}
+	if s.EveryPicture {
+		in.thin.maxHz, in.stop, in.taken = 0, ctx.Done(), make(chan struct{}, 1)
+	}
 	looking := make(chan struct{})
 	go func() {
 		defer close(looking)
+		yieldToOthers()
 		s.look(in)
 	}()
 	err := s.grabber.grab(ctx, in)
@@ -75,6 +90,9 @@ func (s *VideoSource) look(in *intake) {
 			in.sink.Count(string(reason), 1)
 			in.recycle(f.Data)
 			continue
+		}
+		if s.Watch != nil {
+			s.Watch(img)
 		}
 		got, err := s.Detector.Detect(img)
 		in.recycle(f.Data)
@@ -115,6 +133,10 @@ type intake struct {
 	sink sensors.Sink
 	thin thinner // of the grabber's goroutine
 
+	// Set if every picture counts: put waits for a free place or for stop.
+	stop  <-chan struct{}
+	taken chan struct{} // capacity 1: the place may be free
+
 	filled  chan struct{} // capacity 1: the place may be taken
 	mu      sync.Mutex
 	waiting Frame
@@ -152,6 +174,7 @@ func (in *intake) put(f Frame) {
 		in.recycle(f.Data)
 		return
 	}
+	in.awaitPlace()
 	in.mu.Lock()
 	old, overtaken := in.waiting, in.full
 	in.waiting, in.full = f, true
@@ -163,9 +186,29 @@ func (in *intake) put(f Frame) {
 	in.poke()
 }
 
-func (in *intake) poke() {
+// awaitPlace returns once the place is free, if pictures are to wait for that.
+func (in *intake) awaitPlace() {
+	for in.taken != nil {
+		in.mu.Lock()
+		full := in.full
+		in.mu.Unlock()
+		if !full {
+			return
+		}
+		select {
+		case <-in.taken:
+		case <-in.stop:
+			return
+		}
+	}
+}
+
+func (in *intake) poke() { signal(in.filled) }
+
+// signal fills a channel of capacity 1, which may be full already or nil.
+func signal(ch chan struct{}) {
 	select {
-	case in.filled <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -186,6 +229,7 @@ func (in *intake) next() (Frame, bool) {
 		in.waiting, in.full = Frame{}, false
 		in.mu.Unlock()
 		if full || closed {
+			signal(in.taken)
 			return f, full
 		}
 		<-in.filled
