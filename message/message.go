@@ -14,6 +14,7 @@ const (
 	ExerciseStatusSchema  = "posefuse.exercise.status.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
 	PointsSchema          = "posefuse.points.v1"
+	ImageKeypointsSchema  = "posefuse.image_keypoints.v1"
 )
 
 // States of the daemon in a Status and of the exercise subscriber in an
@@ -113,6 +114,7 @@ type Sensor struct {
 	LastError       string            `json:"last_error,omitempty"`
 	Restarts        uint64            `json:"restarts"`
 	Discontinuities uint64            `json:"clock_discontinuities"`
+	Simulated       bool              `json:"simulated,omitempty"` // the samples are made up
 }
 
 // Points carries the newest point clouds for viewers on
@@ -124,6 +126,22 @@ type Points struct {
 	Frame     string       `json:"frame"`
 	LiDAR     [][3]float32 `json:"lidar"`
 	Radar     [][4]float32 `json:"radar"` // x, y, z, Doppler m/s
+}
+
+// ImageKeypoints carries what the camera saw last, for viewers, on
+// posefuse.<room>.image_keypoints: joints in the picture, never the picture.
+type ImageKeypoints struct {
+	Schema    string `json:"schema"`
+	Room      string `json:"room"`
+	CaptureNS int64  `json:"capture_ns"` // room clock; without a person, of the look
+	// Width and Height are the picture's size in pixels, 0 if nobody was in
+	// view since the start.
+	Width  int `json:"width"`
+	Height int `json:"height"`
+	// Keypoints are x right and y down in pixels and the score 0..1, in
+	// COCO-17 order; null when nobody is in view.
+	Keypoints *[17][3]float64 `json:"keypoints"`
+	Others    bool            `json:"others"` // somebody else is in view, too
 }
 
 // ExerciseEvent is published per change on posefuse.<room>.exercise.event.

@@ -26,6 +26,7 @@ type Config struct {
 	StateDir   string           `yaml:"state_dir"`
 	Sensors    SensorsConfig    `yaml:"sensors"`
 	Sync       SyncConfig       `yaml:"sync"`
+	Detector   DetectorConfig   `yaml:"detector"`
 	Model      ModelConfig      `yaml:"model"`
 	Extrinsics ExtrinsicsConfig `yaml:"extrinsics"`
 	Bus        bus.Config       `yaml:"bus"`
@@ -62,8 +63,9 @@ type ExtrinsicsConfig struct {
 
 // WebConfig is the page, the API, health and metrics.
 type WebConfig struct {
-	Enabled bool   `yaml:"enabled"`
-	Listen  string `yaml:"listen"`
+	Enabled   bool   `yaml:"enabled"`
+	Listen    string `yaml:"listen"`
+	ShowImage bool   `yaml:"show_image"` // the page shows the camera's pictures
 }
 
 // ExerciseConfig runs the exercise subscriber inside the daemon.
@@ -90,6 +92,7 @@ func DefaultConfig() Config {
 			CSI:    newSensorConfig(modality.CSI, 0),
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
+		Detector: DetectorConfig{Model: "lightning"},
 		Model:    ModelConfig{Contribution: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
@@ -165,6 +168,7 @@ func (c *Config) Check() error {
 	p.Between("sync.stale_ms", float64(c.Sync.StaleMS), 50, 60_000)
 	p.Between("sync.max_gap_ms", float64(c.Sync.MaxGapMS), 50, 60_000)
 	p.OneOf("sync.mode", c.Sync.Mode, "reference_clock")
+	c.Detector.check(&p)
 	p.Between("model.cores", float64(c.Model.Cores), 0, 1024)
 	c.Extrinsics.check(&p)
 	p.Join("bus", c.Bus.Check())

@@ -7,7 +7,7 @@
 //
 //	bus        embedded servers or connections; nothing can be published without it
 //	http       page, API, health and metrics
-//	viewers    point clouds for viewers, apart from the tick loop
+//	viewers    point clouds and the camera's keypoints, apart from the tick loop
 //	reporter   status, sensor messages, readiness and watchdog
 //	aligner    ticks: infer and publish one pose each
 //	sensors    one supervisor per sensor, which feeds the aligner
@@ -44,8 +44,13 @@ type Options struct {
 	// Model makes the poses. Without one the daemon runs and says what is
 	// missing; its messages carry no joints.
 	Model Inferer
+	// NewDetector makes what finds keypoints in pictures, from detector.model. A
+	// camera that takes pictures needs it.
+	NewDetector func(model string) (camera.Detector, error)
 	// Sources replaces the driver of a sensor whose entry is not nil.
 	Sources [modality.Count]sensors.Source
+	// Simulated are the sensors whose samples are made up: messages say so.
+	Simulated modality.Set
 	// Page serves everything that the API does not; nil serves the API alone.
 	Page func(nc *nats.Conn, room string) http.Handler
 	// Tap, if set, sees every sample with its capture time, on the driver's
@@ -73,6 +78,8 @@ type Core struct {
 	aligner *timesync.Aligner
 	ticks   *tickLoop
 	points  *pointFeed
+	seen    *keypointFeed
+	picture *pictureTap // nil: nobody may see pictures
 	metrics *metrics
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
@@ -85,7 +92,7 @@ type Core struct {
 }
 
 // New checks the configuration and the model and builds every part. It does no
-// I/O except a trial inference.
+// I/O except a trial inference and what NewDetector reads.
 func New(opt Options) (*Core, error) {
 	if err := opt.Config.Check(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -102,6 +109,7 @@ func New(opt Options) (*Core, error) {
 		}
 	}
 	c.errors = &errorLog{log: c.log}
+	c.seen = newKeypointFeed(c.cfg.Room)
 	sources, err := c.sources()
 	if err != nil {
 		return nil, err
@@ -142,9 +150,8 @@ func (c *Core) sources() ([modality.Count]sensors.Source, error) {
 		return out, fmt.Errorf("configuration: %w", err)
 	}
 	if cam, ok := out[modality.Camera].(*configuredSource); ok {
-		if push, ok := cam.Source.(*camera.PushSource); ok {
-			cam.Source = &busKeypoints{push: push, subject: "posefuse." + c.cfg.Room + ".keypoints",
-				conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
+		if err := c.connectCamera(cam); err != nil {
+			return out, err
 		}
 	}
 	for m, s := range c.opt.Sources {
@@ -172,12 +179,18 @@ func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
 		}
 		cfg.Sensors = append(cfg.Sensors, timesync.SensorConfig{Name: e.name, Modality: e.modality,
 			Period: millis(e.cfg.PeriodMS), Jitter: millis(e.cfg.ToleranceMS), Centre: millis(e.cfg.CentreMS)})
+		if e.modality == modality.Camera {
+			src = &watchedCamera{Source: src, feed: c.seen}
+		}
 		part := &sensorPart{entry: e, clock: timesync.NewClockModel(timesync.ModelConfig{FixedLatency: millis(e.cfg.LatencyMS)})}
 		part.supervisor = sensors.NewSupervisor(e.name, e.modality, src, sensors.SupervisorConfig{
 			StaleAfter: millis(float64(e.cfg.StaleMS)),
 			OnChange:   c.onSensorChange,
 		}, c.clock, func(s *sensors.Sample) {
 			part.clock.Stamp(s)
+			if s.Modality == modality.Camera {
+				c.seen.person(s, c.clock.NowNS())
+			}
 			if c.opt.Tap != nil {
 				c.opt.Tap(s)
 			}
@@ -257,6 +270,13 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 		stage{"viewers", func(ctx context.Context) error {
 			return c.points.run(ctx, func(p *message.Points) {
 				if err := b.PublishPoints(p); err != nil {
+					c.errors.report(err)
+				}
+			})
+		}},
+		stage{"keypoint viewers", func(ctx context.Context) error {
+			return c.seen.run(ctx, func(k *message.ImageKeypoints) {
+				if err := b.PublishImageKeypoints(k); err != nil {
 					c.errors.report(err)
 				}
 			})

@@ -13,6 +13,7 @@ import (
 	"posefuse/message"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
 
@@ -78,6 +79,9 @@ func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
 	switch snap.State {
 	case sensors.Live:
 		h.Code, h.Text, h.Severity = "ok", fmt.Sprintf("live at %.0f Hz", snap.RateHz), severityOK
+		if e.modality == modality.Camera {
+			c.addSight(&h)
+		}
 	case sensors.Starting:
 		h.Text, h.Severity = "waiting for the first sample", severityOK
 	case sensors.Stale:
@@ -90,7 +94,22 @@ func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
 	case sensors.Off:
 		h.Text = "not running"
 	}
+	if c.opt.Simulated.Has(e.modality) {
+		h.Text = "simulated: " + h.Text
+	}
 	return h
+}
+
+// addSight says what a live camera has in view, if that is not one person.
+func (c *Core) addSight(h *message.PartHealth) {
+	switch c.seen.sight(c.clock.NowNS()) {
+	case sightNobody:
+		h.Code, h.Text = "nobody", h.Text+", nobody in view"
+	case sightOthers:
+		h.Code, h.Severity = "others", severityWarning
+		h.Text += ", another person in view; the pose is that of the person followed, best the only one in the picture"
+	case sightPerson:
+	}
 }
 
 func (c *Core) modelHealth() message.PartHealth {
@@ -155,7 +174,7 @@ func (c *Core) sensorMessages() []message.Sensor {
 	var out []message.Sensor
 	for _, e := range c.cfg.Sensors.list() {
 		m := message.Sensor{Schema: message.SensorSchema, Room: c.cfg.Room, Name: e.name, Modality: e.modality.Letter(),
-			State: stateOff, Counters: map[string]uint64{}}
+			State: stateOff, Counters: map[string]uint64{}, Simulated: c.opt.Simulated.Has(e.modality)}
 		if s := c.sensors[e.modality]; s != nil {
 			fillSensor(&m, s, stats[e.name])
 		}

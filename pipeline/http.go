@@ -66,6 +66,9 @@ func (c *Core) routes(mux *http.ServeMux) {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
+	if c.picture != nil {
+		mux.HandleFunc("GET /api/camera.jpg", c.picture.serve)
+	}
 	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) {
 		body, err := json.Marshal(struct {
 			message.Status

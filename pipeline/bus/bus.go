@@ -292,21 +292,6 @@ func (b *Bus) PublishPose(dst []byte, p *message.Pose) ([]byte, error) {
 // PublishSensor sends the state of one sensor.
 func (b *Bus) PublishSensor(s *message.Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
 
-// PublishPoints sends point clouds for viewers, on NATS only: over a broker
-// far away they would crowd out the poses. The embedded server's own MQTT
-// clients can have them.
-func (b *Bus) PublishPoints(p *message.Points) error {
-	payload, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("publish points: %w", err)
-	}
-	if err := b.nc.Publish(b.subject+"points", payload); err != nil {
-		b.dropped.Add(1)
-		return fmt.Errorf("publish points: %w", err)
-	}
-	return nil
-}
-
 // PublishStatus sends the daemon's status, retained on MQTT.
 func (b *Bus) PublishStatus(s *message.Status) error {
 	payload, err := json.Marshal(s)

@@ -29,13 +29,14 @@ func TestPublishedMessagesValidate(t *testing.T) {
 	for _, err := range []error{
 		b.PublishStatus(ex[message.StatusSchema].(*message.Status)), b.PublishSensor(ex[message.SensorSchema].(*message.Sensor)),
 		b.PublishPoints(ex[message.PointsSchema].(*message.Points)),
+		b.PublishImageKeypoints(ex[message.ImageKeypointsSchema].(*message.ImageKeypoints)),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	subjects := map[string]string{"posefuse.room1.pose": message.PoseSchema, "posefuse.room1.status": message.StatusSchema, "posefuse.room1.sensor.radar": message.SensorSchema,
-		"posefuse.room1.points": message.PointsSchema}
+		"posefuse.room1.points": message.PointsSchema, "posefuse.room1.image_keypoints": message.ImageKeypointsSchema}
 	for left := len(subjects); left > 0; left-- {
 		m := testenv.Receive(t, "message", ch)
 		if err := schematest.Validate(t, subjects[m.Subject], m.Data); err != nil {
