@@ -209,7 +209,7 @@ func (s *Supervisor) retry(ctx context.Context) {
 }
 
 // runOnce runs the source once and turns a panic on its goroutine into an
-// error. A panic on a goroutine the driver started still ends the program.
+// error. One on a goroutine that the driver started is the driver's to catch.
 func (s *Supervisor) runOnce(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -217,10 +217,16 @@ func (s *Supervisor) runOnce(ctx context.Context) (err error) {
 	defer func() {
 		sink.close()
 		if p := recover(); p != nil {
-			err = fmt.Errorf("sensor %s: the driver panicked: %v (%s)", s.name, p, panicSite(debug.Stack()))
+			err = fmt.Errorf("sensor %s: %w", s.name, Panicked(p))
 		}
 	}()
 	return s.src.Run(ctx, sink)
+}
+
+// Panicked makes an error of what recover returned, with the place. A driver
+// calls it where it recovers on a goroutine of its own.
+func Panicked(p any) error {
+	return fmt.Errorf("the driver panicked: %v (%s)", p, panicSite(debug.Stack()))
 }
 
 // panicSite returns the file and line of the frame that panicked.

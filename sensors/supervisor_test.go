@@ -180,6 +180,42 @@ func TestSupervisorStartGraceAndSilentRetry(t *testing.T) {
 	})
 }
 
+// TestSupervisorNobodyIsLive: a sensor that sees nobody works.
+func TestSupervisorNobodyIsLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left Sink
+		src := sourceFunc(func(ctx context.Context, sink Sink) error {
+			left = sink
+			for range 50 {
+				time.Sleep(100 * time.Millisecond)
+				sink.Count(OutcomeNobody, 1)
+			}
+			for range 50 {
+				time.Sleep(100 * time.Millisecond)
+				sink.Count("bad_image", 1)
+			}
+			return fmt.Errorf("gone: %w", syscall.ENODEV)
+		})
+		s := NewSupervisor("camera", modality.Camera, src, SupervisorConfig{}, fakeClock{time.Now()}, func(*Sample) { t.Error("a sample of nobody") })
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = s.Run(ctx) }()
+		time.Sleep(5 * time.Second)
+		if x := s.Snapshot(); x.State != Live || x.RateHz < 9.9 || x.RateHz > 10.1 || x.HasSample {
+			t.Errorf("nobody in view: %+v", x)
+		}
+		time.Sleep(time.Second)
+		if x := s.Snapshot(); x.State != Stale {
+			t.Errorf("only broken readings: %v", x.State)
+		}
+		time.Sleep(4*time.Second + time.Millisecond) // failed
+		left.Count(OutcomeNobody, 1)
+		if x := s.Snapshot(); x.State != Down || x.Outcomes[OutcomeNobody] != 51 {
+			t.Errorf("counted by a run that had ended: %+v", x)
+		}
+	})
+}
+
 func TestSupervisorCountsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var kept Sink

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"image"
 	"sync"
-	"time"
 
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
@@ -25,6 +24,7 @@ type VideoSource struct {
 	name    string
 	maxHz   float64 // pictures looked at per second; 0 means all
 	grabber grabber
+	clock   deviceClock // of the goroutine that looks
 
 	// Detector sees the pictures. It must be set before Run.
 	Detector Detector
@@ -44,7 +44,7 @@ var ErrEnded = errors.New("the last picture was shown")
 const (
 	outcomeThinned   = "thinned"   // above the rate that is looked at
 	outcomeOvertaken = "overtaken" // a newer picture came before its turn
-	outcomeFailed    = "detector"  // the detector failed
+	outcomeFailed    = "detector"  // the detector failed, or its keypoints are impossible
 )
 
 // Run takes pictures until ctx ends or the camera fails.
@@ -53,19 +53,36 @@ func (s *VideoSource) Run(ctx context.Context, sink sensors.Sink) error {
 		return sensors.Told(errNoDetector)
 	}
 	s.Detector.Reset()
+	grabbing, stop := context.WithCancel(ctx)
+	defer stop()
 	in := &intake{sink: sink, thin: thinner{maxHz: s.maxHz}, filled: make(chan struct{}, 1)}
 	if s.EveryPicture {
-		in.thin.maxHz, in.stop, in.taken = 0, ctx.Done(), make(chan struct{}, 1)
+		in.thin.maxHz, in.stop, in.taken = 0, grabbing.Done(), make(chan struct{}, 1)
 	}
+	var panicked error
 	looking := make(chan struct{})
 	go func() {
 		defer close(looking)
+		defer func() {
+			// A picture that breaks a decoder ends this run, not the daemon.
+			if p := recover(); p != nil {
+				panicked = sensors.Panicked(p)
+				sink.Count(outcomeFailed, 1)
+				stop()
+			}
+		}()
 		yieldToOthers()
 		s.look(in)
 	}()
-	err := s.grabber.grab(ctx, in)
+	err := s.grabber.grab(grabbing, in)
 	in.close()
 	<-looking
+	if panicked != nil {
+		if _, left := in.next(); left {
+			sink.Count(outcomeOvertaken, 1)
+		}
+		err = panicked
+	}
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // ended by the caller, whatever broke meanwhile
 	}
@@ -75,7 +92,6 @@ func (s *VideoSource) Run(ctx context.Context, sink sensors.Sink) error {
 // look detects until the intake closes.
 func (s *VideoSource) look(in *intake) {
 	var dec decoder
-	var order ordering
 	for {
 		f, ok := in.next()
 		if !ok {
@@ -88,44 +104,54 @@ func (s *VideoSource) look(in *intake) {
 				reason = e.Reason
 			}
 			in.sink.Count(string(reason), 1)
-			in.recycle(f.Data)
-			continue
+		} else {
+			s.lookAt(in.sink, &f, img)
 		}
-		if s.Watch != nil {
-			s.Watch(img)
-		}
-		got, err := s.Detector.Detect(img)
 		in.recycle(f.Data)
-		restarted := order.restarted(&f)
-		switch {
-		case err != nil:
-			in.sink.Count(outcomeFailed, 1)
-		case !got.Person:
-			in.sink.Count(sensors.OutcomeNobody, 1)
-		default:
-			in.sink.Emit(&sensors.Sample{Sensor: s.name, Modality: modality.Camera, Seq: f.Seq,
-				DeviceNS: f.DeviceNS, HasDevice: f.HasDevice, ReceiveNS: f.ReceiveNS,
-				Restarted: restarted, Keypoints: &got.Keypoints})
-		}
 	}
 }
 
-// ordering finds restarts of the camera's clock.
-type ordering struct {
-	last int64
-	seen bool
+// lookAt gives one picture to who wants it, and what is seen in it to the sink.
+func (s *VideoSource) lookAt(sink sensors.Sink, f *Frame, img image.Image) {
+	if s.Watch != nil {
+		s.Watch(img)
+	}
+	got, err := s.Detector.Detect(img)
+	if err == nil && got.Person {
+		got.Keypoints.Width, got.Keypoints.Height = img.Bounds().Dx(), img.Bounds().Dy()
+		err = checkKeypoints(&got.Keypoints)
+	}
+	s.clock.see(f)
+	switch {
+	case err != nil:
+		sink.Count(outcomeFailed, 1)
+	case !got.Person:
+		sink.Count(sensors.OutcomeNobody, 1)
+	default:
+		sink.Emit(&sensors.Sample{Sensor: s.name, Modality: modality.Camera, Seq: f.Seq,
+			DeviceNS: f.DeviceNS, HasDevice: f.HasDevice, ReceiveNS: f.ReceiveNS,
+			Restarted: s.clock.restarted, Keypoints: &got.Keypoints})
+		s.clock.restarted = false
+	}
 }
 
-func (o *ordering) restarted(f *Frame) bool {
+// deviceClock finds restarts of the camera's clock, also between two runs.
+type deviceClock struct {
+	last      int64
+	seen      bool
+	restarted bool // and no sample has told so yet
+}
+
+func (c *deviceClock) see(f *Frame) {
 	if !f.HasDevice {
-		return false
+		return
 	}
-	back := o.seen && f.DeviceNS+restartNS < o.last
-	if back || f.DeviceNS > o.last {
-		o.last = f.DeviceNS
+	back := c.seen && f.DeviceNS+restartNS < c.last
+	if back || f.DeviceNS > c.last {
+		c.last = f.DeviceNS
 	}
-	o.seen = true
-	return back
+	c.seen = true
+	c.restarted = c.restarted || back
 }
 
 // intake is where a grabber puts pictures: a place for one, the newest.
@@ -169,7 +195,7 @@ func (in *intake) recycle(b []byte) {
 // put hands over a picture with its data, which belongs to the intake from
 // then on.
 func (in *intake) put(f Frame) {
-	if !in.thin.take(&f) {
+	if !in.thin.take(f.ReceiveNS) {
 		in.sink.Count(outcomeThinned, 1)
 		in.recycle(f.Data)
 		return
@@ -234,45 +260,4 @@ func (in *intake) next() (Frame, bool) {
 		}
 		<-in.filled
 	}
-}
-
-// thinner takes every n-th picture of a camera that is faster than wanted: an
-// even rate is worth more to the aligner than the highest one.
-type thinner struct {
-	maxHz  float64
-	last   int64
-	period float64 // of the camera, ns, smoothed; 0 is unknown
-	skip   int     // pictures still to leave out
-}
-
-// take tells whether to look at f.
-func (t *thinner) take(f *Frame) bool {
-	if t.maxHz <= 0 {
-		return true
-	}
-	at := f.ReceiveNS
-	if f.HasDevice {
-		at = f.DeviceNS
-	}
-	d := float64(at - t.last)
-	first := t.last == 0
-	t.last = at
-	switch {
-	case first || d <= 0 || d > float64(2*time.Second):
-		t.period, t.skip = 0, 0 // a pause, or another clock
-	case t.period == 0:
-		t.period = d
-	default:
-		t.period += (d - t.period) / 16
-	}
-	if t.skip > 0 {
-		t.skip--
-		return false
-	}
-	if t.period > 0 {
-		want := float64(time.Second) / t.maxHz
-		// Rounded up, with a tenth of room: 15.2 pictures a second are 15.
-		t.skip = max(int(want/t.period+0.9)-1, 0)
-	}
-	return true
 }
