@@ -59,7 +59,9 @@ func (c runCmd) Run(ctx context.Context) error {
 	}
 	shareCores(cfg.Model.InferenceCores())
 	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer,
-		Page: func(nc *nats.Conn, room string) http.Handler { return web.Handler(nc, room) }})
+		Page: func(nc *nats.Conn, room string) http.Handler {
+			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage})
+		}})
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A viewer has two queues: poses and points drop the oldest when the viewer is
+// A viewer has two queues: poses, points and keypoints drop the oldest when the viewer is
 // slow; everything else must arrive, and a viewer that cannot keep up with
 // that is cut. No viewer ever holds up the bus.
 const (
-	dataQueue    = 4
+	dataQueue    = 6
 	controlQueue = 256
 	writeTimeout = 2 * time.Second
 )
@@ -54,7 +54,7 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 			return // nothing for viewers
 		case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
 			return // somebody else's: it would break the frame
-		case what == "pose" || what == "points":
+		case what == "pose" || what == "points" || what == "image_keypoints":
 			pushOldestOut(data, m)
 			return
 		}

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bytes"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -21,12 +22,24 @@ const notBuilt = `<!doctype html><meta charset="utf-8"><title>posefuse</title>
 <p>This binary was built without the page's assets. Run <code>make web build</code> and start it again.
 The API is at <a href="/api/status">/api/status</a>.</p>`
 
+// Options are what the page has beside its feed.
+type Options struct {
+	ShowImage bool // it asks for the camera's pictures at api/camera.jpg
+}
+
 // Handler serves the page at / and its feed at /ws. nc is a connection to the
 // bus, room the room whose subjects the feed carries.
-func Handler(nc *nats.Conn, room string) http.Handler {
+func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 	assets, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the pattern above guarantees the folder
+	}
+	page, err := fs.ReadFile(assets, "index.html")
+	if err != nil {
+		page = []byte(notBuilt)
+	}
+	if opt.ShowImage {
+		page = bytes.Replace(page, []byte("<body>"), []byte("<body data-show-image>"), 1)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", &feed{nc: nc, room: room})
@@ -35,10 +48,6 @@ func Handler(nc *nats.Conn, room string) http.Handler {
 		w.Header().Set("Content-Security-Policy", contentPolicy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
-		page, err := fs.ReadFile(assets, "index.html")
-		if err != nil {
-			page = []byte(notBuilt)
-		}
 		_, _ = w.Write(page) // a viewer that left is no error
 	})
 	files := http.FileServerFS(assets)

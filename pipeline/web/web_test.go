@@ -106,7 +106,7 @@ func feedRoom(ctx context.Context, t *testing.T, nc *nats.Conn, lost *string, mu
 		publish(t, nc, "points", map[string]any{"room": "room1", "frame": "room", "lidar": cloud, "radar": [][4]float64{{0, 3, 1, .4}, {.2, 3, 1.2, -.3}}})
 		if seq%10 == 1 {
 			for i, name := range []string{"camera", "lidar", "radar", "csi"} {
-				publish(t, nc, "sensor."+name, map[string]any{"name": name, "modality": "RLMW"[i : i+1], "state": "live", "rate_hz": 10.0, "age_ms": 40.0, "skew_ms": 1.0, "counters": map[string]int{"in": seq, "late": 2}})
+				publish(t, nc, "sensor."+name, map[string]any{"simulated": name == "lidar", "name": name, "modality": "RLMW"[i : i+1], "state": "live", "rate_hz": 10.0, "age_ms": 40.0, "skew_ms": 1.0, "counters": map[string]int{"in": seq, "late": 2}})
 			}
 			publish(t, nc, "status", map[string]any{"state": "online", "parts": []map[string]string{{"part": "model", "text": "edge model loaded", "severity": "ok"}, {"part": "sensor.radar", "text": "live", "severity": "ok"}}})
 			publish(t, nc, "exercise.event", map[string]any{"type": "update", "name": "squat", "exercise": "A12", "phase": "out", "repetitions": seq / 10, "angles_deg": map[string]float64{"kneeFlexion": 72.4, "trunkLean": 21}, "faults": []any{}})
@@ -120,7 +120,7 @@ func TestPageInBrowser(t *testing.T) {
 		t.Fatal("the page is not built: run make web")
 	}
 	nc := startBus(t)
-	srv := httptest.NewServer(Handler(nc, "room1"))
+	srv := httptest.NewServer(Handler(nc, "room1", Options{}))
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -139,6 +139,7 @@ func TestPageInBrowser(t *testing.T) {
 	wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
 	wait("points are drawn", `document.getElementById("view").dataset.lidar === "300" && document.getElementById("view").dataset.radar === "2"`)
 	wait("four sensors are live", `document.querySelectorAll("#sensors .state.live").length === 4`)
+	wait("only the simulated sensor is called so", `[...document.querySelectorAll("#sensors td small")].map((e) => e.textContent).join() === ",simulated,,"`)
 	wait("poses arrive at 10 Hz", `Math.abs(parseFloat(document.getElementById("fps").textContent) - 10) < 1`)
 	wait("the exercise counts", `parseInt(document.getElementById("reps").textContent) >= 1 && document.getElementById("exercise").textContent === "squat"`)
 	bar := func(m string) string {
@@ -173,7 +174,7 @@ func TestPageInBrowser(t *testing.T) {
 }
 
 func TestPageLoadsNothingFromElsewhere(t *testing.T) {
-	srv := httptest.NewServer(Handler(startBus(t), "room1"))
+	srv := httptest.NewServer(Handler(startBus(t), "room1", Options{}))
 	defer srv.Close()
 	resp, err := http.Get(srv.URL)
 	if err != nil {
@@ -187,7 +188,7 @@ func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 
 func TestViewerThatNeverReadsIsCut(t *testing.T) {
 	nc := startBus(t)
-	srv := httptest.NewServer(Handler(nc, "room1"))
+	srv := httptest.NewServer(Handler(nc, "room1", Options{}))
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
@@ -206,7 +207,7 @@ func TestViewerThatNeverReadsIsCut(t *testing.T) {
 }
 
 func TestPageOfAnotherOriginGetsNoFeed(t *testing.T) {
-	srv := httptest.NewServer(Handler(startBus(t), "room1"))
+	srv := httptest.NewServer(Handler(startBus(t), "room1", Options{}))
 	defer srv.Close()
 	_, resp, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}})
 	if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
@@ -218,7 +219,7 @@ func TestPageOfAnotherOriginGetsNoFeed(t *testing.T) {
 // frame stays out of the feed.
 func TestFeedIsJSON(t *testing.T) {
 	nc := startBus(t)
-	srv := httptest.NewServer(Handler(nc, "room1"))
+	srv := httptest.NewServer(Handler(nc, "room1", Options{}))
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()

@@ -2,9 +2,13 @@
 import { openFeed } from "./feed.js";
 import { Stage } from "./stage.js";
 import { Panels } from "./panels.js";
+import { Figure } from "./figure.js";
 
 const stage = new Stage(document.getElementById("view"));
-const panels = new Panels();
+const showImage = "showImage" in document.body.dataset; // set by the daemon, from web.show_image
+const figure = new Figure(document.getElementById("camera"), showImage);
+const panels = new Panels(() => figure.nobody());
+if (showImage) document.getElementById("imageNote").textContent = "This page shows the camera's pictures (web.show_image); the daemon keeps none";
 
 for (const [id, set] of [["showLidar", (v) => stage.show("lidar", v)], ["showRadar", (v) => stage.show("radar", v)], ["showSpread", (v) => stage.show("spread", v)],
   ["colourSpread", (v) => stage.show("colour", v)]]) {
@@ -17,10 +21,11 @@ openFeed({
   link: (state) => panels.link(state),
   pose: (m) => { stage.pose(m); panels.pose(m); },
   points: (m) => stage.points(m),
+  image_keypoints: (m) => figure.seen(m),
   status: (m) => panels.status(m),
   sensor: (m) => panels.sensor(m),
   "exercise.event": (m) => panels.exercise(m),
   "exercise.summary": (m) => panels.summary(m),
 });
 
-setInterval(() => panels.tick(), 250);
+setInterval(() => { panels.tick(); figure.tick(); }, 250);

@@ -14,7 +14,9 @@ function text(element, value) {
 }
 
 export class Panels {
-  constructor() {
+  // nobody says whether the camera sees an empty room.
+  constructor(nobody) {
+    this.nobody = nobody;
     this.times = []; // arrival of recent poses, s
     this.latencies = [];
     this.plots = { latency: { el: byId("latencyPlot"), colour: "#38d6b4", x: [], y: [] }, fps: { el: byId("fpsPlot"), colour: "#5aa9ff", x: [], y: [] } };
@@ -63,7 +65,7 @@ export class Panels {
     text(byId("model"), `Model ${m.model.name} ${m.model.version} · ${m.model.sha256.slice(0, 12)}`);
     this.plots.latency.x.push(now);
     this.plots.latency.y.push(m.latency_ms.total);
-    const lost = Object.entries(m.modalities).filter(([k, v]) => v.state !== "off" && this.#lost(k)).map(([k]) => NAMES[k]);
+    const lost = Object.entries(m.modalities).filter(([k, v]) => v.state !== "off" && !this.#empty(k) && this.#lost(k)).map(([k]) => NAMES[k]);
     text(byId("notice"), lost.length ? `${lost.join(" and ")} lost: pose from the remaining sensors` : "");
     this.#sensors();
     this.#influence(m.modalities);
@@ -72,6 +74,11 @@ export class Panels {
   // #lost says whether a modality is gone, not only late for a pose.
   #lost(key) {
     return this.modalities[key].state === "stale" || this.missed[key] > LATE_POSES;
+  }
+
+  // #empty says whether a modality gives nothing because nobody is there.
+  #empty(key) {
+    return key === "R" && this.nobody();
   }
 
   // #influence draws a bar per modality of the room. Their common scale grows
@@ -115,17 +122,18 @@ export class Panels {
         row = body.insertRow();
         row.dataset.modality = key;
         for (let i = 0; i < 6; i++) row.insertCell();
-        row.cells[0].textContent = NAMES[key];
+        row.cells[0].innerHTML = `${NAMES[key]}<small></small>`;
         row.cells[1].innerHTML = "<span class=state></span>";
         this.rows.set(key, row);
       }
       const off = fused?.state === "off" || sensor?.state === "off";
       const live = fused ? fused.presence : sensor.state === "live";
-      const state = off ? "off" : live ? "live" : sensor?.state === "starting" ? "starting" : !fused || this.#lost(key) ? "lost" : "late";
+      const state = off ? "off" : live ? "live" : this.#empty(key) ? "nobody" : sensor?.state === "starting" ? "starting" : !fused || this.#lost(key) ? "lost" : "late";
       const badge = row.cells[1].firstChild;
       text(badge, state);
       badge.className = `state ${state}`;
       badge.title = sensor?.last_error ?? "";
+      text(row.cells[0].lastChild, sensor?.simulated ? "simulated" : "");
       const drops = Object.entries(sensor?.counters ?? {}).filter(([k]) => DROPPED.some((d) => k.includes(d))).reduce((sum, [, n]) => sum + n, 0);
       text(row.cells[2], fixed(sensor?.rate_hz, 1, " Hz"));
       text(row.cells[3], fixed(fused?.age_ms ?? sensor?.age_ms, 0, " ms"));
