@@ -14,6 +14,7 @@ func Drivers() []sensors.Driver {
 	}
 	return []sensors.Driver{
 		driver("keypoints_tcp", func() sensors.Settings { return NewTCPConfig() }),
+		driver("v4l2", func() sensors.Settings { return NewV4L2Config() }),
 		driver("keypoints_nats", func() sensors.Settings { return &PushConfig{} }),
 	}
 }

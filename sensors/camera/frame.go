@@ -14,7 +14,7 @@ const (
 	// JPEG is a baseline or progressive JPEG; Huffman tables and the end
 	// marker may be missing, as in motion JPEG.
 	JPEG Encoding = iota
-	// YUYV is packed 4:2:2, Y0 U Y1 V, BT.601 limited range (V4L2_PIX_FMT_YUYV).
+	// YUYV is packed 4:2:2, Y0 U Y1 V, BT.601 (V4L2_PIX_FMT_YUYV).
 	YUYV
 	// YUV420 is planar 4:2:0 with the full range of JPEG: Y, Cb, Cr, without
 	// padding (ffmpeg's yuvj420p).
@@ -32,8 +32,9 @@ type Frame struct {
 	ReceiveNS int64 // room clock at reception, ns
 
 	Encoding      Encoding
-	Width, Height int // pixels; of YUYV and YUV420, a JPEG says it itself
-	Stride        int // bytes from row to row of YUYV; 0 means 2*Width
+	Width, Height int  // pixels; of YUYV and YUV420, a JPEG says it itself
+	Stride        int  // bytes from row to row of YUYV; 0 means 2*Width
+	FullRange     bool // YUYV uses 0..255 and not the limited range of video
 	Data          []byte
 }
 

@@ -5,8 +5,8 @@ import (
 	"image"
 )
 
-// yuyv spreads the packed pixels to planes of 4:2:2, from the limited range of
-// video to the full one of pictures.
+// yuyv spreads the packed pixels to planes of 4:2:2 with the full range of
+// pictures.
 func (d *decoder) yuyv(f *Frame) (image.Image, error) {
 	w, h, stride := f.Width, f.Height, f.Stride
 	if stride == 0 {
@@ -22,13 +22,17 @@ func (d *decoder) yuyv(f *Frame) (image.Image, error) {
 	if p.Rect.Dx() != w || p.Rect.Dy() != h || p.SubsampleRatio != image.YCbCrSubsampleRatio422 {
 		*p = *image.NewYCbCr(image.Rect(0, 0, w, h), image.YCbCrSubsampleRatio422)
 	}
+	luma, chroma := &fullLuma, &fullChroma
+	if f.FullRange {
+		luma, chroma = &sameValue, &sameValue
+	}
 	for r := range h {
 		row := f.Data[r*stride:][:2*w]
 		y, cb, cr := p.Y[r*p.YStride:][:w], p.Cb[r*p.CStride:][:w/2], p.Cr[r*p.CStride:][:w/2]
 		for i := range cb {
 			q := row[4*i:][:4]
-			y[2*i], y[2*i+1] = fullLuma[q[0]], fullLuma[q[2]]
-			cb[i], cr[i] = fullChroma[q[1]], fullChroma[q[3]]
+			y[2*i], y[2*i+1] = luma[q[0]], luma[q[2]]
+			cb[i], cr[i] = chroma[q[1]], chroma[q[3]]
 		}
 	}
 	return p, nil
@@ -36,6 +40,9 @@ func (d *decoder) yuyv(f *Frame) (image.Image, error) {
 
 // Limited to full range: luma 16..235 and chroma 16..240 become 0..255.
 var fullLuma, fullChroma = rangeTable(16, 219, 0), rangeTable(128, 224, 128)
+
+// sameValue leaves the full range as it is.
+var sameValue = rangeTable(0, 255, 0)
 
 func rangeTable(zero, span, to int) (t [256]byte) {
 	for v := range t {
