@@ -30,7 +30,7 @@ need-npm:
 	@command -v npm >/dev/null || { $(APT); apt nodejs npm; }
 
 need-test: need-go
-	@$(APT); apt gcc libc6-dev chromium mosquitto
+	@$(APT); apt gcc libc6-dev chromium mosquitto opencv-doc
 
 need-torch:
 	@$(APT); apt python3-torch libopenblas0-openmp
