@@ -19,6 +19,8 @@ type path struct {
 	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
 	points *pointKernels                                   // neighbour search; may be nil
 	conv   conv                                            // convolution; lanes 0: portable
+	finish func(n int, bias, y *float32, low, high float32) // epilogue of a row, n a multiple of 4; may be nil
+	depth  depthwise                                       // depthwise convolution; lanes 0: portable
 }
 
 // portable is plain Go, for every CPU.

@@ -6,7 +6,8 @@ func available() []path {
 	return []path{
 		{name: "neon", mr: 12, nr: 8, wide: microneonx2, narrow: microneonx1, axpy: axpyneon, adam: adamneon,
 			conv: conv{lanes: 4, input: winogradInputneon, gradient: winogradGradientneon, output: winogradOutputneon,
-				weights: winogradWeightsneon, filter: winogradFilterneon}},
+				weights: winogradWeightsneon, filter: winogradFilterneon},
+			depth: depthwise{lanes: 4, every: depthwiseneon, second: depthwisehalfneon}, finish: finishrowneon},
 		portable,
 	}
 }

@@ -103,7 +103,10 @@ type gemm32 struct {
 	bias, add []float32 // the epilogue's
 	ldAdd     int
 	relu      bool
+	cap       float32 // 0 for none
 }
+
+func (g *gemm32) hasEpilogue() bool { return g.bias != nil || g.add != nil || g.relu || g.cap > 0 }
 
 // buffers are the packing areas of one thread.
 type buffers struct {
@@ -182,7 +185,7 @@ func scaleBlock(g *gemm32, m0, m1, jc, nc int) {
 
 func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, pc, kc, acc int) {
 	mr, nr := active.mr, active.nr
-	post := pc+kc == g.k && (g.bias != nil || g.add != nil || g.relu)
+	post := pc+kc == g.k && g.hasEpilogue()
 	for j := 0; j < nc; j += nr {
 		w, micro := min(nr, nc-j), active.wide
 		full := nr
@@ -212,12 +215,25 @@ func (g *gemm32) tiles(buf *buffers, ic, mc, jc, nc, pc, kc, acc int) {
 
 // finish applies the epilogue to h x w values of C from row i, column j.
 func (g *gemm32) finish(i, h, j, w int) {
-	e := Epilogue[float32]{LdAdd: g.ldAdd, ReLU: g.relu}
+	e := Epilogue[float32]{LdAdd: g.ldAdd, ReLU: g.relu, Cap: g.cap}
 	if g.bias != nil {
 		e.Bias = g.bias[j:]
 	}
 	if g.add != nil {
 		e.Add = g.add[i*g.ldAdd+j:]
+	}
+	if active.finish != nil && e.Bias != nil && e.Add == nil && w%4 == 0 {
+		low, high := noLow, noHigh
+		if e.ReLU {
+			low = 0
+		}
+		if e.Cap > 0 {
+			high = e.Cap
+		}
+		for r := range h {
+			active.finish(w, &e.Bias[0], &g.c[(i+r)*g.ldc+j], low, high)
+		}
+		return
 	}
 	finish(h, w, g.c[i*g.ldc+j:], g.ldc, e)
 }

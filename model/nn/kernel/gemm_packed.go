@@ -67,19 +67,30 @@ func packedWidth(n, nr int) int { return (n + nr/2 - 1) / (nr / 2) * (nr / 2) }
 
 // Epilogue is what GemmPacked does to each value of C once its sum is
 // complete, while it is in the cache: add the column's Bias, add the value of
-// Add (row stride LdAdd), and take the maximum with 0. The zero value does
-// nothing.
+// Add (row stride LdAdd), take the maximum with 0 and the minimum with Cap (6
+// with ReLU makes ReLU6). The zero value does nothing.
 type Epilogue[T Float] struct {
 	Bias  []T // one per column; may be nil
 	Add   []T // like C; may be nil, may be C itself with its row stride
 	LdAdd int
 	ReLU  bool
+	Cap   T // 0 for none
 }
 
 // GemmPacked computes C = A*B + beta*C and then the epilogue, with A m x B.K
 // (row stride lda) and C m x B.N (row stride ldc). With beta 0 the old content
 // of C is not read. B must have been packed on the active CPU path.
 func GemmPacked[T Float](m int, a []T, lda int, b *PackedB[T], beta T, c []T, ldc int, e Epilogue[T]) {
+	gemmPacked(m, a, lda, b, beta, c, ldc, e, false)
+}
+
+// GemmPackedAlone is GemmPacked on the caller's thread: for work beside the
+// network's, which must not take its threads.
+func GemmPackedAlone[T Float](m int, a []T, lda int, b *PackedB[T], beta T, c []T, ldc int, e Epilogue[T]) {
+	gemmPacked(m, a, lda, b, beta, c, ldc, e, true)
+}
+
+func gemmPacked[T Float](m int, a []T, lda int, b *PackedB[T], beta T, c []T, ldc int, e Epilogue[T], alone bool) {
 	n, k := b.N, b.K
 	if m == 0 || n == 0 {
 		return
@@ -109,8 +120,12 @@ func GemmPacked[T Float](m int, a []T, lda int, b *PackedB[T], beta T, c []T, ld
 		g := gemmPool.Get().(*gemm32)
 		*g = gemm32{m: m, n: n, k: k, alpha: 1, beta: float32(beta), a: any(a).([]float32), lda: lda,
 			packed: any(b.data).([]float32), c: c32, ldc: ldc,
-			bias: any(e.Bias).([]float32), add: any(e.Add).([]float32), ldAdd: e.LdAdd, relu: e.ReLU}
-		g.run()
+			bias: any(e.Bias).([]float32), add: any(e.Add).([]float32), ldAdd: e.LdAdd, relu: e.ReLU, cap: float32(e.Cap)}
+		if alone {
+			g.block(0, m, 0, n)
+		} else {
+			g.run()
+		}
 		*g = gemm32{}
 		gemmPool.Put(g)
 		return
@@ -136,6 +151,11 @@ func finish[T Float](m, n int, c []T, ldc int, e Epilogue[T]) {
 		if e.ReLU {
 			for j, v := range row {
 				row[j] = max(v, 0)
+			}
+		}
+		if e.Cap > 0 {
+			for j, v := range row {
+				row[j] = min(v, e.Cap)
 			}
 		}
 	}

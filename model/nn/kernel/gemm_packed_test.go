@@ -45,13 +45,18 @@ func gemmPackedEqualsReference(t *rapid.T) {
 		e64.Add, e64.LdAdd = widen(e.Add), e.LdAdd
 	}
 	e.ReLU = rapid.Bool().Draw(t, "relu")
-	e64.ReLU = e.ReLU
+	e.Cap = rapid.SampledFrom([]float32{0, 1}).Draw(t, "cap")
+	e64.ReLU, e64.Cap = e.ReLU, float64(e.Cap)
 	want := widen(c)
 	gemmPortable(false, trans, m, n, k, 1, widen(a), lda, widen(b), ldb, float64(beta), want, ldc)
 	finish(m, n, want, ldc, e64)
 	var pb PackedB[float32]
 	pb.PackB(trans, k, n, b, ldb)
-	GemmPacked(m, a, lda, &pb, beta, c, ldc, e)
+	product := GemmPacked[float32]
+	if rapid.Bool().Draw(t, "alone") {
+		product = GemmPackedAlone[float32]
+	}
+	product(m, a, lda, &pb, beta, c, ldc, e)
 	for i := range want {
 		if d := math.Abs(float64(c[i]) - want[i]); d > 1e-5*math.Sqrt(float64(k))+1e-5 {
 			t.Fatalf("c[%d] = %g, want %g", i, c[i], want[i])

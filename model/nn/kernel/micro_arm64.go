@@ -48,3 +48,18 @@ func winogradWeightsneon(w *float32, wstride int, u *float32, ustride int)
 //
 //go:noescape
 func winogradFilterneon(u *float32, ustride int, w *float32, wstride int)
+
+// depthwiseneon writes one row of n outputs; c is a positive multiple of 4, w is packed, see depthwise.go.
+//
+//go:noescape
+func depthwiseneon(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+
+// depthwisehalfneon writes one row of n outputs of stride 2 from 2*n columns; c is a positive multiple of 4, w is packed, see depthwise.go.
+//
+//go:noescape
+func depthwisehalfneon(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+
+// finishrowneon writes y = min(max(y + bias, low), high); n is a positive multiple of 4.
+//
+//go:noescape
+func finishrowneon(n int, bias *float32, y *float32, low float32, high float32)

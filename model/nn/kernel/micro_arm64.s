@@ -2295,3 +2295,172 @@ TEXT ·winogradFilterneon(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x4FA11107 // fmla v7.4s, v8.4s, v1.s[1]
 	VST1.P [V7.S4], (R2)(R3)
 	RET
+
+// func depthwiseneon(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+TEXT ·depthwiseneon(SB), NOSPLIT|NOFRAME, $0-48
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD 0(R2), R3
+	MOVD 8(R2), R4
+	MOVD 16(R2), R2
+	MOVD w+24(FP), R5
+	MOVD y+32(FP), R6
+	LSL $2, R1, R7
+	FMOVS low+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS high+44(FP), F1
+	VDUP V1.S[0], V1.S4
+
+channels:
+	VLD1.P 64(R5), [V2.S4, V3.S4, V4.S4, V5.S4]
+	VLD1.P 64(R5), [V6.S4, V7.S4, V8.S4, V9.S4]
+	VLD1.P 32(R5), [V10.S4, V11.S4]
+	MOVD R3, R10
+	ADD $16, R3, R3
+	MOVD R4, R11
+	ADD $16, R4, R4
+	MOVD R2, R12
+	ADD $16, R2, R2
+	MOVD R6, R9
+	ADD $16, R6, R6
+	MOVD R0, R8
+	VMOV V11.B16, V12.B16
+	VMOV V11.B16, V13.B16
+	VLD1.P (R10)(R7), [V16.S4]
+	VLD1.P (R11)(R7), [V17.S4]
+	VLD1.P (R12)(R7), [V18.S4]
+	VFMLA V3.S4, V16.S4, V12.S4
+	VFMLA V2.S4, V16.S4, V13.S4
+	VFMLA V6.S4, V17.S4, V12.S4
+	VFMLA V5.S4, V17.S4, V13.S4
+	VFMLA V9.S4, V18.S4, V12.S4
+	VFMLA V8.S4, V18.S4, V13.S4
+
+loop:
+	SUBS $1, R8, R8
+	BEQ end
+	VMOV V11.B16, V14.B16
+	VLD1.P (R10)(R7), [V16.S4]
+	VLD1.P (R11)(R7), [V17.S4]
+	VLD1.P (R12)(R7), [V18.S4]
+	VFMLA V4.S4, V16.S4, V12.S4
+	VFMLA V3.S4, V16.S4, V13.S4
+	VFMLA V2.S4, V16.S4, V14.S4
+	VFMLA V7.S4, V17.S4, V12.S4
+	VFMLA V6.S4, V17.S4, V13.S4
+	VFMLA V5.S4, V17.S4, V14.S4
+	VFMLA V10.S4, V18.S4, V12.S4
+	VFMLA V9.S4, V18.S4, V13.S4
+	VFMLA V8.S4, V18.S4, V14.S4
+	WORD $0x4E20F58F // fmax v15.4s, v12.4s, v0.4s
+	WORD $0x4EA1F5EF // fmin v15.4s, v15.4s, v1.4s
+	VST1.P [V15.S4], (R9)(R7)
+	VMOV V13.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	B loop
+
+end:
+	WORD $0x4E20F58F // fmax v15.4s, v12.4s, v0.4s
+	WORD $0x4EA1F5EF // fmin v15.4s, v15.4s, v1.4s
+	VST1.P [V15.S4], (R9)(R7)
+	SUBS $4, R1, R1
+	BNE channels
+	RET
+
+// func depthwisehalfneon(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+TEXT ·depthwisehalfneon(SB), NOSPLIT|NOFRAME, $0-48
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD 0(R2), R3
+	MOVD 8(R2), R4
+	MOVD 16(R2), R2
+	MOVD w+24(FP), R5
+	MOVD y+32(FP), R6
+	LSL $2, R1, R7
+	FMOVS low+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS high+44(FP), F1
+	VDUP V1.S[0], V1.S4
+
+channels:
+	VLD1.P 64(R5), [V2.S4, V3.S4, V4.S4, V5.S4]
+	VLD1.P 64(R5), [V6.S4, V7.S4, V8.S4, V9.S4]
+	VLD1.P 32(R5), [V10.S4, V11.S4]
+	MOVD R3, R10
+	ADD $16, R3, R3
+	MOVD R4, R11
+	ADD $16, R4, R4
+	MOVD R2, R12
+	ADD $16, R2, R2
+	MOVD R6, R9
+	ADD $16, R6, R6
+	MOVD R0, R8
+	VMOV V11.B16, V12.B16
+	VLD1.P (R10)(R7), [V15.S4]
+	VLD1.P (R11)(R7), [V16.S4]
+	VLD1.P (R12)(R7), [V17.S4]
+	VFMLA V2.S4, V15.S4, V12.S4
+	VFMLA V5.S4, V16.S4, V12.S4
+	VFMLA V8.S4, V17.S4, V12.S4
+	VLD1.P (R10)(R7), [V15.S4]
+	VLD1.P (R11)(R7), [V16.S4]
+	VLD1.P (R12)(R7), [V17.S4]
+	VFMLA V3.S4, V15.S4, V12.S4
+	VFMLA V6.S4, V16.S4, V12.S4
+	VFMLA V9.S4, V17.S4, V12.S4
+
+loop:
+	SUBS $1, R8, R8
+	BEQ end
+	VMOV V11.B16, V13.B16
+	VLD1.P (R10)(R7), [V15.S4]
+	VLD1.P (R11)(R7), [V16.S4]
+	VLD1.P (R12)(R7), [V17.S4]
+	VFMLA V4.S4, V15.S4, V12.S4
+	VFMLA V2.S4, V15.S4, V13.S4
+	VFMLA V7.S4, V16.S4, V12.S4
+	VFMLA V5.S4, V16.S4, V13.S4
+	VFMLA V10.S4, V17.S4, V12.S4
+	VFMLA V8.S4, V17.S4, V13.S4
+	WORD $0x4E20F58E // fmax v14.4s, v12.4s, v0.4s
+	WORD $0x4EA1F5CE // fmin v14.4s, v14.4s, v1.4s
+	VST1.P [V14.S4], (R9)(R7)
+	VMOV V13.B16, V12.B16
+	VLD1.P (R10)(R7), [V15.S4]
+	VLD1.P (R11)(R7), [V16.S4]
+	VLD1.P (R12)(R7), [V17.S4]
+	VFMLA V3.S4, V15.S4, V12.S4
+	VFMLA V6.S4, V16.S4, V12.S4
+	VFMLA V9.S4, V17.S4, V12.S4
+	B loop
+
+end:
+	WORD $0x4E20F58E // fmax v14.4s, v12.4s, v0.4s
+	WORD $0x4EA1F5CE // fmin v14.4s, v14.4s, v1.4s
+	VST1.P [V14.S4], (R9)(R7)
+	SUBS $4, R1, R1
+	BNE channels
+	RET
+
+// func finishrowneon(n int, bias *float32, y *float32, low float32, high float32)
+TEXT ·finishrowneon(SB), NOSPLIT|NOFRAME, $0-32
+	MOVD n+0(FP), R0
+	MOVD bias+8(FP), R1
+	MOVD y+16(FP), R2
+	FMOVS low+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS high+28(FP), F1
+	VDUP V1.S[0], V1.S4
+
+loop:
+	VLD1 (R2), [V2.S4]
+	VLD1.P 16(R1), [V3.S4]
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E20F442 // fmax v2.4s, v2.4s, v0.4s
+	WORD $0x4EA1F442 // fmin v2.4s, v2.4s, v1.4s
+	VST1.P [V2.S4], 16(R2)
+	SUBS $4, R0, R0
+	BNE loop
+	RET

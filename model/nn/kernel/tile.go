@@ -20,9 +20,13 @@ type tile struct {
 	alpha   float32
 	low     float32 // 0 to clamp there, else noLow
 	mask    uint32  // a bit per column of the tile
+	high    float32 // nothing stays above it; noHigh for no cap
 }
 
-var noLow = float32(math.Inf(-1))
+var (
+	noLow  = float32(math.Inf(-1))
+	noHigh = float32(math.Inf(1))
+)
 
 // tileKernel takes a *tile; its columns are 1 or 2 vectors.
 type tileKernel func(t *byte)
@@ -94,7 +98,7 @@ func (g *gemm32) column(buf *buffers, ic, mc, jc, j, w, pc, kc, acc int, copiedA
 		nv, full = 1, p.nr/2
 	}
 	t := &buf.args
-	*t = tile{k: kc, ldc: 4 * g.ldc, acc: acc, alpha: g.alpha, low: noLow, mask: uint32(1<<w - 1)}
+	*t = tile{k: kc, ldc: 4 * g.ldc, acc: acc, alpha: g.alpha, low: noLow, high: noHigh, mask: uint32(1<<w - 1)}
 	switch {
 	case g.packed != nil:
 		t.b, t.ldb = &g.packed[(jc+j)*g.k+pc*full], 4*full
@@ -114,6 +118,9 @@ func (g *gemm32) column(buf *buffers, ic, mc, jc, j, w, pc, kc, acc int, copiedA
 		}
 		if g.relu {
 			t.low = 0
+		}
+		if g.cap > 0 {
+			t.high = g.cap
 		}
 		t.ldAdd = 4 * g.ldAdd
 	}
@@ -152,7 +159,7 @@ func (g *gemm32) column(buf *buffers, ic, mc, jc, j, w, pc, kc, acc int, copiedA
 		t.c, t.ldc, t.acc = &buf.tile[0], 4*full, 0
 		kernels[h][nv].call(t)
 		addTile(g.c[at:], g.ldc, buf.tile[:], full, h, w, acc)
-		if last && (g.bias != nil || g.add != nil || g.relu) {
+		if last && g.hasEpilogue() {
 			g.finish(r, h, jc+j, w)
 		}
 		i += h

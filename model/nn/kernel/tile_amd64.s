@@ -118,14 +118,22 @@ unbiased:
 	VADDPS    Z4, Z1, Z1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VPXORD Z4, Z4, Z4
 	VMAXPS Z0, Z4, Z0
 	VMAXPS Z1, Z4, Z1
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
@@ -276,8 +284,8 @@ unbiased:
 	VADDPS    Z6, Z3, Z3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z6, Z6, Z6
 	VMAXPS Z0, Z6, Z0
@@ -286,6 +294,16 @@ added:
 	VMAXPS Z3, Z6, Z3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
+	VMINPS       Z3, Z6, Z3
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -470,8 +488,8 @@ unbiased:
 	VADDPS    Z8, Z5, Z5
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z8, Z8, Z8
 	VMAXPS Z0, Z8, Z0
@@ -482,6 +500,18 @@ added:
 	VMAXPS Z5, Z8, Z5
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -704,8 +734,8 @@ unbiased:
 	VADDPS    Z10, Z7, Z7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z10, Z10, Z10
 	VMAXPS Z0, Z10, Z0
@@ -718,6 +748,20 @@ added:
 	VMAXPS Z7, Z10, Z7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z10
+	VMINPS       Z0, Z10, Z0
+	VMINPS       Z1, Z10, Z1
+	VMINPS       Z2, Z10, Z2
+	VMINPS       Z3, Z10, Z3
+	VMINPS       Z4, Z10, Z4
+	VMINPS       Z5, Z10, Z5
+	VMINPS       Z6, Z10, Z6
+	VMINPS       Z7, Z10, Z7
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -974,8 +1018,8 @@ unbiased:
 	VADDPS    Z12, Z9, Z9
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z12, Z12, Z12
 	VMAXPS Z0, Z12, Z0
@@ -990,6 +1034,22 @@ added:
 	VMAXPS Z9, Z12, Z9
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z12
+	VMINPS       Z0, Z12, Z0
+	VMINPS       Z1, Z12, Z1
+	VMINPS       Z2, Z12, Z2
+	VMINPS       Z3, Z12, Z3
+	VMINPS       Z4, Z12, Z4
+	VMINPS       Z5, Z12, Z5
+	VMINPS       Z6, Z12, Z6
+	VMINPS       Z7, Z12, Z7
+	VMINPS       Z8, Z12, Z8
+	VMINPS       Z9, Z12, Z9
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -1280,8 +1340,8 @@ unbiased:
 	VADDPS    Z14, Z11, Z11
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z14, Z14, Z14
 	VMAXPS Z0, Z14, Z0
@@ -1298,6 +1358,24 @@ added:
 	VMAXPS Z11, Z14, Z11
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
+	VMINPS       Z7, Z14, Z7
+	VMINPS       Z8, Z14, Z8
+	VMINPS       Z9, Z14, Z9
+	VMINPS       Z10, Z14, Z10
+	VMINPS       Z11, Z14, Z11
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -1626,8 +1704,8 @@ unbiased:
 	VADDPS    Z16, Z13, Z13
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z16, Z16, Z16
 	VMAXPS Z0, Z16, Z0
@@ -1646,6 +1724,26 @@ added:
 	VMAXPS Z13, Z16, Z13
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z16
+	VMINPS       Z0, Z16, Z0
+	VMINPS       Z1, Z16, Z1
+	VMINPS       Z2, Z16, Z2
+	VMINPS       Z3, Z16, Z3
+	VMINPS       Z4, Z16, Z4
+	VMINPS       Z5, Z16, Z5
+	VMINPS       Z6, Z16, Z6
+	VMINPS       Z7, Z16, Z7
+	VMINPS       Z8, Z16, Z8
+	VMINPS       Z9, Z16, Z9
+	VMINPS       Z10, Z16, Z10
+	VMINPS       Z11, Z16, Z11
+	VMINPS       Z12, Z16, Z12
+	VMINPS       Z13, Z16, Z13
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -2008,8 +2106,8 @@ unbiased:
 	VADDPS    Z18, Z15, Z15
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z18, Z18, Z18
 	VMAXPS Z0, Z18, Z0
@@ -2030,6 +2128,28 @@ added:
 	VMAXPS Z15, Z18, Z15
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z18
+	VMINPS       Z0, Z18, Z0
+	VMINPS       Z1, Z18, Z1
+	VMINPS       Z2, Z18, Z2
+	VMINPS       Z3, Z18, Z3
+	VMINPS       Z4, Z18, Z4
+	VMINPS       Z5, Z18, Z5
+	VMINPS       Z6, Z18, Z6
+	VMINPS       Z7, Z18, Z7
+	VMINPS       Z8, Z18, Z8
+	VMINPS       Z9, Z18, Z9
+	VMINPS       Z10, Z18, Z10
+	VMINPS       Z11, Z18, Z11
+	VMINPS       Z12, Z18, Z12
+	VMINPS       Z13, Z18, Z13
+	VMINPS       Z14, Z18, Z14
+	VMINPS       Z15, Z18, Z15
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -2426,8 +2546,8 @@ unbiased:
 	VADDPS    Z20, Z17, Z17
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z20, Z20, Z20
 	VMAXPS Z0, Z20, Z0
@@ -2450,6 +2570,30 @@ added:
 	VMAXPS Z17, Z20, Z17
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z20
+	VMINPS       Z0, Z20, Z0
+	VMINPS       Z1, Z20, Z1
+	VMINPS       Z2, Z20, Z2
+	VMINPS       Z3, Z20, Z3
+	VMINPS       Z4, Z20, Z4
+	VMINPS       Z5, Z20, Z5
+	VMINPS       Z6, Z20, Z6
+	VMINPS       Z7, Z20, Z7
+	VMINPS       Z8, Z20, Z8
+	VMINPS       Z9, Z20, Z9
+	VMINPS       Z10, Z20, Z10
+	VMINPS       Z11, Z20, Z11
+	VMINPS       Z12, Z20, Z12
+	VMINPS       Z13, Z20, Z13
+	VMINPS       Z14, Z20, Z14
+	VMINPS       Z15, Z20, Z15
+	VMINPS       Z16, Z20, Z16
+	VMINPS       Z17, Z20, Z17
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -2884,8 +3028,8 @@ unbiased:
 	VADDPS    Z22, Z19, Z19
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z22, Z22, Z22
 	VMAXPS Z0, Z22, Z0
@@ -2910,6 +3054,32 @@ added:
 	VMAXPS Z19, Z22, Z19
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z22
+	VMINPS       Z0, Z22, Z0
+	VMINPS       Z1, Z22, Z1
+	VMINPS       Z2, Z22, Z2
+	VMINPS       Z3, Z22, Z3
+	VMINPS       Z4, Z22, Z4
+	VMINPS       Z5, Z22, Z5
+	VMINPS       Z6, Z22, Z6
+	VMINPS       Z7, Z22, Z7
+	VMINPS       Z8, Z22, Z8
+	VMINPS       Z9, Z22, Z9
+	VMINPS       Z10, Z22, Z10
+	VMINPS       Z11, Z22, Z11
+	VMINPS       Z12, Z22, Z12
+	VMINPS       Z13, Z22, Z13
+	VMINPS       Z14, Z22, Z14
+	VMINPS       Z15, Z22, Z15
+	VMINPS       Z16, Z22, Z16
+	VMINPS       Z17, Z22, Z17
+	VMINPS       Z18, Z22, Z18
+	VMINPS       Z19, Z22, Z19
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -3378,8 +3548,8 @@ unbiased:
 	VADDPS    Z24, Z21, Z21
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z24, Z24, Z24
 	VMAXPS Z0, Z24, Z0
@@ -3406,6 +3576,34 @@ added:
 	VMAXPS Z21, Z24, Z21
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z24
+	VMINPS       Z0, Z24, Z0
+	VMINPS       Z1, Z24, Z1
+	VMINPS       Z2, Z24, Z2
+	VMINPS       Z3, Z24, Z3
+	VMINPS       Z4, Z24, Z4
+	VMINPS       Z5, Z24, Z5
+	VMINPS       Z6, Z24, Z6
+	VMINPS       Z7, Z24, Z7
+	VMINPS       Z8, Z24, Z8
+	VMINPS       Z9, Z24, Z9
+	VMINPS       Z10, Z24, Z10
+	VMINPS       Z11, Z24, Z11
+	VMINPS       Z12, Z24, Z12
+	VMINPS       Z13, Z24, Z13
+	VMINPS       Z14, Z24, Z14
+	VMINPS       Z15, Z24, Z15
+	VMINPS       Z16, Z24, Z16
+	VMINPS       Z17, Z24, Z17
+	VMINPS       Z18, Z24, Z18
+	VMINPS       Z19, Z24, Z19
+	VMINPS       Z20, Z24, Z20
+	VMINPS       Z21, Z24, Z21
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -3908,8 +4106,8 @@ unbiased:
 	VADDPS    Z26, Z23, Z23
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z26, Z26, Z26
 	VMAXPS Z0, Z26, Z0
@@ -3938,6 +4136,36 @@ added:
 	VMAXPS Z23, Z26, Z23
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z26
+	VMINPS       Z0, Z26, Z0
+	VMINPS       Z1, Z26, Z1
+	VMINPS       Z2, Z26, Z2
+	VMINPS       Z3, Z26, Z3
+	VMINPS       Z4, Z26, Z4
+	VMINPS       Z5, Z26, Z5
+	VMINPS       Z6, Z26, Z6
+	VMINPS       Z7, Z26, Z7
+	VMINPS       Z8, Z26, Z8
+	VMINPS       Z9, Z26, Z9
+	VMINPS       Z10, Z26, Z10
+	VMINPS       Z11, Z26, Z11
+	VMINPS       Z12, Z26, Z12
+	VMINPS       Z13, Z26, Z13
+	VMINPS       Z14, Z26, Z14
+	VMINPS       Z15, Z26, Z15
+	VMINPS       Z16, Z26, Z16
+	VMINPS       Z17, Z26, Z17
+	VMINPS       Z18, Z26, Z18
+	VMINPS       Z19, Z26, Z19
+	VMINPS       Z20, Z26, Z20
+	VMINPS       Z21, Z26, Z21
+	VMINPS       Z22, Z26, Z22
+	VMINPS       Z23, Z26, Z23
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -4042,14 +4270,22 @@ unbiased:
 	VADDPS    Z4, Z1, Z1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VPXORD Z4, Z4, Z4
 	VMAXPS Z0, Z4, Z0
 	VMAXPS Z1, Z4, Z1
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
@@ -4140,8 +4376,8 @@ unbiased:
 	VADDPS    Z6, Z3, Z3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z6, Z6, Z6
 	VMAXPS Z0, Z6, Z0
@@ -4150,6 +4386,16 @@ added:
 	VMAXPS Z3, Z6, Z3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
+	VMINPS       Z3, Z6, Z3
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -4281,8 +4527,8 @@ unbiased:
 	VADDPS    Z10, Z7, Z7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z10, Z10, Z10
 	VMAXPS Z0, Z10, Z0
@@ -4295,6 +4541,20 @@ added:
 	VMAXPS Z7, Z10, Z7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z10
+	VMINPS       Z0, Z10, Z0
+	VMINPS       Z1, Z10, Z1
+	VMINPS       Z2, Z10, Z2
+	VMINPS       Z3, Z10, Z3
+	VMINPS       Z4, Z10, Z4
+	VMINPS       Z5, Z10, Z5
+	VMINPS       Z6, Z10, Z6
+	VMINPS       Z7, Z10, Z7
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -4508,8 +4768,8 @@ unbiased:
 	VADDPS    Z18, Z15, Z15
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z18, Z18, Z18
 	VMAXPS Z0, Z18, Z0
@@ -4530,6 +4790,28 @@ added:
 	VMAXPS Z15, Z18, Z15
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z18
+	VMINPS       Z0, Z18, Z0
+	VMINPS       Z1, Z18, Z1
+	VMINPS       Z2, Z18, Z2
+	VMINPS       Z3, Z18, Z3
+	VMINPS       Z4, Z18, Z4
+	VMINPS       Z5, Z18, Z5
+	VMINPS       Z6, Z18, Z6
+	VMINPS       Z7, Z18, Z7
+	VMINPS       Z8, Z18, Z8
+	VMINPS       Z9, Z18, Z9
+	VMINPS       Z10, Z18, Z10
+	VMINPS       Z11, Z18, Z11
+	VMINPS       Z12, Z18, Z12
+	VMINPS       Z13, Z18, Z13
+	VMINPS       Z14, Z18, Z14
+	VMINPS       Z15, Z18, Z15
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -4831,8 +5113,8 @@ unbiased:
 	VADDPS    Z26, Z23, Z23
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z26, Z26, Z26
 	VMAXPS Z0, Z26, Z0
@@ -4861,6 +5143,36 @@ added:
 	VMAXPS Z23, Z26, Z23
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z26
+	VMINPS       Z0, Z26, Z0
+	VMINPS       Z1, Z26, Z1
+	VMINPS       Z2, Z26, Z2
+	VMINPS       Z3, Z26, Z3
+	VMINPS       Z4, Z26, Z4
+	VMINPS       Z5, Z26, Z5
+	VMINPS       Z6, Z26, Z6
+	VMINPS       Z7, Z26, Z7
+	VMINPS       Z8, Z26, Z8
+	VMINPS       Z9, Z26, Z9
+	VMINPS       Z10, Z26, Z10
+	VMINPS       Z11, Z26, Z11
+	VMINPS       Z12, Z26, Z12
+	VMINPS       Z13, Z26, Z13
+	VMINPS       Z14, Z26, Z14
+	VMINPS       Z15, Z26, Z15
+	VMINPS       Z16, Z26, Z16
+	VMINPS       Z17, Z26, Z17
+	VMINPS       Z18, Z26, Z18
+	VMINPS       Z19, Z26, Z19
+	VMINPS       Z20, Z26, Z20
+	VMINPS       Z21, Z26, Z21
+	VMINPS       Z22, Z26, Z22
+	VMINPS       Z23, Z26, Z23
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -4988,13 +5300,20 @@ unbiased:
 	VADDPS    Z2, Z0, Z0
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VPXORD Z2, Z2, Z2
 	VMAXPS Z0, Z2, Z0
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z2
+	VMINPS       Z0, Z2, Z0
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VZEROUPPER
 	RET
@@ -5107,14 +5426,22 @@ unbiased:
 	VADDPS    Z3, Z1, Z1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z3, Z3, Z3
 	VMAXPS Z0, Z3, Z0
 	VMAXPS Z1, Z3, Z1
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z3
+	VMINPS       Z0, Z3, Z0
+	VMINPS       Z1, Z3, Z1
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -5248,8 +5575,8 @@ unbiased:
 	VADDPS    Z4, Z2, Z2
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z4, Z4, Z4
 	VMAXPS Z0, Z4, Z0
@@ -5257,6 +5584,15 @@ added:
 	VMAXPS Z2, Z4, Z2
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+	VMINPS       Z2, Z4, Z2
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -5415,8 +5751,8 @@ unbiased:
 	VADDPS    Z5, Z3, Z3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z5, Z5, Z5
 	VMAXPS Z0, Z5, Z0
@@ -5425,6 +5761,16 @@ added:
 	VMAXPS Z3, Z5, Z3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z5
+	VMINPS       Z0, Z5, Z0
+	VMINPS       Z1, Z5, Z1
+	VMINPS       Z2, Z5, Z2
+	VMINPS       Z3, Z5, Z3
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -5604,8 +5950,8 @@ unbiased:
 	VADDPS    Z6, Z4, Z4
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z6, Z6, Z6
 	VMAXPS Z0, Z6, Z0
@@ -5615,6 +5961,17 @@ added:
 	VMAXPS Z4, Z6, Z4
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
+	VMINPS       Z3, Z6, Z3
+	VMINPS       Z4, Z6, Z4
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -5815,8 +6172,8 @@ unbiased:
 	VADDPS    Z7, Z5, Z5
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z7, Z7, Z7
 	VMAXPS Z0, Z7, Z0
@@ -5827,6 +6184,18 @@ added:
 	VMAXPS Z5, Z7, Z5
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z7
+	VMINPS       Z0, Z7, Z0
+	VMINPS       Z1, Z7, Z1
+	VMINPS       Z2, Z7, Z2
+	VMINPS       Z3, Z7, Z3
+	VMINPS       Z4, Z7, Z4
+	VMINPS       Z5, Z7, Z5
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -6052,8 +6421,8 @@ unbiased:
 	VADDPS    Z8, Z6, Z6
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z8, Z8, Z8
 	VMAXPS Z0, Z8, Z0
@@ -6065,6 +6434,19 @@ added:
 	VMAXPS Z6, Z8, Z6
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z6, Z8, Z6
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -6311,8 +6693,8 @@ unbiased:
 	VADDPS    Z9, Z7, Z7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z9, Z9, Z9
 	VMAXPS Z0, Z9, Z0
@@ -6325,6 +6707,20 @@ added:
 	VMAXPS Z7, Z9, Z7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z9
+	VMINPS       Z0, Z9, Z0
+	VMINPS       Z1, Z9, Z1
+	VMINPS       Z2, Z9, Z2
+	VMINPS       Z3, Z9, Z3
+	VMINPS       Z4, Z9, Z4
+	VMINPS       Z5, Z9, Z5
+	VMINPS       Z6, Z9, Z6
+	VMINPS       Z7, Z9, Z7
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -6592,8 +6988,8 @@ unbiased:
 	VADDPS    Z10, Z8, Z8
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z10, Z10, Z10
 	VMAXPS Z0, Z10, Z0
@@ -6607,6 +7003,21 @@ added:
 	VMAXPS Z8, Z10, Z8
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z10
+	VMINPS       Z0, Z10, Z0
+	VMINPS       Z1, Z10, Z1
+	VMINPS       Z2, Z10, Z2
+	VMINPS       Z3, Z10, Z3
+	VMINPS       Z4, Z10, Z4
+	VMINPS       Z5, Z10, Z5
+	VMINPS       Z6, Z10, Z6
+	VMINPS       Z7, Z10, Z7
+	VMINPS       Z8, Z10, Z8
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -6899,8 +7310,8 @@ unbiased:
 	VADDPS    Z11, Z9, Z9
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z11, Z11, Z11
 	VMAXPS Z0, Z11, Z0
@@ -6915,6 +7326,22 @@ added:
 	VMAXPS Z9, Z11, Z9
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z11
+	VMINPS       Z0, Z11, Z0
+	VMINPS       Z1, Z11, Z1
+	VMINPS       Z2, Z11, Z2
+	VMINPS       Z3, Z11, Z3
+	VMINPS       Z4, Z11, Z4
+	VMINPS       Z5, Z11, Z5
+	VMINPS       Z6, Z11, Z6
+	VMINPS       Z7, Z11, Z7
+	VMINPS       Z8, Z11, Z8
+	VMINPS       Z9, Z11, Z9
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -7228,8 +7655,8 @@ unbiased:
 	VADDPS    Z12, Z10, Z10
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z12, Z12, Z12
 	VMAXPS Z0, Z12, Z0
@@ -7245,6 +7672,23 @@ added:
 	VMAXPS Z10, Z12, Z10
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z12
+	VMINPS       Z0, Z12, Z0
+	VMINPS       Z1, Z12, Z1
+	VMINPS       Z2, Z12, Z2
+	VMINPS       Z3, Z12, Z3
+	VMINPS       Z4, Z12, Z4
+	VMINPS       Z5, Z12, Z5
+	VMINPS       Z6, Z12, Z6
+	VMINPS       Z7, Z12, Z7
+	VMINPS       Z8, Z12, Z8
+	VMINPS       Z9, Z12, Z9
+	VMINPS       Z10, Z12, Z10
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -7579,8 +8023,8 @@ unbiased:
 	VADDPS    Z13, Z11, Z11
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z13, Z13, Z13
 	VMAXPS Z0, Z13, Z0
@@ -7597,6 +8041,24 @@ added:
 	VMAXPS Z11, Z13, Z11
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z13
+	VMINPS       Z0, Z13, Z0
+	VMINPS       Z1, Z13, Z1
+	VMINPS       Z2, Z13, Z2
+	VMINPS       Z3, Z13, Z3
+	VMINPS       Z4, Z13, Z4
+	VMINPS       Z5, Z13, Z5
+	VMINPS       Z6, Z13, Z6
+	VMINPS       Z7, Z13, Z7
+	VMINPS       Z8, Z13, Z8
+	VMINPS       Z9, Z13, Z9
+	VMINPS       Z10, Z13, Z10
+	VMINPS       Z11, Z13, Z11
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -7677,13 +8139,20 @@ unbiased:
 	VADDPS    Z2, Z0, Z0
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VPXORD Z2, Z2, Z2
 	VMAXPS Z0, Z2, Z0
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z2
+	VMINPS       Z0, Z2, Z0
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VZEROUPPER
 	RET
@@ -7753,14 +8222,22 @@ unbiased:
 	VADDPS    Z3, Z1, Z1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z3, Z3, Z3
 	VMAXPS Z0, Z3, Z0
 	VMAXPS Z1, Z3, Z1
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z3
+	VMINPS       Z0, Z3, Z0
+	VMINPS       Z1, Z3, Z1
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -7854,8 +8331,8 @@ unbiased:
 	VADDPS    Z5, Z3, Z3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z5, Z5, Z5
 	VMAXPS Z0, Z5, Z0
@@ -7864,6 +8341,16 @@ added:
 	VMAXPS Z3, Z5, Z3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z5
+	VMINPS       Z0, Z5, Z0
+	VMINPS       Z1, Z5, Z1
+	VMINPS       Z2, Z5, Z2
+	VMINPS       Z3, Z5, Z3
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -8005,8 +8492,8 @@ unbiased:
 	VADDPS    Z9, Z7, Z7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z9, Z9, Z9
 	VMAXPS Z0, Z9, Z0
@@ -8019,6 +8506,20 @@ added:
 	VMAXPS Z7, Z9, Z7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z9
+	VMINPS       Z0, Z9, Z0
+	VMINPS       Z1, Z9, Z1
+	VMINPS       Z2, Z9, Z2
+	VMINPS       Z3, Z9, Z3
+	VMINPS       Z4, Z9, Z4
+	VMINPS       Z5, Z9, Z5
+	VMINPS       Z6, Z9, Z6
+	VMINPS       Z7, Z9, Z7
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -8212,8 +8713,8 @@ unbiased:
 	VADDPS    Z13, Z11, Z11
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VPXORD Z13, Z13, Z13
 	VMAXPS Z0, Z13, Z0
@@ -8230,6 +8731,24 @@ added:
 	VMAXPS Z11, Z13, Z11
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Z13
+	VMINPS       Z0, Z13, Z0
+	VMINPS       Z1, Z13, Z1
+	VMINPS       Z2, Z13, Z2
+	VMINPS       Z3, Z13, Z3
+	VMINPS       Z4, Z13, Z4
+	VMINPS       Z5, Z13, Z5
+	VMINPS       Z6, Z13, Z6
+	VMINPS       Z7, Z13, Z7
+	VMINPS       Z8, Z13, Z8
+	VMINPS       Z9, Z13, Z9
+	VMINPS       Z10, Z13, Z10
+	VMINPS       Z11, Z13, Z11
+
+uncapped:
 	VMOVUPS Z0, K1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
@@ -8360,14 +8879,22 @@ unbiased:
 	VADDPS  Y4, Y1, Y1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VXORPS Y4, Y4, Y4
 	VMAXPS Y0, Y4, Y0
 	VMAXPS Y1, Y4, Y1
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VZEROUPPER
@@ -8508,8 +9035,8 @@ unbiased:
 	VADDPS  Y6, Y3, Y3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y6, Y6, Y6
 	VMAXPS Y0, Y6, Y0
@@ -8518,6 +9045,16 @@ added:
 	VMAXPS Y3, Y6, Y3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -8692,8 +9229,8 @@ unbiased:
 	VADDPS  Y8, Y5, Y5
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y8, Y8, Y8
 	VMAXPS Y0, Y8, Y0
@@ -8704,6 +9241,18 @@ added:
 	VMAXPS Y5, Y8, Y5
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -8916,8 +9465,8 @@ unbiased:
 	VADDPS  Y10, Y7, Y7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y10, Y10, Y10
 	VMAXPS Y0, Y10, Y0
@@ -8930,6 +9479,20 @@ added:
 	VMAXPS Y7, Y10, Y7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
+	VMINPS       Y7, Y10, Y7
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -9176,8 +9739,8 @@ unbiased:
 	VADDPS  Y12, Y9, Y9
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y12, Y12, Y12
 	VMAXPS Y0, Y12, Y0
@@ -9192,6 +9755,22 @@ added:
 	VMAXPS Y9, Y12, Y9
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
+	VMINPS       Y8, Y12, Y8
+	VMINPS       Y9, Y12, Y9
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -9472,8 +10051,8 @@ unbiased:
 	VADDPS  Y14, Y11, Y11
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y14, Y14, Y14
 	VMAXPS Y0, Y14, Y0
@@ -9490,6 +10069,24 @@ added:
 	VMAXPS Y11, Y14, Y11
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
+	VMINPS       Y10, Y14, Y10
+	VMINPS       Y11, Y14, Y11
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -9571,14 +10168,22 @@ unbiased:
 	VADDPS  Y4, Y1, Y1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VXORPS Y4, Y4, Y4
 	VMAXPS Y0, Y4, Y0
 	VMAXPS Y1, Y4, Y1
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VZEROUPPER
@@ -9664,8 +10269,8 @@ unbiased:
 	VADDPS  Y6, Y3, Y3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y6, Y6, Y6
 	VMAXPS Y0, Y6, Y0
@@ -9674,6 +10279,16 @@ added:
 	VMAXPS Y3, Y6, Y3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -9800,8 +10415,8 @@ unbiased:
 	VADDPS  Y10, Y7, Y7
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y10, Y10, Y10
 	VMAXPS Y0, Y10, Y0
@@ -9814,6 +10429,20 @@ added:
 	VMAXPS Y7, Y10, Y7
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
+	VMINPS       Y7, Y10, Y7
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -9984,8 +10613,8 @@ unbiased:
 	VADDPS  Y14, Y11, Y11
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y14, Y14, Y14
 	VMAXPS Y0, Y14, Y0
@@ -10002,6 +10631,24 @@ added:
 	VMAXPS Y11, Y14, Y11
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
+	VMINPS       Y10, Y14, Y10
+	VMINPS       Y11, Y14, Y11
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -10108,13 +10755,20 @@ unbiased:
 	VADDPS  Y2, Y0, Y0
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VXORPS Y2, Y2, Y2
 	VMAXPS Y0, Y2, Y0
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y2
+	VMINPS       Y0, Y2, Y0
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VZEROUPPER
 	RET
@@ -10224,14 +10878,22 @@ unbiased:
 	VADDPS  Y3, Y1, Y1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y3, Y3, Y3
 	VMAXPS Y0, Y3, Y0
 	VMAXPS Y1, Y3, Y1
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y3
+	VMINPS       Y0, Y3, Y0
+	VMINPS       Y1, Y3, Y1
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -10362,8 +11024,8 @@ unbiased:
 	VADDPS  Y4, Y2, Y2
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y4, Y4, Y4
 	VMAXPS Y0, Y4, Y0
@@ -10371,6 +11033,15 @@ added:
 	VMAXPS Y2, Y4, Y2
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+	VMINPS       Y2, Y4, Y2
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -10526,8 +11197,8 @@ unbiased:
 	VADDPS  Y5, Y3, Y3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y5, Y5, Y5
 	VMAXPS Y0, Y5, Y0
@@ -10536,6 +11207,16 @@ added:
 	VMAXPS Y3, Y5, Y3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y5
+	VMINPS       Y0, Y5, Y0
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
+	VMINPS       Y3, Y5, Y3
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -10712,8 +11393,8 @@ unbiased:
 	VADDPS  Y6, Y4, Y4
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y6, Y6, Y6
 	VMAXPS Y0, Y6, Y0
@@ -10723,6 +11404,17 @@ added:
 	VMAXPS Y4, Y6, Y4
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
+	VMINPS       Y4, Y6, Y4
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -10920,8 +11612,8 @@ unbiased:
 	VADDPS  Y7, Y5, Y5
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y7, Y7, Y7
 	VMAXPS Y0, Y7, Y0
@@ -10932,6 +11624,18 @@ added:
 	VMAXPS Y5, Y7, Y5
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y7
+	VMINPS       Y0, Y7, Y0
+	VMINPS       Y1, Y7, Y1
+	VMINPS       Y2, Y7, Y2
+	VMINPS       Y3, Y7, Y3
+	VMINPS       Y4, Y7, Y4
+	VMINPS       Y5, Y7, Y5
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -10997,13 +11701,20 @@ unbiased:
 	VADDPS  Y2, Y0, Y0
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), DX
+	TESTL  DX, DX
 	JNZ    signed
 	VXORPS Y2, Y2, Y2
 	VMAXPS Y0, Y2, Y0
 
 signed:
+	MOVL         100(AX), DX
+	CMPL         DX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y2
+	VMINPS       Y0, Y2, Y0
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	VZEROUPPER
 	RET
@@ -11070,14 +11781,22 @@ unbiased:
 	VADDPS  Y3, Y1, Y1
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y3, Y3, Y3
 	VMAXPS Y0, Y3, Y0
 	VMAXPS Y1, Y3, Y1
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y3
+	VMINPS       Y0, Y3, Y0
+	VMINPS       Y1, Y3, Y1
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -11168,8 +11887,8 @@ unbiased:
 	VADDPS  Y5, Y3, Y3
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y5, Y5, Y5
 	VMAXPS Y0, Y5, Y0
@@ -11178,6 +11897,16 @@ added:
 	VMAXPS Y3, Y5, Y3
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y5
+	VMINPS       Y0, Y5, Y0
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
+	VMINPS       Y3, Y5, Y3
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -11294,8 +12023,8 @@ unbiased:
 	VADDPS  Y7, Y5, Y5
 
 added:
-	MOVL   92(AX), AX
-	TESTL  AX, AX
+	MOVL   92(AX), BX
+	TESTL  BX, BX
 	JNZ    signed
 	VXORPS Y7, Y7, Y7
 	VMAXPS Y0, Y7, Y0
@@ -11306,6 +12035,18 @@ added:
 	VMAXPS Y5, Y7, Y5
 
 signed:
+	MOVL         100(AX), BX
+	CMPL         BX, $0x7f800000
+	JE           uncapped
+	VBROADCASTSS 100(AX), Y7
+	VMINPS       Y0, Y7, Y0
+	VMINPS       Y1, Y7, Y1
+	VMINPS       Y2, Y7, Y2
+	VMINPS       Y3, Y7, Y3
+	VMINPS       Y4, Y7, Y4
+	VMINPS       Y5, Y7, Y5
+
+uncapped:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)

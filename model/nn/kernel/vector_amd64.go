@@ -134,6 +134,16 @@ func attendgradavx512(k int, c int, e int, idx *int32, table *float32, r *float3
 //go:noescape
 func rowmaxavx512(k int, c int, x *float32, out *float32, arg *int32)
 
+// depthwiseavx512 writes one row of n outputs; w is packed, see depthwise.go.
+//
+//go:noescape
+func depthwiseavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+
+// depthwisehalfavx512 writes one row of n outputs of stride 2 from 2*n columns; w is packed, see depthwise.go.
+//
+//go:noescape
+func depthwisehalfavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+
 // statsavx2 writes each column's mean, inv being 1/rows, and sum of squared deviations; AVX2 wants whole vectors.
 //
 //go:noescape
@@ -253,3 +263,13 @@ func attendgradavx2(k int, c int, e int, idx *int32, table *float32, r *float32,
 //
 //go:noescape
 func rowmaxavx2(k int, c int, x *float32, out *float32, arg *int32)
+
+// depthwiseavx2 writes one row of n outputs; w is packed, see depthwise.go; AVX2 wants whole vectors.
+//
+//go:noescape
+func depthwiseavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+
+// depthwisehalfavx2 writes one row of n outputs of stride 2 from 2*n columns; w is packed, see depthwise.go; AVX2 wants whole vectors.
+//
+//go:noescape
+func depthwisehalfavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)

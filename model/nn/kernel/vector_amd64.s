@@ -1907,6 +1907,195 @@ rowsac:
 	VZEROUPPER
 	RET
 
+// func depthwiseavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·depthwiseavx512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         (DX), BX
+	MOVQ         8(DX), SI
+	MOVQ         16(DX), DX
+	MOVQ         w+24(FP), DI
+	MOVQ         y+32(FP), R8
+	VMOVSS       low+40(FP), X0
+	VBROADCASTSS X0, Z0
+	VMOVSS       high+44(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVQ         CX, R10
+	SHLQ         $0x02, R10
+	SUBQ         R10, R8
+	SUBQ         R10, R8
+
+columnsab:
+	MOVQ        CX, R9
+	MOVQ        $0x00000010, R11
+	CMPQ        R9, R11
+	CMOVQGT     R11, R9
+	MOVL        $0x0000ffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS     (DI), Z2
+	VMOVUPS     64(DI), Z3
+	VMOVUPS     128(DI), Z4
+	VMOVUPS     192(DI), Z5
+	VMOVUPS     256(DI), Z6
+	VMOVUPS     320(DI), Z7
+	VMOVUPS     384(DI), Z8
+	VMOVUPS     448(DI), Z9
+	VMOVUPS     512(DI), Z10
+	VMOVUPS     576(DI), Z11
+	XORQ        R9, R9
+	VMOVAPS     Z11, Z12
+	VMOVAPS     Z11, Z13
+	VMOVUPS.Z   (BX)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z3, Z12
+	VFMADD231PS Z14, Z2, Z13
+	VMOVUPS.Z   (SI)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z6, Z12
+	VFMADD231PS Z14, Z5, Z13
+	VMOVUPS.Z   (DX)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z9, Z12
+	VFMADD231PS Z14, Z8, Z13
+	ADDQ        R10, R9
+	MOVQ        AX, R11
+
+everyac:
+	DECQ        R11
+	JZ          everyendad
+	VMOVAPS     Z11, Z14
+	VMOVUPS.Z   (BX)(R9*1), K1, Z15
+	VFMADD231PS Z15, Z4, Z12
+	VFMADD231PS Z15, Z3, Z13
+	VFMADD231PS Z15, Z2, Z14
+	VMOVUPS.Z   (SI)(R9*1), K1, Z15
+	VFMADD231PS Z15, Z7, Z12
+	VFMADD231PS Z15, Z6, Z13
+	VFMADD231PS Z15, Z5, Z14
+	VMOVUPS.Z   (DX)(R9*1), K1, Z15
+	VFMADD231PS Z15, Z10, Z12
+	VFMADD231PS Z15, Z9, Z13
+	VFMADD231PS Z15, Z8, Z14
+	ADDQ        R10, R9
+	VMAXPS      Z12, Z0, Z12
+	VMINPS      Z12, Z1, Z12
+	VMOVUPS     Z12, K1, (R8)(R9*1)
+	VMOVAPS     Z13, Z12
+	VMOVAPS     Z14, Z13
+	JMP         everyac
+
+everyendad:
+	ADDQ    R10, R9
+	VMAXPS  Z12, Z0, Z12
+	VMINPS  Z12, Z1, Z12
+	VMOVUPS Z12, K1, (R8)(R9*1)
+	ADDQ    $0x00000280, DI
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, R8
+	SUBQ    $0x10, CX
+	JG      columnsab
+	VZEROUPPER
+	RET
+
+// func depthwisehalfavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·depthwisehalfavx512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         (DX), BX
+	MOVQ         8(DX), SI
+	MOVQ         16(DX), DX
+	MOVQ         w+24(FP), DI
+	MOVQ         y+32(FP), R8
+	VMOVSS       low+40(FP), X0
+	VBROADCASTSS X0, Z0
+	VMOVSS       high+44(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVQ         CX, R10
+	SHLQ         $0x02, R10
+
+columnsab:
+	MOVQ        CX, R9
+	MOVQ        $0x00000010, R11
+	CMPQ        R9, R11
+	CMOVQGT     R11, R9
+	MOVL        $0x0000ffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS     (DI), Z2
+	VMOVUPS     64(DI), Z3
+	VMOVUPS     128(DI), Z4
+	VMOVUPS     192(DI), Z5
+	VMOVUPS     256(DI), Z6
+	VMOVUPS     320(DI), Z7
+	VMOVUPS     384(DI), Z8
+	VMOVUPS     448(DI), Z9
+	VMOVUPS     512(DI), Z10
+	VMOVUPS     576(DI), Z11
+	XORQ        R9, R9
+	VMOVAPS     Z11, Z12
+	XORQ        R11, R11
+	VMOVUPS.Z   (BX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z2, Z12
+	VMOVUPS.Z   (SI)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z5, Z12
+	VMOVUPS.Z   (DX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z8, Z12
+	ADDQ        R10, R9
+	VMOVUPS.Z   (BX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z3, Z12
+	VMOVUPS.Z   (SI)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z6, Z12
+	VMOVUPS.Z   (DX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z12
+	ADDQ        R10, R9
+	MOVQ        AX, R12
+
+secondac:
+	DECQ        R12
+	JZ          secondendad
+	VMOVAPS     Z11, Z13
+	VMOVUPS.Z   (BX)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z4, Z12
+	VFMADD231PS Z14, Z2, Z13
+	VMOVUPS.Z   (SI)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z7, Z12
+	VFMADD231PS Z14, Z5, Z13
+	VMOVUPS.Z   (DX)(R9*1), K1, Z14
+	VFMADD231PS Z14, Z10, Z12
+	VFMADD231PS Z14, Z8, Z13
+	ADDQ        R10, R9
+	VMAXPS      Z12, Z0, Z12
+	VMINPS      Z12, Z1, Z12
+	VMOVUPS     Z12, K1, (R8)(R11*1)
+	ADDQ        R10, R11
+	VMOVAPS     Z13, Z12
+	VMOVUPS.Z   (BX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z3, Z12
+	VMOVUPS.Z   (SI)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z6, Z12
+	VMOVUPS.Z   (DX)(R9*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z12
+	ADDQ        R10, R9
+	JMP         secondac
+
+secondendad:
+	VMAXPS  Z12, Z0, Z12
+	VMINPS  Z12, Z1, Z12
+	VMOVUPS Z12, K1, (R8)(R11*1)
+	ADDQ    $0x00000280, DI
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, R8
+	SUBQ    $0x10, CX
+	JG      columnsab
+	VZEROUPPER
+	RET
+
 // func statsavx2(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·statsavx2(SB), NOSPLIT, $0-48
@@ -3130,5 +3319,180 @@ rowsac:
 	ADDQ         $0x20, SI
 	SUBQ         $0x08, CX
 	JG           columnsab
+	VZEROUPPER
+	RET
+
+// func depthwiseavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·depthwiseavx2(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         (DX), BX
+	MOVQ         8(DX), SI
+	MOVQ         16(DX), DX
+	MOVQ         w+24(FP), DI
+	MOVQ         y+32(FP), R8
+	VMOVSS       low+40(FP), X0
+	VBROADCASTSS X0, Y0
+	VMOVSS       high+44(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVQ         CX, R10
+	SHLQ         $0x02, R10
+	SUBQ         R10, R8
+	SUBQ         R10, R8
+
+columnsab:
+	VMOVUPS     (DI), Y2
+	VMOVUPS     32(DI), Y3
+	VMOVUPS     64(DI), Y4
+	VMOVUPS     96(DI), Y5
+	VMOVUPS     128(DI), Y6
+	VMOVUPS     160(DI), Y7
+	VMOVUPS     192(DI), Y8
+	VMOVUPS     224(DI), Y9
+	VMOVUPS     256(DI), Y10
+	VMOVUPS     288(DI), Y11
+	XORQ        R9, R9
+	VMOVAPS     Y11, Y12
+	VMOVAPS     Y11, Y13
+	VMOVUPS     (BX)(R9*1), Y14
+	VFMADD231PS Y14, Y3, Y12
+	VFMADD231PS Y14, Y2, Y13
+	VMOVUPS     (SI)(R9*1), Y14
+	VFMADD231PS Y14, Y6, Y12
+	VFMADD231PS Y14, Y5, Y13
+	VMOVUPS     (DX)(R9*1), Y14
+	VFMADD231PS Y14, Y9, Y12
+	VFMADD231PS Y14, Y8, Y13
+	ADDQ        R10, R9
+	MOVQ        AX, R11
+
+everyac:
+	DECQ        R11
+	JZ          everyendad
+	VMOVAPS     Y11, Y14
+	VMOVUPS     (BX)(R9*1), Y15
+	VFMADD231PS Y15, Y4, Y12
+	VFMADD231PS Y15, Y3, Y13
+	VFMADD231PS Y15, Y2, Y14
+	VMOVUPS     (SI)(R9*1), Y15
+	VFMADD231PS Y15, Y7, Y12
+	VFMADD231PS Y15, Y6, Y13
+	VFMADD231PS Y15, Y5, Y14
+	VMOVUPS     (DX)(R9*1), Y15
+	VFMADD231PS Y15, Y10, Y12
+	VFMADD231PS Y15, Y9, Y13
+	VFMADD231PS Y15, Y8, Y14
+	ADDQ        R10, R9
+	VMAXPS      Y12, Y0, Y12
+	VMINPS      Y12, Y1, Y12
+	VMOVUPS     Y12, (R8)(R9*1)
+	VMOVAPS     Y13, Y12
+	VMOVAPS     Y14, Y13
+	JMP         everyac
+
+everyendad:
+	ADDQ    R10, R9
+	VMAXPS  Y12, Y0, Y12
+	VMINPS  Y12, Y1, Y12
+	VMOVUPS Y12, (R8)(R9*1)
+	ADDQ    $0x00000140, DI
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, R8
+	SUBQ    $0x08, CX
+	JG      columnsab
+	VZEROUPPER
+	RET
+
+// func depthwisehalfavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·depthwisehalfavx2(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         (DX), BX
+	MOVQ         8(DX), SI
+	MOVQ         16(DX), DX
+	MOVQ         w+24(FP), DI
+	MOVQ         y+32(FP), R8
+	VMOVSS       low+40(FP), X0
+	VBROADCASTSS X0, Y0
+	VMOVSS       high+44(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVQ         CX, R10
+	SHLQ         $0x02, R10
+
+columnsab:
+	VMOVUPS     (DI), Y2
+	VMOVUPS     32(DI), Y3
+	VMOVUPS     64(DI), Y4
+	VMOVUPS     96(DI), Y5
+	VMOVUPS     128(DI), Y6
+	VMOVUPS     160(DI), Y7
+	VMOVUPS     192(DI), Y8
+	VMOVUPS     224(DI), Y9
+	VMOVUPS     256(DI), Y10
+	VMOVUPS     288(DI), Y11
+	XORQ        R9, R9
+	VMOVAPS     Y11, Y12
+	XORQ        R11, R11
+	VMOVUPS     (BX)(R9*1), Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI)(R9*1), Y13
+	VFMADD231PS Y13, Y5, Y12
+	VMOVUPS     (DX)(R9*1), Y13
+	VFMADD231PS Y13, Y8, Y12
+	ADDQ        R10, R9
+	VMOVUPS     (BX)(R9*1), Y13
+	VFMADD231PS Y13, Y3, Y12
+	VMOVUPS     (SI)(R9*1), Y13
+	VFMADD231PS Y13, Y6, Y12
+	VMOVUPS     (DX)(R9*1), Y13
+	VFMADD231PS Y13, Y9, Y12
+	ADDQ        R10, R9
+	MOVQ        AX, R12
+
+secondac:
+	DECQ        R12
+	JZ          secondendad
+	VMOVAPS     Y11, Y13
+	VMOVUPS     (BX)(R9*1), Y14
+	VFMADD231PS Y14, Y4, Y12
+	VFMADD231PS Y14, Y2, Y13
+	VMOVUPS     (SI)(R9*1), Y14
+	VFMADD231PS Y14, Y7, Y12
+	VFMADD231PS Y14, Y5, Y13
+	VMOVUPS     (DX)(R9*1), Y14
+	VFMADD231PS Y14, Y10, Y12
+	VFMADD231PS Y14, Y8, Y13
+	ADDQ        R10, R9
+	VMAXPS      Y12, Y0, Y12
+	VMINPS      Y12, Y1, Y12
+	VMOVUPS     Y12, (R8)(R11*1)
+	ADDQ        R10, R11
+	VMOVAPS     Y13, Y12
+	VMOVUPS     (BX)(R9*1), Y13
+	VFMADD231PS Y13, Y3, Y12
+	VMOVUPS     (SI)(R9*1), Y13
+	VFMADD231PS Y13, Y6, Y12
+	VMOVUPS     (DX)(R9*1), Y13
+	VFMADD231PS Y13, Y9, Y12
+	ADDQ        R10, R9
+	JMP         secondac
+
+secondendad:
+	VMAXPS  Y12, Y0, Y12
+	VMINPS  Y12, Y1, Y12
+	VMOVUPS Y12, (R8)(R11*1)
+	ADDQ    $0x00000140, DI
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, R8
+	SUBQ    $0x08, CX
+	JG      columnsab
 	VZEROUPPER
 	RET

@@ -241,6 +241,7 @@ const (
 	codeFMUL   = 0x6E20DC00
 	codeFDIV   = 0x6E20FC00
 	codeFMAX   = 0x4E20F400
+	codeFMIN   = 0x4EA0F400
 	codeFSQRT  = 0x6EA1F800
 	codeFMLAel = 0x4F801000
 	codeFMLSel = 0x4F805000
@@ -259,6 +260,9 @@ func (fn *function) fdiv(dst, a, b vreg) { fn.three("fdiv", codeFDIV, dst, a, b)
 
 // fmax puts the greater of a and b into dst, or a NaN if either is one.
 func (fn *function) fmax(dst, a, b vreg) { fn.three("fmax", codeFMAX, dst, a, b) }
+
+// fmin puts the lesser of a and b into dst, or a NaN if either is one.
+func (fn *function) fmin(dst, a, b vreg) { fn.three("fmin", codeFMIN, dst, a, b) }
 
 // fsqrt puts the square roots of a into dst.
 func (fn *function) fsqrt(dst, a vreg) {

@@ -35,6 +35,8 @@ func generate(command string) *file {
 	winogradOutput(f)
 	winogradWeights(f)
 	winogradFilter(f)
+	depthwise(f)
+	finishRow(f)
 	return f
 }
 

@@ -28,6 +28,7 @@ const (
 	tileAlpha = 88
 	tileLow   = 92
 	tileMask  = 96
+	tileHigh  = 100
 )
 
 // tiles emits the tile kernels of every height that kernel.path lists.
@@ -235,6 +236,15 @@ func tile(s isa.Set, mr, nv int, byKey bool) {
 		VMAXPS(v, x, v) // a NaN in v stays
 	}
 	Label("signed")
+	high := GP32()
+	MOVL(isa.At(t, tileHigh), high)
+	CMPL(high, Imm(0x7f800000)) // infinity means no cap
+	JE(LabelRef("uncapped"))
+	VBROADCASTSS(isa.At(t, tileHigh), x)
+	for _, v := range sum {
+		VMINPS(v, x, v)
+	}
+	Label("uncapped")
 	for i := range mr {
 		for j := range nv {
 			m := isa.At(c, j*s.Bytes())

@@ -22,6 +22,7 @@ func main() {
 		exponentials(s)
 		rowwise(s)
 		neighbours(s)
+		depthwise(s)
 	}
 	Generate()
 }
