@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"posefuse/internal/jsonfile"
+	"posefuse/model/safetensors"
 )
 
 // CardFile is the name of a checkpoint's card inside its folder.
@@ -226,7 +227,7 @@ func LoadCheckpointFS(fsys fs.FS, dir string) (*Network, Card, error) {
 // verify checks a weights file against its card.
 func verify(file *mapping, card Card, plan *layout) (*weightSet, error) {
 	sum := sha256.Sum256(file.data)
-	have, err := decodeSafetensors(file.data)
+	have, err := safetensors.Decode(file.data)
 	if got := hex.EncodeToString(sum[:]); got != card.SHA256 {
 		why := errors.New("the file was changed or damaged, copy it again")
 		if err != nil {

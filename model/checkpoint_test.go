@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"posefuse/model/safetensors"
 )
 
 func TestCheckpointRoundTrip(t *testing.T) {
@@ -322,26 +324,26 @@ func FuzzDecodeSafetensors(f *testing.F) {
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	plan := &layout{tensors: []namedTensor{{name: "a", shape: []int{2, 1}}, {name: "b", shape: []int{1}}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		have, err := decodeSafetensors(b)
+		have, err := safetensors.Decode(b)
 		if err != nil {
 			return
 		}
 		// What is accepted covers the data once: no gap, no overlap.
 		sum := 0
 		for name, x := range have {
-			sum += len(x.data)
+			sum += len(x.Data)
 			n := 1
-			for _, d := range x.shape {
+			for _, d := range x.Shape {
 				n *= d
 			}
-			if len(x.data) != n*int(dtypeBytes[x.dtype]) {
-				t.Errorf("tensor %q of type %s and shape %v has %d bytes", name, x.dtype, x.shape, len(x.data))
+			if len(x.Data) != n*int(safetensors.Sizes[x.DType]) {
+				t.Errorf("tensor %q of type %s and shape %v has %d bytes", name, x.DType, x.Shape, len(x.Data))
 			}
 		}
 		if header := int(binary.LittleEndian.Uint64(b)); sum != len(b)-8-header {
 			t.Errorf("tensors of %d bytes in a file with %d bytes of data", sum, len(b)-8-header)
 		}
-		if plan.compare(have) == nil && (len(have) != 2 || len(have["a"].data) != 8 || len(have["b"].data) != 4) {
+		if plan.compare(have) == nil && (len(have) != 2 || len(have["a"].Data) != 8 || len(have["b"].Data) != 4) {
 			t.Errorf("accepted as two tensors: %v", have)
 		}
 	})
@@ -369,7 +371,7 @@ func FuzzCard(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if plan.bytes > maxWeights || plan.parameters <= 0 || int64(plan.parameters)*4 > plan.bytes {
+		if plan.bytes > safetensors.MaxBytes || plan.parameters <= 0 || int64(plan.parameters)*4 > plan.bytes {
 			t.Errorf("%d parameters in %d bytes", plan.parameters, plan.bytes)
 		}
 	})

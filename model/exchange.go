@@ -1,15 +1,15 @@
 package model
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"posefuse/model/safetensors"
 
 	"github.com/google/renameio/v2"
 )
@@ -55,14 +55,14 @@ func (n *Network) ReadWeights(r io.Reader) (Conversion, error) {
 	if n.Frozen() {
 		return conv, errors.New("read weights: the network is that of a loaded checkpoint: fill a Clone")
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxWeights+1))
+	b, err := io.ReadAll(io.LimitReader(r, safetensors.MaxBytes+1))
 	if err != nil {
 		return conv, fmt.Errorf("read weights: %w", err)
 	}
-	if len(b) > maxWeights {
-		return conv, fmt.Errorf("read weights: more than %d bytes: is it a weights file?", maxWeights)
+	if len(b) > safetensors.MaxBytes {
+		return conv, fmt.Errorf("read weights: more than %d bytes: is it a weights file?", safetensors.MaxBytes)
 	}
-	have, err := decodeSafetensors(b)
+	have, err := safetensors.Decode(b)
 	if err != nil {
 		return conv, err
 	}
@@ -76,22 +76,22 @@ func (n *Network) ReadWeights(r io.Reader) (Conversion, error) {
 	values := map[string][]float32{}
 	for _, t := range n.tensors() {
 		raw, ok := have[t.name]
-		if !ok || !slices.Equal(raw.shape, t.shape) {
+		if !ok || !slices.Equal(raw.Shape, t.shape) {
 			continue // compare names it below
 		}
-		v, err := widenTensor(t.name, raw)
+		v, err := raw.Float32(t.name)
 		if err != nil {
 			return conv, err
 		}
 		if err := checkValues(t.name, v); err != nil {
 			return conv, err
 		}
-		if raw.dtype != "F32" {
+		if raw.DType != "F32" {
 			if conv.Converted == nil {
 				conv.Converted = map[string]int{}
 			}
-			conv.Converted[raw.dtype]++
-			raw.dtype = "F32"
+			conv.Converted[raw.DType]++
+			raw.DType = "F32"
 			have[t.name] = raw
 		}
 		values[t.name] = v
@@ -104,44 +104,4 @@ func (n *Network) ReadWeights(r io.Reader) (Conversion, error) {
 		copy(t.value, values[t.name])
 	}
 	return conv, nil
-}
-
-// widenTensor returns the values of a tensor as float32.
-func widenTensor(name string, t rawTensor) ([]float32, error) {
-	var v []float32
-	switch t.dtype {
-	case "F32":
-		v, _ = floats(t.data)
-	case "F64":
-		v = make([]float32, len(t.data)/8)
-		for i := range v {
-			v[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(t.data[8*i:])))
-		}
-	case "BF16":
-		v = make([]float32, len(t.data)/2)
-		for i := range v {
-			v[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(t.data[2*i:])) << 16)
-		}
-	case "F16":
-		v = make([]float32, len(t.data)/2)
-		for i := range v {
-			v[i] = fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))
-		}
-	default:
-		return nil, fmt.Errorf("weights: tensor %q has type %s, want F32, F64, F16 or BF16: convert it, in PyTorch with .float()", name, t.dtype)
-	}
-	return v, nil
-}
-
-// fromHalf returns the value of an IEEE 754 half-precision number.
-func fromHalf(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	exponent, fraction := uint32(h>>10)&31, uint32(h&1023)
-	switch exponent {
-	case 0: // zero and subnormal: fraction · 2^-24, exact in float32
-		return math.Float32frombits(math.Float32bits(float32(fraction)/(1<<24)) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0xFF<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }

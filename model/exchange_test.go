@@ -3,7 +3,6 @@ package model
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"math"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"posefuse/model/safetensors"
 )
 
 // foreign encodes the network's tensors as another program might: the type of
@@ -40,19 +41,18 @@ func foreign(t testing.TB, n *Network, dtype func(name string) string, edit func
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	header, data := map[string]tensorEntry{}, []byte(nil)
+	var list []safetensors.Named
+	var data []byte
 	for _, name := range names {
 		f := all[name]
-		at := int64(len(data))
 		data = append(data, f.data...)
-		header[name] = tensorEntry{f.dtype, f.shape, [2]int64{at, int64(len(data))}}
+		list = append(list, safetensors.Named{Name: name, DType: f.dtype, Shape: f.shape, Bytes: int64(len(f.data))})
 	}
-	h, err := json.Marshal(header)
+	h, err := safetensors.Header(list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := binary.LittleEndian.AppendUint64(nil, uint64(len(h)))
-	return append(append(b, h...), data...)
+	return append(h, data...)
 }
 
 type foreignTensor struct {
@@ -243,28 +243,5 @@ func TestSaveCheckpointAs(t *testing.T) {
 	}
 	if _, err := back.ReadWeights(bytes.NewReader(nil)); err == nil || !strings.Contains(err.Error(), "Clone") {
 		t.Errorf("filling a loaded network: error %v", err)
-	}
-}
-
-// Every half-precision number against its definition.
-func TestHalfPrecision(t *testing.T) {
-	for i := range 1 << 16 {
-		e, f := i>>10&31, float64(i&1023)
-		want := math.Ldexp(1+f/1024, e-15)
-		switch {
-		case e == 0:
-			want = math.Ldexp(f/1024, -14)
-		case e == 31 && f == 0:
-			want = math.Inf(1)
-		case e == 31:
-			want = math.NaN()
-		}
-		if i>>15 == 1 {
-			want = math.Copysign(want, -1)
-		}
-		got := float64(fromHalf(uint16(i)))
-		if math.IsNaN(want) != math.IsNaN(got) || (!math.IsNaN(want) && (got != want || math.Signbit(got) != math.Signbit(want))) {
-			t.Fatalf("half %#04x is %v, want %v", i, got, want)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"posefuse/model/nn"
+	"posefuse/model/safetensors"
 	"posefuse/sensors/modality"
 )
 
@@ -102,8 +103,8 @@ func planLayout(cfg Config) (*layout, error) {
 	if _, err := newInstance(cfg, s, &nn.Context{}); err != nil {
 		return nil, err
 	}
-	if l.bytes > maxWeights {
-		return nil, fmt.Errorf("%d parameters take %d bytes, more than the %d this build allows: make the widest encoder narrower", l.parameters, l.bytes, maxWeights)
+	if l.bytes > safetensors.MaxBytes {
+		return nil, fmt.Errorf("%d parameters take %d bytes, more than the %d this build allows: make the widest encoder narrower", l.parameters, l.bytes, safetensors.MaxBytes)
 	}
 	return l, nil
 }

@@ -4,14 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"slices"
-	"strings"
+
+	"posefuse/model/safetensors"
 )
 
 // Tensor is a named float32 tensor of a file of tensors that belong to no
@@ -26,25 +26,15 @@ type Tensor struct {
 // bytes, little endian), JSON header, data. It takes little memory however
 // large they are.
 func WriteTensors(w io.Writer, tensors []Tensor) error {
-	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
-	var at int64
-	for _, t := range tensors {
-		if header[t.Name] != nil {
-			return fmt.Errorf("write tensors: %q is there twice", t.Name)
-		}
-		end := at + 4*int64(len(t.Value))
-		header[t.Name] = tensorEntry{"F32", t.Shape, [2]int64{at, end}}
-		at = end
+	named := make([]safetensors.Named, len(tensors))
+	for i, t := range tensors {
+		named[i] = safetensors.Named{Name: t.Name, DType: "F32", Shape: t.Shape, Bytes: 4 * int64(len(t.Value))}
 	}
-	h, err := json.Marshal(header)
+	h, err := safetensors.Header(named, map[string]string{"format": "pt"})
 	if err != nil {
-		return fmt.Errorf("write tensors: header: %w", err)
+		return err
 	}
-	h = append(h, strings.Repeat(" ", (8-len(h)%8)%8)...)
-	if len(h) > maxHeader || at > maxWeights {
-		return fmt.Errorf("write tensors: header of %d bytes and %d bytes of data, at most %d and %d can be read", len(h), at, maxHeader, maxWeights)
-	}
-	if _, err = w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...)); err != nil {
+	if _, err = w.Write(h); err != nil {
 		return err
 	}
 	const chunk = 1 << 14 // values at a time
@@ -87,7 +77,7 @@ func (m *mapping) copyTo(into []Tensor, sum string) error {
 	if got := sha256.Sum256(m.data); hex.EncodeToString(got[:]) != sum {
 		return fmt.Errorf("sha256 is %x, want %s: the file was changed or damaged", got, sum)
 	}
-	have, err := decodeSafetensors(m.data)
+	have, err := safetensors.Decode(m.data)
 	if err != nil {
 		return err
 	}
@@ -99,7 +89,7 @@ func (m *mapping) copyTo(into []Tensor, sum string) error {
 		return err
 	}
 	for _, t := range into {
-		v, _ := floats(have[t.Name].data)
+		v, _ := floats(have[t.Name].Data)
 		copy(t.Value, v)
 	}
 	return nil

@@ -15,10 +15,8 @@ import (
 	"unsafe"
 
 	"posefuse/model/nn"
+	"posefuse/model/safetensors"
 )
-
-// maxWeights bounds a weights file, bytes: ten times the paper's network.
-const maxWeights = 2 << 30
 
 // mappedFrom is the size from which a tensor stays in the mapped file, bytes.
 // Smaller ones are copied: inference reads them at every tick, whereas large
@@ -117,8 +115,8 @@ func readWeightFile(f fs.File) (*mapping, error) {
 	switch {
 	case !st.Mode().IsRegular():
 		return nil, errors.New("is not a regular file")
-	case st.Size() > maxWeights:
-		return nil, fmt.Errorf("has %d bytes, at most %d are read: is it a weights file?", st.Size(), maxWeights)
+	case st.Size() > safetensors.MaxBytes:
+		return nil, fmt.Errorf("has %d bytes, at most %d are read: is it a weights file?", st.Size(), safetensors.MaxBytes)
 	case st.Size() < 8:
 		return nil, fmt.Errorf("has %d bytes, too few for a header: copy it again", st.Size())
 	}
@@ -153,14 +151,14 @@ func guarded(f func() error) (err error) {
 
 // newWeightSet checks the decoded tensors against those of the configuration
 // and makes a frozen store of them.
-func newWeightSet(file *mapping, have map[string]rawTensor, cfg Config, plan *layout) (*weightSet, error) {
+func newWeightSet(file *mapping, have map[string]safetensors.Tensor, cfg Config, plan *layout) (*weightSet, error) {
 	if err := plan.compare(have); err != nil {
 		return nil, err
 	}
 	w := &weightSet{file: file}
 	values := make(map[string][]float32, len(plan.tensors))
 	for _, t := range plan.tensors {
-		data := have[t.name].data
+		data := have[t.name].Data
 		v, aliased := floats(data)
 		if aliased && file.mapped && len(data) < mappedFrom {
 			v = append(make([]float32, 0, len(v)), v...)
