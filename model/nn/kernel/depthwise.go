@@ -17,7 +17,8 @@ type depthwise struct {
 
 // PackedDepthwise holds the filters of a depthwise 3 x 3 convolution, laid out
 // for the CPU path that was active when Pack filled it: for each vector of
-// channels nine vectors of weights, row by row, and one of biases.
+// channels nine vectors of weights, row by row, and one of biases. It is used
+// by one goroutine at a time.
 type PackedDepthwise struct {
 	C int // channels
 
@@ -25,6 +26,7 @@ type PackedDepthwise struct {
 	data   []float32
 	lanes  int       // channels in a vector; 0: portable, data is [10, C]
 	zero   []float32 // a row of the image outside it
+	at     [3]*float32
 }
 
 // Pack fills p with weights [9, c] (row by row) and biases [c], nil for none, for
@@ -64,13 +66,12 @@ func (p *PackedDepthwise) Row(n int, rows *[3][]float32, y []float32, low, high 
 	}
 	size := p.stride * n * p.C
 	_ = y[n*p.C-1]
-	var at [3]*float32
 	for i, r := range rows {
 		if r == nil {
 			r = p.zero
 		}
 		_ = r[size-1]
-		at[i] = &r[0]
+		p.at[i] = &r[0]
 	}
 	if p.lanes == 0 {
 		p.portable(n, rows, y, low, high)
@@ -83,7 +84,7 @@ func (p *PackedDepthwise) Row(n int, rows *[3][]float32, y []float32, low, high 
 	if p.stride == 2 {
 		f = active.depth.second
 	}
-	f(n, p.C, &at, &p.data[0], &y[0], low, high)
+	f(n, p.C, &p.at, &p.data[0], &y[0], low, high)
 }
 
 // portable is Row in plain Go.

@@ -1,0 +1,110 @@
+package keypoint
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"posefuse/model/safetensors"
+)
+
+// embedded holds the weights of Lightning once make weights has fetched them.
+//
+//go:embed weights/*
+var embedded embed.FS
+
+// lightningFile and lightningSum name the embedded weights.
+const (
+	lightningFile = "weights/movenet-lightning.safetensors"
+	lightningSum  = "19ad314d2ede2de29ed972e0b3689d43ebfa6a357fd958ec17f7995f1187a9bf"
+)
+
+// ErrNoWeights is wrapped by New in a program that was built without the
+// detector's weights.
+var ErrNoWeights = errors.New("this program was built without the keypoint detector's weights: run make weights and build it again")
+
+// Lightning is the name of the embedded model.
+const Lightning = "lightning"
+
+// readModel returns the bytes of the model called name: Lightning, or a file.
+func readModel(name string) ([]byte, error) {
+	if name != Lightning {
+		b, err := os.ReadFile(name) //nolint:gosec // the configuration names it
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w; make thunder writes bin/movenet-thunder.safetensors, %q is in the program", err, Lightning)
+		}
+		return b, err
+	}
+	b, err := embedded.ReadFile(lightningFile)
+	if err != nil {
+		return nil, ErrNoWeights
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != lightningSum {
+		return nil, fmt.Errorf("the keypoint detector's weights in this program have the sha256 %x, want %s: run make clean weights and build it again", sum, lightningSum)
+	}
+	return b, nil
+}
+
+// weights reads the tensors of a model; the first one that is missing or of
+// another shape is err.
+type weights struct {
+	tensors map[string]safetensors.Tensor
+	err     error
+}
+
+func (w *weights) has(name string) bool { _, ok := w.tensors[name]; return ok }
+
+func (w *weights) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+	}
+}
+
+// values returns a tensor, whatever its shape.
+func (w *weights) values(name string) []float32 {
+	t, ok := w.tensors[name]
+	if !ok {
+		w.fail("tensor %q is missing: this is no MoveNet that make weights or make thunder wrote", name)
+		return nil
+	}
+	v, err := t.Float32(name)
+	if err != nil {
+		w.fail("%w", err)
+	}
+	for i, x := range v {
+		if x-x != 0 {
+			w.fail("tensor %q is not finite at %d", name, i)
+			break
+		}
+	}
+	return v
+}
+
+// vector returns n values, zeros if the file has others.
+func (w *weights) vector(name string, n int) []float32 {
+	v := w.values(name)
+	if len(v) != n {
+		w.fail("tensor %q has %d values, want %d", name, len(v), n)
+		return make([]float32, n)
+	}
+	return v
+}
+
+// matrix returns rows of one or more values, zeros if the file has no such
+// matrix.
+func (w *weights) matrix(name string, rows int) []float32 {
+	v := w.values(name)
+	if t := w.tensors[name]; len(t.Shape) != 2 || t.Shape[0] != rows || len(v) == 0 || len(v) > maxMatrix {
+		w.fail("tensor %q has the shape %v, want %d rows", name, t.Shape, rows)
+		return make([]float32, rows)
+	}
+	return v
+}
+
+// maxMatrix bounds a layer, so that a damaged file cannot ask for all memory:
+// eight times the largest of Thunder.
+const maxMatrix = 1 << 23
