@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"posefuse/model/keypoint"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors/modality"
 	"posefuse/setting"
@@ -92,7 +93,7 @@ func DefaultConfig() Config {
 			CSI:    newSensorConfig(modality.CSI, 0),
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
-		Detector: DetectorConfig{Model: "lightning"},
+		Detector: DetectorConfig{Model: keypoint.Lightning},
 		Model:    ModelConfig{Contribution: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},

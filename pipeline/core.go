@@ -44,8 +44,8 @@ type Options struct {
 	// Model makes the poses. Without one the daemon runs and says what is
 	// missing; its messages carry no joints.
 	Model Inferer
-	// NewDetector makes what finds keypoints in pictures, from detector.model. A
-	// camera that takes pictures needs it.
+	// NewDetector makes what finds keypoints in pictures, from detector.model;
+	// nil means the function NewDetector.
 	NewDetector func(model string) (camera.Detector, error)
 	// Sources replaces the driver of a sensor whose entry is not nil.
 	Sources [modality.Count]sensors.Source
@@ -101,6 +101,9 @@ func New(opt Options) (*Core, error) {
 		ready: make(chan struct{}), changed: make(chan struct{}, 1)}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.opt.NewDetector == nil {
+		c.opt.NewDetector = NewDetector
 	}
 	if c.opt.Notify == nil {
 		c.opt.Notify = func(state string) error {

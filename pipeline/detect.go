@@ -1,11 +1,12 @@
 package pipeline
 
 import (
-	"errors"
 	"fmt"
+	"image"
 
 	"github.com/nats-io/nats.go"
 
+	"posefuse/model/keypoint"
 	"posefuse/sensors/camera"
 	"posefuse/sensors/modality"
 	"posefuse/setting"
@@ -13,17 +14,38 @@ import (
 
 // DetectorConfig is what finds the keypoints in the pictures of a camera.
 type DetectorConfig struct {
-	Model string `yaml:"model"` // "lightning", which is in the program, or a weights file
+	Model string `yaml:"model"` // keypoint.Lightning, which is in the program, or a weights file
 }
 
 func (d *DetectorConfig) check(p *setting.Problems) {
 	if d.Model == "" {
-		p.Add("detector.model", "empty; use lightning or name a weights file")
+		p.Add("detector.model", "empty; use %s or name a weights file", keypoint.Lightning)
 	}
 }
 
-// errNoDetector is a mistake of the program around the daemon.
-var errNoDetector = errors.New("the daemon was built without a keypoint detector")
+// NewDetector returns a detector with the model of a name, which is that of
+// detector.model.
+func NewDetector(model string) (camera.Detector, error) {
+	d, err := keypoint.New(keypoint.Options{Model: model})
+	if err != nil {
+		return nil, err
+	}
+	return &detector{d}, nil
+}
+
+// detector is a keypoint.Detector as a camera knows it: neither room knows the
+// other.
+type detector struct{ *keypoint.Detector }
+
+// Detect implements camera.Detector.
+func (d *detector) Detect(img image.Image) (camera.Detection, error) {
+	p, err := d.Detector.Detect(img)
+	out := camera.Detection{Person: p.Found}
+	for i, k := range p.Keypoints {
+		out.Keypoints.XY[i], out.Keypoints.Score[i] = [2]float64{k.X, k.Y}, k.Score
+	}
+	return out, err
+}
 
 // connectCamera gives the camera's source what its driver cannot make itself.
 func (c *Core) connectCamera(cam *configuredSource) error {
@@ -32,9 +54,6 @@ func (c *Core) connectCamera(cam *configuredSource) error {
 		cam.Source = &busKeypoints{push: src, subject: "posefuse." + c.cfg.Room + ".keypoints",
 			conn: func() *nats.Conn { return c.bus.Load().Conn() }} // sensors run after the bus is open
 	case *camera.VideoSource:
-		if c.opt.NewDetector == nil {
-			return errNoDetector
-		}
 		d, err := c.opt.NewDetector(c.cfg.Detector.Model)
 		if err != nil {
 			return fmt.Errorf("detector.model: %w", err)

@@ -174,9 +174,10 @@ func (c *Core) sensorMessages() []message.Sensor {
 	var out []message.Sensor
 	for _, e := range c.cfg.Sensors.list() {
 		m := message.Sensor{Schema: message.SensorSchema, Room: c.cfg.Room, Name: e.name, Modality: e.modality.Letter(),
-			State: stateOff, Counters: map[string]uint64{}, Simulated: c.opt.Simulated.Has(e.modality)}
+			State: stateOff, Counters: map[string]uint64{}}
 		if s := c.sensors[e.modality]; s != nil {
 			fillSensor(&m, s, stats[e.name])
+			m.Simulated = c.opt.Simulated.Has(e.modality)
 		}
 		out = append(out, m)
 	}

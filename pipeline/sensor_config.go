@@ -76,6 +76,22 @@ func (c *SensorConfig) settings() sensors.Settings {
 	return nil
 }
 
+// Choose enables the sensor with a driver and sets keys of its block; the other
+// keys keep what they have.
+func (c *SensorConfig) Choose(driver string, keys map[string]any) error {
+	doc, err := yaml.Marshal(map[string]any{"enabled": true, "driver": driver, driver: keys})
+	if err != nil {
+		return fmt.Errorf("driver %s: %w", driver, err)
+	}
+	if err := checkNode(doc, reflect.ValueOf(c).Elem(), ""); err != nil {
+		return fmt.Errorf("driver %s: %w", driver, err)
+	}
+	if err := yaml.Unmarshal(doc, c); err != nil {
+		return fmt.Errorf("driver %s: %w", driver, yamlError(err))
+	}
+	return nil
+}
+
 func (c *SensorConfig) driverNames() []string {
 	var names []string
 	for _, d := range c.Drivers {

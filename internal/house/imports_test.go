@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"message", "model", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
+	"pipeline":     {"message", "model", "model/keypoint", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},
