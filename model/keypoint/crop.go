@@ -12,6 +12,14 @@ func whole(width, height int) region {
 	return region{(float64(width) - side) / 2, (float64(height) - side) / 2, side}
 }
 
+// place moves keypoints from the unit square to the region.
+func (r region) place(k [numKeypoints]Keypoint) [numKeypoints]Keypoint {
+	for i := range k {
+		k[i].X, k[i].Y = r.x+k[i].X*r.side, r.y+k[i].Y*r.side
+	}
+	return k
+}
+
 // minCropScore is the score from which a keypoint shapes the crop.
 const minCropScore = 0.2
 

@@ -2,16 +2,52 @@ package keypoint
 
 import "math"
 
-// decode reads the heads' maps as CenterNet does: the most central person is
-// the one looked at; where its centre says a joint is, the joint's heatmap is
-// searched, the nearer the better; the offset puts it between the cells.
-func (n *network) decode() (out [numKeypoints]Keypoint) {
+// mostCentral returns the cell of the person looked at: that whose centre is
+// surest and nearest to the middle.
+func (n *network) mostCentral() int {
 	cell, best := 0, float32(-1)
 	for i, v := range n.centre.y {
 		if s := sigmoid(v) * n.centreWeight[i]; s > best {
 			cell, best = i, s
 		}
 	}
+	return cell
+}
+
+// centreScore is how sure a person's centre must be to be looked at.
+const centreScore = 0.3
+
+// centres returns the cells in which people may have their centres: at most
+// four, the first ones from the top.
+func (n *network) centres() []int {
+	found := n.found[:0:len(n.found)]
+	at := func(y, x int) float32 {
+		if y < 0 || x < 0 || y >= n.cells || x >= n.cells {
+			return float32(math.Inf(-1))
+		}
+		return n.centre.y[y*n.cells+x]
+	}
+	for cell, v := range n.centre.y {
+		if len(found) == cap(found) || sigmoid(v) < centreScore {
+			continue
+		}
+		y, x, top := cell/n.cells, cell%n.cells, true
+		for dy := -1; dy <= 1; dy++ {
+			for dx := -1; dx <= 1; dx++ {
+				top = top && at(y+dy, x+dx) <= v
+			}
+		}
+		if top {
+			found = append(found, cell)
+		}
+	}
+	return found
+}
+
+// personAt reads the joints of the person whose centre is in a cell, as CenterNet
+// does: where the centre says a joint is, the joint's heatmap is searched, the
+// nearer the better; the offset puts it between the cells.
+func (n *network) personAt(cell int) (out [numKeypoints]Keypoint) {
 	row, col := cell/n.cells, cell%n.cells
 	var guess [2 * numKeypoints]float32
 	copy(guess[:], n.regress.at(row, col))

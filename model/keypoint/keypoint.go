@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 )
 
 // Keypoint is one joint in a picture.
@@ -21,6 +22,9 @@ type Person struct {
 	// nothing.
 	Found     bool
 	Keypoints [numKeypoints]Keypoint // COCO-17 order
+	// Others tells whether somebody else was in view when this was last looked
+	// at, about once a second: whose joints these are may be in doubt.
+	Others bool
 }
 
 // Score returns the mean score of the keypoints.
@@ -48,6 +52,9 @@ type Detector struct {
 	region  region
 	width   int // of the picture before, 0 for none
 	height  int
+
+	others bool
+	until  int // pictures before others is looked at again
 }
 
 // New reads a model.
@@ -67,7 +74,7 @@ func New(o Options) (*Detector, error) {
 }
 
 // Reset forgets the person.
-func (d *Detector) Reset() { d.width = 0 }
+func (d *Detector) Reset() { d.width, d.others, d.until = 0, false, 0 }
 
 // passes is how often a picture is looked at when the person has to be found:
 // each time closer.
@@ -85,12 +92,7 @@ func (d *Detector) Detect(img image.Image) (Person, error) {
 	}
 	var p Person
 	for range passes {
-		d.sampler.sample(img, d.region, d.net.input)
-		p.Keypoints = d.net.run()
-		for i := range p.Keypoints {
-			k := &p.Keypoints[i]
-			k.X, k.Y = d.region.x+k.X*d.region.side, d.region.y+k.Y*d.region.side
-		}
+		p.Keypoints = d.look(img, d.region)
 		next := follow(&p.Keypoints, w, h)
 		settled := next.near(d.region)
 		d.region = next
@@ -99,10 +101,68 @@ func (d *Detector) Detect(img image.Image) (Person, error) {
 		}
 	}
 	p.Found = found(&p.Keypoints)
+	p.Others = d.somebodyElse(img, &p)
 	return p, nil
 }
 
-// found tells a person from what the network makes of a picture without one.
+// look runs the network on a region and returns the keypoints in the picture.
+func (d *Detector) look(img image.Image, r region) [numKeypoints]Keypoint {
+	d.sampler.sample(img, r, d.net.input)
+	return r.place(d.net.run())
+}
+
+// othersEvery is how many pictures pass between two looks for other people.
+const othersEvery = 12
+
+// somebodyElse tells whether anybody but p is in view. Now and then it looks at
+// the whole picture, in which every person has a centre.
+func (d *Detector) somebodyElse(img image.Image, p *Person) bool {
+	if !p.Found {
+		d.others, d.until = false, 0
+		return false
+	}
+	if d.until--; d.until > 0 {
+		return d.others
+	}
+	d.until, d.others = othersEvery, false
+	all := whole(d.width, d.height)
+	d.look(img, all)
+	for _, cell := range d.net.centres() {
+		k := all.place(d.net.personAt(cell))
+		if found(&k) && !same(&k, &p.Keypoints) {
+			d.others = true
+			break
+		}
+	}
+	return d.others
+}
+
+// same tells whether two sets of keypoints are of one person: half of the joints
+// that both show lie together, within a sixth of the person's extent.
+func same(a, b *[numKeypoints]Keypoint) bool {
+	lo, hi := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
+	for _, k := range b {
+		if k.Score >= sureScore {
+			lo[0], lo[1] = min(lo[0], k.X), min(lo[1], k.Y)
+			hi[0], hi[1] = max(hi[0], k.X), max(hi[1], k.Y)
+		}
+	}
+	extent := max(hi[0]-lo[0], hi[1]-lo[1])
+	both, together := 0, 0
+	for i := range a {
+		if a[i].Score < sureScore || b[i].Score < sureScore {
+			continue
+		}
+		both++
+		if math.Hypot(a[i].X-b[i].X, a[i].Y-b[i].Y) < extent/6 {
+			together++
+		}
+	}
+	return 2*together >= both && both > 0
+}
+
+// found tells a person from what the network makes of a picture without one:
+// drawings reach five sure keypoints, half a person has more.
 func found(k *[numKeypoints]Keypoint) bool {
 	sure := 0
 	for _, p := range k {
@@ -110,7 +170,7 @@ func found(k *[numKeypoints]Keypoint) bool {
 			sure++
 		}
 	}
-	return sure >= 3
+	return sure >= 6
 }
 
 // sureScore is the score from which a keypoint counts as seen; Google's

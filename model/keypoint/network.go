@@ -29,6 +29,7 @@ type network struct {
 	centreWeight     []float32 // [h, w]: how central a cell is
 	distance, toUnit float32   // added to a distance in cells; cells to the unit square
 	cells            int       // side of the heads' maps
+	found            [4]int    // of centres
 }
 
 // strides of MobileNetV2's blocks, and the blocks whose outputs the pyramid
@@ -125,8 +126,8 @@ func (n *network) buildPyramid(w *weights) {
 	}
 }
 
-// run looks at the input and returns the keypoints in the unit square of the
-// input, x right and y down.
+// run looks at the input. The keypoints are in its unit square, x right and y
+// down, of the most central person.
 func (n *network) run() [numKeypoints]Keypoint {
 	for _, b := range n.blocks {
 		b.run()
@@ -147,7 +148,7 @@ func (n *network) run() [numKeypoints]Keypoint {
 	}
 	n.centre.run()
 	n.heatmap.run()
-	return n.decode()
+	return n.personAt(n.mostCentral())
 }
 
 // stem is the first convolution, 3 x 3 with stride 2 over the picture, as the
