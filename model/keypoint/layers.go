@@ -26,7 +26,7 @@ type pointwise struct {
 }
 
 func newPointwise(w *weights, name string, in int, act activation) *pointwise {
-	m := w.matrix(name+".weight", in)
+	m := w.matrix(name+".weight", in, 0)
 	p := &pointwise{in: in, out: len(m) / in}
 	p.weights.PackB(false, in, p.out, m, p.out)
 	p.epilogue = kernel.Epilogue[float32]{Bias: w.vector(name+".bias", p.out), ReLU: act.low == 0}
@@ -58,7 +58,7 @@ func newDepthwise(w *weights, name string, channels, width, stride int, act acti
 	if w.has(name + ".bias") {
 		bias = w.vector(name+".bias", channels)
 	}
-	d.filters.Pack(channels, width, stride, w.matrix(name+".weight", 9), bias)
+	d.filters.Pack(channels, width, stride, w.matrix(name+".weight", 9, channels), bias)
 	return d
 }
 

@@ -123,6 +123,13 @@ func (n *network) buildPyramid(w *weights) {
 		name, c := fmt.Sprintf("merge.%d.", i), n.laterals[i].out
 		depth := newDepthwise(w, name+"depthwise", c, side, 1, linear)
 		n.merges[i] = newSeparable(depth, newPointwise(w, name+"project", c, relu), side, side, n.pyramid[i])
+		above := n.laterals[3].out
+		if i < 2 {
+			above = n.merges[i+1].project.out
+		}
+		if above != c {
+			w.fail("level %d of the pyramid has %d channels, the one above %d", i, c, above)
+		}
 	}
 }
 
@@ -229,11 +236,7 @@ type sparseHead struct {
 }
 
 func newSparseHead(w *weights, name string, channels, side int, x []float32) sparseHead {
-	h := sparseHead{filters: w.matrix(name+".depthwise.weight", 9), side: side, x: x, mid: make([]float32, channels)}
-	if len(h.filters) != 9*channels {
-		w.fail("tensor %q has %d values, want %d", name+".depthwise.weight", len(h.filters), 9*channels)
-		h.filters = make([]float32, 9*channels)
-	}
+	h := sparseHead{filters: w.matrix(name+".depthwise.weight", 9, channels), side: side, x: x, mid: make([]float32, channels)}
 	h.hidden = newPointwise(w, name+".hidden", channels, relu)
 	h.out = newPointwise(w, name+".out", h.hidden.out, linear)
 	h.top, h.y = make([]float32, h.hidden.out), make([]float32, h.out.out)

@@ -94,17 +94,20 @@ func (w *weights) vector(name string, n int) []float32 {
 	return v
 }
 
-// matrix returns rows of one or more values, zeros if the file has no such
-// matrix.
-func (w *weights) matrix(name string, rows int) []float32 {
-	v := w.values(name)
-	if t := w.tensors[name]; len(t.Shape) != 2 || t.Shape[0] != rows || len(v) == 0 || len(v) > maxMatrix {
-		w.fail("tensor %q has the shape %v, want %d rows", name, t.Shape, rows)
-		return make([]float32, rows)
+// matrix returns a matrix of so many rows and columns, or if columns is 0 of as
+// many as the file has; zeros if it has no such matrix.
+func (w *weights) matrix(name string, rows, columns int) []float32 {
+	v, shape := w.values(name), w.tensors[name].Shape
+	if columns == 0 && len(shape) == 2 {
+		columns = min(max(shape[1], 1), maxChannels)
+	}
+	if columns = max(columns, 1); len(shape) != 2 || shape[0] != rows || shape[1] != columns {
+		w.fail("tensor %q has the shape %v, want %d rows of at most %d", name, shape, rows, maxChannels)
+		return make([]float32, rows*columns)
 	}
 	return v
 }
 
-// maxMatrix bounds a layer, so that a damaged file cannot ask for all memory:
-// eight times the largest of Thunder.
-const maxMatrix = 1 << 23
+// maxChannels bounds a layer, so that a damaged file cannot ask for all memory:
+// twice Thunder's widest.
+const maxChannels = 4096
