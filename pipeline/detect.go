@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/model/keypoint"
+	"posefuse/sensors"
 	"posefuse/sensors/camera"
 	"posefuse/sensors/modality"
 	"posefuse/setting"
@@ -40,7 +41,7 @@ type detector struct{ *keypoint.Detector }
 // Detect implements camera.Detector.
 func (d *detector) Detect(img image.Image) (camera.Detection, error) {
 	p, err := d.Detector.Detect(img)
-	out := camera.Detection{Person: p.Found}
+	out := camera.Detection{Person: p.Found, Keypoints: sensors.Keypoints{Others: p.Others}}
 	for i, k := range p.Keypoints {
 		out.Keypoints.XY[i], out.Keypoints.Score[i] = [2]float64{k.X, k.Y}, k.Score
 	}
