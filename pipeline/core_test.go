@@ -27,7 +27,7 @@ func TestPosesFlow(t *testing.T) {
 	names := map[string]bool{}
 	var lastSeq uint64
 	var fused *message.Pose
-	for deadline := time.Now().Add(testenv.Patience); (fused == nil || len(names) < 4) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testenv.Patience); (fused == nil || len(names) < 5) && time.Now().Before(deadline); {
 		m := <-all
 		var head struct{ Schema string }
 		if err := json.Unmarshal(m.Data, &head); err != nil {
@@ -52,7 +52,7 @@ func TestPosesFlow(t *testing.T) {
 			fused = &p
 		}
 	}
-	for _, want := range []string{message.PoseSchema, message.StatusSchema, message.SensorSchema, message.PointsSchema} {
+	for _, want := range []string{message.PoseSchema, message.StatusSchema, message.SensorSchema, message.PointsSchema, message.ImageKeypointsSchema} {
 		if !names[want] {
 			t.Errorf("no message %s", want)
 		}
