@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"internal/house":       {"internal/testenv"},
 	"internal/testenv":     {},
 	"internal/modeltest":   {"model"},
+	"internal/rtsptest":    {"internal/testenv"},
 	"internal/schematest":  {"internal/testenv", "message"},
 	"pipeline/web/browser": {"internal/testenv"},
 }
@@ -69,7 +70,7 @@ var engine = []string{"gorgonia.org/"}
 
 // forTests reports the rooms that only tests import.
 func forTests(room string) bool {
-	return slices.Contains([]string{"internal/house", "internal/modeltest", "internal/schematest", "internal/testenv", "pipeline/web/browser"}, room)
+	return slices.Contains([]string{"internal/house", "internal/modeltest", "internal/rtsptest", "internal/schematest", "internal/testenv", "pipeline/web/browser"}, room)
 }
 
 // testsReachUp lists what tests import from a higher floor, and why.
