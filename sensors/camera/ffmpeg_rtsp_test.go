@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"posefuse/internal/rtsptest"
+	"posefuse/internal/testenv"
 )
 
 // oddPassword has everything that addresses, scripts and ffmpeg treat in a way
@@ -39,7 +40,7 @@ func checkSecret(t *testing.T, text, password string) {
 // secondOfFilm returns the first ten pictures of a film with people.
 func secondOfFilm(t *testing.T) string {
 	t.Helper()
-	film, second := debian(t, "opencv-doc", opencvData+"vtest.avi"), filepath.Join(t.TempDir(), "second.avi")
+	film, second := testenv.OpenCVPicture(t, "vtest.avi"), filepath.Join(t.TempDir(), "second.avi")
 	if out, err := exec.CommandContext(t.Context(), rtsptest.FFmpeg(t), "-nostdin", "-loglevel", "error", "-i", film, "-frames:v", "10", "-c", "copy", second).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -106,7 +107,7 @@ func TestRTSPMotionJPEG(t *testing.T) {
 
 // TestRTSPPicture: one picture, again and again.
 func TestRTSPPicture(t *testing.T) {
-	picture := debian(t, "opencv-doc", opencvData+"basketball1.png")
+	picture := testenv.OpenCVPicture(t, "basketball1.png")
 	want := decoded(t, picture, 1)
 	s := &rtsptest.Server{}
 	rtsptest.Start(t, s)

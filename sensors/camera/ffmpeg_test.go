@@ -24,17 +24,6 @@ import (
 	"posefuse/sensors"
 )
 
-// debian returns a file of a Debian package, without which the test is left out.
-func debian(t testing.TB, pkg, path string) string {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		testenv.LeaveOut(t, fmt.Sprintf("%s is missing: apt install %s", path, pkg))
-	}
-	return path
-}
-
-const opencvData = "/usr/share/doc/opencv-doc/examples/data/"
-
 // tally is a sink that counts, and keeps the newest samples.
 type tally struct {
 	start  time.Time
@@ -178,7 +167,7 @@ func closest(p *seenPicture, of []seenPicture) float64 {
 // TestFFmpegFilm: every picture of a film, in its order, with the film's own
 // time, and then the end.
 func TestFFmpegFilm(t *testing.T) {
-	film := debian(t, "opencv-doc", opencvData+"vtest.avi")
+	film := testenv.OpenCVPicture(t, "vtest.avi")
 	short := filepath.Join(t.TempDir(), "short film.avi")
 	if out, err := exec.CommandContext(t.Context(), rtsptest.FFmpeg(t), "-nostdin", "-loglevel", "error", "-i", film, "-frames:v", "12", "-c", "copy", short).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
