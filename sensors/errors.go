@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"syscall"
 
 	"posefuse/setting"
@@ -40,8 +41,15 @@ func NextStep(err error) string {
 		return "check that the device is plugged in and the path is right"
 	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH):
 		return "check the sensor's power, cable and address"
+	case isUnknownHost(err):
+		return "check the name of the host in the setting, and that this machine is on the sensor's network"
 	case errors.Is(err, context.DeadlineExceeded):
 		return CheckPower
 	}
 	return ""
+}
+
+func isUnknownHost(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }

@@ -41,9 +41,10 @@ type Frame struct {
 // Reasons for which a picture is rejected; they are the outcomes under which
 // the source counts it.
 const (
-	BadImage  Reason = "bad_image"  // the data is not a picture of its encoding
-	ImageSize Reason = "image_size" // no pixels, or more than MaxPixels
-	ImageCut  Reason = "image_cut"  // the data ends before the picture
+	BadImage   Reason = "bad_image"   // the data is not a picture of its encoding
+	ImageSize  Reason = "image_size"  // no pixels, or more than MaxPixels
+	ImageCut   Reason = "image_cut"   // the data ends before the picture
+	ImageLimit Reason = "image_limit" // more bytes of compressed data than any camera sends
 )
 
 // ImageError is why a picture was rejected. It never holds data of the picture.
