@@ -25,8 +25,9 @@ func Drivers() []sensors.Driver {
 		driver("keypoints_tcp", func() sensors.Settings { return NewTCPConfig() }),
 		pictures("v4l2", func() sensors.Settings { return NewV4L2Config() }),
 		pictures("ffmpeg", func() sensors.Settings { return NewFFmpegConfig() }),
-		driver("keypoints_nats", func() sensors.Settings { return &PushConfig{} }),
 		pictures("mjpeg_http", func() sensors.Settings { return NewMJPEGConfig() }),
+		pictures("pictures", func() sensors.Settings { return NewPicturesConfig() }),
+		driver("keypoints_nats", func() sensors.Settings { return &PushConfig{} }),
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	// YUV420 is planar 4:2:0 with the full range of JPEG: Y, Cb, Cr, without
 	// padding (ffmpeg's yuvj420p).
 	YUV420
+	// RGBA is four bytes a pixel, without padding: red, green, blue and 255.
+	RGBA
 )
 
 // MaxPixels bounds a picture: 8K.
@@ -32,7 +34,7 @@ type Frame struct {
 	ReceiveNS int64 // room clock at reception, ns
 
 	Encoding      Encoding
-	Width, Height int  // pixels; of YUYV and YUV420, a JPEG says it itself
+	Width, Height int  // pixels; of all but a JPEG, which says it itself
 	Stride        int  // bytes from row to row of YUYV; 0 means 2*Width
 	FullRange     bool // YUYV uses 0..255 and not the limited range of video
 	Data          []byte
@@ -62,6 +64,7 @@ func (e *ImageError) Error() string {
 // until the next one.
 type decoder struct {
 	planes image.YCbCr
+	pixels image.RGBA
 	jpeg   jpegDecoder
 }
 
@@ -78,6 +81,8 @@ func (d *decoder) decode(f *Frame) (image.Image, error) {
 		return d.yuyv(f)
 	case YUV420:
 		return d.yuv420(f)
+	case RGBA:
+		return d.rgba(f)
 	case JPEG:
 	}
 	return nil, &ImageError{BadImage, fmt.Sprintf("unknown encoding %d", f.Encoding)}
@@ -102,6 +107,15 @@ func (d *decoder) yuv420(f *Frame) (image.Image, error) {
 	d.planes = image.YCbCr{Y: f.Data[:y], Cb: f.Data[y : y+c], Cr: f.Data[y+c : y+2*c],
 		YStride: w, CStride: cw, SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, w, h)}
 	return &d.planes, nil
+}
+
+// rgba wraps the pixels where they lie.
+func (d *decoder) rgba(f *Frame) (image.Image, error) {
+	if need := 4 * f.Width * f.Height; len(f.Data) < need {
+		return nil, &ImageError{ImageCut, fmt.Sprintf("%d bytes, want %d", len(f.Data), need)}
+	}
+	d.pixels = image.RGBA{Pix: f.Data, Stride: 4 * f.Width, Rect: image.Rect(0, 0, f.Width, f.Height)}
+	return &d.pixels, nil
 }
 
 // errNoDetector is a mistake of the program that runs the source.

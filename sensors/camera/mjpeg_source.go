@@ -77,8 +77,7 @@ func (g *mjpegGrabber) ask(ctx context.Context, c *webCamera, in *intake) error 
 	if rate == 0 {
 		rate = defaultMaxRateHz
 	}
-	period := time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
-	for due := time.Now(); ; {
+	for steps := newPace(rate); steps.wait(ctx); {
 		stream, err := g.answer(ctx, c, in)
 		switch {
 		case ctx.Err() != nil:
@@ -88,16 +87,8 @@ func (g *mjpegGrabber) ask(ctx context.Context, c *webCamera, in *intake) error 
 		case stream:
 			return fmt.Errorf("%s: the camera ended the stream", c.shown)
 		}
-		// Even steps; those that were missed are not made up for.
-		due = due.Add(max(period, time.Since(due)))
-		t := time.NewTimer(time.Until(due))
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C:
-		}
 	}
+	return nil
 }
 
 // answer asks once and hands on the pictures of the answer. It tells whether
