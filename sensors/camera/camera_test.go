@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"posefuse/setting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if film := os.Getenv(helperFilm); film != "" {
+		playUntilKilled(film)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 type testSink struct {
 	mu      sync.Mutex

@@ -1,10 +1,8 @@
 package camera
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,7 +27,7 @@ type ffmpegCommand struct {
 func (c *FFmpegConfig) command(hurry bool) (*ffmpegCommand, error) {
 	u, err := c.address()
 	if err != nil {
-		return nil, errors.New("url is no address: correct it")
+		return nil, &setting.Problem{Key: "url", Err: err}
 	}
 	cmd := &ffmpegCommand{film: u == nil}
 	var input []string
@@ -66,19 +64,15 @@ func (c *FFmpegConfig) command(hurry bool) (*ffmpegCommand, error) {
 
 // signIn puts user and password into the address.
 func (c *FFmpegConfig) signIn(u *url.URL) error {
-	if c.User == "" {
-		return nil
+	who, err := readLogin(u, c.User, c.PasswordFile)
+	switch {
+	case err != nil:
+		return err
+	case who.password != "":
+		u.User = url.UserPassword(who.user, who.password)
+	case who.user != "":
+		u.User = url.User(who.user)
 	}
-	u.User = url.User(c.User)
-	if c.PasswordFile == "" {
-		return nil
-	}
-	text, err := os.ReadFile(c.PasswordFile)
-	if err != nil {
-		return &setting.Problem{Key: "password_file", Err: err}
-	}
-	password, _, _ := strings.Cut(string(text), "\n")
-	u.User = url.UserPassword(c.User, strings.TrimSuffix(password, "\r"))
 	return nil
 }
 

@@ -37,21 +37,15 @@ func (c *FFmpegConfig) Check() setting.Problems {
 	u, err := c.address()
 	switch {
 	case c.URL == "":
-		p.Add("url", "empty; name a camera, e.g. rtsp://192.168.1.64/stream1, or a film's path")
+		p.Add("url", "empty; name a camera, e.g. rtsp://192.168.0.90/stream1, or a film's path")
 	case strings.ContainsFunc(c.URL, unicode.IsControl):
 		p.Add("url", "holds a line end or another control character; remove it")
 	case err != nil:
-		p.Add("url", "is no address; write it as rtsp://host:port/path, and in user and password @ as %%40, / as %%2F, : as %%3A and %% as %%25")
-	case u == nil:
-		if c.User != "" || c.PasswordFile != "" {
-			p.Add("user", "a file has no user and password; remove them, or write url as an address")
-		}
-	case u.User == nil && strings.Contains(u.Path, "@"):
-		p.Add("url", "has an @ behind its host; write a / of the password as %%2F, and an @ of the path as %%40")
-	case u.User != nil && (c.User != "" || c.PasswordFile != ""):
-		p.Add("user", "given twice: remove user and password_file, or those in url")
-	case c.PasswordFile != "" && c.User == "":
-		p.Add("user", "empty, but password_file is set; name the camera's user")
+		p.Add("url", "%w", err)
+	case u != nil:
+		checkLogin(&p, u, c.User, c.PasswordFile)
+	case c.User != "" || c.PasswordFile != "":
+		p.Add("user", "a film has no user and password; remove them, or write url as an address")
 	}
 	if len(c.Args) > 0 && !slices.ContainsFunc(c.Args, func(a string) bool { return strings.Contains(a, urlPlaceholder) }) {
 		p.Add("args", "nothing in it is %s; write for example [-rtsp_transport, udp, -i, %q]", urlPlaceholder, urlPlaceholder)
@@ -82,5 +76,5 @@ func (c *FFmpegConfig) address() (*url.URL, error) {
 	if !strings.Contains(c.URL, "://") {
 		return nil, nil //nolint:nilnil // neither an address nor a mistake
 	}
-	return url.Parse(c.URL)
+	return parseURL(c.URL)
 }
