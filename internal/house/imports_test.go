@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"train":            {"balance", "internal/jsonfile", "model", "recording", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
-	"study/bench":      {"model", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
+	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
 	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},

@@ -19,6 +19,7 @@ import (
 type Peers struct {
 	pythonFlags
 	Node         string `default:"node" help:"Node.js for ONNX Runtime (npm ci in study/bench/ort)."`
+	MoveNet      string `name:"movenet" default:"model/keypoint/convert/node_modules/@vladmandic/human/models/movenet-lightning.json" placeholder:"FILE" help:"MoveNet as TensorFlow.js publishes it (make weights)."`
 	Threads      int    `default:"2" help:"CPU threads of everybody; edge always has one, as its bar says."`
 	Rounds       int    `default:"5" help:"Rounds; in each everybody runs in turn."`
 	Runs         int    `default:"5" help:"Inferences of each in a round."`
@@ -159,6 +160,9 @@ func (p *peers) measure(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := p.keypoints(ctx); err != nil {
+		return err
 	}
 	if err := p.accuracy(ctx); err != nil {
 		return err

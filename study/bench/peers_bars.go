@@ -127,6 +127,10 @@ func (p *peers) judge() {
 	if r := p.row("edge infer:RLMW"); r != nil {
 		p.bar(barResult{Bar: "edge, all four, on one core", Measured: r.OursMS.MedianMS, Limit: 8, Unit: "ms"})
 	}
+	if r := p.row(keypointTask); r != nil {
+		ratio("keypoints of a picture, on one core", keypointTask, peerORT, 1)
+		p.bar(barResult{Bar: "keypoints of a picture, on one core", Measured: r.OursMS.MedianMS, Limit: 15, Unit: "ms"})
+	}
 	for _, batch := range p.Batch {
 		for _, letters := range []string{"W", "RLMW"} {
 			task := fmt.Sprintf("paper train:%s:%d", letters, batch)
