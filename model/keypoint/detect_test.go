@@ -3,12 +3,14 @@ package keypoint
 import (
 	"image"
 	"image/color"
-	"image/draw"
 	"io"
 	"math"
 	"os/exec"
 	"slices"
 	"testing"
+
+	"golang.org/x/image/draw"
+	"golang.org/x/image/math/f64"
 
 	"posefuse/internal/testenv"
 )
@@ -91,26 +93,8 @@ func TestPersonLeaves(t *testing.T) {
 // view draws what a camera sees of src from the point (dx, dy) on, zoomed in, on
 // a canvas of its size.
 func view(src image.Image, dx, dy, zoom float64) *image.RGBA {
-	b := src.Bounds()
-	from := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(from, from.Rect, src, b.Min, draw.Src)
-	out := image.NewRGBA(from.Rect)
-	for y := range b.Dy() {
-		for x := range b.Dx() {
-			fx, fy := (float64(x)+0.5)/zoom+dx-0.5, (float64(y)+0.5)/zoom+dy-0.5
-			x0, y0 := math.Floor(fx), math.Floor(fy)
-			var sum [3]float64
-			for k := range 4 {
-				px, py := x0+float64(k%2), y0+float64(k/2)
-				w := (1 - math.Abs(fx-px)) * (1 - math.Abs(fy-py))
-				c := from.RGBAAt(int(px), int(py)) // black outside
-				for i, v := range [...]uint8{c.R, c.G, c.B} {
-					sum[i] += w * float64(v)
-				}
-			}
-			out.SetRGBA(x, y, color.RGBA{uint8(sum[0] + 0.5), uint8(sum[1] + 0.5), uint8(sum[2] + 0.5), 255})
-		}
-	}
+	out := image.NewRGBA(image.Rectangle{Max: src.Bounds().Size()})
+	draw.BiLinear.Transform(out, f64.Aff3{zoom, 0, -dx * zoom, 0, zoom, -dy * zoom}, src, src.Bounds(), draw.Src, nil)
 	return out
 }
 

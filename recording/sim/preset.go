@@ -46,6 +46,12 @@ type CameraSpec struct {
 	MissHidden      float64 `json:"miss_prob_hidden"`
 	InversionProb   float64 `json:"inversion_prob"` // per left/right pair closer than InversionPx
 	InversionPx     float64 `json:"inversion_px"`
+	// Scores: 0 for ScoreSure means those of a detector that knows its error,
+	// near 1 where it is small. Otherwise ScoreSure is the mean score of joints
+	// found well, ScoreHidden that of hidden ones.
+	ScoreSure   float64 `json:"score_sure,omitempty"`
+	ScoreHidden float64 `json:"score_hidden,omitempty"`
+	ScoreNoise  float64 `json:"score_noise,omitempty"` // standard deviation
 }
 
 // LiDARSpec is the error and cropping of the LiDAR (simulator.md 6).
@@ -135,8 +141,8 @@ func presetMMFi() Preset {
 // quarter better than the paper after forty (docs/experiments/calibration.md).
 const recalibratedCore = 1.0
 
-// presets holds the four difficulties of simulator.md 9.4 and mmfi-2, the
-// difficulty of the experiments. Numbers of a preset with a digit at its end
+// presets holds the four difficulties of simulator.md 9.4, mmfi-2, the
+// difficulty of the experiments, and movenet-1, that of the daemon's own detector. Numbers of a preset with a digit at its end
 // never change: another calibration gets another name.
 var presets = map[string]func() Preset{
 	"mmfi": presetMMFi,
@@ -147,6 +153,20 @@ var presets = map[string]func() Preset{
 		p := presetMMFi()
 		p.Name = "mmfi-2"
 		p.Camera.Core = recalibratedCore
+		return p
+	},
+	// movenet-1: as mmfi, with the measured error and scores of the daemon's own
+	// keypoint detector (docs/simulator.md, "The detector's error").
+	"movenet-1": func() Preset {
+		p := presetMMFi()
+		p.Name = "movenet-1"
+		p.Camera = CameraSpec{
+			Core: 0.40, CoreCorrelation: 0.8,
+			Jitter: 0.90, JitterProb: 0.12, JitterHidden: 0.30,
+			Miss: 2.1, MissProb: 0.01, MissHidden: 0.15,
+			InversionProb: 0.005, InversionPx: 60,
+			ScoreSure: 0.70, ScoreHidden: 0.15, ScoreNoise: 0.12,
+		}
 		return p
 	},
 	// easy: exact extrinsics, noise halved.

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"math"
 	"reflect"
+	"slices"
 	"testing"
 
 	"posefuse/sensors/modality"
@@ -61,5 +63,59 @@ func TestGoldenFramesOfMMFi2(t *testing.T) {
 	b.Name, b.Camera.Core = a.Name, a.Camera.Core
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("mmfi-2 differs from mmfi beyond the keypoints' core error:\n%+v\n%+v", a, b)
+	}
+}
+
+// TestMoveNetPresetHasTheMeasuredError holds the preset against what `bench
+// detector` measured (docs/simulator.md): the core error, the shares beyond two
+// and four times it, the correlation from frame to frame.
+func TestMoveNetPresetHasTheMeasuredError(t *testing.T) {
+	noisy, exact := newTestClip(t, "movenet-1", asymmetric(), nil), newTestClip(t, "clean", asymmetric(), nil)
+	var lengths []float64
+	var cross, power float64
+	var last [numKeypoints][2]float64
+	var seen [numKeypoints]bool
+	var scores []float64
+	var got, want detection
+	for i := range 290 {
+		noisy.camera(i, new(scratch), &got)
+		exact.camera(i, new(scratch), &want)
+		lo, hi := want.xy[0], want.xy[0]
+		for _, p := range want.xy {
+			for a := range 2 {
+				lo[a], hi[a] = min(lo[a], p[a]), max(hi[a], p[a])
+			}
+		}
+		root := math.Sqrt(0.53 * (hi[0] - lo[0]) * (hi[1] - lo[1]))
+		for j := range got.xy {
+			unit := cocoSigma[j] * root
+			e := [2]float64{(got.xy[j][0] - want.xy[j][0]) / unit, (got.xy[j][1] - want.xy[j][1]) / unit}
+			l := math.Hypot(e[0], e[1])
+			lengths, scores = append(lengths, l), append(scores, got.score[j])
+			if l < 3 && seen[j] {
+				for a := range e {
+					cross += e[a] * last[j][a]
+					power += (e[a]*e[a] + last[j][a]*last[j][a]) / 2
+				}
+			}
+			last[j], seen[j] = e, l < 3
+		}
+	}
+	slices.Sort(lengths)
+	slices.Sort(scores)
+	core := lengths[len(lengths)/2] / math.Sqrt(2*math.Ln2)
+	beyond := func(k float64) float64 {
+		i, _ := slices.BinarySearch(lengths, k*core)
+		return 1 - float64(i)/float64(len(lengths))
+	}
+	correlation, score := cross/power, scores[len(scores)/2]
+	t.Logf("core %.2f, beyond 2 and 4 cores %.1f and %.1f %%, correlation %.2f, median score %.2f", core, 100*beyond(2), 100*beyond(4), correlation, score)
+	for what, v := range map[string][3]float64{
+		"core": {core, 0.35, 0.48}, "share beyond 2 cores": {beyond(2), 0.15, 0.30}, "share beyond 4 cores": {beyond(4), 0.02, 0.07},
+		"correlation": {correlation, 0.40, 0.75}, "median score": {score, 0.58, 0.75},
+	} {
+		if v[0] < v[1] || v[0] > v[2] {
+			t.Errorf("%s is %.3f, want %g to %g", what, v[0], v[1], v[2])
+		}
 	}
 }

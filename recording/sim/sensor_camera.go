@@ -167,13 +167,15 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	rootA := math.Sqrt(0.53 * max(hi[0]-lo[0], 1) * max(hi[1]-lo[1], 1))
 
 	var noise [numKeypoints][2]float64
+	var behind [numKeypoints]bool // something else hides the joint
 	if core > 0 {
 		c.coreNoise(frame, &noise)
 	}
 	for j := range kp {
 		unit := cocoSigma[j] * rootA
 		jitterProb, miss := spec.JitterProb, missProb
-		if (spec.JitterHidden > 0 || missHidden > 0) && hidden(kp[j], j, who, bodies, occluder) {
+		behind[j] = (spec.JitterHidden > 0 || missHidden > 0) && hidden(kp[j], j, who, bodies, occluder)
+		if behind[j] {
 			jitterProb, miss = spec.JitterHidden, missHidden
 		}
 		dx, dy := float64(core*noise[j][0]), float64(core*noise[j][1])
@@ -196,10 +198,18 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 		}
 	}
 
+	sure, scatter := 1.0, 0.08
+	if spec.ScoreSure > 0 {
+		sure, scatter = spec.ScoreSure, spec.ScoreNoise
+	}
 	score := c.stream("camera-score", frame)
 	for j := range out.score {
 		e := length2(out.xy[j][0]-exact[j][0], out.xy[j][1]-exact[j][1]) / (2 * cocoSigma[j] * rootA)
-		v := portableExp(-e*e/2) + float64(0.08*score.Norm())
+		v := float64(sure * portableExp(-e*e/2))
+		if behind[j] && spec.ScoreHidden > 0 {
+			v = spec.ScoreHidden
+		}
+		v += float64(scatter * score.Norm())
 		out.score[j] = min(max(v, 0.01), 0.99)
 	}
 }
