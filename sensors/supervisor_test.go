@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -254,6 +255,8 @@ func TestNextStep(t *testing.T) {
 		advice bool
 	}{
 		"no access":      {fmt.Errorf("read: %w", fs.ErrPermission), true},
+		"no such host":   {fmt.Errorf("connect: %w", &net.DNSError{Err: "no such host", Name: "camera", IsNotFound: true}), true},
+		"silent":         {fmt.Errorf("no picture for 10s: %w", context.DeadlineExceeded), true},
 		"says it itself": {fmt.Errorf("read: %w", Told(fs.ErrPermission)), false},
 		"a setting":      {fmt.Errorf("sensor x: %w", &setting.Problem{Key: "path", Err: fs.ErrPermission}), false},
 		"a port":         {fmt.Errorf("sensor x: %w", setting.ListenError("listen", "127.0.0.1:80", syscall.EACCES)), false},

@@ -46,7 +46,7 @@ var (
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" {
-		return nil, errNoURL //nolint:nilerr // what url.Parse says may hold a password
+		return nil, errNoURL // what url.Parse says may hold a password
 	}
 	if strings.Contains(u.EscapedPath(), "@") {
 		return nil, errAtInPath

@@ -89,7 +89,7 @@ func (g *picturesGrabber) grab(ctx context.Context, in *intake) error {
 		for _, file := range files {
 			// Who waits for every picture need not wait for the time, too.
 			if in.taken == nil && !steps.wait(ctx) || ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // ended by the caller
 			}
 			now := in.sink.NowNS()
 			kept, err := g.load(file)

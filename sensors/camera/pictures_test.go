@@ -2,13 +2,16 @@ package camera
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/png"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posefuse/internal/testenv"
+	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/setting"
 )
 
@@ -222,6 +227,68 @@ func TestPicturesEveryOne(t *testing.T) {
 			t.Errorf("%v, %d samples, after %v", err, len(sink.samples), time.Since(sink.start))
 		}
 	})
+}
+
+// TestPicturesComeAndGo many times, as a medium that is pulled out does, and
+// leave nothing behind; what they show reaches no error and no file.
+func TestPicturesComeAndGo(t *testing.T) {
+	cycles := 10
+	if testenv.Full() {
+		cycles = 100
+	}
+	const marker = "PRIVATE-PICTURE"
+	private := insert(t, encodeJPEG(t, gradient(16, 16)), markSOF0, "\xff\xfe\x00\x11"+marker)
+	dir := folder(t, map[string][]byte{"a.jpg": private, "b.jpg": private[:len(private)-80], "c.png": append(pngOfSize(t, 4, 4)[:40], marker...)})
+	work := t.TempDir()
+	t.Chdir(work)
+	t.Setenv("TMPDIR", work)
+	src := (&PicturesConfig{Path: dir, RateHz: 100, Loop: true}).Source("camera").(*VideoSource)
+	src.Detector = seesAll(nil)
+	samples := make(chan *sensors.Sample, 1)
+	sup := sensors.NewSupervisor("camera", modality.Camera, src, sensors.SupervisorConfig{}, newClockSink(), func(x *sensors.Sample) {
+		select {
+		case samples <- x:
+		default:
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = sup.Run(ctx) }()
+	testenv.Receive(t, "a sample", samples)
+	testenv.Wait(t, "the bad pictures", func() bool {
+		x := sup.Snapshot()
+		return x.Outcomes[string(ImageCut)] > 0 && x.Outcomes[string(BadImage)] > 0
+	})
+	goroutines, files := runtime.NumGoroutine(), descriptors(t)
+	var slowest time.Duration
+	for range cycles {
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Wait(t, "the source's failure", func() bool { return sup.Snapshot().State == sensors.Down })
+		for len(samples) > 0 {
+			<-samples
+		}
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
+		}
+		plugged := time.Now()
+		x := testenv.Receive(t, "a sample", samples)
+		slowest = max(slowest, time.Since(plugged))
+		snap := sup.Snapshot()
+		if seen := fmt.Sprintf("%+v %+v %+v", x, x.Keypoints, snap); strings.Contains(seen, marker) || !strings.Contains(snap.LastError, dir) {
+			t.Fatalf("says %s", seen)
+		}
+	}
+	testenv.Wait(t, "goroutines and descriptors as before", func() bool {
+		return runtime.NumGoroutine() <= goroutines && descriptors(t) <= files
+	})
+	t.Logf("back after at most %v", slowest)
+	cancel()
+	testenv.Receive(t, "the end", done)
+	if left, err := os.ReadDir(work); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
 }
 
 // TestPNGPixels: what a PNG holds is what the detector sees.

@@ -84,7 +84,7 @@ func (s *VideoSource) Run(ctx context.Context, sink sensors.Sink) error {
 		err = panicked
 	}
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // ended by the caller, whatever broke meanwhile
+		return nil // ended by the caller, whatever broke meanwhile
 	}
 	return err
 }

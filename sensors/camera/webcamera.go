@@ -81,7 +81,7 @@ func (c *webCamera) get(ctx context.Context) (*http.Response, error) {
 			leave(resp)
 			next, err := at.Parse(resp.Header.Get("Location"))
 			if err != nil || next.Scheme != "http" && next.Scheme != "https" || next.Host == "" {
-				return nil, problem("url", fmt.Errorf("%s: redirected to what is no web address", c.shown)) //nolint:nilerr // the text is somebody else's
+				return nil, problem("url", fmt.Errorf("%s: redirected to what is no web address", c.shown))
 			}
 			next.User, next.Fragment = nil, ""
 			at = next
@@ -96,7 +96,7 @@ func (c *webCamera) get(ctx context.Context) (*http.Response, error) {
 func (c *webCamera) request(ctx context.Context, at *url.URL, own bool) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return nil, problem("url", errNoURL) //nolint:nilerr // the text may hold the query
+		return nil, problem("url", errNoURL) // whose text would show the query
 	}
 	req.Header.Set("User-Agent", "posefuse")
 	req.Header.Set("Accept", "multipart/x-mixed-replace, image/jpeg, */*")
