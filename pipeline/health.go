@@ -69,7 +69,7 @@ func (c *Core) health() []message.PartHealth {
 }
 
 func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
-	h := message.PartHealth{Part: "sensor." + e.name, Code: stateOff, Text: "switched off in the configuration", Severity: severityOK}
+	h := message.PartHealth{Part: "sensor." + e.name, Code: stateOff, Text: "switched off", Severity: severityOK}
 	s := c.sensors[e.modality]
 	if s == nil {
 		return h
@@ -107,7 +107,7 @@ func (c *Core) addSight(h *message.PartHealth) {
 		h.Code, h.Text = "nobody", h.Text+", nobody in view"
 	case sightOthers:
 		h.Code, h.Severity = "others", severityWarning
-		h.Text += ", another person in view; the pose is that of the person followed, best the only one in the picture"
+		h.Text += ", another person in view; the pose follows one of them, so let one person alone be in the picture"
 	case sightPerson:
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"posefuse/sensors/camera"
 	"posefuse/sensors/csi"
 	"posefuse/sensors/lidar"
+	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
 )
 
@@ -23,10 +24,26 @@ var demoProgramme = sim.Programme{Subject: 5, Seed: 1, Sets: []sim.ProgrammeSet{
 	{Activity: 9, Reps: 5}, {Activity: 10, Reps: 5}, {Activity: 7, Reps: 5}, {Activity: 8, Reps: 5},
 }}
 
-// prepareDemo points the configuration at the fake sensors.
-func prepareDemo(cfg *pipeline.Config) error {
+// othersSimulated is the word of --others for sensors that are played beside a
+// real camera.
+const othersSimulated = "simulated"
+
+// prepareDemo makes the room of a daemon without a configuration: on fake
+// sensors, or with a real camera, alone unless others says so.
+func prepareDemo(room *runRoom, others bool) error {
+	cfg := &room.Config
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
+	}
+	cfg.Exercise.Enabled = true
+	switch {
+	case room.camera == "":
+		room.simulated = modality.All
+	case others:
+		room.simulated = modality.All &^ modality.Of(modality.Camera)
+	default:
+		cfg.Sensors.LiDAR.Enabled, cfg.Sensors.Radar.Enabled, cfg.Sensors.CSI.Enabled = false, false, false
+		return cfg.Check()
 	}
 	cfg.Sensors.LiDAR.Driver = "ouster"
 	pipeline.DriverSettings[*lidar.OusterConfig](&cfg.Sensors.LiDAR).MetadataFile = filepath.Join(cfg.StateDir, "ouster.json")
@@ -41,18 +58,21 @@ func prepareDemo(cfg *pipeline.Config) error {
 	cfg.Extrinsics.RoomFromCamera = &pipeline.CameraPose{PositionM: [3]float64{0, 0, 0.90}}
 	cfg.Extrinsics.RoomFromLiDAR = &pipeline.SensorPose{PositionM: [3]float64{0, 0, 0.95}}
 	cfg.Extrinsics.RoomFromRadar = &pipeline.SensorPose{PositionM: [3]float64{0, 0, 0.85}}
-	cfg.Exercise.Enabled = true
 	return cfg.Check()
 }
 
-func demoPlayer(cfg pipeline.Config, log *slog.Logger) (*replay.Player, error) {
-	s := &cfg.Sensors
+// demoPlayer plays the simulated sensors of the room.
+func demoPlayer(room runRoom, log *slog.Logger) (*replay.Player, error) {
+	s := &room.Sensors
 	ouster, ti := pipeline.DriverSettings[*lidar.OusterConfig](&s.LiDAR), pipeline.DriverSettings[*radar.TISerialConfig](&s.Radar)
-	return replay.NewPlayer(replay.Config{
+	cfg := replay.Config{
 		Data: demoProgramme, Loop: true, Pause: -1, Log: log.With("part", "simulator"),
-		Camera: &replay.CameraConfig{Addr: pipeline.DriverSettings[*camera.TCPConfig](&s.Camera).Listen},
-		LiDAR:  &replay.LiDARConfig{Format: replay.LiDAROuster, Addr: ouster.Listen, MetadataPath: ouster.MetadataFile},
-		Radar:  &replay.RadarConfig{CommandPath: ti.CommandPort, DataPath: ti.DataPort},
-		CSI:    &replay.CSIConfig{Format: replay.CSIAtheros, Addr: pipeline.DriverSettings[*csi.AtherosConfig](&s.CSI).Listen},
-	})
+		LiDAR: &replay.LiDARConfig{Format: replay.LiDAROuster, Addr: ouster.Listen, MetadataPath: ouster.MetadataFile},
+		Radar: &replay.RadarConfig{CommandPath: ti.CommandPort, DataPath: ti.DataPort},
+		CSI:   &replay.CSIConfig{Format: replay.CSIAtheros, Addr: pipeline.DriverSettings[*csi.AtherosConfig](&s.CSI).Listen},
+	}
+	if room.simulated.Has(modality.Camera) {
+		cfg.Camera = &replay.CameraConfig{Addr: pipeline.DriverSettings[*camera.TCPConfig](&s.Camera).Listen}
+	}
+	return replay.NewPlayer(cfg)
 }

@@ -16,6 +16,7 @@ import (
 
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
+	Keypoints  keypointsCmd  `cmd:"" help:"Find a person's joints in pictures: print keypoint lines, draw figures."`
 	Replay     replayCmd     `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`

@@ -27,22 +27,34 @@ type runCmd struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration. Without it: the defaults and simulated sensors."`
 	Room   string `help:"Room name, over the configuration."`
 	State  string `placeholder:"DIR" help:"Folder for state, over the configuration."`
+	Camera string `placeholder:"DEVICE|URL|FILE" help:"Camera that takes pictures, over the configuration: /dev/video0, an http or rtsp address, a film, a picture or a folder of them. Pictures stay in memory."`
+	Others string `enum:",off,simulated" default:"" help:"The other sensors of --camera without a configuration: off (the default), or simulated, whose person is not the one before the camera."`
 }
 
 // Help shows the command's example.
 func (runCmd) Help() string {
 	return "Examples:\n\n  posefuse run                                # simulated sensors, nothing to set up\n" +
-		"  posefuse run --config /etc/posefuse/posefuse.yaml"
+		"  posefuse run --camera /dev/video0            # a webcam; the other sensors are off\n" +
+		"  posefuse run --camera rtsp://192.168.1.20/stream1\n" +
+		"  posefuse run --config /etc/posefuse/posefuse.yaml\n\n" +
+		"The camera's pictures are never written or published. A password in an address is\n" +
+		"visible in the list of processes; in a configuration, password_file keeps it out."
 }
 
 // Run starts the daemon and, without a configuration, fake sensors for it.
 func (c runCmd) Run(ctx context.Context) error {
-	demo := c.Config == ""
-	cfg, err := c.load(demo)
+	room, err := c.load()
 	if err != nil {
 		return err
 	}
+	cfg := room.Config
 	log := newLog(cfg.Log)
+	pictures := cfg.Sensors.TakesPictures()
+	if pictures {
+		if err = errors.Join(keepMemoryOutOfDumps(), withholdCapabilities()); err != nil {
+			log.Warn("privacy of the camera's pictures", "error", err)
+		}
+	}
 	if slow := model.CPUNotice(); slow != "" {
 		log.Warn("slow CPU path", "notice", slow)
 	}
@@ -57,8 +69,8 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err = net.Close(); err != nil { // the inferer keeps what it needs
 		return err
 	}
-	shareCores(cfg.Model.InferenceCores())
-	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer,
+	shareCores(cfg.Model.InferenceCores(), pictures)
+	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
 		Page: func(nc *nats.Conn, room string) http.Handler {
 			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage})
 		}})
@@ -73,12 +85,12 @@ func (c runCmd) Run(ctx context.Context) error {
 	side.Go(func() {
 		select {
 		case <-core.Ready():
-			c.afterStart(ctx, core, cfg, log, &side)
+			c.afterStart(ctx, core, room, log, &side)
 		case <-ctx.Done():
 		}
 	})
-	if demo {
-		player, playerErr := demoPlayer(cfg, log)
+	if room.simulated != 0 {
+		player, playerErr := demoPlayer(room, log)
 		if playerErr != nil {
 			return playerErr
 		}
@@ -89,23 +101,27 @@ func (c runCmd) Run(ctx context.Context) error {
 		})
 	}
 	err = core.Run(ctx)
-	if demo && errors.Is(err, setting.ErrInUse) {
+	if c.Config == "" && errors.Is(err, setting.ErrInUse) {
 		err = fmt.Errorf("%w; without a configuration, keys come from the environment: bus.nats.listen is %s", err, pipeline.EnvName("bus.nats.listen"))
 	}
 	return err
 }
 
 // driverThreads is how many threads beside those of inference Go may run at
-// once: one per sensor. With as many threads as cores a driver whose packet
+// once: one per sensor, and one for a detector of keypoints. With as many threads as cores a driver whose packet
 // arrives during inference waits for Go's scheduler, up to 100 ms; with these
 // the system's scheduler lets it run at once.
 const driverThreads = int(modality.Count)
 
 // shareCores gives inference its cores and the drivers threads of their own.
-func shareCores(inference int) {
+func shareCores(inference int, detector bool) {
 	model.SetThreads(inference)
+	threads := driverThreads
+	if detector {
+		threads++
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), inference) + driverThreads)
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), inference) + threads)
 	}
 }
 
@@ -126,11 +142,32 @@ func boundGarbage() {
 	debug.SetGCPercent(int(min(max(maxGarbage*100/max(m.HeapAlloc, 1), 10), 100)))
 }
 
+// runRoom is the room that a command line asks for.
+type runRoom struct {
+	pipeline.Config
+	camera    string // of the command line, for people; "": that of the configuration
+	simulated modality.Set
+}
+
 // load reads the configuration; the demo's is made up around the defaults.
-func (c runCmd) load(demo bool) (pipeline.Config, error) {
+func (c runCmd) load() (runRoom, error) {
+	var room runRoom
 	cfg, err := pipeline.LoadConfig(c.Config, os.Environ())
 	if err != nil {
-		return cfg, err
+		return room, err
+	}
+	if c.Others != "" && (c.Camera == "" || c.Config != "") {
+		return room, errors.New("--others: it goes with --camera and without --config, which says itself which sensors there are")
+	}
+	if c.Camera != "" {
+		choice, err := chooseCamera(c.Camera)
+		if err == nil {
+			err = choice.apply(&cfg, true)
+		}
+		if err != nil {
+			return room, fmt.Errorf("--camera: %w", err)
+		}
+		room.camera = choice.shown
 	}
 	if c.Room != "" {
 		cfg.Room = c.Room
@@ -138,13 +175,14 @@ func (c runCmd) load(demo bool) (pipeline.Config, error) {
 	if c.State != "" {
 		cfg.StateDir = c.State
 	}
-	if demo {
-		return cfg, prepareDemo(&cfg)
+	room.Config = cfg
+	if c.Config == "" {
+		return room, prepareDemo(&room, c.Others == othersSimulated)
 	}
 	if err = cfg.Check(); err != nil { // the flags may have spoilt it
-		return cfg, err
+		return room, err
 	}
-	return cfg, checkExercise(cfg)
+	return room, checkExercise(cfg)
 }
 
 // checkExercise refuses an activity that nobody counts: the daemon would go on
@@ -157,10 +195,11 @@ func checkExercise(cfg pipeline.Config) error {
 }
 
 // afterStart prints where everything is and starts the exercise subscriber.
-func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, cfg pipeline.Config, log *slog.Logger, side *sync.WaitGroup) {
+func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoom, log *slog.Logger, side *sync.WaitGroup) {
+	cfg := room.Config
 	at := addresses{page: core.WebURL()}
 	at.nats, at.mqtt, _ = core.Bus().Addresses()
-	printBanner(os.Stdout, &cfg, at, c.Config == "")
+	printBanner(os.Stdout, &room, at)
 	if !cfg.Exercise.Enabled {
 		return
 	}

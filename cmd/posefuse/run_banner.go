@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"posefuse/pipeline"
+	"posefuse/sensors/modality"
 )
 
 // addresses is where a running daemon is reached; "" is off.
@@ -14,11 +14,19 @@ type addresses struct{ page, nats, mqtt string }
 
 // printBanner says where everything is and how to subscribe, in commands that
 // work as they stand on this machine.
-func printBanner(w io.Writer, cfg *pipeline.Config, a addresses, simulated bool) {
+func printBanner(w io.Writer, room *runRoom, a addresses) {
+	cfg := &room.Config
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nposefuse is running in room %q", cfg.Room)
-	if simulated {
+	switch {
+	case room.simulated == modality.All:
 		b.WriteString(" on simulated sensors (a configuration switches to real ones: posefuse run --config FILE)")
+	case room.simulated != 0:
+		fmt.Fprintf(&b, " with the camera %s;\nthe other sensors are simulated: their person is not the one before the camera", room.camera)
+	case room.camera != "" && !cfg.Sensors.LiDAR.Enabled && !cfg.Sensors.Radar.Enabled && !cfg.Sensors.CSI.Enabled:
+		fmt.Fprintf(&b, " with the camera %s;\nLiDAR, radar and WiFi are off", room.camera)
+	case room.camera != "":
+		fmt.Fprintf(&b, " with the camera %s in place of the configuration's", room.camera)
 	}
 	b.WriteString("\n\n")
 	if a.page != "" {
@@ -32,6 +40,13 @@ func printBanner(w io.Writer, cfg *pipeline.Config, a addresses, simulated bool)
 	}
 	if len(cfg.Bus.Users) > 0 || cfg.Bus.TLS.CertFile != "" {
 		b.WriteString("\nClients need what bus.tls and bus.users ask for: docs/security.md\n")
+	}
+	switch {
+	case !cfg.Sensors.TakesPictures():
+	case cfg.Web.Enabled && cfg.Web.ShowImage:
+		b.WriteString("\nThe page shows the camera's pictures (web.show_image). None is written or published.\n")
+	default:
+		b.WriteString("\nThe camera's pictures stay in memory: none is written, published or shown.\n")
 	}
 	b.WriteString("\nCtrl-C stops it.\n\n")
 	_, _ = io.WriteString(w, b.String())

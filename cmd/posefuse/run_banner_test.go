@@ -29,7 +29,7 @@ func TestBannerTellsCommandsThatWork(t *testing.T) {
 				c.change(&cfg)
 			}
 			var b strings.Builder
-			printBanner(&b, &cfg, c.at, false)
+			printBanner(&b, &runRoom{Config: cfg}, c.at)
 			for _, w := range c.want {
 				if !strings.Contains(b.String(), w) {
 					t.Errorf("lacks %q:\n%s", w, b.String())

@@ -162,6 +162,7 @@ func makeWrongInputs(t *testing.T) string {
 	write("garbled/card.json", "{\"schema\": ")
 	write("newer/card.json", "{\"schema\": 99}")
 	write("file", "neither a folder nor a model\n")
+	write("file.png", "no picture\n")
 	write("nothing/readme.txt", "no recordings here\n")
 	write("motion/anna_A12.bvh", swingBVH())
 	write("motion/ben_A12.bvh", strings.Replace(swingBVH(), "OFFSET 0 -42 0", "OFFSET 0 down 0", 1))
