@@ -120,7 +120,7 @@ test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
 	@paths=portable; [ "$$($(GO) env GOARCH)" != amd64 ] || paths="avx2 portable"; \
 	for path in $$paths; do export POSEFUSE_CPU=$$path; \
 	  $(GO) test -count=1 -v -run EnvironmentForces ./model/nn/kernel | sed -n 's/.*: \(POSEFUSE_CPU=\)/\1/p'; \
-	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model; \
+	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model ./model/keypoint; \
 	  TESTENV_TESTS=full $(GO) test -count=1 -timeout 15m -run RecordedRun ./pipeline; done
 
 # 3. Left out on arm64: batches of the whole network at full size and folded stages,
@@ -134,9 +134,10 @@ ARM_MODEL := FullSize|Vector|RuleH|InferenceEquals|StagedInferenceEquals|Coaliti
 test-arm64: need-go ## kernels and network on arm64, under qemu (installs qemu-user-static)
 	@command -v qemu-aarch64-static >/dev/null || { $(APT); apt qemu-user-static; }
 	@echo "testing arm64 under qemu, without batches of the full-size network and gradients in float64"
-	GOARCH=arm64 $(GO) vet ./model/nn/... ./model
+	GOARCH=arm64 $(GO) vet ./model/nn/... ./model ./model/keypoint ./sensors/camera
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec qemu-aarch64-static -skip '$(ARM_SKIP)' ./model/nn/kernel ./model/nn
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec qemu-aarch64-static -skip '$(ARM_SKIP)' -run '$(ARM_MODEL)' ./model
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -exec qemu-aarch64-static -run 'EqualsONNX|FindsPeople' ./model/keypoint
 
 # 4. Minimising the large seeds would eat the whole time, so it is off. Go ends a
 # session now and then with nothing but "context deadline exceeded", because a
