@@ -1,6 +1,8 @@
-// Package camera takes 2D keypoints of one person from a camera: the keypoint
-// message (a JSON line), a source that listens for such lines on a TCP port, and
-// a source fed by calls.
+// Package camera takes 2D keypoints of one person from a camera. Either a
+// program beside the daemon finds them and sends lines of JSON, over TCP or by
+// calls; or the camera gives pictures, of the kernel's video devices, of HTTP, of
+// ffmpeg or of files, and a Detector looks at the newest. Pictures stay in
+// memory, and nothing of them is in an error.
 package camera
 
 import (

@@ -10,6 +10,7 @@ import (
 const (
 	mjpegReadBytes = 32 << 10 // room for one read
 	mjpegHeadBytes = 8 << 10  // kept of what lies between two pictures
+	minBoundary    = 3        // shortest line that is taken for a boundary
 )
 
 // mjpegPart is a picture of a stream.
@@ -41,6 +42,7 @@ type mjpegSplitter struct {
 	searched int // no boundary before this
 
 	counted bool // the picture before was ended by its Content-Length
+	marked  bool // and by its own end marker
 	liar    bool // the camera's Content-Length is wrong
 }
 
@@ -133,24 +135,32 @@ func (s *mjpegSplitter) end() (int, bool) {
 		}
 		switch p.marker {
 		case markEOI:
-			upTo, ended = p.end, true
+			s.marked = true
+			return p.end, true
 		case markSOI:
 			upTo, ended = p.start, true
 		}
 	}
-	if i := s.boundaryIn(s.buf[s.searched:upTo]); i >= 0 {
-		return s.searched + i, true
+	// A boundary of few letters may stand in a picture by chance, so it is of
+	// use only where pictures do not end themselves.
+	if !s.marked || ended {
+		if i := s.boundaryIn(s.buf[s.searched:upTo]); i >= 0 {
+			s.marked = false
+			return s.searched + i, true
+		}
+		// One may have come in part, behind a line of dashes.
+		s.searched = max(s.searched, upTo-len(s.boundary)-len("\r\n----"))
 	}
-	// A boundary may have come in part, behind a line of dashes.
-	s.searched = max(s.searched, upTo-len(s.boundary)-len("\r\n----"))
 	if !ended && s.want > 0 && len(s.buf) >= s.want { // without its end marker
-		s.counted = true
+		s.counted, s.marked = true, false
 		return s.want, true
 	}
+	s.marked = s.marked && !ended
 	return upTo, ended
 }
 
-// boundaryIn returns where the line before a boundary ends, -1 if there is none.
+// boundaryIn returns where the line before a boundary's ends, -1 if there is
+// none.
 func (s *mjpegSplitter) boundaryIn(data []byte) int {
 	if len(s.boundary) == 0 {
 		return -1
@@ -160,11 +170,14 @@ func (s *mjpegSplitter) boundaryIn(data []byte) int {
 		if i < 0 {
 			return -1
 		}
-		before := bytes.TrimRight(data[:from+i], "-")
-		if line := bytes.TrimRight(before, "\r\n"); len(line) < len(before) {
-			return len(line)
+		at, after := from+i, from+i+len(s.boundary)
+		before := bytes.TrimRight(data[:at], "-")
+		dashes := at - len(before)
+		if bytes.HasSuffix(before, []byte("\n")) && dashes+len(s.boundary) >= minBoundary &&
+			after < len(data) && bytes.IndexByte([]byte("\r\n-"), data[after]) >= 0 {
+			return len(bytes.TrimRight(before, "\r\n"))
 		}
-		from += i + 1
+		from = at + 1
 	}
 }
 

@@ -3,6 +3,8 @@ package camera
 import (
 	"bytes"
 	"fmt"
+	"image"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +105,36 @@ func TestMJPEGSplit(t *testing.T) {
 					t.Errorf("%d bytes are kept", len(s.buf))
 				}
 			})
+		}
+	}
+}
+
+// TestMJPEGSplitOfNoise: what looks like a short boundary, and stands in a large
+// picture by chance, does not cut it.
+func TestMJPEGSplitOfNoise(t *testing.T) {
+	noise := image.NewGray(image.Rect(0, 0, 640, 480))
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range noise.Pix {
+		noise.Pix[i] = byte(r.Uint32())
+	}
+	picture := encodeJPEG(t, noise)
+	if !bytes.Contains(picture, []byte("\nb")) {
+		t.Fatal("this noise holds no line that begins with the boundary")
+	}
+	bare := without(t, picture, markEOI)
+	for name, p := range map[string][]byte{"whole": picture, "without end markers": bare} {
+		var stream bytes.Buffer
+		for range 3 {
+			fmt.Fprintf(&stream, "--b\r\n\r\n%s\r\n", p)
+		}
+		stream.WriteString("--b--\r\n")
+		for _, portion := range []int{100, 1460, 1 << 20} {
+			got, _ := split(stream.Bytes(), "b", maxImageBytes, portion)
+			for i := range max(len(got), 3) {
+				if i >= len(got) || i >= 3 || !bytes.Equal(got[i].data, p) {
+					t.Fatalf("%s, portions of %d: %d pictures; the first that differs is %d", name, portion, len(got), i)
+				}
+			}
 		}
 	}
 }
