@@ -20,6 +20,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"posefuse/internal/rtsptest"
 	"posefuse/internal/testenv"
 	"posefuse/message"
 )
@@ -197,12 +198,11 @@ func motionJPEG(t *testing.T, picture []byte) string {
 // TestCameraMakesPoses: a camera of each kind makes poses of the room alone,
 // and no trace of its pictures is left anywhere.
 func TestCameraMakesPoses(t *testing.T) {
-	needFFmpeg(t)
-	png, err := os.ReadFile(debianPicture(t, "basketball1.png"))
+	png, err := os.ReadFile(testenv.OpenCVPicture(t, "basketball1.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	film := debianPicture(t, "vtest.avi")
+	film := testenv.OpenCVPicture(t, "vtest.avi")
 	filmBytes, err := os.ReadFile(film)
 	if err != nil {
 		t.Fatal(err)
@@ -212,15 +212,30 @@ func TestCameraMakesPoses(t *testing.T) {
 		t.Fatal(err)
 	}
 	jpg := asJPEG(t, img)
+	folder := t.TempDir()
+	var inFolder [][]byte
+	for i, path := range []string{testenv.OpenCVPicture(t, "basketball1.png"), testenv.OpenCVPicture(t, "messi5.jpg"), testenv.ScikitPicture(t, "astronaut.png")} {
+		b, readErr := os.ReadFile(path)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		writeFile(t, filepath.Join(folder, fmt.Sprint(i)+filepath.Ext(path)), b)
+		inFolder = append(inFolder, traces(t, b)...)
+	}
+	rtsp := &rtsptest.Server{User: "viewer", Password: "hunter2"}
+	rtsptest.Start(t, rtsp)
+	rtsp.Feed(t, []string{"-re", "-stream_loop", "-1", "-i", film}, rtsptest.H264)
 	network := strings.Replace(motionJPEG(t, jpg), "http://", "http://viewer:hunter2@", 1)
 	for name, c := range map[string]struct {
 		camera        string
 		traces        [][]byte
 		width, height int
 	}{
-		"picture":     {debianPicture(t, "basketball1.png"), traces(t, png), 640, 480},
+		"picture":     {testenv.OpenCVPicture(t, "basketball1.png"), traces(t, png), 640, 480},
 		"film":        {film, traces(t, filmBytes), 768, 576},
+		"folder":      {folder, inFolder, 512, 512},
 		"motion JPEG": {network, traces(t, jpg), 640, 480},
+		"RTSP":        {strings.Replace(rtsp.URL(), "rtsp://", "rtsp://viewer:hunter2@", 1), traces(t, filmBytes), 768, 576},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := runCamera(t, nil, "--camera", c.camera)
@@ -283,7 +298,7 @@ func TestCameraMakesPoses(t *testing.T) {
 // make the pose, and three of them are called simulated. The page may show the
 // picture where the configuration says so.
 func TestCameraBesideSimulatedSensors(t *testing.T) {
-	r := runCamera(t, []string{"POSEFUSE_WEB_SHOW_IMAGE=true"}, "--camera", debianPicture(t, "basketball1.png"), "--others", "simulated")
+	r := runCamera(t, []string{"POSEFUSE_WEB_SHOW_IMAGE=true"}, "--camera", testenv.OpenCVPicture(t, "basketball1.png"), "--others", "simulated")
 	testenv.Wait(t, "a pose of all four", func() bool {
 		for _, p := range messages[message.Pose](t, r, "pose") {
 			if p.Coalition == "RLMW" {

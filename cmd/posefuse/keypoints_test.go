@@ -13,27 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"posefuse/internal/rtsptest"
 	"posefuse/internal/testenv"
 	"posefuse/sensors/camera"
 )
-
-// debianPicture returns the path of a picture or film of Debian's opencv-doc.
-func debianPicture(t *testing.T, name string) string {
-	t.Helper()
-	path := filepath.Join("/usr/share/doc/opencv-doc/examples/data", name)
-	if _, err := os.Stat(path); err != nil {
-		testenv.LeaveOut(t, "the pictures of Debian's package opencv-doc are missing: apt-get install opencv-doc (make test does it)")
-	}
-	return path
-}
-
-// needFFmpeg leaves a test out where ffmpeg is missing.
-func needFFmpeg(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		testenv.LeaveOut(t, "ffmpeg is missing: apt-get install ffmpeg (make test does it)")
-	}
-}
 
 // asJPEG returns a picture as a camera sends it.
 func asJPEG(t *testing.T, img image.Image) []byte {
@@ -79,14 +62,14 @@ func runKeypoints(t *testing.T, args ...string) (lines []camera.Message, said st
 // picture a drawing; what is no picture is counted.
 func TestKeypointsOfAFolder(t *testing.T) {
 	folder, drawn := t.TempDir(), filepath.Join(t.TempDir(), "figures")
-	b, err := os.ReadFile(debianPicture(t, "basketball1.png"))
+	b, err := os.ReadFile(testenv.OpenCVPicture(t, "basketball1.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(folder, "1.png"), b)
 	writeFile(t, filepath.Join(folder, "2.jpg"), greyJPEG(t, 320, 240))
 	writeFile(t, filepath.Join(folder, "3.jpg"), []byte("no picture"))
-	b, err = os.ReadFile(debianPicture(t, "messi5.jpg"))
+	b, err = os.ReadFile(testenv.OpenCVPicture(t, "messi5.jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +115,8 @@ func TestKeypointsOfAFolder(t *testing.T) {
 
 // TestKeypointsOfAFilm: pedestrians of a film, as many pictures as asked for.
 func TestKeypointsOfAFilm(t *testing.T) {
-	needFFmpeg(t)
-	lines, said, code := runKeypoints(t, debianPicture(t, "vtest.avi"), "--frames", "20")
+	rtsptest.FFmpeg(t)
+	lines, said, code := runKeypoints(t, testenv.OpenCVPicture(t, "vtest.avi"), "--frames", "20")
 	if code != 0 || len(lines) < 15 || !strings.Contains(said, "20 pictures: ") {
 		t.Fatalf("exit code %d, %d lines, said %s", code, len(lines), said)
 	}

@@ -28,9 +28,9 @@ func TestMemoryAndCapabilitiesStayInside(t *testing.T) {
 			t.Fatalf("%d threads, %v", len(threads), err)
 		}
 		for _, file := range threads {
-			status, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+			status, readErr := os.ReadFile(file)
+			if readErr != nil {
+				t.Fatal(readErr)
 			}
 			if !strings.Contains(string(status), "\nCapAmb:\t0000000000000000\n") {
 				t.Errorf("%s has ambient capabilities", file)

@@ -160,14 +160,9 @@ func (c runCmd) load() (runRoom, error) {
 		return room, errors.New("--others: it goes with --camera and without --config, which says itself which sensors there are")
 	}
 	if c.Camera != "" {
-		choice, err := chooseCamera(c.Camera)
-		if err == nil {
-			err = choice.apply(&cfg, true)
-		}
-		if err != nil {
+		if room.camera, err = c.useCamera(&cfg); err != nil {
 			return room, fmt.Errorf("--camera: %w", err)
 		}
-		room.camera = choice.shown
 	}
 	if c.Room != "" {
 		cfg.Room = c.Room
@@ -183,6 +178,16 @@ func (c runCmd) load() (runRoom, error) {
 		return room, err
 	}
 	return room, checkExercise(cfg)
+}
+
+// useCamera makes the camera of the command line that of the room, and returns
+// its name for people.
+func (c runCmd) useCamera(cfg *pipeline.Config) (string, error) {
+	choice, err := chooseCamera(c.Camera)
+	if err != nil {
+		return "", err
+	}
+	return choice.shown, choice.apply(cfg, true)
 }
 
 // checkExercise refuses an activity that nobody counts: the daemon would go on
