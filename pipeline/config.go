@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"posefuse/frame"
 	"posefuse/model/keypoint"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors/modality"
@@ -57,9 +58,9 @@ type ModelConfig struct {
 
 // ExtrinsicsConfig places the sensors in the room. Null means unknown.
 type ExtrinsicsConfig struct {
-	RoomFromCamera *CameraPose `yaml:"room_from_camera"`
-	RoomFromLiDAR  *SensorPose `yaml:"room_from_lidar"`
-	RoomFromRadar  *SensorPose `yaml:"room_from_radar"`
+	RoomFromCamera *frame.CameraPose `yaml:"room_from_camera"`
+	RoomFromLiDAR  *frame.SensorPose `yaml:"room_from_lidar"`
+	RoomFromRadar  *frame.SensorPose `yaml:"room_from_radar"`
 }
 
 // WebConfig is the page, the API, health and metrics.

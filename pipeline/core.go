@@ -27,6 +27,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/nats-io/nats.go"
 
+	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
@@ -117,7 +118,7 @@ func New(opt Options) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	var roomFromCamera *Transform
+	var roomFromCamera *frame.Transform
 	if p := c.cfg.Extrinsics.RoomFromCamera; p != nil {
 		t := p.RoomFromCamera()
 		roomFromCamera = &t

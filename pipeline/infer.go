@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"posefuse/frame"
 	"posefuse/model"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
@@ -221,7 +222,7 @@ type result struct {
 
 // run infers the tick. A modality whose data cannot be used is left out and
 // named in unusable.
-func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *Transform, r *result) (unusable modality.Set, err error) {
+func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.Transform, r *result) (unusable modality.Set, err error) {
 	*r = result{}
 	start := time.Now()
 	if e.staged == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/sensors"
 )
@@ -50,8 +51,8 @@ type pointSet struct {
 // set that comes while the one before is being encoded replaces its successor.
 type pointFeed struct {
 	frame   string
-	lidar   Transform // to the frame of the message
-	radar   Transform
+	lidar   frame.Transform // to the frame of the message
+	radar   frame.Transform
 	room    string
 	pending chan pointSet // capacity 1
 	lastNS  int64
@@ -125,7 +126,7 @@ func (f *pointFeed) message(s pointSet) *message.Points {
 
 // viewerPoint transforms a point and rounds it to millimetres, which halves
 // the message. Points that are not finite are dropped.
-func viewerPoint(t *Transform, x, y, z float32) ([3]float32, bool) {
+func viewerPoint(t *frame.Transform, x, y, z float32) ([3]float32, bool) {
 	q := t.Apply([3]float64{float64(x), float64(y), float64(z)})
 	var out [3]float32
 	for k, v := range q {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors/modality"
@@ -21,7 +22,7 @@ const jointOrder = "h36m17"
 // goroutine; the model may be swapped and the counters read from others.
 type tickLoop struct {
 	clock          timesync.Clock
-	roomFromCamera *Transform // nil: poses stay in the camera frame
+	roomFromCamera *frame.Transform // nil: poses stay in the camera frame
 	publish        func(buf []byte, p *message.Pose) ([]byte, error)
 	points         *pointFeed
 	metrics        *metrics
@@ -88,7 +89,7 @@ func (p *progress) fps(nowNS, startNS int64) float64 {
 	return float64(n) * float64(time.Second) / float64(span)
 }
 
-func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *Transform) *tickLoop {
+func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *frame.Transform) *tickLoop {
 	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera}
 	l.pose = message.Pose{Schema: message.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
 		Modalities: make(map[string]message.PoseModality, modality.Count)}
@@ -96,7 +97,7 @@ func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCame
 	return l
 }
 
-func frameName(roomFromCamera *Transform) string {
+func frameName(roomFromCamera *frame.Transform) string {
 	if roomFromCamera == nil {
 		return "camera"
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"posefuse/configs"
+	"posefuse/frame"
 	"posefuse/pipeline"
 	"posefuse/recording/sim"
 	"posefuse/replay"
@@ -55,9 +56,9 @@ func prepareDemo(room *runRoom, others bool) error {
 	if err := os.WriteFile(ti.ConfigFile, configs.RadarProfile, 0o640); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
-	cfg.Extrinsics.RoomFromCamera = &pipeline.CameraPose{PositionM: [3]float64{0, 0, 0.90}}
-	cfg.Extrinsics.RoomFromLiDAR = &pipeline.SensorPose{PositionM: [3]float64{0, 0, 0.95}}
-	cfg.Extrinsics.RoomFromRadar = &pipeline.SensorPose{PositionM: [3]float64{0, 0, 0.85}}
+	cfg.Extrinsics.RoomFromCamera = &frame.CameraPose{PositionM: [3]float64{0, 0, 0.90}}
+	cfg.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.95}}
+	cfg.Extrinsics.RoomFromRadar = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.85}}
 	return cfg.Check()
 }
 

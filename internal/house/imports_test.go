@@ -14,6 +14,7 @@ import (
 var allowed = map[string][]string{
 	"setting":          {},
 	"sensors/modality": {},
+	"frame":            {"setting"},
 	"sensors":          {"sensors/modality", "setting"},
 	"sensors/camera":   {"sensors", "sensors/modality", "setting"},
 	"sensors/lidar":    {"sensors", "sensors/modality", "setting"},
@@ -33,7 +34,7 @@ var allowed = map[string][]string{
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"message", "model", "model/keypoint", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
+	"pipeline":     {"frame", "message", "model", "model/keypoint", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},

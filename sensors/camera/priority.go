@@ -8,7 +8,7 @@ import (
 
 // Nice values of Linux: the higher, the less a thread gets beside others.
 const (
-	lookingNice = 10 // above the program's own
+	lookingNice = 3 // above the program's own; more would starve it on a busy machine
 	highestNice = 19
 )
 
