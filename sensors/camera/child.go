@@ -29,8 +29,9 @@ const (
 	childGrace = time.Second
 )
 
-// startChild starts a program in a process group of its own, with an
-// environment that names no folder for temporary files.
+// startChild starts a program in a process group of its own, without the
+// daemon's capabilities and with an environment that names no folder for
+// temporary files.
 func startChild(program string, args []string, stdin string) (*child, error) {
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -52,9 +53,10 @@ func startChild(program string, args []string, stdin string) (*child, error) {
 	started := make(chan error, 1)
 	go func() {
 		// The kernel kills a child when the thread ends that started it, so this
-		// one stays as long.
+		// one stays as long, and then ends with its goroutine: it has given up
+		// what the daemon may do beyond other users, for the child to inherit.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 		startErr := cmd.Start()
 		_ = in.Close()
 		if startErr == nil {

@@ -9,7 +9,11 @@ import (
 	"image/color"
 	_ "image/jpeg" // pictures to compare with
 	"image/png"
+	"io"
+	"log"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -326,6 +330,28 @@ func TestFFmpegThatFails(t *testing.T) {
 				t.Errorf("counts %v", r.all())
 			}
 		})
+	}
+}
+
+// TestFFmpegHTTP: a film from a web server, one that is not there, and a server
+// with a certificate of its own making.
+func TestFFmpegHTTP(t *testing.T) {
+	film := testenv.OpenCVPicture(t, "vtest.avi")
+	web := http.NewServeMux()
+	web.HandleFunc("/it's.avi", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, film) })
+	plain, secure := httptest.NewServer(web), httptest.NewUnstartedServer(web)
+	defer plain.Close()
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it is refused
+	secure.StartTLS()
+	defer secure.Close()
+	runFFmpeg(t, func(c *FFmpegConfig, _ *ffmpegGrabber) { c.URL = plain.URL + "/it's.avi" }).await(t, 3)
+	for url, want := range map[string]string{
+		plain.URL + "/none?password=hush": plain.URL + " has no such stream: correct the path in url",
+		secure.URL + "/it's.avi":          secure.URL + " shows a certificate that this machine does not trust",
+	} {
+		if err := runFFmpeg(t, func(c *FFmpegConfig, _ *ffmpegGrabber) { c.URL = url }).failed(t); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package camera
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"image"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,18 +179,18 @@ func TestFFmpegHundredCycles(t *testing.T) {
 	}
 }
 
-// helperFilm is the variable that makes the test program a daemon that plays a
-// film, to be killed.
-const helperFilm = "CAMERA_TEST_PLAY"
+// The variables that make the test program a daemon that plays a film, to be
+// killed, and name its ffmpeg.
+const helperFilm, helperProgram = "CAMERA_TEST_PLAY", "CAMERA_TEST_PROGRAM"
 
 func playUntilKilled(film string) {
 	cfg := NewFFmpegConfig()
-	cfg.URL, cfg.Loop = film, true
+	cfg.URL, cfg.Loop, cfg.Program = film, true, os.Getenv(helperProgram)
 	src := cfg.Source("camera").(*VideoSource)
 	src.Detector = &recorder{}
 	sink := newTally()
 	go func() {
-		for sink.all()["sample"] < 3 {
+		for sink.all()["sample"] < 1 {
 			time.Sleep(time.Millisecond)
 		}
 		fmt.Println("playing")
@@ -197,17 +200,37 @@ func playUntilKilled(film string) {
 }
 
 // TestFFmpegDiesWithItsParent: kill -9 of the program that started it leaves no
-// ffmpeg behind.
+// ffmpeg behind, not even one that would never notice that nobody reads.
 func TestFFmpegDiesWithItsParent(t *testing.T) {
-	rtsptest.FFmpeg(t)
-	film := testenv.OpenCVPicture(t, "vtest.avi")
-	daemon := exec.CommandContext(t.Context(), os.Args[0])
-	daemon.Env = append(os.Environ(), helperFilm+"="+film)
-	out, err := daemon.StdoutPipe()
+	tiny, err := filepath.Abs("testdata/tiny.nut")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err = daemon.Start(); err != nil {
+	film := testenv.OpenCVPicture(t, "vtest.avi")
+	for name, program := range map[string]string{"real": rtsptest.FFmpeg(t), "silent": script(t, "cat "+tiny+"; exec sleep 1000")} {
+		t.Run(name, func(t *testing.T) { diesWithItsParent(t, film, program) })
+	}
+}
+
+func diesWithItsParent(t *testing.T, film, program string) {
+	start := func(give []uintptr) (*exec.Cmd, io.Reader, error) {
+		daemon := exec.CommandContext(t.Context(), os.Args[0])
+		daemon.Env = append(os.Environ(), helperFilm+"="+film, helperProgram+"="+program)
+		daemon.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: give}
+		out, err := daemon.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return daemon, out, daemon.Start()
+	}
+	// As under systemd, which lets the daemon capture packets; who has no such
+	// capability cannot give it on.
+	daemon, out, err := start([]uintptr{unix.CAP_NET_RAW})
+	capable := !errors.Is(err, unix.EPERM)
+	if !capable {
+		daemon, out, err = start(nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	said, err := bufio.NewReader(out).ReadString('\n')
@@ -217,6 +240,11 @@ func TestFFmpegDiesWithItsParent(t *testing.T) {
 	children := childrenOf(t, daemon.Process.Pid)
 	if len(children) != 1 {
 		t.Fatalf("children %v", children)
+	}
+	for pid := range children {
+		if of, has := ambient(t, daemon.Process.Pid), ambient(t, pid); capable != (of != 0) || has != 0 {
+			t.Errorf("capabilities given on: %#x to the daemon, %#x to ffmpeg", of, has)
+		}
 	}
 	if err := daemon.Process.Signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -229,6 +257,28 @@ func TestFFmpegDiesWithItsParent(t *testing.T) {
 			return err != nil || strings.Contains(string(b), ") Z ")
 		})
 	}
+}
+
+// ambient returns the capabilities that any thread of a process gives on.
+func ambient(t *testing.T, pid int) (set uint64) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no threads of %d: %v", pid, err)
+	}
+	for _, path := range threads {
+		status, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended meanwhile
+		}
+		var of uint64
+		_, after, _ := strings.Cut(string(status), "CapAmb:")
+		if _, err := fmt.Sscanf(strings.TrimSpace(after), "%x", &of); err != nil {
+			t.Fatal(err)
+		}
+		set |= of
+	}
+	return set
 }
 
 // TestNoPictureInFiles: ffmpeg writes into its pipes and nowhere else, leaves no
