@@ -45,7 +45,7 @@ func (g *ffmpegGrabber) grab(ctx context.Context, in *intake) error {
 	defer stop()
 	pictures, err := g.read(in, c, cmd)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // ended by the caller
+		return nil
 	}
 	return g.explain(err, pictures, c, cmd)
 }

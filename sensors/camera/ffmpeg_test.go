@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	_ "image/jpeg" // pictures to compare with
 	"image/png"
 	"io"
@@ -230,7 +229,7 @@ func TestFFmpegSquarePixels(t *testing.T) {
 		t.Fatalf("%v", p)
 	}
 	if c := p[0].grid[9]; c.R < 250 || c.G > 5 || c.B > 5 || c.A != 255 {
-		t.Errorf("red became %v", color.RGBA(c))
+		t.Errorf("red became %v", c)
 	}
 }
 

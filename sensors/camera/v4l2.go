@@ -175,20 +175,17 @@ func (s *videoStream) close() {
 
 // run takes pictures until ctx ends or the device fails.
 func (s *videoStream) run(ctx context.Context) error {
-	for last := time.Now(); ; {
+	for last := time.Now(); ctx.Err() == nil; {
 		left := videoSilence - time.Since(last)
-		ready := false
-		if left > 0 {
-			var err error
-			if ready, err = s.dev.wait(ctx, left); err != nil {
-				return videoError(s.path, "waiting for a picture", err)
-			}
+		if left <= 0 {
+			return sensors.Told(fmt.Errorf("camera %s: no whole picture for %s: unplug it and plug it in again", s.path, videoSilence))
 		}
-		if ctx.Err() != nil {
-			return nil
+		ready, err := s.dev.wait(ctx, left)
+		if err != nil {
+			return videoError(s.path, "waiting for a picture", err)
 		}
 		if !ready {
-			return sensors.Told(fmt.Errorf("camera %s: no whole picture for %s: unplug it and plug it in again", s.path, videoSilence))
+			continue
 		}
 		whole, err := s.take()
 		if err != nil {
@@ -198,6 +195,7 @@ func (s *videoStream) run(ctx context.Context) error {
 			last = time.Now()
 		}
 	}
+	return nil
 }
 
 // take fetches one picture and gives its buffer back at once. It returns

@@ -2,6 +2,7 @@ package camera
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -157,7 +158,7 @@ func (v *fakeVideo) ioctl(number uint32, arg []byte) error {
 		return unix.ENODEV
 	}
 	switch err := c.refuse[number]; {
-	case err == errOneBuffer:
+	case errors.Is(err, errOneBuffer):
 		put32(arg, 0, 1)
 	case err != nil:
 		return err

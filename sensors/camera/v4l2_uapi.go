@@ -9,12 +9,12 @@ import (
 // with memory-mapped buffers needs. Its structures are read and written as
 // bytes, at the offsets they have where a long has 64 bits.
 
-// Requests of ioctl: direction, size of the structure, 'V' and a number, put
-// together as _IOR, _IOW and _IOWR do.
+// Requests of ioctl: direction, size of the structure, 'V' and a number (0
+// of the first), put together as _IOR, _IOW and _IOWR do.
 const (
 	ioWrite, ioRead = 1 << 30, 2 << 30
 
-	vidiocQueryCap  = ioRead | capabilitySize<<16 | 'V'<<8 | 0
+	vidiocQueryCap  = ioRead | capabilitySize<<16 | 'V'<<8
 	vidiocEnumFmt   = ioRead | ioWrite | fmtDescSize<<16 | 'V'<<8 | 2
 	vidiocSetFmt    = ioRead | ioWrite | formatSize<<16 | 'V'<<8 | 5
 	vidiocReqBufs   = ioRead | ioWrite | reqBufsSize<<16 | 'V'<<8 | 8
