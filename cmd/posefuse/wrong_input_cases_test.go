@@ -54,7 +54,6 @@ var wrongSettings = []wrongInput{
 	{name: "sync too large", doc: "sync: {rate_hz: 61, hold_ms: 1001, stale_ms: 60001, max_gap_ms: 60001}\n"},
 	{name: "rate that is no number", doc: "sync: {rate_hz: .nan}\n"},
 	{name: "unknown sync mode", doc: "sync: {mode: approximate_time}\n"},
-	{name: "no detector", doc: "detector: {model: \"\"}\n"},
 	{name: "cores out of range", doc: "model: {cores: 1025}\n"},
 	{name: "camera numbers too small", doc: "sensors: {camera: {latency_ms: -1, stale_ms: 49, period_ms: -1, centre_ms: -1001, tolerance_ms: -1}}\n"},
 	{name: "lidar numbers too large", doc: "sensors: {lidar: {latency_ms: 1001, stale_ms: 60001, period_ms: 10001, centre_ms: 1001, tolerance_ms: 1001}}\n"},
@@ -69,8 +68,6 @@ var wrongSettings = []wrongInput{
 	{name: "unknown csi driver", doc: "sensors: {csi: {driver: intel5300}}\n"},
 	{name: "no driver", doc: "sensors: {camera: {driver: \"\"}}\n"},
 
-	{name: "camera: address", doc: "sensors: {camera: {keypoints_tcp: {listen: localhost}}}\n"},
-	{name: "camera: no address", doc: "sensors: {camera: {keypoints_tcp: {listen: \"\"}}}\n"},
 	{name: "ouster: everything", doc: "sensors: {lidar: {driver: ouster, ouster: {listen: \"127.0.0.1:70000\", from: sensor.local, metadata_file: \"\"}}}\n"},
 	{name: "livox: everything", doc: "sensors: {lidar: {driver: livox, livox: {listen: 56301, from: 1.2.3}}}\n"},
 	{name: "radar: no data port", doc: "sensors: {radar: {ti_serial: {data_port: \"\"}}}\n"},
@@ -165,7 +162,6 @@ var wrongFlags = []wrongInput{
 	{name: "enum: clip", args: "models quantize --mode int8 --clip mean --out out"},
 	{name: "enum: head", args: "models export --onnx x.onnx --head xfi"},
 	{name: "enum: only", args: "experiment trial.yaml --only figures"},
-	{name: "enum: others", args: "run --camera /dev/video0 --others on"},
 	{name: "enum: LiDAR", args: "replay --lidar-as velodyne"},
 	{name: "enum: WiFi card", args: "replay --csi-as intel"},
 
@@ -177,19 +173,6 @@ var wrongFlags = []wrongInput{
 }
 
 var wrongData = []wrongInput{
-	{name: "run: no such camera", args: "run --camera film.mp4"},
-	{name: "run: a number for a camera", args: "run --camera 0"},
-	{name: "run: password that breaks the URL", args: "run --camera rtsp://admin:hunter2/7@10.0.0.2/stream"},
-	{name: "run: others without a camera", args: "run --others simulated"},
-	{name: "run: others with a configuration", args: "run --config room.yaml --camera made --others off", doc: "room: a\n"},
-	{name: "keypoints: of nothing", args: "keypoints"},
-	{name: "keypoints: no such film", args: "keypoints film.mp4"},
-	{name: "keypoints: no picture", args: "keypoints made/file.png"},
-	{name: "keypoints: folder without pictures", args: "keypoints made/nothing"},
-	{name: "keypoints: no device", args: "keypoints /dev/video77"},
-	{name: "keypoints: no detector", args: "keypoints made/file.png --detector none.safetensors"},
-	{name: "keypoints: detector that is none", args: "keypoints made/file.png --detector made/file"},
-	{name: "keypoints: draw into a file", args: "keypoints made/file.png --draw made/file"},
 	{name: "simulate: no frames", args: "simulate --out out --frames 0"},
 	{name: "simulate: subject", args: "simulate --out out --subjects 41"},
 	{name: "simulate: activity", args: "simulate --out out --activities 0"},

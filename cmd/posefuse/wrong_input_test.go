@@ -39,7 +39,7 @@ type wrongInput struct {
 // what makeWrongInputs made. Where the program goes through a map and reports
 // the first that is wrong, a case has one wrong entry.
 func TestWrongInputPrintsWordForWord(t *testing.T) {
-	cases := slices.Concat(wrongDocuments, wrongSettings, wrongEnvironments, wrongFlags, wrongData, wrongTrainings, wrongModels, wrongExperiments)
+	cases := slices.Concat(wrongDocuments, wrongSettings, wrongEnvironments, wrongFlags, wrongData, wrongTrainings, wrongModels, wrongExperiments, wrongCameras)
 	golden := readWrongInputGolden(t)
 	made := makeWrongInputs(t)
 	for _, c := range cases {
