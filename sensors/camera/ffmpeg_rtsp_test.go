@@ -107,17 +107,24 @@ func TestRTSPMotionJPEG(t *testing.T) {
 
 // TestRTSPPicture: one picture, again and again.
 func TestRTSPPicture(t *testing.T) {
-	picture := testenv.OpenCVPicture(t, "basketball1.png")
-	want := decoded(t, picture, 1)
-	s := &rtsptest.Server{}
-	rtsptest.Start(t, s)
-	s.Feed(t, []string{"-re", "-loop", "1", "-framerate", "10", "-i", picture}, rtsptest.H264)
-	r := runFFmpeg(t, func(c *FFmpegConfig, _ *ffmpegGrabber) { c.URL = s.URL() })
-	r.await(t, 3)
-	for i, p := range r.seen.pictures()[:3] {
-		if d := closest(&p, want); d > 6 {
-			t.Errorf("picture %d of %v is off by %.1f", i, p.size, d)
-		}
+	for name, picture := range map[string]string{
+		"basketball1": testenv.OpenCVPicture(t, "basketball1.png"),
+		"messi5":      testenv.OpenCVPicture(t, "messi5.jpg"),
+		"astronaut":   testenv.ScikitPicture(t, "astronaut.png"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := decoded(t, picture, 1)
+			s := &rtsptest.Server{}
+			rtsptest.Start(t, s)
+			s.Feed(t, []string{"-re", "-loop", "1", "-framerate", "10", "-i", picture}, rtsptest.H264)
+			r := runFFmpeg(t, func(c *FFmpegConfig, _ *ffmpegGrabber) { c.URL = s.URL() })
+			r.await(t, 3)
+			for i, p := range r.seen.pictures()[:3] {
+				if d := closest(&p, want); d > 6 {
+					t.Errorf("picture %d of %v is off by %.1f", i, p.size, d)
+				}
+			}
+		})
 	}
 }
 
