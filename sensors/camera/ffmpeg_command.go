@@ -97,7 +97,8 @@ const networkProtocols = "pipe,rtsp,rtsps,rtp,srtp,rtcp,udp,tcp,tls,http,https,h
 //
 // No "nobuffer": it throws away what was read to learn the format, so that the
 // first picture comes several key frames later. One thread and "low_delay" keep
-// the decoder from holding pictures back.
+// the decoder from holding pictures back. What is left is one picture of H.264
+// or H.265: ffmpeg takes one for whole when the next begins.
 func cameraInput(u *url.URL) (args []string, script string) {
 	options := []string{"fpsprobesize 0", "rw_timeout 5000000"}
 	switch u.Scheme {
