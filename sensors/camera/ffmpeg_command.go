@@ -168,9 +168,9 @@ func (r redactor) clean(text string) string {
 
 // ffmpegAdvice says what to do about words of ffmpeg, the first that are found.
 var ffmpegAdvice = []struct{ words, advice string }{
-	{"401", "refuses user and password: correct user and password_file, or those in url"},
-	{"403", "forbids the stream to this user: give the user access in the camera's settings"},
-	{"404", "has no such stream: correct the path in url, which the camera's manual names"},
+	{" 401 ", "refuses user and password: correct user and password_file, or those in url"},
+	{" 403 ", "forbids the stream to this user: give the user access in the camera's settings"},
+	{" 404 ", "has no such stream: correct the path in url, which the camera's manual names"},
 	{"Connection refused", "refuses connections: check host and port in url, and that the camera's stream is switched on"},
 	{"No route to host", "cannot be reached: check the camera's power, cable and address"},
 	{"Network is unreachable", "cannot be reached: check the camera's power, cable and address"},

@@ -149,6 +149,7 @@ func TestFFmpegFailureSaysWhatToDo(t *testing.T) {
 	for said, want := range map[string]string{
 		"[rtsp @ 0x1] method DESCRIBE failed: 401 Unauthorized\nImpossible to open 'rtsp://admin:hush@cam/x'": "rtsp://cam refuses user and password: correct user and password_file, or those in url: ffmpeg: [rtsp @ 0x1] method DESCRIBE failed: 401 Unauthorized (no)",
 		"Impossible to open 'rtsp://admin:hush@cam/x'":                                                        "rtsp://cam: the stream broke off, check the camera or the file: ffmpeg: Impossible to open 'rtsp://cam' (no)",
+		"Impossible to open 'http://cam:44401/'\npipe:0: Server returned 404 Not Found":                       "rtsp://cam has no such stream: correct the path in url, which the camera's manual names: ffmpeg: pipe:0: Server returned 404 Not Found (no)",
 		"Unrecognized option 'fps_mode'.":                                                                     "rtsp://cam needs ffmpeg 5.1 or newer: update it, or correct args: ffmpeg: Unrecognized option 'fps_mode'. (no)",
 		"":                                                                                                    "rtsp://cam: the stream broke off, check the camera or the file: ffmpeg: it said nothing (no)",
 	} {
