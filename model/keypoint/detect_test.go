@@ -169,7 +169,7 @@ func TestFollowsAFilm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	img := image.NewYCbCr(image.Rect(0, 0, 768, 576), image.YCbCrSubsampleRatio420)

@@ -33,7 +33,7 @@ const Lightning = "lightning"
 // readModel returns the bytes of the model called name: Lightning, or a file.
 func readModel(name string) ([]byte, error) {
 	if name != Lightning {
-		b, err := os.ReadFile(name) //nolint:gosec // the configuration names it
+		b, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w; make thunder writes bin/movenet-thunder.safetensors, %q is in the program", err, Lightning)
 		}

@@ -13,14 +13,14 @@ type path struct {
 	mr, nr int // largest tile of a product; narrow panels of B are nr/2 wide
 	wide   func(k int, a, b, c *float32, ldc, acc int)
 	narrow func(k int, a, b, c *float32, ldc, acc int)
-	tiles  *tileSet                                        // kernels of products; nil: A and B are packed for wide and narrow
-	vec    *vectorSet                                      // nil: plain Go
-	axpy   func(n int, alpha float32, x, y *float32)       // n a multiple of 8; may be nil
-	adam   func(n int, w, g, m, v *float32, c *[8]float32) // n a multiple of 8; may be nil
-	points *pointKernels                                   // neighbour search; may be nil
-	conv   conv                                            // convolution; lanes 0: portable
+	tiles  *tileSet                                         // kernels of products; nil: A and B are packed for wide and narrow
+	vec    *vectorSet                                       // nil: plain Go
+	axpy   func(n int, alpha float32, x, y *float32)        // n a multiple of 8; may be nil
+	adam   func(n int, w, g, m, v *float32, c *[8]float32)  // n a multiple of 8; may be nil
+	points *pointKernels                                    // neighbour search; may be nil
+	conv   conv                                             // convolution; lanes 0: portable
 	finish func(n int, bias, y *float32, low, high float32) // epilogue of a row, n a multiple of 4; may be nil
-	depth  depthwise                                       // depthwise convolution; lanes 0: portable
+	depth  depthwise                                        // depthwise convolution; lanes 0: portable
 }
 
 // portable is plain Go, for every CPU.
