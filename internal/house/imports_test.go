@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"recording":      {"sensors/modality"},
 	"recording/mmfi": {"recording", "sensors/modality"},
 	"recording/mars": {"recording", "recording/mmfi", "sensors/modality"},
-	"recording/sim":  {"recording", "recording/mmfi", "sensors", "sensors/modality"},
+	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "internal/jsonfile", "model", "recording", "sensors/modality"},

@@ -40,7 +40,7 @@ func BenchmarkFrameAllSensors(b *testing.B) {
 // BenchmarkSensor measures each sensor alone.
 func BenchmarkSensor(b *testing.B) {
 	c := benchClip(b)
-	sc := newScratch().(*scratch)
+	sc := newScratch(grid)
 	var f recording.Frame
 	for _, bc := range []struct {
 		name string

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
@@ -74,8 +75,15 @@ func (d *Dataset) Describe() string {
 	if d.cfg.Mocap != nil {
 		movement = "procedural / motion-capture"
 	}
-	return fmt.Sprintf("%s (generator version %s, preset %s, seed %d) on %s movement; not MM-Fi",
-		Statement, Version, d.preset.Name, d.cfg.Seed, movement)
+	room := ""
+	if w := d.cfg.World; w != nil {
+		room = ", another room"
+		if w.Name != "" {
+			room = ", room " + strconv.Quote(w.Name)
+		}
+	}
+	return fmt.Sprintf("%s (generator version %s, preset %s, seed %d%s) on %s movement; not MM-Fi",
+		Statement, Version, d.preset.Name, d.cfg.Seed, room, movement)
 }
 
 // motion returns the movement of a clip: recorded where the library has the

@@ -73,15 +73,19 @@ func (c *Clip) Keypoints(i int, dst *sensors.Keypoints) (bool, error) {
 		return false, nil
 	}
 	dst.XY, dst.Score = sc.detection.xy, sc.detection.score
-	dst.Width, dst.Height = CameraWidth, CameraHeight
+	dst.Width, dst.Height = c.place.rig.Camera.WidthPx, c.place.rig.Camera.HeightPx
 	return true, nil
 }
 
 // Scan fills dst with the LiDAR sweep of frame i: exactly the returns whose
-// points Frame stores.
+// points Frame stores. A world with more than 32 beams has no Scan; see
+// LabelledScan.
 func (c *Clip) Scan(i int, dst *Scan) error {
 	if err := c.check(i); err != nil {
 		return err
+	}
+	if rows := c.place.grid.rows; rows != ScanRows {
+		return fmt.Errorf("sim: clip %s: a scan has %d beams, this world's LiDAR %d: set lidar.beams of the world", mmfi.Path(c.key), ScanRows, rows)
 	}
 	sc := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(sc)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 
+	"posefuse/frame"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/sensors/modality"
@@ -43,6 +44,8 @@ type Config struct {
 	// Custom replaces the preset named by Preset if it is not nil, for
 	// calibration runs and tests.
 	Custom *Preset `json:"custom_preset,omitempty"`
+	// World is the room the clips are recorded in; nil for MM-Fi's.
+	World *World `json:"world,omitempty"`
 	// Mocap provides real movement for the activities it has; nil for
 	// procedural movement only.
 	Mocap *MocapLibrary `json:"-"`
@@ -71,6 +74,11 @@ func (cfg *Config) resolve() (Preset, error) {
 			return Preset{}, fmt.Errorf("sim: degradations[%d]: %w", i, err)
 		}
 	}
+	if cfg.World != nil {
+		if p := cfg.World.Check(); len(p) > 0 {
+			return Preset{}, fmt.Errorf("sim: world: %w", errors.Join(p...))
+		}
+	}
 	if cfg.Custom != nil {
 		cfg.Preset = cfg.Custom.Name
 		return *cfg.Custom, nil
@@ -89,7 +97,10 @@ type Extrinsics struct {
 	RadarShiftM Vec     `json:"radar_shift_m"`
 }
 
-var _ recording.PartialClip = (*Clip)(nil)
+var (
+	_ recording.PartialClip = (*Clip)(nil)
+	_ frame.Rigged          = (*Clip)(nil)
+)
 
 // Clip is one simulated recording. It makes frames on demand: frame k alone is
 // bit-identical to frame k in sequence. All methods are safe for concurrent
@@ -106,13 +117,15 @@ type Clip struct {
 	extrinsics Extrinsics
 	emptyShare float64 // of radar frames
 	scene      scene
+	place      place
 	channel    csiChannel
 	labels     *Labels
 	second     *secondMotion // nil without a second person
 	scratch    sync.Pool
 
-	backgroundOnce sync.Once // makes background at the first LiDAR frame
+	backgroundOnce sync.Once // makes background or sweep at the first LiDAR frame
 	background     []backgroundCell
+	sweep          []roomCell // of a whole sweep
 }
 
 // scratch is what one goroutine needs to make a frame.
@@ -131,9 +144,8 @@ type scratch struct {
 	csiFrame    CSIFrame
 }
 
-func newScratch() any {
-	sc := &scratch{}
-	sc.depth.first, sc.depth.last = 0, ScanColumns-1
+func newScratch(g *lidarGrid) *scratch {
+	sc := &scratch{depth: newDepthBuffer(g)}
 	sc.radar.dets = make([]radarDetection, 0, 1024)
 	return sc
 }
@@ -147,15 +159,25 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 	if err != nil {
 		return nil, err
 	}
+	world := DefaultWorld()
+	if cfg.World != nil {
+		world = *cfg.World
+	}
+	motion = world.Person.placed(motion)
 	key := motion.Key()
 	c := &Clip{
 		seed: cfg.Seed, preset: preset, motion: motion, key: key, subject: motion.Subject(),
 		frames:   cfg.FramesPerClip,
 		degraded: append(degradations(nil), cfg.Degradations...),
-		scene:    newScene(cfg.Seed, mmfi.Environment(key.Subject)),
+		scene:    newScene(cfg.Seed, mmfi.Environment(key.Subject), &world.Room),
+		place:    newPlace(&world, motion),
 		channel:  newCSIChannel(cfg.Seed, &preset.CSI, mmfi.Environment(key.Subject), key.Subject),
 		labels:   NewLabels(cfg.Seed, motion, preset.LabelNoise),
-		scratch:  sync.Pool{New: newScratch},
+	}
+	c.scratch.New = func() any { return newScratch(c.place.grid) }
+	c.labels.camera = c.place.truthCamera
+	if w := world.Radar.ClutterPoints; w > 0 {
+		c.place.reflectors = newReflectors(cfg.Seed, c.environment(), &c.scene, &c.place.radar, w)
 	}
 	s := c.stream("extrinsics", 0)
 	off := &preset.Extrinsics
@@ -188,6 +210,9 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 	}
 	return c, nil
 }
+
+// environment returns the number of the room that the clip's person moves in.
+func (c *Clip) environment() int { return mmfi.Environment(c.key.Subject) }
 
 // stream returns the random stream of one sensor and frame of this clip.
 func (c *Clip) stream(kind string, frame int) Stream {
@@ -224,8 +249,11 @@ func (c *Clip) CleanTruth(i int) (recording.Pose, error) {
 	if err := c.check(i); err != nil {
 		return recording.Pose{}, err
 	}
-	return CleanTruth(c.motion, i), nil
+	return c.labels.clean(i), nil
 }
+
+// Rig returns how the sensors stand, as somebody would measure it.
+func (c *Clip) Rig() frame.Rig { return c.place.rig }
 
 // placeBodies sets the bodies of sc at time tS without velocities and returns
 // how many there are.

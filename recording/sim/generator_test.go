@@ -187,7 +187,7 @@ func TestMirroredMotion(t *testing.T) {
 func cellOf(x, y, z float64) [2]int {
 	return [2]int{
 		int(math.Round(2*azimuthColumn(math.Atan2(y, x))) - 2*lidarForwardCol + 1),
-		int(math.Round(altitudeRow(math.Atan2(z, math.Hypot(x, y))))),
+		int(math.Round(grid.altitudeRow(math.Atan2(z, math.Hypot(x, y))))),
 	}
 }
 

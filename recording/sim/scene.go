@@ -2,53 +2,23 @@ package sim
 
 import "math"
 
-// Where the devices stand, room frame, metres (simulator.md 4).
+// Where the devices of MM-Fi's room stand, room frame, metres (simulator.md 4).
+const (
+	lidarHeightM = 0.95
+	radarHeightM = 0.85
+)
+
 var (
-	cameraAt      = Vec{0, 0.90, 0}
-	lidarAt       = Vec{0, 0.95, 0}
-	radarAt       = Vec{0, 0.85, 0}
 	transmitterAt = Vec{-1.6, 1.1, 0.2}
 	receiverAt    = Vec{+1.6, 1.1, 0.2} // first antenna; the others follow along z
 )
 
 const (
-	wallZM      = 4.6
+	wallAheadM  = 4.6
 	wallHalfM   = 2.0
 	wallHeightM = 2.6
 	numBoxes    = 3
 )
-
-// sensorPose is where a sensor that looks along the room's z axis really is.
-type sensorPose struct {
-	at       Vec
-	sin, cos float64 // of the yaw, positive to the sensor's left
-}
-
-func newSensorPose(at Vec, yawRad float64) sensorPose {
-	s, c := portableSincos(yawRad)
-	return sensorPose{at: at, sin: s, cos: c}
-}
-
-// fromRoom turns a room point into the sensor's frame: x forward, y left, z up.
-func (p *sensorPose) fromRoom(v Vec) Vec {
-	return p.dirFromRoom(vecSub(v, p.at))
-}
-
-func (p *sensorPose) dirFromRoom(d Vec) Vec {
-	fwd, left := d[2], -d[0]
-	return Vec{
-		float64(p.cos*fwd) + float64(p.sin*left),
-		float64(p.cos*left) - float64(p.sin*fwd),
-		d[1],
-	}
-}
-
-// dirToRoom turns a direction of the sensor's frame into the room's.
-func (p *sensorPose) dirToRoom(d Vec) Vec {
-	fwd := float64(p.cos*d[0]) - float64(p.sin*d[1])
-	left := float64(p.sin*d[0]) + float64(p.cos*d[1])
-	return Vec{-left, d[2], fwd}
-}
 
 // box is solid, with sides along the room's axes.
 type box struct {
@@ -90,15 +60,20 @@ func (b *box) hides(eye, p Vec) bool {
 	return ok && t < 1
 }
 
-// scene is what does not move: floor, wall and three boxes per environment.
+// scene is what does not move: three boxes per environment, the world's
+// furniture, and the shell of the room.
 type scene struct {
-	boxes [numBoxes]box
+	boxes  []box
+	wallZM float64 // of the wall ahead
+	shell  box
 }
 
-// newScene draws the boxes of an environment, beside the standing place.
-func newScene(seed uint64, environment int) scene {
+// newScene draws the boxes of an environment, beside the standing place, and
+// adds what the world holds.
+func newScene(seed uint64, environment int, room *RoomWorld) scene {
 	s := NewStream(seed, "scene", environment)
-	var sc scene
+	sc := scene{boxes: make([]box, numBoxes), wallZM: room.AheadM,
+		shell: box{lo: Vec{-room.SideM, 0, -room.BehindM}, hi: Vec{room.SideM, room.CeilingM, room.AheadM}}}
 	for i := range sc.boxes {
 		halfW := float64((0.15 + float64(0.30*s.Float64())) / 2)
 		h := 0.15 + float64(0.30*s.Float64())
@@ -110,31 +85,35 @@ func newScene(seed uint64, environment int) scene {
 		z := 2.2 + float64(2.1*s.Float64())
 		sc.boxes[i] = box{lo: Vec{x - halfW, 0, z - halfD}, hi: Vec{x + halfW, h, z + halfD}}
 	}
+	for i := range room.Furniture {
+		sc.boxes = room.Furniture[i].boxes(sc.boxes)
+	}
 	return sc
 }
 
-// cast returns the distance along a ray to the fixed scene.
-func (s *scene) cast(o, d Vec) (float64, bool) {
-	best := math.Inf(1)
+// cast returns the distance along a ray to what a cropped cloud holds of the
+// fixed scene, and which it is.
+func (s *scene) cast(o, d Vec) (float64, Surface) {
+	best, on := math.Inf(1), SurfaceNone
 	if d[1] < 0 {
-		best = -o[1] / d[1]
+		best, on = -o[1]/d[1], SurfaceRoom
 	}
 	if d[2] > 0 {
-		t := (wallZM - o[2]) / d[2]
+		t := (s.wallZM - o[2]) / d[2]
 		x := o[0] + float64(t*d[0])
 		y := o[1] + float64(t*d[1])
 		if t < best && math.Abs(x) <= wallHalfM && y >= 0 && y <= wallHeightM {
-			best = t
+			best, on = t, SurfaceRoom
 		}
 	}
 	for i := range s.boxes {
 		if b := &s.boxes[i]; b.near(o, d) {
 			if t, ok := b.intersect(o, d); ok && t < best {
-				best = t
+				best, on = t, SurfaceFurniture
 			}
 		}
 	}
-	return best, !math.IsInf(best, 1)
+	return best, on
 }
 
 // occluderBox is the table, chair or therapist of the degradation Occluder.

@@ -2,7 +2,7 @@ package sim
 
 import "math"
 
-// Camera model (simulator.md 4): level, looking along z.
+// MM-Fi's camera (simulator.md 4): level, looking along z.
 const (
 	CameraFocalPx = 605.0 // fx = fy, pixels
 	CameraCenterU = 320.0 // pixels
@@ -59,23 +59,26 @@ func keypoints3D(s *Subject, sk *Skeleton) [numKeypoints]Vec {
 	return kp
 }
 
-// project maps a room point to pixels of a camera turned by yaw.
-func project(pose *sensorPose, p Vec) [2]float64 {
+// lens is the pinhole camera, pixels.
+type lens struct{ focal, centreU, centreV float64 }
+
+// project maps a room point to pixels of a camera that stands at pose.
+func (l *lens) project(pose *sensorPose, p Vec) [2]float64 {
 	c := pose.fromRoom(p)
 	z := max(c[0], 0.05)
 	return [2]float64{
-		CameraCenterU - float64(CameraFocalPx*c[1]/z),
-		CameraCenterV - float64(CameraFocalPx*c[2]/z),
+		l.centreU - float64(l.focal*c[1]/z),
+		l.centreV - float64(l.focal*c[2]/z),
 	}
 }
 
 // hidden reports whether another capsule or the occluder stands between the
-// camera and key point j of body n.
-func hidden(p Vec, j, n int, bodies []Body, occluder *box) bool {
-	if occluder != nil && occluder.hides(cameraAt, p) {
+// camera at eye and key point j of body n.
+func hidden(eye, p Vec, j, n int, bodies []Body, occluder *box) bool {
+	if occluder != nil && occluder.hides(eye, p) {
 		return true
 	}
-	los := vecSub(p, cameraAt)
+	los := vecSub(p, eye)
 	dist := vecLength(los)
 	d := vecScale(los, 1/dist)
 	for b := range bodies {
@@ -84,7 +87,7 @@ func hidden(p Vec, j, n int, bodies []Body, occluder *box) bool {
 				continue
 			}
 			c := &bodies[b].Capsules[k]
-			if t, ok := c.Intersect(cameraAt, d); ok && t < dist && c.AxisDistance(p) > c.RadiusM {
+			if t, ok := c.Intersect(eye, d); ok && t < dist && c.AxisDistance(p) > c.RadiusM {
 				return true
 			}
 		}
@@ -130,12 +133,12 @@ func (c *Clip) coreNoise(i int, n *[numKeypoints][2]float64) {
 
 // camera detects the key points of frame i.
 func (c *Clip) camera(i int, sc *scratch, out *detection) {
-	frame, shiftS := c.degraded.faultyClock(camera, i)
+	frame, shiftS := c.clock(camera, i)
 	tS := frameTime(frame) + shiftS
 	spec := &c.preset.Camera
 	n := c.placeBodies(tS, sc)
 	bodies := sc.bodies[:n]
-	pose := newSensorPose(cameraAt, c.degraded.shockRad(camera, tS))
+	pose := c.place.camera.pose(Vec{}, c.degraded.shockRad(camera, tS))
 	occluder := c.occluderAt(tS)
 
 	s := c.stream("camera", frame)
@@ -159,7 +162,7 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	lo := [2]float64{math.Inf(1), math.Inf(1)}
 	hi := [2]float64{math.Inf(-1), math.Inf(-1)}
 	for j := range kp {
-		exact[j] = project(&pose, kp[j])
+		exact[j] = c.place.lens.project(&pose, kp[j])
 		for a := range 2 {
 			lo[a], hi[a] = min(lo[a], exact[j][a]), max(hi[a], exact[j][a])
 		}
@@ -174,7 +177,7 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	for j := range kp {
 		unit := cocoSigma[j] * rootA
 		jitterProb, miss := spec.JitterProb, missProb
-		behind[j] = (spec.JitterHidden > 0 || missHidden > 0) && hidden(kp[j], j, who, bodies, occluder)
+		behind[j] = (spec.JitterHidden > 0 || missHidden > 0) && hidden(pose.at, kp[j], j, who, bodies, occluder)
 		if behind[j] {
 			jitterProb, miss = spec.JitterHidden, missHidden
 		}
@@ -211,5 +214,20 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 		}
 		v += float64(scatter * score.Norm())
 		out.score[j] = min(max(v, 0.01), 0.99)
+	}
+	c.dropKeypoints(frame, out)
+}
+
+// dropKeypoints leaves out what the world's detector does not find.
+func (c *Clip) dropKeypoints(frame int, out *detection) {
+	missing := &c.place.missing
+	if missing.share == 0 && missing.joints == [numKeypoints]bool{} {
+		return
+	}
+	s := c.stream("camera-missing", frame)
+	for j := range out.xy {
+		if u := s.Float64(); u < missing.share || missing.joints[j] {
+			out.xy[j], out.score[j] = [2]float64{}, 0
+		}
 	}
 }

@@ -39,7 +39,7 @@ func TestHidden(t *testing.T) {
 		bodies[0].Set(&sub, &sk, &vel)
 		kp := keypoints3D(&sub, &sk)
 		for j := range h {
-			h[j] = hidden(kp[j], j, 0, bodies, occluder)
+			h[j] = hidden(Vec{0, cameraHeightM, 0}, kp[j], j, 0, bodies, occluder)
 		}
 		return h
 	}

@@ -37,7 +37,7 @@ func TestCSISingleScatterer(t *testing.T) {
 // The body's power at the reference is what the preset says.
 func TestCSIBodyPower(t *testing.T) {
 	c := newTestClip(t, "clean", still(), nil)
-	sc := newScratch().(*scratch)
+	sc := newScratch(grid)
 	c.csiSkeletons(0, sc)
 	c.csiScatterers(0, sc)
 	power := 0.0

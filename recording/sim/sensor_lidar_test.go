@@ -13,10 +13,10 @@ import (
 // radius, at the analytic range.
 func TestLidarSphereSilhouette(t *testing.T) {
 	ball := Capsule{A: Vec{3, 0.4, -0.3}, B: Vec{3, 0.4, -0.3}, RadiusM: 0.5}
-	var buf depthBuffer
+	buf := newDepthBuffer(grid)
 	buf.last = ScanColumns - 1
 	buf.reset()
-	buf.addCapsule(&ball)
+	buf.addCapsule(&ball, SurfacePerson)
 	dist := vecLength(ball.A)
 	silhouette := math.Asin(ball.RadiusM / dist)
 	cells := 0
@@ -126,7 +126,7 @@ func TestLidarCleanPointsLieOnTheBody(t *testing.T) {
 	var sc scratch
 	c.placeBodies(0, &sc)
 	for k := 0; k < len(f.LiDAR); k += 3 {
-		p := vecAdd(lidarAt, Vec{-f.LiDAR[k+1], f.LiDAR[k+2], f.LiDAR[k]})
+		p := vecAdd(Vec{0, lidarHeightM, 0}, Vec{-f.LiDAR[k+1], f.LiDAR[k+2], f.LiDAR[k]})
 		off := math.Inf(1)
 		for j := range sc.bodies[0].Capsules {
 			cp := &sc.bodies[0].Capsules[j]
@@ -142,7 +142,7 @@ func TestLidarCleanPointsLieOnTheBody(t *testing.T) {
 func TestLidarColumnsHaveTheirOwnTime(t *testing.T) {
 	speed := Vec{0, 0, 2}
 	c := newTestClip(t, "clean", moving(speed), func(_ *Config, p *Preset) { p.LiDAR.BackgroundMin, p.LiDAR.BackgroundMax = 0, 0 })
-	sc := newScratch().(*scratch)
+	sc := newScratch(grid)
 	c.lidar(0, sc)
 	var body scratch
 	for col := sc.depth.first; col <= sc.depth.last; col++ {
@@ -153,7 +153,7 @@ func TestLidarColumnsHaveTheirOwnTime(t *testing.T) {
 				continue
 			}
 			x, y, z := grid.point(row, col, mm)
-			p := vecAdd(lidarAt, Vec{-y, z, x})
+			p := vecAdd(Vec{0, lidarHeightM, 0}, Vec{-y, z, x})
 			off := math.Inf(1)
 			for j := range body.bodies[0].Capsules {
 				cp := &body.bodies[0].Capsules[j]

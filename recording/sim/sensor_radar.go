@@ -39,14 +39,14 @@ func (c *Clip) radar(i int, sc *scratch, out []float64) []float64 {
 	if c.degraded.missing(radar, frameTime(i)) {
 		return out
 	}
-	frame, shiftS := c.degraded.faultyClock(radar, i)
+	frame, shiftS := c.clock(radar, i)
 	if c.radarEmpty(frame) {
 		return out
 	}
 	spec := &c.preset.Radar
 	tS := frameTime(frame) + radarCentreS + shiftS
 	s := c.stream("radar", frame)
-	pose := newSensorPose(vecAdd(radarAt, c.extrinsics.RadarShiftM), c.degraded.shockRad(radar, tS))
+	pose := c.place.radar.pose(c.extrinsics.RadarShiftM, c.degraded.shockRad(radar, tS))
 	gainDB := float64(spec.FrameGainDB * s.Norm())
 	if sev := c.degraded.severity(RadarInterference, tS); sev > 0 {
 		burst := c.stream("radar-interference", int(math.Floor(tS)))
@@ -75,6 +75,7 @@ func (c *Clip) radar(i int, sc *scratch, out []float64) []float64 {
 		doppler := float64(math.Round(s.Norm()) * spec.DopplerBinMPS)
 		sc.radar.addFree(p, doppler, spec.ThresholdDB+float64(4*s.Exp()))
 	}
+	c.staticClutter(frame, &sc.radar)
 
 	for k := range sc.radar.dets {
 		if k == maxRadarPoints {
@@ -104,7 +105,10 @@ func (r *radarScatterers) addFree(p Vec, dopplerMPS, snrDB float64) {
 
 // scatter draws surface points of a body and adds those that are detected.
 func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *box, s *Stream, out *radarScatterers) {
-	spec := &c.preset.Radar
+	spec, clutterDB := &c.preset.Radar, c.preset.Radar.ClutterDB
+	if c.place.reflectors != nil {
+		clutterDB = 0 // removal is off
+	}
 	var cumulative [NumCapsules]float64
 	total := 0.0
 	for k := range body.Capsules {
@@ -139,7 +143,7 @@ func (c *Clip) scatter(body *Body, pose *sensorPose, gainDB float64, occluder *b
 		r3 *= r3
 		snr := spec.SNRdB + gainDB + radarPartDB[k] + decibelsOfPower(power/(r3*r3)) -
 			float64(12*(elDeg/40)*(elDeg/40)) - float64(12*(azDeg/70)*(azDeg/70)) -
-			float64(spec.ClutterDB*portableExp(-(v/0.06)*(v/0.06)))
+			float64(clutterDB*portableExp(-(v/0.06)*(v/0.06)))
 		if occluder != nil && occluder.hides(pose.at, p) {
 			snr -= 10
 		}

@@ -71,7 +71,7 @@ func TestRadarCleanPointsLieOnTheBody(t *testing.T) {
 	c.placeBodies(0, &sc)
 	for _, rows := range radarFrames(t, c, 20) {
 		for k := 0; k < len(rows); k += 5 {
-			p := vecAdd(radarAt, Vec{-rows[k+1], rows[k+2], rows[k]})
+			p := vecAdd(Vec{0, radarHeightM, 0}, Vec{-rows[k+1], rows[k+2], rows[k]})
 			off := math.Inf(1)
 			for j := range sc.bodies[0].Capsules {
 				cp := &sc.bodies[0].Capsules[j]
@@ -118,8 +118,8 @@ func TestRadarAgainstMARS(t *testing.T) {
 	speedSum, speedN := [5]float64{}, [5]float64{}
 	share := map[string]float64{}
 	zero, far := 0.0, 0.0
-	sc := newScratch().(*scratch)
-	pose := newSensorPose(radarAt, 0)
+	sc := newScratch(grid)
+	pose := newSensorPose(Vec{0, radarHeightM, 0}, 0)
 	for s := 1; s <= 40; s += 8 {
 		for a := 1; a <= 27; a++ {
 			m := NewProcedural(1, recording.Key{Subject: s, Activity: a}, MotionOptions{})
@@ -137,7 +137,7 @@ func TestRadarAgainstMARS(t *testing.T) {
 				speedSum[k] += float64(len(rows) / 5)
 				speedN[k]++
 				for ; len(rows) > 0; rows = rows[5:] {
-					p := vecAdd(radarAt, Vec{-rows[1], rows[2], rows[0]})
+					p := vecAdd(Vec{0, radarHeightM, 0}, Vec{-rows[1], rows[2], rows[0]})
 					best, part := math.Inf(1), 0
 					for j := range sc.bodies[0].Capsules {
 						if d := sc.bodies[0].Capsules[j].AxisDistance(p); d < best {

@@ -37,6 +37,7 @@ type Labels struct {
 	seed   uint64
 	noise  float64
 	bias   recording.Pose
+	camera *sensorPose // nil for MM-Fi's
 }
 
 // NewLabels returns the labels of a motion. Noise scales both parts of the
@@ -55,7 +56,7 @@ func NewLabels(seed uint64, m Motion, noise float64) *Labels {
 
 // Frame returns the written ground truth of frame i, 0-based.
 func (l *Labels) Frame(i int) recording.Pose {
-	p := CleanTruth(l.motion, i)
+	p := l.clean(i)
 	if l.noise == 0 {
 		return p
 	}
@@ -65,6 +66,19 @@ func (l *Labels) Frame(i int) recording.Pose {
 		for k := range p[j] {
 			p[j][k] += l.bias[j][k] + float64(l.noise*labelNoiseM*s.Norm())
 		}
+	}
+	return p
+}
+
+// clean returns the true joints of frame i in the frame of the clip's camera.
+func (l *Labels) clean(i int) recording.Pose {
+	if l.camera == nil {
+		return CleanTruth(l.motion, i)
+	}
+	var p recording.Pose
+	for j, v := range l.motion.At(float64(i) * frameS) {
+		q := l.camera.fromRoom(v)
+		p[j] = [3]float64{-q[1], -q[2], q[0]}
 	}
 	return p
 }
