@@ -29,7 +29,7 @@ func TestFinderKeepsThePerson(t *testing.T) {
 					furnish(m, c.x, c.y)
 					m.people = []*walker{newWalker(uint64(c.activity), c.subject, c.activity, stands(c.x, c.y))}
 					f := NewFinder(Config{LiDARAtM: [3]float64{0, 0, 0.95}})
-					s := m.run(f, 0, 8, camera)
+					s := m.run(f, 0, 4, camera)
 					t.Logf("S%02d A%02d at %.1f, %.1f m: kept %.1f %%, background %.1f %%, without %d of %d, off %.3f m", c.subject, c.activity, c.x, c.y, 100*s.recall(), 100*s.background(), s.without, s.sweeps, s.offM/float64(s.sweeps))
 					all.add(s)
 				}

@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
 	"balance":           {},
 
+	"person": {"sensors/modality", "setting"},
+
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
@@ -76,6 +78,9 @@ func forTests(room string) bool {
 
 // testsReachUp lists what tests import from a higher floor, and why.
 var testsReachUp = map[string]map[string]string{
+	"person": {
+		"recording/sim": "simulated people and rooms whose points are labelled",
+	},
 	"exercise": {
 		"recording/mmfi": "recorded people whose repetitions somebody counted",
 		"recording/sim":  "simulated sets with known repetitions and angles",
