@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"posefuse/frame"
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
@@ -120,6 +121,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	from, to := opt.Part.rows(n)
 	stride := max(opt.Stride, 1)
 	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
+	width, height := imageSize(clip)
 	c := &ClipData{Key: key}
 	c.reserve((to-from+stride-1)/stride, n, cfg)
 	var f recording.Frame
@@ -139,7 +141,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			return nil, err
 		}
 		if need.Has(modality.Camera) {
-			model.PrepKeypoints(c.Camera[i*keypointValues:(i+1)*keypointValues], &f.RGB, imageWidth, imageHeight)
+			model.PrepKeypoints(c.Camera[i*keypointValues:(i+1)*keypointValues], &f.RGB, width, height)
 		}
 		if !wanted {
 			continue
@@ -156,6 +158,15 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		}
 	}
 	return c, nil
+}
+
+// imageSize returns the size of the image that a clip's keypoints lie in, pixels:
+// its camera's where somebody noted it, else MM-Fi's.
+func imageSize(clip recording.Clip) (width, height float64) {
+	if rig, ok := frame.RigOf(clip); ok {
+		return float64(rig.Camera.WidthPx), float64(rig.Camera.HeightPx)
+	}
+	return imageWidth, imageHeight
 }
 
 // cameraWindow returns the frames that the camera encoder sees around its

@@ -219,3 +219,34 @@ func TestPaddedWindowsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// Keypoints are normalised by the size of the picture they lie in: a camera of more
+// pixels with the same view gives the same input.
+func TestKeypointsOfAnyPictureSize(t *testing.T) {
+	load := func(world *sim.World) *Data {
+		t.Helper()
+		ds, err := sim.NewDataset(sim.Config{Seed: 1, FramesPerClip: 3, Subjects: []int{5}, Activities: []int{12}, World: world})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := modeltest.Small()
+		cfg.Modalities = "R"
+		d, err := Load(t.Context(), ds, ds.Keys(), cfg, LoadOptions{Window: model.Causal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	large := sim.DefaultWorld()
+	large.Camera.WidthPx, large.Camera.HeightPx = 1920, 1440
+	large.Camera.FocalPx, large.Camera.CentreUPx, large.Camera.CentreVPx = 3*large.Camera.FocalPx, 960, 720
+	a, b := load(nil).Clips[0].Camera, load(&large).Clips[0].Camera
+	if len(a) == 0 || len(a) != len(b) {
+		t.Fatalf("%d and %d values", len(a), len(b))
+	}
+	for i := range a {
+		if math.Abs(float64(a[i]-b[i])) > 1e-6 {
+			t.Fatalf("value %d is %g, in the larger picture %g", i, a[i], b[i])
+		}
+	}
+}

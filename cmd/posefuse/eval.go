@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -23,13 +24,15 @@ type evalCmd struct {
 	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or E01,E02."`
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
+	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements."`
+	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
 
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
 }
 
 // Help shows the command's example.
 func (evalCmd) Help() string {
-	return "Example:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper"
+	return "Examples:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper\n  posefuse eval --world configs/worlds/rude.yaml --plot rude.svg"
 }
 
 // Run evaluates a model on the validation part of the chosen data, or where
@@ -38,6 +41,12 @@ func (c evalCmd) Run(ctx context.Context) error {
 	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
+	}
+	if c.World != "" {
+		return c.world(ctx, net, card)
+	}
+	if c.Plot != "" {
+		return errors.New("--plot: only a table of rooms can be drawn; add --world FILE")
 	}
 	_, valSet, err := c.open()
 	if err != nil {

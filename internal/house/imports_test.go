@@ -45,11 +45,12 @@ var allowed = map[string][]string{
 	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "internal/jsonfile", "model", "recording", "sensors/modality"},
+	"train":            {"balance", "frame", "internal/jsonfile", "model", "recording", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
 	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
+	"study/world":      {"model", "recording", "recording/mmfi", "recording/sim", "sensors/modality", "setting", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

@@ -39,13 +39,13 @@ func DegradationKinds() []DegradationKind { return slices.Clone(degradationKinds
 
 // Degradation is one disturbance of a clip, over an interval of its time.
 type Degradation struct {
-	Kind     DegradationKind `json:"kind"`
-	StartS   float64         `json:"start_s"`
-	EndS     float64         `json:"end_s"`    // 0: until the end
-	Severity int             `json:"severity"` // 1, 2 or 3
+	Kind     DegradationKind `yaml:"kind" json:"kind"`
+	StartS   float64         `yaml:"start_s" json:"start_s"`
+	EndS     float64         `yaml:"end_s" json:"end_s"`       // 0: until the end
+	Severity int             `yaml:"severity" json:"severity"` // 1, 2 or 3
 	// Modality is the sensor concerned, for ExtrinsicShock (camera, lidar or
 	// radar), ClockFault and ModalityMissing; the other kinds imply theirs.
-	Modality string `json:"modality,omitempty"`
+	Modality string `yaml:"modality" json:"modality,omitempty"`
 }
 
 // ActiveAt reports whether tS, seconds since the first frame, lies inside.

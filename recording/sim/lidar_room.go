@@ -75,8 +75,11 @@ func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sig
 			k := col*buf.rows + row
 			at := sweep[k]
 			u, noise := s.Float64(), s.Norm()
-			if buf.cells[k] != 0 || sight.blind(col) || u < lost {
-				continue // a body is there, or nothing comes back
+			if buf.cells[k] < 0 || sight.blind(col) || u < lost && buf.cells[k] == 0 {
+				continue // nothing comes back
+			}
+			if buf.cells[k] > 0 && (at.on != SurfaceFurniture || at.rangeM*1000 > buf.cells[k]) {
+				continue // a body is there
 			}
 			if occluder != nil {
 				t, ok := occluder.intersect(pose.at, pose.dirToRoom(buf.direction(row, col)))
@@ -92,6 +95,26 @@ func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sig
 		}
 	}
 	buf.first, buf.last = 0, ScanColumns-1
+}
+
+// furnitureReturns adds to a cropped cloud what comes back from the world's
+// furniture: all of it, for no crop around the person leaves a part of a chair out.
+func (c *Clip) furnitureReturns(frame int, pose *sensorPose, sight sight, buf *depthBuffer) {
+	if len(c.scene.furniture) == 0 {
+		return
+	}
+	s := c.stream("lidar-room", frame)
+	for col := lidarForwardCol - backgroundHalfCols; col < lidarForwardCol+backgroundHalfCols; col++ {
+		for row := range buf.rows {
+			cell := &buf.cells[col*buf.rows+row]
+			t, on := nearestBox(c.scene.furniture, pose.at, pose.dirToRoom(buf.direction(row, col)), lidarMaxSceneM, SurfaceNone)
+			if on == SurfaceNone || *cell < 0 || *cell > 0 && float64(*cell) < t*1000 || sight.blind(col) || s.Float64() < sight.lost {
+				continue
+			}
+			*cell, buf.on[col*buf.rows+row] = quantise(t, roomNoiseM, &s), on
+			buf.first, buf.last = min(buf.first, col), max(buf.last, col)
+		}
+	}
 }
 
 // LabelledScan is a sweep with what each of its points lies on. A return that is

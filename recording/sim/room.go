@@ -103,12 +103,6 @@ func (s *scene) castAll(o, d Vec) (float64, Surface) {
 	if best > 0 && !math.IsInf(best, 1) {
 		on = SurfaceRoom
 	}
-	for i := range s.boxes {
-		if b := &s.boxes[i]; b.near(o, d) {
-			if t, ok := b.intersect(o, d); ok && t < best {
-				best, on = t, SurfaceFurniture
-			}
-		}
-	}
-	return best, on
+	best, on = nearestBox(s.boxes[:], o, d, best, on)
+	return nearestBox(s.furniture, o, d, best, on)
 }

@@ -63,16 +63,17 @@ func (b *box) hides(eye, p Vec) bool {
 // scene is what does not move: three boxes per environment, the world's
 // furniture, and the shell of the room.
 type scene struct {
-	boxes  []box
-	wallZM float64 // of the wall ahead
-	shell  box
+	boxes     [numBoxes]box
+	furniture []box
+	wallZM    float64 // of the wall ahead
+	shell     box
 }
 
 // newScene draws the boxes of an environment, beside the standing place, and
 // adds what the world holds.
 func newScene(seed uint64, environment int, room *RoomWorld) scene {
 	s := NewStream(seed, "scene", environment)
-	sc := scene{boxes: make([]box, numBoxes), wallZM: room.AheadM,
+	sc := scene{wallZM: room.AheadM,
 		shell: box{lo: Vec{-room.SideM, 0, -room.BehindM}, hi: Vec{room.SideM, room.CeilingM, room.AheadM}}}
 	for i := range sc.boxes {
 		halfW := float64((0.15 + float64(0.30*s.Float64())) / 2)
@@ -86,13 +87,13 @@ func newScene(seed uint64, environment int, room *RoomWorld) scene {
 		sc.boxes[i] = box{lo: Vec{x - halfW, 0, z - halfD}, hi: Vec{x + halfW, h, z + halfD}}
 	}
 	for i := range room.Furniture {
-		sc.boxes = room.Furniture[i].boxes(sc.boxes)
+		sc.furniture = room.Furniture[i].boxes(sc.furniture)
 	}
 	return sc
 }
 
-// cast returns the distance along a ray to what a cropped cloud holds of the
-// fixed scene, and which it is.
+// cast returns the distance along a ray to what a cropped cloud holds a part of,
+// and which it is: floor, wall ahead and the environment's boxes.
 func (s *scene) cast(o, d Vec) (float64, Surface) {
 	best, on := math.Inf(1), SurfaceNone
 	if d[1] < 0 {
@@ -106,8 +107,14 @@ func (s *scene) cast(o, d Vec) (float64, Surface) {
 			best, on = t, SurfaceRoom
 		}
 	}
-	for i := range s.boxes {
-		if b := &s.boxes[i]; b.near(o, d) {
+	return nearestBox(s.boxes[:], o, d, best, on)
+}
+
+// nearestBox returns the distance along a ray to the first of the boxes, and that
+// it is furniture, or what was met before them.
+func nearestBox(boxes []box, o, d Vec, best float64, on Surface) (float64, Surface) {
+	for i := range boxes {
+		if b := &boxes[i]; b.near(o, d) {
 			if t, ok := b.intersect(o, d); ok && t < best {
 				best, on = t, SurfaceFurniture
 			}

@@ -76,6 +76,7 @@ func (c *Clip) lidar(i int, sc *scratch) {
 		return
 	}
 	c.croppedReturns(tS, &pose, occluder, sight, &s, sc)
+	c.furnitureReturns(frame, &pose, sight, buf)
 }
 
 // sight is what keeps the LiDAR from seeing.

@@ -75,8 +75,9 @@ type PersonWorld struct {
 	HeightM  float64 `yaml:"height_m" json:"height_m"`   // the whole body in proportion; 0: as drawn
 }
 
-// RoomWorld is what does not move. A cropped cloud holds of it the floor, four
-// metres of the wall ahead, and furniture; a whole sweep holds all.
+// RoomWorld is what does not move. A cropped cloud holds points of the floor and of
+// four metres of the wall ahead, and all of the furniture in front of the LiDAR; a
+// whole sweep holds everything. Furniture hides nothing from camera and radar.
 type RoomWorld struct {
 	AheadM    float64     `yaml:"ahead_m" json:"ahead_m"`     // from the origin to the wall behind the person
 	BehindM   float64     `yaml:"behind_m" json:"behind_m"`   // to the wall behind the sensors
@@ -103,7 +104,7 @@ func DefaultWorld() World {
 		},
 		LiDAR: LiDARWorld{RoomFromLiDAR: frame.SensorPose{PositionM: [3]float64{0, 0, lidarHeightM}}, Beams: ScanRows},
 		Radar: RadarWorld{RoomFromRadar: frame.SensorPose{PositionM: [3]float64{0, 0, radarHeightM}}},
-		Room:  RoomWorld{AheadM: wallAheadM, BehindM: 1.4, SideM: 3.5, CeilingM: wallHeightM},
+		Room:  RoomWorld{AheadM: wallAheadM, BehindM: 2.4, SideM: 3, CeilingM: wallHeightM},
 	}
 }
 
@@ -127,14 +128,7 @@ func (w *World) Check() setting.Problems {
 	p.Between("room.behind_m", w.Room.BehindM, 0, 50)
 	p.Between("room.side_m", w.Room.SideM, 0.5, 50)
 	p.Between("room.ceiling_m", w.Room.CeilingM, 1.8, 20)
-	for _, s := range []struct {
-		key string
-		at  [3]float64
-	}{
-		{"camera.room_from_camera", w.Camera.RoomFromCamera.RoomFromCamera().T},
-		{"lidar.room_from_lidar", w.LiDAR.RoomFromLiDAR.RoomFromSensor().T},
-		{"radar.room_from_radar", w.Radar.RoomFromRadar.RoomFromSensor().T},
-	} {
+	for _, s := range w.sensors() {
 		if !w.Room.holds(s.at) {
 			p.Add(s.key, "%v m is not inside the room; see room.ahead_m and the keys beside it", s.at)
 		}
@@ -148,6 +142,7 @@ func (w *World) Check() setting.Problems {
 	p.Between("lidar.late_ms", w.LiDAR.LateMS, -1000, 1000)
 	p.Between("radar.late_ms", w.Radar.LateMS, -1000, 1000)
 	w.Person.check(&p)
+	w.checkPlace(&p)
 	for i := range w.Room.Furniture {
 		w.Room.Furniture[i].check(&p, "room.furniture["+strconv.Itoa(i)+"]", &w.Room)
 	}
@@ -174,6 +169,36 @@ func (w *PersonWorld) check(p *setting.Problems) {
 	p.Between("person.turn_deg", w.TurnDeg, -360, 360)
 	if w.HeightM != 0 {
 		p.Between("person.height_m", w.HeightM, 0.5, 2.5)
+	}
+}
+
+// nearestM is how near to a sensor somebody may be put, on the floor.
+const nearestM = 0.5
+
+// checkPlace refuses a person outside the room or on top of a sensor.
+func (w *World) checkPlace(p *setting.Problems) {
+	at := [3]float64{w.Person.RightM, standingDepthM + w.Person.FartherM, 1}
+	if !w.Room.holds(at) {
+		p.Add("person", "stands at (%.1f, %.1f) m, which is not inside the room; see room.ahead_m and room.side_m", at[0], at[1])
+	}
+	for _, s := range w.sensors() {
+		if math.Hypot(at[0]-s.at[0], at[1]-s.at[1]) < nearestM {
+			p.Add("person", "stands within %v m of %s", nearestM, s.key)
+		}
+	}
+}
+
+// sensor is a sensor's key and place, room frame.
+type sensor struct {
+	key string
+	at  [3]float64
+}
+
+func (w *World) sensors() [3]sensor {
+	return [3]sensor{
+		{"camera.room_from_camera", w.Camera.RoomFromCamera.RoomFromCamera().T},
+		{"lidar.room_from_lidar", w.LiDAR.RoomFromLiDAR.RoomFromSensor().T},
+		{"radar.room_from_radar", w.Radar.RoomFromRadar.RoomFromSensor().T},
 	}
 }
 

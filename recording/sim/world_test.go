@@ -273,6 +273,8 @@ func TestWorldCheck(t *testing.T) {
 		`camera.missing.joints: "left_foot" is unknown`:                func(w *World) { w.Camera.Missing.Joints = []string{"left_foot"} },
 		"camera.missing.share: NaN is out of range":                    func(w *World) { w.Camera.Missing.Share = math.NaN() },
 		"person.farther_m: -4 is out of range":                         func(w *World) { w.Person.FartherM = -4 },
+		"person: stands at (3.5, 3.1) m, which is not inside":          func(w *World) { w.Person.RightM = 3.5 },
+		"person: stands within 0.5 m of lidar.room_from_lidar":         func(w *World) { w.LiDAR.RoomFromLiDAR.PositionM[1] = 2.9 },
 		"room.ceiling_m: 1 is out of range":                            func(w *World) { w.Room.CeilingM = 1 },
 		`room.furniture[0].kind: "sofa" is unknown`:                    func(w *World) { w.Room.Furniture = []Furniture{{Kind: "sofa", AtM: [2]float64{0, 3.6}}} },
 		"room.furniture[0].at_m: [9 3] is not inside":                  func(w *World) { w.Room.Furniture = []Furniture{{Kind: "bed", AtM: [2]float64{9, 3}}} },

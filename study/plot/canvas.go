@@ -1,6 +1,6 @@
 // Package plot draws the charts of training and experiments, as SVG for reports
 // and PNG for everything else. It is small on purpose: lines, points,
-// intervals and reference lines on two axes, with one font. gonum.org/v1/plot
+// intervals and reference lines on two axes, and rows of bars, with one font. gonum.org/v1/plot
 // would add 9 MB of fonts and TeX to a program that must stay below 60 MB, and
 // give the reports other axes, legends and colours.
 package plot

@@ -1,0 +1,17 @@
+package frame
+
+import "testing"
+
+type rigged struct{ rig Rig }
+
+func (r rigged) Rig() Rig { return r.rig }
+
+func TestRigOf(t *testing.T) {
+	want := Rig{Camera: Intrinsics{WidthPx: 640, HeightPx: 480, FXPx: 605, FYPx: 605, CXPx: 320, CYPx: 240}}
+	if got, ok := RigOf(rigged{want}); !ok || got != want {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	if _, ok := RigOf("a recording that nobody measured"); ok {
+		t.Error("a rig of nothing")
+	}
+}

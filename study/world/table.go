@@ -1,0 +1,172 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"posefuse/model"
+	"posefuse/recording"
+	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
+	"posefuse/study/plot"
+	"posefuse/train"
+)
+
+// Table is what a model does in each room.
+type Table struct {
+	Name   string        `json:"name"`
+	Data   string        `json:"data"` // what the data of the base is
+	Frames int           `json:"frames"`
+	Stages []StageScores `json:"stages"`
+}
+
+// StageScores is the table of one way from samples to the network's input.
+type StageScores struct {
+	Name string     `json:"name"`
+	Rows []RowScore `json:"rows"` // in the file's order
+}
+
+// RowScore is the error in one room, millimetres.
+type RowScore struct {
+	Name     string             `json:"name"`
+	FusedMM  float64            `json:"fused_mm"`
+	PelvisMM float64            `json:"pelvis_mm"` // both poses moved so that the pelvis is the origin
+	AloneMM  map[string]float64 `json:"alone_mm"`  // each sensor alone, by its letter
+	Ratio    float64            `json:"ratio"`     // fused, to the base's of the same stage
+}
+
+// Stage is a way from recorded samples to the network's input.
+type Stage struct {
+	Name string // e.g. "raw"
+	// Load prepares the clips of a data set.
+	Load func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error)
+}
+
+// Raw is the stage that gives the network each sensor's values as they come.
+func Raw(cfg model.Config, window model.Window) Stage {
+	return Stage{Name: "raw", Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
+		return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window})
+	}}
+}
+
+// Evaluate records the file's clips in each of its rooms and gives them to net
+// by each stage. progress, if not nil, is called after each room.
+func Evaluate(ctx context.Context, f *File, net *model.Network, stages []Stage, progress func(done, total int)) (*Table, error) {
+	if len(stages) == 0 {
+		return nil, errors.New("no way from samples to the network was chosen")
+	}
+	t := &Table{Name: f.Name, Frames: f.Frames * len(f.Clips)}
+	for _, s := range stages {
+		t.Stages = append(t.Stages, StageScores{Name: s.Name})
+	}
+	for i := range f.Rows {
+		row := &f.Rows[i]
+		ds, err := f.dataset(row)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			t.Data = ds.Describe()
+		}
+		for k, s := range stages {
+			score, err := evaluateRow(ctx, ds, f.Clips, net, s)
+			if err != nil {
+				return nil, fmt.Errorf("row %q, %s: %w", row.Name, s.Name, err)
+			}
+			score.Name = row.Name
+			rows := &t.Stages[k].Rows
+			*rows = append(*rows, score)
+			(*rows)[i].Ratio = score.FusedMM / (*rows)[0].FusedMM
+		}
+		if progress != nil {
+			progress(i+1, len(f.Rows))
+		}
+	}
+	return t, nil
+}
+
+func evaluateRow(ctx context.Context, ds *sim.Dataset, keys []recording.Key, net *model.Network, s Stage) (RowScore, error) {
+	data, err := s.Load(ctx, ds, keys)
+	if err != nil {
+		return RowScore{}, err
+	}
+	full := net.Config.Mask()
+	coalitions := []modality.Set{full}
+	for m := range modality.Count {
+		if one := modality.Of(m); full.Has(m) && one != full {
+			coalitions = append(coalitions, one)
+		}
+	}
+	rep, err := train.Evaluate(ctx, net, data, nil, coalitions, ds.Describe(), nil)
+	if err != nil {
+		return RowScore{}, err
+	}
+	fused := rep.Coalitions[full.String()]
+	out := RowScore{FusedMM: fused.MPJPEMM, PelvisMM: fused.PelvisMM, AloneMM: map[string]float64{}}
+	for _, one := range coalitions[1:] {
+		out.AloneMM[one.String()] = rep.Coalitions[one.String()].MPJPEMM
+	}
+	return out, nil
+}
+
+// Print writes the table as text: of every stage the fused error and its ratio
+// to the base, of the last one the rest too.
+func (t *Table) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "data: %s; %d frames a row\n\n%-44s", t.Data, t.Frames, t.Name)
+	for _, s := range t.Stages {
+		fmt.Fprintf(&b, " %9s %6s", s.Name+" mm", "x base")
+	}
+	last := t.Stages[len(t.Stages)-1]
+	letters := alone(last.Rows)
+	fmt.Fprintf(&b, " %9s", "pelvis mm")
+	for _, l := range letters {
+		fmt.Fprintf(&b, " %7s", l+" mm")
+	}
+	b.WriteByte('\n')
+	for i := range last.Rows {
+		fmt.Fprintf(&b, "%-44s", last.Rows[i].Name)
+		for _, s := range t.Stages {
+			fmt.Fprintf(&b, " %9.1f %6.2f", s.Rows[i].FusedMM, s.Rows[i].Ratio)
+		}
+		fmt.Fprintf(&b, " %9.1f", last.Rows[i].PelvisMM)
+		for _, l := range letters {
+			fmt.Fprintf(&b, " %7.1f", last.Rows[i].AloneMM[l])
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// alone returns the letters of the sensors in the table, in their order.
+func alone(rows []RowScore) (out []string) {
+	for m := range modality.Count {
+		if _, ok := rows[0].AloneMM[m.Letter()]; ok {
+			out = append(out, m.Letter())
+		}
+	}
+	return out
+}
+
+// Chart draws the fused errors as bars, with the base's as levels.
+func (t *Table) Chart() *plot.Bars {
+	c := &plot.Bars{
+		Title: "What a room changes: " + t.Name, Caption: t.Data + fmt.Sprintf("; %d frames a row", t.Frames),
+		XLabel: "MPJPE, mm",
+	}
+	for i, s := range t.Stages {
+		bars := plot.BarSeries{Name: s.Name}
+		for _, r := range s.Rows {
+			if i == 0 {
+				c.Names = append(c.Names, r.Name)
+			}
+			bars.Values = append(bars.Values, r.FusedMM)
+		}
+		c.Series = append(c.Series, bars)
+	}
+	return c
+}
