@@ -181,3 +181,16 @@ func isRotation(r [3][3]float64) bool {
 	det := r[0][0]*(r[1][1]*r[2][2]-r[1][2]*r[2][1]) - r[0][1]*(r[1][0]*r[2][2]-r[1][2]*r[2][0]) + r[0][2]*(r[1][0]*r[2][1]-r[1][1]*r[2][0])
 	return det > 0
 }
+
+// Inverse returns the transform back.
+func (t *Transform) Inverse() Transform {
+	var inv Transform
+	for i := range 3 {
+		for j := range 3 {
+			inv.R[i][j] = t.R[j][i]
+		}
+	}
+	moved := inv.Apply(t.T)
+	inv.T = [3]float64{-moved[0], -moved[1], -moved[2]}
+	return inv
+}

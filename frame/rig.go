@@ -9,13 +9,6 @@ type Rig struct {
 	Camera         Intrinsics
 }
 
-// Intrinsics is the pinhole camera behind keypoints, pixels: a point at (x, y, z)
-// of the camera frame is seen at (FXPx x/z + CXPx, FYPx y/z + CYPx).
-type Intrinsics struct {
-	WidthPx, HeightPx      int
-	FXPx, FYPx, CXPx, CYPx float64
-}
-
 // Rigged is what knows how its sensors stood, such as a recording.Clip. The poses
 // of such a clip are in the frame of that camera.
 type Rigged interface {

@@ -15,6 +15,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/model/keypoint"
+	"posefuse/person"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors/modality"
 	"posefuse/setting"
@@ -30,6 +31,7 @@ type Config struct {
 	Sync       SyncConfig       `yaml:"sync"`
 	Detector   DetectorConfig   `yaml:"detector"`
 	Model      ModelConfig      `yaml:"model"`
+	Person     PersonConfig     `yaml:"person"`
 	Extrinsics ExtrinsicsConfig `yaml:"extrinsics"`
 	Bus        bus.Config       `yaml:"bus"`
 	Web        WebConfig        `yaml:"web"`
@@ -56,11 +58,24 @@ type ModelConfig struct {
 	Contribution bool `yaml:"contribution"`
 }
 
+// PersonConfig is the search for the person before the network.
+type PersonConfig struct {
+	// Enabled brings clouds and keypoints into the arrangement that the model
+	// was trained in. It needs the extrinsics of the sensors that are on.
+	Enabled bool `yaml:"enabled"`
+	// Region is where a person may be, room frame; null is 6 m by 6 m before
+	// the room's origin.
+	Region *person.Box `yaml:"region"`
+}
+
 // ExtrinsicsConfig places the sensors in the room. Null means unknown.
 type ExtrinsicsConfig struct {
 	RoomFromCamera *frame.CameraPose `yaml:"room_from_camera"`
 	RoomFromLiDAR  *frame.SensorPose `yaml:"room_from_lidar"`
 	RoomFromRadar  *frame.SensorPose `yaml:"room_from_radar"`
+	// Camera are the camera's intrinsics; null takes a lens like that of the
+	// model's training.
+	Camera *frame.Intrinsics `yaml:"camera_intrinsics"`
 }
 
 // WebConfig is the page, the API, health and metrics.
@@ -96,6 +111,7 @@ func DefaultConfig() Config {
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
 		Detector: DetectorConfig{Model: keypoint.Lightning},
 		Model:    ModelConfig{Contribution: true},
+		Person:   PersonConfig{Enabled: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto"},
@@ -173,6 +189,9 @@ func (c *Config) Check() error {
 	c.Detector.check(&p)
 	p.Between("model.cores", float64(c.Model.Cores), 0, 1024)
 	c.Extrinsics.check(&p)
+	if c.Person.Region != nil {
+		person.CheckRegion(&p, "person.region", c.Person.Region)
+	}
 	p.Join("bus", c.Bus.Check())
 	if c.Web.Enabled {
 		p.Address("web.listen", c.Web.Listen)

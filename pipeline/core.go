@@ -125,6 +125,11 @@ func New(opt Options) (*Core, error) {
 	}
 	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
+	stage, missing := c.cfg.personStage()
+	if missing != "" {
+		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", missing)
+	}
+	c.ticks.person = stage
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
 	if opt.Model != nil {

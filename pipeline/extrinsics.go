@@ -11,6 +11,9 @@ import (
 var cameraFromSensor = frame.Transform{R: [3][3]float64{{0, -1, 0}, {0, 0, -1}, {1, 0, 0}}}
 
 func (e *ExtrinsicsConfig) check(p *setting.Problems) {
+	if e.Camera != nil {
+		e.Camera.Check(p, "extrinsics.camera_intrinsics")
+	}
 	if c := e.RoomFromCamera; c != nil {
 		c.Check(p, "extrinsics.room_from_camera")
 	}

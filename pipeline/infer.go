@@ -87,7 +87,9 @@ type engine struct {
 	points [modality.Count]pointUse // of the newest cloud prepared; of L and M
 
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
-	staged StagedInferer    // inf, or nil if it works on whole samples only
+	person *personStage     // finds the person and brings the sensors into the model's arrangement; nil without
+
+	staged StagedInferer // inf, or nil if it works on whole samples only
 	jobs   [modality.Count]encodeJob
 
 	influencer Influencer // inf, or nil if it cannot tell or must not
@@ -167,6 +169,9 @@ func (e *engine) prepareModality(m modality.Kind, s *timesync.Slot) bool {
 		if len(s.Window) != model.CameraWindow {
 			return false
 		}
+		if e.person != nil {
+			return e.person.camera(buf, s.Window)
+		}
 		const per = model.NumJoints * 2
 		for i, w := range s.Window {
 			k := w.Keypoints
@@ -179,12 +184,20 @@ func (e *engine) prepareModality(m modality.Kind, s *timesync.Slot) bool {
 		if s.Sample.Cloud == nil {
 			return false
 		}
+		if e.person != nil {
+			have, rows := e.person.lidar(buf, s.Sample)
+			return e.points[m].count(rows, have, len(buf)/model.LiDARPointDim)
+		}
 		xyz := s.Sample.Cloud.XYZ
 		have := model.PrepPoints(buf, xyz, model.LiDARPointDim)
 		return e.points[m].count(len(xyz)/model.LiDARPointDim, have, len(buf)/model.LiDARPointDim)
 	case modality.Radar:
 		if s.Sample.Radar == nil {
 			return false
+		}
+		if e.person != nil {
+			have, rows := e.person.points(buf, s.Sample)
+			return e.points[m].count(rows, have, len(buf)/model.RadarPointDim)
 		}
 		e.radar = e.radar[:0]
 		for _, p := range s.Sample.Radar.Points {
@@ -230,10 +243,14 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	} else {
 		unusable, err = e.inferStaged(t, pool)
 	}
+	cameraFrom, found := frame.Transform{}, true
+	if e.person != nil {
+		cameraFrom, found = e.person.end()
+	}
 	if err != nil {
 		return unusable, fmt.Errorf("inference: %w", err)
 	}
-	if e.in.Present == 0 {
+	if e.in.Present == 0 || !found { // without a person there is no pose, whatever WiFi makes of the room
 		return unusable, nil
 	}
 	r.time = time.Since(start)
@@ -243,6 +260,13 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	r.present = e.out.Coalition
 	if r.present == 0 {
 		return unusable, nil
+	}
+	if e.person != nil {
+		t := cameraFrom
+		if roomFromCamera != nil {
+			t = roomFromCamera.After(&cameraFrom)
+		}
+		roomFromCamera = &t
 	}
 	transformPose(&r.joints, &e.out.Pose, roomFromCamera)
 	if c := &e.influence; c.Of == r.present && finiteInfluence(c) {

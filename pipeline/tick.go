@@ -23,6 +23,7 @@ const jointOrder = "h36m17"
 type tickLoop struct {
 	clock          timesync.Clock
 	roomFromCamera *frame.Transform // nil: poses stay in the camera frame
+	person         *personStage     // nil: the network sees what the sensors see
 	publish        func(buf []byte, p *message.Pose) ([]byte, error)
 	points         *pointFeed
 	metrics        *metrics
@@ -125,6 +126,9 @@ func (l *tickLoop) adopt() {
 	l.swap.Unlock()
 	if before := l.current; before != e {
 		l.current = e
+		if e != nil {
+			e.person = l.person
+		}
 		if before != nil {
 			l.retire(before)
 		}

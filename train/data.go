@@ -13,6 +13,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/model"
+	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
 )
@@ -57,6 +58,10 @@ type LoadOptions struct {
 	Stride   int                   // every Stride-th frame of the part; 1 if 0. The first frame differs from clip to clip.
 	Part     Part                  // of each clip; the whole of it if zero
 	Progress func(done, total int) // called after each clip, from several goroutines; may be nil
+	// Stage makes the person stage of a clip: the network sees the person in
+	// its arrangement, and the truth goes there too. nil leaves the frames as
+	// they are.
+	Stage func(recording.Clip) (*person.Stage, error)
 }
 
 // Load prepares the clips of keys for a network of configuration cfg, on all
@@ -124,11 +129,19 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	width, height := imageSize(clip)
 	c := &ClipData{Key: key}
 	c.reserve((to-from+stride-1)/stride, n, cfg)
+	var through *staged
+	if opt.Stage != nil {
+		stage, err := opt.Stage(clip)
+		if err != nil {
+			return nil, err
+		}
+		through = &staged{stage: stage, width: int(width), height: int(height)}
+	}
 	var f recording.Frame
 	for i := range n {
 		wanted := i >= from && i < to && (i-from)%stride == first
 		which := need
-		if !wanted {
+		if !wanted && through == nil { // the stage follows the person from frame to frame
 			which &= modality.Of(modality.Camera) // a neighbour in somebody's camera window
 		}
 		if which == 0 && !wanted {
@@ -140,15 +153,30 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		if err := recording.ReadFrame(clip, i, which, &f); err != nil {
 			return nil, err
 		}
-		if need.Has(modality.Camera) {
-			model.PrepKeypoints(c.Camera[i*keypointValues:(i+1)*keypointValues], &f.RGB, width, height)
-		}
-		if !wanted {
-			continue
-		}
 		truth, err := clip.Truth(i)
 		if err != nil {
 			return nil, err
+		}
+		var camera []float32
+		if need.Has(modality.Camera) {
+			camera = c.Camera[i*keypointValues : (i+1)*keypointValues]
+		}
+		switch {
+		case through != nil:
+			if camera != nil && i > 0 {
+				copy(camera, c.Camera[(i-1)*keypointValues:])
+			}
+			if through.take(i, &f, which, camera, &truth) && !through.seen {
+				through.seen = true
+				for before := range i { // nobody was known to be there yet
+					copy(c.Camera[before*keypointValues:], camera)
+				}
+			}
+		case camera != nil:
+			model.PrepKeypoints(camera, &f.RGB, width, height)
+		}
+		if !wanted {
+			continue
 		}
 		if err := c.appendRow(i, &f, &truth, cfg); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)

@@ -31,12 +31,12 @@ var allowed = map[string][]string{
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
 	"balance":           {},
 
-	"person": {"sensors/modality", "setting"},
+	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"frame", "message", "model", "model/keypoint", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
+	"pipeline":     {"frame", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},
@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "frame", "internal/jsonfile", "model", "recording", "sensors/modality"},
+	"train":            {"balance", "frame", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},

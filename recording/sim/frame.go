@@ -73,7 +73,7 @@ func (c *Clip) Keypoints(i int, dst *sensors.Keypoints) (bool, error) {
 		return false, nil
 	}
 	dst.XY, dst.Score = sc.detection.xy, sc.detection.score
-	dst.Width, dst.Height = c.place.rig.Camera.WidthPx, c.place.rig.Camera.HeightPx
+	dst.Width, dst.Height = int(c.place.rig.Camera.WidthPx), int(c.place.rig.Camera.HeightPx)
 	return true, nil
 }
 

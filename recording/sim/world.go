@@ -215,8 +215,8 @@ func (w *World) rig() frame.Rig {
 		RoomFromLiDAR:  w.LiDAR.RoomFromLiDAR.RoomFromSensor(),
 		RoomFromRadar:  w.Radar.RoomFromRadar.RoomFromSensor(),
 		Camera: frame.Intrinsics{
-			WidthPx: w.Camera.WidthPx, HeightPx: w.Camera.HeightPx,
-			FXPx: w.Camera.FocalPx, FYPx: w.Camera.FocalPx, CXPx: w.Camera.CentreUPx, CYPx: w.Camera.CentreVPx,
+			WidthPx: float64(w.Camera.WidthPx), HeightPx: float64(w.Camera.HeightPx),
+			FxPx: w.Camera.FocalPx, FyPx: w.Camera.FocalPx, CxPx: w.Camera.CentreUPx, CyPx: w.Camera.CentreVPx,
 		},
 	}
 }

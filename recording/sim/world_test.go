@@ -126,7 +126,7 @@ func TestRigDescribesTheSensors(t *testing.T) {
 		f, truth := mustFrame(t, c, 5), mustTruth(t, c, 5)
 		for j := 5; j < numKeypoints; j++ {
 			p, in := truth[cocoFromH36M[j]], rig.Camera
-			u, v := in.FXPx*p[0]/p[2]+in.CXPx, in.FYPx*p[1]/p[2]+in.CYPx
+			u, v := in.FxPx*p[0]/p[2]+in.CxPx, in.FyPx*p[1]/p[2]+in.CyPx
 			if math.Hypot(u-f.RGB[j][0], v-f.RGB[j][1]) > 1e-6 {
 				t.Errorf("%s: %s at %v, the truth projects to %g, %g", name, KeypointNames[j], f.RGB[j], u, v)
 			}

@@ -1,0 +1,250 @@
+package person
+
+import (
+	"math"
+
+	"posefuse/frame"
+	"posefuse/sensors"
+)
+
+// Stage turns what the sensors of a room see, tick by tick, into what a network
+// sees that was trained in an arrangement: the person's points and keypoints,
+// wherever they stand and wherever the sensors are. All samples of a tick are
+// seen from the place that the ticks before it told, so that their order within
+// it does not matter and a recording gives what the live run gave.
+//
+// A Stage is not safe for concurrent use.
+type Stage struct {
+	rig         frame.Rig
+	arrangement Arrangement
+	finder      *Finder
+
+	placed  bool
+	pose    spot       // where the person is, as camera and LiDAR agree: keypoints, radar and poses are seen from here
+	cloud   spot       // where the LiDAR alone sees them
+	toward  [2]float64 // horizontal direction in which the camera sees their trunk, room frame, unit
+	sighted bool       // toward is of this tick
+
+	body    skeleton
+	rays    [][3]float64 // of this tick, not yet told
+	ankles  [][3]float64 // those of them to the ankles
+	raysNS  int64
+	atNS    int64     // of the newest sample
+	xyz     []float32 // a cloud in the room
+	found   []float32 // the person's part of it
+	doppler []float32
+	chosen  []int
+}
+
+// spot is a place of the person and the view from there.
+type spot struct {
+	at    [2]float64 // room, metres
+	moves int        // of at, since it was found
+	view  view
+}
+
+// move follows a place: slowly, so that steps and lunges stay movements, but at
+// first and where the person has plainly gone elsewhere at once. Near where the
+// arrangement has people anyway nothing is moved: the network has learnt how they
+// vary there, and its own idea of the distance is better than the track's.
+func (p *spot) move(s *Stage, at [2]float64) {
+	home := s.home()
+	within := homeM
+	if p.moves > 0 && p.at == home {
+		within = leaveHomeM
+	}
+	if math.Hypot(at[0]-home[0], at[1]-home[1]) < within {
+		at = home
+	}
+	if p.moves > 0 && math.Hypot(at[0]-p.at[0], at[1]-p.at[1]) < jumpM {
+		share := max(followShare, 1/float64(p.moves+1))
+		for i := range at {
+			at[i] = p.at[i] + share*(at[i]-p.at[i])
+		}
+		if math.Hypot(at[0]-home[0], at[1]-home[1]) < 0.005 {
+			at = home
+		}
+	} else {
+		p.moves = 0
+	}
+	p.moves++
+	p.at, p.view = at, newView(&s.rig, &s.arrangement, at)
+}
+
+const (
+	followShare = 0.02 // of the way, a tick: a lunge of half a metre moves it by a few centimetres
+	jumpM       = 0.8
+	homeM       = 0.20
+	leaveHomeM  = 0.50 // a long lunge
+)
+
+// home returns where people stand in the arrangement, before this room's camera.
+func (s *Stage) home() [2]float64 {
+	t := &s.rig.RoomFromCamera
+	x, y := t.R[0][2], t.R[1][2]
+	l := math.Hypot(x, y)
+	if l < 0.1 {
+		x, y, l = 0, 1, 1 // it looks at the floor
+	}
+	d := s.arrangement.DistanceM / l
+	return [2]float64{t.T[0] + d*x, t.T[1] + d*y}
+}
+
+// NewStage returns a stage for a room.
+func NewStage(rig frame.Rig, a Arrangement, f *Finder) *Stage {
+	return &Stage{rig: rig, arrangement: a, finder: f}
+}
+
+// Cloud takes one sweep, n x 3 metres in the LiDAR's frame, and appends the
+// person's points to dst in the frame of the arrangement's LiDAR.
+func (s *Stage) Cloud(atNS int64, xyz, dst []float32) []float32 {
+	s.atNS = max(s.atNS, atNS)
+	s.xyz = apply(&s.rig.RoomFromLiDAR, xyz, 3, s.xyz[:0])
+	s.found = s.finder.Cloud(atNS, s.xyz, s.found[:0])
+	if !s.settle() {
+		return dst
+	}
+	lidar := sensorFromRoom(s.arrangement.LiDARHeightM)
+	t := lidar.After(&s.cloud.view.fromRoom)
+	return apply(&t, s.found, 3, dst)
+}
+
+// Radar takes one frame of detections and appends the person's to dst as rows
+// of x, y, z, Doppler, SNR in the frame of the arrangement's radar.
+func (s *Stage) Radar(atNS int64, points []sensors.RadarPoint, dst []float32) []float32 {
+	s.atNS = max(s.atNS, atNS)
+	s.xyz, s.doppler = s.xyz[:0], s.doppler[:0]
+	for _, p := range points {
+		q := s.rig.RoomFromRadar.Apply([3]float64{float64(p.X), float64(p.Y), float64(p.Z)})
+		s.xyz = append(s.xyz, float32(q[0]), float32(q[1]), float32(q[2]))
+		s.doppler = append(s.doppler, p.Doppler)
+	}
+	s.chosen = s.finder.Radar(atNS, s.xyz, s.doppler, s.chosen[:0])
+	if !s.settle() {
+		return dst
+	}
+	for _, i := range s.chosen {
+		p := points[i]
+		q := s.pose.view.fromRadar.Apply([3]float64{float64(p.X), float64(p.Y), float64(p.Z)})
+		dst = append(dst, float32(q[0]), float32(q[1]), float32(q[2]), p.Doppler, p.SNRdB)
+	}
+	return dst
+}
+
+// Keypoints takes one set and writes it to dst, 34 values in the network's units,
+// as the arrangement's camera would see it. It reports false if there is not
+// enough of a person, or nobody knows yet where they are.
+func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool {
+	s.atNS = max(s.atNS, atNS)
+	var dirs [NumKeypoints][3]float64
+	have := rays(&s.rig, k, &dirs)
+	s.rays, s.ankles, s.raysNS = s.rays[:0], s.ankles[:0], atNS
+	for j, d := range dirs {
+		if !have[j] {
+			continue
+		}
+		l := math.Sqrt(d[0]*d[0] + d[1]*d[1] + d[2]*d[2])
+		unit := [3]float64{d[0] / l, d[1] / l, d[2] / l}
+		s.rays = append(s.rays, unit)
+		if j == leftAnkle || j == rightAnkle {
+			s.ankles = append(s.ankles, unit)
+		}
+	}
+	s.sight(&dirs, &have)
+	if !s.settle() {
+		return false
+	}
+	var at [NumKeypoints][2]float64
+	for j := range at {
+		if !have[j] {
+			continue
+		}
+		sx, sy := s.rig.Camera.Ray(k.XY[j][0], k.XY[j][1], float64(k.Width), float64(k.Height))
+		at[j][0], at[j][1], have[j] = s.pose.view.screen(sx, sy)
+	}
+	if !s.body.fill(atNS, &at, &have) {
+		return false
+	}
+	for j, p := range at {
+		dst[2*j], dst[2*j+1] = float32(p[0]), float32(p[1])
+	}
+	return true
+}
+
+// sight notes in which direction the camera sees the trunk.
+func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {
+	var sum [2]float64
+	for _, j := range [...]int{leftShoulder, rightShoulder, leftHip, rightHip} {
+		l := math.Hypot(dirs[j][0], dirs[j][1])
+		if !have[j] || l == 0 {
+			return
+		}
+		sum[0], sum[1] = sum[0]+dirs[j][0]/l, sum[1]+dirs[j][1]/l
+	}
+	l := math.Hypot(sum[0], sum[1])
+	s.toward, s.sighted = [2]float64{sum[0] / l, sum[1] / l}, l > 0
+}
+
+// settle finds a first place as soon as there is one.
+func (s *Stage) settle() bool {
+	if !s.placed {
+		s.Advance()
+	}
+	return s.placed
+}
+
+// Advance ends a tick: what its sensors told is where the next one is seen from.
+func (s *Stage) Advance() {
+	if len(s.rays) > 0 {
+		// Not earlier: a sweep of this tick may have been looked at already.
+		s.finder.Rays(s.raysNS, s.rig.RoomFromCamera.T, s.rays, s.ankles)
+		s.rays = s.rays[:0]
+	}
+	t, ok := s.finder.Track(s.atNS)
+	if !ok {
+		s.placed, s.pose.moves, s.cloud.moves = false, 0, 0
+		return
+	}
+	s.cloud.move(s, t.PlaceM)
+	s.pose.move(s, s.agreed(t.PlaceM))
+	s.placed = true
+}
+
+// most that LiDAR and camera may differ in where the person is, as a tangent:
+// 15 degrees. More is not the same person.
+const agreeTan = 0.27
+
+// agreed returns the place that is as far from the camera as the LiDAR says and
+// in the direction in which the camera sees it: the place of a LiDAR is seldom
+// known to a degree, and the network's poses are the camera's.
+func (s *Stage) agreed(at [2]float64) [2]float64 {
+	if !s.sighted {
+		return at
+	}
+	s.sighted = false
+	c := s.rig.RoomFromCamera.T
+	dx, dy := at[0]-c[0], at[1]-c[1]
+	along, across := dx*s.toward[0]+dy*s.toward[1], dx*s.toward[1]-dy*s.toward[0]
+	if along < 0.3 || math.Abs(across) > agreeTan*along {
+		return at
+	}
+	return [2]float64{c[0] + along*s.toward[0], c[1] + along*s.toward[1]}
+}
+
+// CameraFromArrangement returns the transform that brings the network's poses of
+// this tick from the arrangement's camera frame to the rig's, and whether
+// anybody is there.
+func (s *Stage) CameraFromArrangement() (frame.Transform, bool) {
+	return s.pose.view.cameraFromView, s.placed
+}
+
+// apply transforms rows of dim values, of which the first three are a point, and
+// appends them to dst.
+func apply(t *frame.Transform, rows []float32, dim int, dst []float32) []float32 {
+	for i := 0; i+dim <= len(rows); i += dim {
+		p := t.Apply([3]float64{float64(rows[i]), float64(rows[i+1]), float64(rows[i+2])})
+		dst = append(dst, float32(p[0]), float32(p[1]), float32(p[2]))
+		dst = append(dst, rows[i+3:i+dim]...)
+	}
+	return dst
+}
