@@ -12,6 +12,7 @@ const (
 	minNewPoints   = 25
 	minKnownPoints = 8
 	minNewM        = 0.7
+	coverM         = 0.7 // beyond a person's own knees and hands
 	reachM         = 0.9 // hands and feet, from the middle of the body
 	carveM         = 0.5 // what is taken of a thing larger than the person
 	trunkM         = 0.3
@@ -36,9 +37,13 @@ func (f *Finder) follow(atNS int64) {
 			s.born(atNS, f.things.all[rival].middleM)
 			chosen, carve = rival, false
 		}
-	} else if best, score := f.best(atNS); score >= newScore {
+	} else if best, score := f.best(atNS); score >= newScore && f.again(atNS, best) {
 		s.born(atNS, f.things.all[best].middleM)
 		chosen = best
+	}
+	if s.alive && chosen >= 0 && !s.stirred && !carve && f.things.all[chosen].slab() && !f.agrees(atNS, chosen) {
+		s.alive = false // noise had made it look like a person
+		return
 	}
 	if chosen >= 0 {
 		f.take(atNS, &f.things.all[chosen], carve)
@@ -54,7 +59,7 @@ func (f *Finder) follow(atNS int64) {
 // covered reports whether something stands before a part of a body at a place.
 func (f *Finder) covered(at [2]float64) bool {
 	for _, off := range [5][2]float64{{0, 0}, {-0.25, 0}, {0.25, 0}, {0, -0.25}, {0, 0.25}} {
-		if c := f.grid.column(at[0]+off[0], at[1]+off[1]); c >= 0 && f.front[f.grid.bin[c]] < f.grid.distM[c]-0.45 {
+		if c := f.grid.column(at[0]+off[0], at[1]+off[1]); c >= 0 && f.front[f.grid.bin[c]] < f.grid.distM[c]-coverM {
 			return true
 		}
 	}
@@ -69,7 +74,7 @@ func (f *Finder) known(atNS int64) (chosen int, carve bool) {
 	if s.seenNS[modality.LiDAR] == 0 {
 		unseenS = 1
 	}
-	ahead := min(unseenS, 0.3)
+	ahead := min(unseenS, 0.5)
 	at := [2]float64{s.placeM[0] + s.velMPS[0]*ahead, s.placeM[1] + s.velMPS[1]*ahead}
 	gate := 0.5 + 0.4*unseenS
 	chosen, least := -1, math.Inf(1)
@@ -114,7 +119,7 @@ func (f *Finder) hasCompany(t *thing, at [2]float64) bool {
 			near += n
 		}
 	}
-	return 5*far > near && far > minKnownPoints
+	return 5*far > near && 2*near > far && far > minKnownPoints
 }
 
 // columnsAround counts the columns of a thing within rM of a place.
@@ -125,104 +130,6 @@ func (f *Finder) columnsAround(t *thing, at [2]float64, rM float64) (n int) {
 		}
 	}
 	return n
-}
-
-// rival returns a thing that is more likely the person than the track's own: a
-// livelier one while the track has not stirred, the one lost a moment ago, or
-// the one that the camera has looked at for five seconds.
-func (f *Finder) rival(atNS int64, own int) (int, bool) {
-	s := &f.state
-	young := atNS-s.sinceNS < 3e9
-	camera := f.sight.fresh(atNS)
-	if s.stirred && !young && !camera {
-		return 0, false
-	}
-	ownScore, ownAgrees := 0.0, false
-	if own >= 0 {
-		ownScore = f.score(atNS, &f.things.all[own])
-		ownAgrees = f.agrees(atNS, own)
-	}
-	best, score := f.best(atNS)
-	if score < newScore || best == own || distance2(f.things.all[best].middleM, s.placeM) < 0.5*0.5 {
-		s.rivalNS = 0
-		return 0, false
-	}
-	switch agrees := f.agrees(atNS, best); {
-	case !s.stirred && score >= ownScore+1.5:
-		return best, true
-	case young && f.nearLost(atNS, &f.things.all[best]) && !ownAgrees:
-		return best, true
-	case !agrees || ownAgrees:
-		s.rivalNS = 0
-	case s.rivalNS == 0:
-		s.rivalNS = atNS
-	case atNS-s.rivalNS > 5e9:
-		return best, true
-	}
-	return 0, false
-}
-
-// best returns the thing most like a person who is not known yet.
-func (f *Finder) best(atNS int64) (best int, score float64) {
-	best, score = -1, math.Inf(-1)
-	for i := range f.things.all {
-		if v := f.score(atNS, &f.things.all[i]); v > score {
-			best, score = i, v
-		}
-	}
-	return best, score
-}
-
-// score says how much a thing is like a person; from newScore on it may be one.
-func (f *Finder) score(atNS int64, t *thing) float64 {
-	if t.points < minNewPoints || len(t.columns) < 4 || t.tooLarge() || t.topM() < minNewM {
-		return math.Inf(-1)
-	}
-	agrees := f.sight.agrees(atNS, t.middleM, t.topM())
-	moves := f.back.warm() && t.freshShare() > 2*livelyShare
-	if !agrees {
-		gaveUp := f.state.gaveUpNS != 0 && atNS-f.state.gaveUpNS < gaveUpNS && distance2(t.middleM, f.state.gaveUpM) < 0.5*0.5
-		switch {
-		case t.topM() < lowM, t.slab(), t.freeSides == 0, !moves && t.freeSides < 2, !moves && gaveUp, !t.upper && t.bottomM() > 0.8:
-			return math.Inf(-1)
-		}
-	}
-	v := 0.0
-	if agrees {
-		v += 3
-	}
-	if moves {
-		v += 2
-	}
-	if t.freeSides == 2 {
-		v++
-	}
-	if top := t.topM(); top > 1.15 && top < 2.15 {
-		v++
-	}
-	if w := t.widthM(); w > 0.25 && w < 1.05 {
-		v += 0.5
-	}
-	if f.nearLost(atNS, t) {
-		v += 1.5
-	}
-	if t.atBorder && !agrees {
-		v -= 2
-	}
-	if t.upper {
-		v -= 0.25
-	}
-	return v
-}
-
-func (f *Finder) agrees(atNS int64, i int) bool {
-	t := &f.things.all[i]
-	return f.sight.agrees(atNS, t.middleM, t.topM())
-}
-
-func (f *Finder) nearLost(atNS int64, t *thing) bool {
-	s := &f.state
-	return s.lostNS != 0 && atNS-s.lostNS < lostNS && distance2(t.middleM, s.lostAtM) < 0.7*0.7
 }
 
 // take makes a thing, or the part of it near the track, the person.

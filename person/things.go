@@ -14,7 +14,7 @@ const (
 	maxPersonColumns = 130
 	wideM            = 1.1
 	wideColumns      = 30
-	slabM            = 0.75
+	slabM            = 0.85
 )
 
 // thing is what stands by itself: columns of new points that touch.
@@ -28,6 +28,7 @@ type thing struct {
 	span              // its columns, cells
 	bottom, top   int // its layers
 	atBorder      bool
+	known         int // columns that also hold tall background
 	legs, chest   span
 	// freeSides: on how many sides, as the LiDAR sees it, the view goes on to
 	// what is farther away. 2 for who stands in the open, 0 for a piece of a
@@ -56,10 +57,19 @@ func (t *thing) tooLarge() bool {
 
 // wide reports a thing that may be a person with arms spread or one with
 // furniture: both views of it are looked at.
-func (t *thing) wide() bool { return t.widthM() > wideM || len(t.columns) > wideColumns }
+func (t *thing) wide() bool { return t.widthM() > wideM || len(t.columns) > wideColumns || t.slab() }
 
 func (t *thing) topM() float64    { return floorM + cellM*float64(t.top+1) }
 func (t *thing) bottomM() float64 { return floorM + cellM*float64(t.bottom) }
+
+// notHuman reports what no person is like, standing or seated: too low, a slab,
+// wider than high, hanging, cut off by what is beside it on both sides, or a rest
+// of something that is being learned.
+func (t *thing) notHuman() bool {
+	return t.topM() < lowM || t.slab() || t.widthM() > 1.1*t.topM() || !t.upper && t.bottomM() > 0.8 ||
+		t.freeSides == 0 || 2*t.known > len(t.columns)
+}
+
 func (t *thing) freshShare() float64 {
 	return float64(t.fresh) / float64(max(t.points, 1))
 }
@@ -96,6 +106,7 @@ func (t *things) find(f *Finder) {
 		for _, c := range t.all[i].columns {
 			if t.upper[c] == 0 && f.fresh[c]&upperLayers != 0 {
 				t.grow(f, int(c), true)
+				t.all[len(t.all)-1].legs = t.all[i].legs
 			}
 		}
 	}
@@ -157,10 +168,13 @@ func (t *thing) measure(f *Finder, mask uint32) {
 			sum[k] += n * at[k]
 		}
 		t.add(at)
+		if f.back.mask[c]&tallLayers != 0 {
+			t.known++
+		}
 		if voxels&legLayers != 0 {
 			t.legs.add(at)
 		}
-		if voxels&chestLayers != 0 {
+		if v := voxels & chestLayers; bits.Len32(v)-bits.TrailingZeros32(v) >= 3 { // no arm stretched out
 			t.chest.add(at)
 		}
 		t.atBorder = t.atBorder || f.grid.atBorder(int(c))

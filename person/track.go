@@ -60,8 +60,11 @@ type state struct {
 	agreed  int // sweeps in a row in which the camera agreed
 
 	slowM, anchorM [2]float64 // place over two seconds; where it was at the last sign of life
+	anchorPoints   float64    // how many points the person had there
 
-	rivalNS  int64 // since when the camera has seen the person elsewhere; 0 is never
+	rivalNS  int64      // since when the camera has seen the person elsewhere; 0 is never
+	hopeM    [2]float64 // where something looked like a person, and when
+	hopeNS   int64
 	lostAtM  [2]float64
 	lostNS   int64
 	gaveUpM  [2]float64
@@ -172,12 +175,12 @@ func (f *Finder) measured(atNS int64, surfaceM [2]float64, topM float64) {
 		s.velMPS = [2]float64{}
 		s.placeM = at
 	default:
-		most := 3 * dt
-		if s.carved || s.covered {
+		most, follow := 3*dt, min(6*dt, 1)
+		if s.carved || s.covered && dt < 0.3 {
 			most = 0.3 * dt // others are in it: do not let them carry the place away
 		}
 		for k := range 2 {
-			move := min(max(0.6*(at[k]-s.placeM[k]), -most), most)
+			move := min(max(follow*(at[k]-s.placeM[k]), -most), most)
 			s.placeM[k] += move
 			s.velMPS[k] = min(max(0.7*s.velMPS[k]+0.3*move/dt, -1.5), 1.5)
 		}
@@ -192,7 +195,12 @@ func (f *Finder) measured(atNS int64, surfaceM [2]float64, topM float64) {
 	for k := range 2 {
 		s.slowM[k] += share * (at[k] - s.slowM[k])
 	}
-	if distance2(s.slowM, s.anchorM) > 0.06*0.06 {
+	points := float64(f.count[Person])
+	switch {
+	case math.Abs(points-s.anchorPoints) > 0.25*s.anchorPoints:
+		// Other points, hidden or learned meanwhile, have another middle.
+		s.anchorM, s.anchorPoints = s.slowM, points
+	case distance2(s.slowM, s.anchorM) > 0.06*0.06:
 		s.stir(atNS)
 	}
 	s.topM = topM
