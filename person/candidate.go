@@ -4,12 +4,12 @@ import "math"
 
 // again reports whether a thing is where one looked like a person in the sweep
 // before, too: noise makes a cupboard narrow for once. What the camera sees needs
-// no second look.
+// no second look, and the first sweep of all is trusted.
 func (f *Finder) again(atNS int64, i int) bool {
 	s := &f.state
 	at := f.things.all[i].middleM
 	gate := 0.3 + 1.5*float64(atNS-s.hopeNS)/1e9 // at a walk
-	ok := f.agrees(atNS, i) || s.hopeNS != 0 && atNS > s.hopeNS && atNS-s.hopeNS < 1e9 && distance2(at, s.hopeM) < gate*gate
+	ok := f.agrees(atNS, i) || f.back.nextNS == 0 || s.hopeNS != 0 && atNS > s.hopeNS && atNS-s.hopeNS < 1e9 && distance2(at, s.hopeM) < gate*gate
 	s.hopeM, s.hopeNS = at, atNS
 	return ok
 }

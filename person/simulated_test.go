@@ -116,9 +116,6 @@ func watch(t *testing.T, cfg sim.Config, key recording.Key, camera bool) (m meas
 			xyz = append(xyz, float32(at[0]), float32(at[1]), float32(at[2]))
 		}
 		dst = f.Cloud(atNS, xyz, dst[:0])
-		if i == 0 {
-			continue // the finder takes two sweeps to believe what it sees
-		}
 		m.sweeps++
 		if len(dst) == 0 {
 			m.without++
@@ -153,7 +150,8 @@ func rays(k *sensors.Keypoints, rig *frame.Rig) (joints, ankles [][3]float64) {
 		if k.Score[j] < 0.3 {
 			continue
 		}
-		d := [3]float64{(p[0] - rig.Camera.CXPx) / rig.Camera.FXPx, (p[1] - rig.Camera.CYPx) / rig.Camera.FYPx, 1}
+		x, y := rig.Camera.Ray(p[0], p[1], float64(k.Width), float64(k.Height))
+		d := [3]float64{x, y, 1}
 		turn := frame.Transform{R: rig.RoomFromCamera.R}
 		d = turn.Apply(d)
 		l := math.Sqrt(d[0]*d[0] + d[1]*d[1] + d[2]*d[2])
