@@ -25,6 +25,7 @@ type evalCmd struct {
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements."`
+	Raw    bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
 	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
 
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
@@ -45,8 +46,8 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if c.World != "" {
 		return c.world(ctx, net, card)
 	}
-	if c.Plot != "" {
-		return errors.New("--plot: only a table of rooms can be drawn; add --world FILE")
+	if c.Plot != "" || c.Raw {
+		return errors.New("--plot and --raw are about a table of rooms: add --world FILE")
 	}
 	_, valSet, err := c.open()
 	if err != nil {

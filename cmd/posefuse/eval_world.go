@@ -12,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"posefuse/model"
+	"posefuse/person"
 	"posefuse/study/plot"
 	"posefuse/study/world"
 )
@@ -22,7 +23,7 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 	case c.MMFi != "" || c.MARS != "" || c.Mocap != "":
 		return errors.New("--world simulates its rooms: leave --mmfi, --mars and --mocap out")
 	case c.Clips != "" || c.Poses != "" || c.Contribution || c.Stride != 1:
-		return errors.New("--world goes with --model, --json and --plot only; its file names the clips")
+		return errors.New("--world goes with --model, --raw, --json and --plot only; its file names the clips")
 	}
 	draw, err := drawing(c.Plot)
 	if err != nil {
@@ -33,7 +34,11 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 		return err
 	}
 	bar := newProgress("rooms")
-	table, err := world.Evaluate(ctx, f, net, []world.Stage{world.Raw(net.Config, card.Window)}, func(done, total int) {
+	stages := []world.Stage{world.Raw(net.Config, card.Window)}
+	if !c.Raw {
+		stages = append(stages, world.Prepared(net.Config, card.Window, person.Simulated))
+	}
+	table, err := world.Evaluate(ctx, f, net, stages, func(done, total int) {
 		bar.show(float64(done)/float64(total), "")
 	})
 	bar.done()

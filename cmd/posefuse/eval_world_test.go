@@ -48,7 +48,7 @@ func TestEvalWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := string(printed(t, func() error { return evalCmd{World: file, Plot: drawn, Stride: 1}.Run(t.Context()) }))
-	for _, want := range []string{"model ", "two rooms", "base  ", "chair  ", "2 frames a row"} {
+	for _, want := range []string{"model ", "two rooms", "prepared mm", "base  ", "chair  ", "2 frames a row"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
@@ -56,15 +56,15 @@ func TestEvalWorld(t *testing.T) {
 	if b, err := os.ReadFile(drawn); err != nil || !strings.Contains(string(b), "<svg") {
 		t.Errorf("the plot: %v", err)
 	}
-	if out := string(printed(t, func() error { return evalCmd{World: file, JSON: true, Stride: 1}.Run(t.Context()) })); !strings.Contains(out, `"fused_mm":`) {
+	if out := string(printed(t, func() error { return evalCmd{World: file, JSON: true, Raw: true, Stride: 1}.Run(t.Context()) })); !strings.Contains(out, `"fused_mm":`) || strings.Contains(out, "prepared") {
 		t.Errorf("JSON: %s", out)
 	}
 	for want, c := range map[string]evalCmd{
-		"leave --mmfi, --mars and --mocap out":            {World: file, Stride: 1, dataFlags: dataFlags{MMFi: "x"}},
-		"its file names the clips":                        {World: file, Stride: 1, Clips: "S01/A01"},
-		"ends in .svg or .png":                            {World: file, Stride: 1, Plot: "rooms.pdf"},
-		"no such file":                                    {World: filepath.Join(dir, "none.yaml"), Stride: 1},
-		"only a table of rooms can be drawn; add --world": {Plot: drawn, Stride: 1},
+		"leave --mmfi, --mars and --mocap out":    {World: file, Stride: 1, dataFlags: dataFlags{MMFi: "x"}},
+		"its file names the clips":                {World: file, Stride: 1, Clips: "S01/A01"},
+		"ends in .svg or .png":                    {World: file, Stride: 1, Plot: "rooms.pdf"},
+		"no such file":                            {World: filepath.Join(dir, "none.yaml"), Stride: 1},
+		"are about a table of rooms: add --world": {Plot: drawn, Stride: 1},
 	} {
 		if err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"posefuse/model"
+	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -49,6 +50,14 @@ type Stage struct {
 func Raw(cfg model.Config, window model.Window) Stage {
 	return Stage{Name: "raw", Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
 		return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window})
+	}}
+}
+
+// Prepared is the stage that finds the person in every sensor's values and brings
+// them into the arrangement that the network was trained in, as the daemon does.
+func Prepared(cfg model.Config, window model.Window, trained person.Arrangement) Stage {
+	return Stage{Name: "prepared", Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
+		return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window, Stage: train.PersonStage(trained)})
 	}}
 }
 
@@ -118,7 +127,7 @@ func (t *Table) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data: %s; %d frames a row\n\n%-44s", t.Data, t.Frames, t.Name)
 	for _, s := range t.Stages {
-		fmt.Fprintf(&b, " %9s %6s", s.Name+" mm", "x base")
+		fmt.Fprintf(&b, " %11s %6s", s.Name+" mm", "x base")
 	}
 	last := t.Stages[len(t.Stages)-1]
 	letters := alone(last.Rows)
@@ -130,7 +139,7 @@ func (t *Table) Print(w io.Writer) error {
 	for i := range last.Rows {
 		fmt.Fprintf(&b, "%-44s", last.Rows[i].Name)
 		for _, s := range t.Stages {
-			fmt.Fprintf(&b, " %9.1f %6.2f", s.Rows[i].FusedMM, s.Rows[i].Ratio)
+			fmt.Fprintf(&b, " %11.1f %6.2f", s.Rows[i].FusedMM, s.Rows[i].Ratio)
 		}
 		fmt.Fprintf(&b, " %9.1f", last.Rows[i].PelvisMM)
 		for _, l := range letters {
