@@ -80,9 +80,6 @@ func NewFinder(c Config) *Finder {
 	return f
 }
 
-// Region returns where the finder looks.
-func (f *Finder) Region() Box { return f.grid.box }
-
 // Cloud takes one sweep, n x 3 metres in the room frame, and appends the
 // person's points to dst in their order. Which points those are does not depend
 // on the order. With nobody found it appends nothing.
@@ -96,10 +93,6 @@ func (f *Finder) Cloud(atNS int64, xyz, dst []float32) []float32 {
 
 // Count returns how many points of the newest sweep were what.
 func (f *Finder) Count() Sweep { return f.count }
-
-// Labels returns what the points of the newest sweep were taken for, in their
-// order. It is valid until the next call of Cloud.
-func (f *Finder) Labels() []Label { return f.labels }
 
 // voxelise fills voxel, hits and full.
 func (f *Finder) voxelise(xyz []float32) {

@@ -85,6 +85,8 @@ type Core struct {
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
 
+	personMissing string // the key without which the person cannot be searched
+
 	bus     atomic.Pointer[bus.Bus] // set while running
 	web     atomic.Pointer[string]  // address of the HTTP server
 	ready   chan struct{}
@@ -125,11 +127,10 @@ func New(opt Options) (*Core, error) {
 	}
 	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
-	stage, missing := c.cfg.personStage()
-	if missing != "" {
-		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", missing)
+	c.ticks.person, c.personMissing = c.cfg.personStage()
+	if c.personMissing != "" {
+		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", c.personMissing)
 	}
-	c.ticks.person = stage
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
 	if opt.Model != nil {
@@ -273,6 +274,12 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 			return err
 		}
 		stages = append(stages, stage{"http", srv.run})
+	}
+	if p := c.ticks.person; p != nil {
+		if err := p.load(c.cfg.StateDir); err != nil {
+			c.log.Warn("the room's background is learned anew", "error", err)
+		}
+		stages = append(stages, stage{"background", func(ctx context.Context) error { return p.keep(ctx, c.cfg.StateDir, c.errors.report) }})
 	}
 	rep := newReporter(c, b)
 	stages = append(stages,

@@ -61,7 +61,7 @@ func (c *Core) health() []message.PartHealth {
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
-	parts = append(parts, c.modelHealth(), c.alignerHealth())
+	parts = append(parts, c.personHealth(), c.modelHealth(), c.alignerHealth())
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}
@@ -110,6 +110,19 @@ func (c *Core) addSight(h *message.PartHealth) {
 		h.Text += ", another person in view; the pose follows one of them, so let one person alone be in the picture"
 	case sightPerson:
 	}
+}
+
+// personHealth says where the person is, or why nobody is searched.
+func (c *Core) personHealth() message.PartHealth {
+	if c.ticks.person != nil {
+		return c.ticks.person.health()
+	}
+	h := message.PartHealth{Part: "person", Code: stateOff, Text: "not searched: person.enabled is false", Severity: severityOK}
+	if c.personMissing != "" {
+		h.Code, h.Severity = "no_place", severityWarning
+		h.Text = "not searched, for " + c.personMissing + " is not given: poses hold only where the sensors and the person stand as in the model's training"
+	}
+	return h
 }
 
 func (c *Core) modelHealth() message.PartHealth {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"posefuse/message"
+	"posefuse/person"
 	"posefuse/sensors/modality"
 	timesync "posefuse/sync"
 )
@@ -21,6 +22,8 @@ type metrics struct {
 	latency     [3]prometheus.Histogram // align, infer, total
 	inferErrors prometheus.Counter
 	points      [modality.Count][numPointOutcomes]prometheus.Counter // of L and M
+
+	searched [len(person.Sweep{})]prometheus.Counter // points of sweeps by label
 
 	encoderStarts [modality.Count][numStarts]prometheus.Counter
 
@@ -60,6 +63,11 @@ func newMetrics() *metrics {
 			m.points[i][outcome] = points.WithLabelValues(i.Letter(), name)
 		}
 	}
+	searched := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_person_points_total",
+		Help: "Points of the LiDAR's sweeps by what the search for the person took them for."}, []string{"label"})
+	for label := range m.searched {
+		m.searched[label] = searched.WithLabelValues(person.Label(label).String())
+	}
 	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
 		Help: "Ticks whose inference did not give a pose."})
 	starts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_encoder_starts_total",
@@ -69,7 +77,7 @@ func newMetrics() *metrics {
 			m.encoderStarts[i][when] = starts.WithLabelValues(i.Letter(), name)
 		}
 	}
-	m.registry.MustRegister(poses, states, points, latency, m.inferErrors, starts,
+	m.registry.MustRegister(poses, states, points, searched, latency, m.inferErrors, starts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -1,9 +1,20 @@
 package pipeline
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
+	"time"
+
+	"github.com/google/renameio/v2"
 
 	"posefuse/frame"
+	"posefuse/message"
 	"posefuse/model"
 	"posefuse/person"
 	"posefuse/sensors"
@@ -42,8 +53,13 @@ func (c *Config) rig(a *person.Arrangement) (r frame.Rig, missing string) {
 // and the network, and remembers the camera's window: a set of keypoints is
 // looked at once, when it is new. The tick loop's goroutine ends each tick.
 type personStage struct {
-	mu    sync.Mutex
-	stage *person.Stage
+	mu     sync.Mutex
+	stage  *person.Stage
+	finder *person.Finder
+	counts person.Sweep // of the sweeps since they were last taken
+	track  person.Track // of the newest tick; valid if there
+	there  bool
+	atNS   int64 // of the newest sample
 
 	cloud  []float32 // of the newest sweep, arrangement's frame
 	radar  []float32
@@ -68,7 +84,7 @@ func (c *Config) personStage() (s *personStage, missing string) {
 		return nil, missing
 	}
 	f := person.NewFinder(person.Config{Region: c.Person.Region, LiDARAtM: r.RoomFromLiDAR.T})
-	return &personStage{stage: person.NewStage(r, a, f), window: [2][]windowSet{make([]windowSet, 0, model.CameraWindow), make([]windowSet, 0, model.CameraWindow)}}, ""
+	return &personStage{stage: person.NewStage(r, a, f), finder: f, window: [2][]windowSet{make([]windowSet, 0, model.CameraWindow), make([]windowSet, 0, model.CameraWindow)}}, ""
 }
 
 // lidar prepares a sweep and returns its usable rows, as PrepPoints does, and how
@@ -76,7 +92,11 @@ func (c *Config) personStage() (s *personStage, missing string) {
 func (s *personStage) lidar(buf []float32, x *sensors.Sample) (have, rows int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.atNS = max(s.atNS, x.CaptureNS)
 	s.cloud = s.stage.Cloud(x.CaptureNS, x.Cloud.XYZ, s.cloud[:0])
+	for label, n := range s.finder.Count() {
+		s.counts[label] += n
+	}
 	return model.PrepPoints(buf, s.cloud, model.LiDARPointDim), len(s.cloud) / model.LiDARPointDim
 }
 
@@ -84,6 +104,7 @@ func (s *personStage) lidar(buf []float32, x *sensors.Sample) (have, rows int) {
 func (s *personStage) points(buf []float32, x *sensors.Sample) (have, rows int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.atNS = max(s.atNS, x.CaptureNS)
 	s.radar = s.stage.Radar(x.CaptureNS, x.Radar.Points, s.radar[:0])
 	return model.PrepPoints(buf, s.radar, model.RadarPointDim), len(s.radar) / model.RadarPointDim
 }
@@ -97,6 +118,7 @@ func (s *personStage) camera(buf []float32, window []*sensors.Sample) bool {
 	at, first := 0, -1 // of the window before; the first usable set
 	for i, w := range window {
 		set := windowSet{sample: w}
+		s.atNS = max(s.atNS, w.CaptureNS)
 		known := false
 		for j := at; j < len(before) && !known; j++ {
 			if known = before[j].sample == w; known {
@@ -129,5 +151,80 @@ func (s *personStage) end() (cameraFromArrangement frame.Transform, found bool) 
 	defer s.mu.Unlock()
 	t, ok := s.stage.CameraFromArrangement()
 	s.stage.Advance()
+	s.track, s.there = s.finder.Track(s.atNS)
 	return t, ok
+}
+
+// takeCounts returns what became of the points of the sweeps since the last call.
+func (s *personStage) takeCounts() person.Sweep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counts
+	s.counts = person.Sweep{}
+	return c
+}
+
+// health says where the person is.
+func (s *personStage) health() message.PartHealth {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := message.PartHealth{Part: "person", Code: "nobody", Text: "nobody is in the region", Severity: severityOK}
+	if s.there {
+		h.Code = "ok"
+		h.Text = fmt.Sprintf("at x %.1f m, y %.1f m of the room, seen by %s", s.track.PlaceM[0], s.track.PlaceM[1], s.track.From)
+	}
+	return h
+}
+
+// backgroundFile is where the static part of the room is kept over restarts.
+const backgroundFile = "background.bin"
+
+// load reads what was learned of the room before. A file that is not there is
+// no error.
+func (s *personStage) load(dir string) error {
+	f, err := os.Open(filepath.Join(dir, backgroundFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.finder.LoadBackground(f); err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// save replaces the file.
+func (s *personStage) save(dir string) error {
+	var b bytes.Buffer
+	s.mu.Lock()
+	err := s.finder.SaveBackground(&b)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, backgroundFile), b.Bytes(), 0o640)
+}
+
+// saveEvery is how much of what was learned a crash may cost.
+const saveEvery = time.Minute
+
+// keep saves what is learned until ctx ends.
+func (s *personStage) keep(ctx context.Context, dir string, onError func(error)) error {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		if err := s.save(dir); err != nil {
+			onError(fmt.Errorf("the room's background is not kept: %w", err))
+		}
+	}
+	return nil
 }

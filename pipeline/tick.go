@@ -242,6 +242,11 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 // countPoints counts what became of the points of the tick's clouds, and says
 // so if all of one were broken.
 func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
+	if l.person != nil {
+		for label, n := range l.person.takeCounts() {
+			l.metrics.searched[label].Add(float64(n))
+		}
+	}
 	for _, m := range [...]modality.Kind{modality.LiDAR, modality.Radar} {
 		u := e.points[m]
 		e.points[m] = pointUse{}
