@@ -21,7 +21,8 @@ const (
 	// LiDARLivox sends Livox Cartesian millimetre points: for stored clouds,
 	// which have lost the sensor's grid. Works with every clip.
 	LiDARLivox LiDARFormat = "livox"
-	// LiDAROuster sends Ouster LEGACY packets of 1024x10 and 32 rows: for
+	// LiDAROuster sends Ouster LEGACY packets of 1024x10 and 32 rows, or those
+	// that LiDARConfig.Beams says: for
 	// simulated scans, which still have the grid. As in the real sensor a sweep
 	// takes a whole period around the capture time of its middle column, so its
 	// last packet comes half a period late.
@@ -35,6 +36,8 @@ type LiDARConfig struct {
 	// MetadataPath, if set, is where the metadata file of the Ouster sensor is
 	// written when the sensor is plugged in.
 	MetadataPath string
+	// Beams of the Ouster sensor, those of the clips' scans; 32 if 0.
+	Beams int
 }
 
 // scanSource is a clip that hands out sweeps on the sensor's grid.
@@ -62,7 +65,9 @@ type lidarFake struct {
 }
 
 // ousterFormat is the fake Ouster's packet layout.
-var ousterFormat = lidar.Format{Profile: lidar.ProfileLegacy, Rows: sim.ScanRows, ColumnsPerPacket: 16, Columns: sim.ScanColumns}
+func ousterFormat(beams int) lidar.Format {
+	return lidar.Format{Profile: lidar.ProfileLegacy, Rows: beams, ColumnsPerPacket: 16, Columns: sim.ScanColumns}
+}
 
 func newLiDARFake(cfg LiDARConfig) (*lidarFake, error) {
 	if cfg.Format == "" {
@@ -73,6 +78,12 @@ func newLiDARFake(cfg LiDARConfig) (*lidarFake, error) {
 	}
 	if cfg.MetadataPath != "" && cfg.Format != LiDAROuster {
 		return nil, fmt.Errorf("format %s has no metadata file", cfg.Format)
+	}
+	if cfg.Beams == 0 {
+		cfg.Beams = sim.ScanRows
+	}
+	if cfg.Beams != sim.ScanRows && cfg.Beams != 4*sim.ScanRows {
+		return nil, fmt.Errorf("%d beams: must be %d or %d", cfg.Beams, sim.ScanRows, 4*sim.ScanRows)
 	}
 	o, err := newUDPOut(cfg.Addr)
 	if err != nil {
@@ -96,7 +107,7 @@ func (f *lidarFake) begin(p planned) error {
 
 func (f *lidarFake) open() error {
 	if f.cfg.MetadataPath != "" {
-		meta := sim.NewOusterMetadata()
+		meta := sim.NewOusterMetadataOf(f.cfg.Beams)
 		meta.UDPPortLidar = int(f.to.Port())
 		// Drivers refuse angles that are all zero, which a sensor reports before
 		// its motor runs. A billionth of a degree moves no point.
@@ -122,6 +133,9 @@ func (f *lidarFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]
 		}
 		if err := s.Scan(i, &f.scan); err != nil {
 			return dst, err
+		}
+		if rows := len(f.scan.RangesMM); rows != f.cfg.Beams {
+			return dst, fmt.Errorf("clip %s: its scans have %d beams, the fake sensor %d", c.Key(), rows, f.cfg.Beams)
 		}
 		return f.appendOuster(dst, t)
 	}
@@ -161,19 +175,20 @@ func livoxPoints(rows []float64) []float32 {
 // the capture time; a packet leaves when its last column is measured.
 func (f *lidarFake) appendOuster(dst []unit, t *frameTime) ([]unit, error) {
 	columnTime := func(col int) time.Duration { return t.scaled(int64(col-sim.ScanColumns/2), sim.ScanColumns) }
-	per := ousterFormat.ColumnsPerPacket
-	pixels := make([]lidar.Pixel, per*sim.ScanRows)
+	format, rows := ousterFormat(f.cfg.Beams), f.cfg.Beams
+	per := format.ColumnsPerPacket
+	pixels := make([]lidar.Pixel, per*rows)
 	columns := make([]lidar.EncodeColumn, per)
 	for first := 0; first < sim.ScanColumns; first += per {
 		for k := range columns {
 			col := first + k
-			px := pixels[k*sim.ScanRows : (k+1)*sim.ScanRows]
+			px := pixels[k*rows : (k+1)*rows]
 			for row := range px {
 				px[row] = lidar.Pixel{RangeMM: f.scan.RangesMM[row][col]}
 			}
 			columns[k] = lidar.EncodeColumn{TimestampNS: uint64(t.deviceNS(columnTime(col))), ID: col, Valid: true, Pixels: px}
 		}
-		b, err := ousterFormat.Encode(make([]byte, 0, ousterFormat.PacketSize()), &lidar.EncodePacket{
+		b, err := format.Encode(make([]byte, 0, format.PacketSize()), &lidar.EncodePacket{
 			FrameID: uint32(uint16(t.index)), Columns: columns,
 		})
 		if err != nil {

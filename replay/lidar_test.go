@@ -126,13 +126,33 @@ func simulated(t *testing.T, frames int) *sim.Clip {
 	return c
 }
 
+// wholeRoom returns a clip whose LiDAR sends its whole sweep.
+func wholeRoom(t *testing.T, frames, beams int, panDeg float64) *sim.Clip {
+	t.Helper()
+	w := sim.DefaultWorld()
+	w.LiDAR.WholeSweep, w.LiDAR.Beams, w.LiDAR.RoomFromLiDAR.PanDeg = true, beams, panDeg
+	cfg := sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: frames, World: &w}
+	c, err := sim.NewClip(cfg, sim.NewProcedural(cfg.Seed, recording.Key{Subject: 7, Activity: 12}, sim.MotionOptions{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestLiDAROusterOverUDP(t *testing.T) {
 	t.Parallel()
+	t.Run("cropped", func(t *testing.T) { checkOuster(t, simulated(t, 4), 32, 3*500) })
+	t.Run("whole room, sensor turned", func(t *testing.T) { checkOuster(t, wholeRoom(t, 4, 32, 180), 32, 3*26000) })
+	t.Run("whole room, 128 beams", func(t *testing.T) { checkOuster(t, wholeRoom(t, 4, 128, 0), 128, 3*105000) })
+}
+
+// checkOuster replays a clip of four frames and compares what its packets decode to,
+// at least so many numbers a frame.
+func checkOuster(t *testing.T, clip *sim.Clip, beams, least int) {
 	in := listenUDP(t)
-	clip := simulated(t, 4)
 	meta := filepath.Join(t.TempDir(), "metadata.json")
 	p, wait := play(t, Config{
-		Data: clipSet{clip}, LiDAR: &LiDARConfig{Format: LiDAROuster, Addr: in.addr(), MetadataPath: meta},
+		Data: clipSet{clip}, LiDAR: &LiDARConfig{Format: LiDAROuster, Addr: in.addr(), MetadataPath: meta, Beams: beams},
 	})
 	wait()
 	b, err := os.ReadFile(meta)
@@ -143,7 +163,7 @@ func TestLiDAROusterOverUDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Format != ousterFormat {
+	if m.Format != ousterFormat(beams) {
 		t.Fatalf("metadata describes %+v", m.Format)
 	}
 	table := lidar.NewXYZTable(m)
@@ -157,7 +177,7 @@ func TestLiDAROusterOverUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := table.Cloud(nil, f, &lidar.Box{})
-		if f.Valid != f.Expected || len(got) != len(stored.LiDAR) {
+		if f.Valid != f.Expected || len(got) != len(stored.LiDAR) || len(got) < least {
 			t.Fatalf("frame %d: %d of %d columns, %d numbers, stored %d", frames, f.Valid, f.Expected, len(got), len(stored.LiDAR))
 		}
 		for k, v := range got {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strconv"
 	"testing"
 
 	"posefuse/recording"
@@ -58,6 +59,24 @@ func BenchmarkSensor(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				bc.run(i % 297)
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkWholeSweep measures a LiDAR sweep of the whole room.
+func BenchmarkWholeSweep(b *testing.B) {
+	for _, beams := range []int{ScanRows, denseRows} {
+		b.Run(strconv.Itoa(beams), func(b *testing.B) {
+			c := newWorldClip(b, "mmfi", still(), func(w *World) { w.LiDAR.WholeSweep, w.LiDAR.Beams = true, beams })
+			sc := newScratch(gridOf(beams))
+			var f recording.Frame
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				c.lidar(i%297, sc)
+				f.LiDAR = sc.depth.appendPoints(f.LiDAR[:0])
 				i++
 			}
 		})

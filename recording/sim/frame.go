@@ -78,14 +78,10 @@ func (c *Clip) Keypoints(i int, dst *sensors.Keypoints) (bool, error) {
 }
 
 // Scan fills dst with the LiDAR sweep of frame i: exactly the returns whose
-// points Frame stores. A world with more than 32 beams has no Scan; see
-// LabelledScan.
+// points Frame stores. Rows of dst are reused.
 func (c *Clip) Scan(i int, dst *Scan) error {
 	if err := c.check(i); err != nil {
 		return err
-	}
-	if rows := c.place.grid.rows; rows != ScanRows {
-		return fmt.Errorf("sim: clip %s: a scan has %d beams, this world's LiDAR %d: set lidar.beams of the world", mmfi.Path(c.key), ScanRows, rows)
 	}
 	sc := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(sc)

@@ -136,6 +136,7 @@ type scratch struct {
 	detection   detection
 	depth       depthBuffer
 	background  []backgroundCell // of a degraded frame
+	sweep       []roomCell       // the same of a whole sweep
 	radar       radarScatterers
 	radarRows   []float64
 	csi         csiBody

@@ -109,12 +109,15 @@ func (g *lidarGrid) altitudeRow(el float64) float64 {
 	return (lidarTopDeg - float64(el*180/math.Pi)) / g.stepDeg
 }
 
-// readScan writes the depth buffer of 32 beams into a scan.
+// readScan writes the depth buffer into a scan.
 func (b *depthBuffer) readScan(dst *Scan) {
-	*dst = Scan{}
+	if len(dst.RangesMM) != b.rows {
+		dst.RangesMM = make([][ScanColumns]uint32, b.rows)
+	}
+	clear(dst.RangesMM)
 	for col, sent := range b.columns {
-		for row := range ScanRows {
-			if mm := b.cells[col*ScanRows+row]; mm > 0 {
+		for row := range b.rows {
+			if mm := b.cells[col*b.rows+row]; mm > 0 {
 				dst.RangesMM[row][sent] = uint32(mm)
 			}
 		}

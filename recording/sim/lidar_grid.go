@@ -21,6 +21,14 @@ var (
 	denseGrid = sync.OnceValue(func() *lidarGrid { return newLidarGrid(denseRows) })
 )
 
+// gridOf returns the grid of a number of beams, 32 or 128.
+func gridOf(beams int) *lidarGrid {
+	if beams == denseRows {
+		return denseGrid()
+	}
+	return grid
+}
+
 func newLidarGrid(rows int) *lidarGrid {
 	g := &lidarGrid{rows: rows, stepDeg: lidarSpanDeg / float64(rows-1), sinEl: make([]float64, rows), cosEl: make([]float64, rows)}
 	for r := range rows {

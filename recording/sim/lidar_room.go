@@ -27,7 +27,10 @@ type roomCell struct {
 // castRoom returns the room of a clip as each beam meets it from pose, columns
 // first. The patches without a return are those of the environment.
 func (c *Clip) castRoom(pose *sensorPose, g *lidarGrid, environment int, dst []roomCell) []roomCell {
-	dst = append(dst[:0], make([]roomCell, ScanColumns*g.rows)...)
+	if len(dst) != ScanColumns*g.rows {
+		dst = make([]roomCell, ScanColumns*g.rows)
+	}
+	clear(dst)
 	for col := range ScanColumns {
 		for row := range g.rows {
 			t, on := c.scene.castAll(pose.at, pose.dirToRoom(g.direction(row, col)))
@@ -56,14 +59,16 @@ func (c *Clip) castRoom(pose *sensorPose, g *lidarGrid, environment int, dst []r
 }
 
 // roomReturns adds every return of the fixed scene that no body hides.
-func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sight, buf *depthBuffer) {
+func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sight, sc *scratch) {
+	buf := &sc.depth
 	c.backgroundOnce.Do(func() {
 		nominal := c.place.lidar.pose(c.extrinsics.LiDARShiftM, c.extrinsics.LiDARYawRad)
 		c.sweep = c.castRoom(&nominal, buf.lidarGrid, c.environment(), nil)
 	})
 	sweep := c.sweep
 	if shock := c.place.lidar.pose(c.extrinsics.LiDARShiftM, c.extrinsics.LiDARYawRad); shock != *pose {
-		sweep = c.castRoom(pose, buf.lidarGrid, c.environment(), nil)
+		sc.sweep = c.castRoom(pose, buf.lidarGrid, c.environment(), sc.sweep)
+		sweep = sc.sweep
 	}
 	lost := roomLostShare
 	if sight.lost > c.preset.LiDAR.LostShare {

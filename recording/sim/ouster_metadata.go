@@ -1,5 +1,7 @@
 package sim
 
+import "strconv"
+
 // OusterMetadata is the metadata of the simulated LiDAR in Ouster's flat
 // layout (sensors.md 1.6). The beam azimuth of half a column says that a column
 // is measured in its middle; all zero would mean a sensor that is not ready.
@@ -36,24 +38,28 @@ type OusterDataFormat struct {
 
 // NewOusterMetadata returns the metadata that decodes Scan to exactly the
 // points of the stored clouds.
-func NewOusterMetadata() OusterMetadata {
+func NewOusterMetadata() OusterMetadata { return NewOusterMetadataOf(ScanRows) }
+
+// NewOusterMetadataOf is NewOusterMetadata for a LiDAR of 32 or 128 beams.
+func NewOusterMetadataOf(beams int) OusterMetadata {
+	g := gridOf(beams)
 	m := OusterMetadata{
-		ProdLine: "OS-1-32", ProdSN: "000000000000", ImageRev: "simulated", LidarMode: "1024x10",
-		BeamAltitudeDeg: make([]float64, ScanRows),
-		BeamAzimuthDeg:  make([]float64, ScanRows),
+		ProdLine: "OS-1-" + strconv.Itoa(g.rows), ProdSN: "000000000000", ImageRev: "simulated", LidarMode: "1024x10",
+		BeamAltitudeDeg: make([]float64, g.rows),
+		BeamAzimuthDeg:  make([]float64, g.rows),
 		BeamToLidar:     []float64{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1},
 		LidarToSensor:   []float64{-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1},
 		ImuToSensor:     []float64{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1},
 		DataFormat: OusterDataFormat{
-			ColumnsPerFrame: ScanColumns, ColumnsPerPacket: 16, PixelsPerColumn: ScanRows,
-			PixelShiftByRow: make([]int, ScanRows), ColumnWindow: [2]int{0, ScanColumns - 1},
+			ColumnsPerFrame: ScanColumns, ColumnsPerPacket: 16, PixelsPerColumn: g.rows,
+			PixelShiftByRow: make([]int, g.rows), ColumnWindow: [2]int{0, ScanColumns - 1},
 			UDPProfileLidar: "LEGACY", UDPProfileIMU: "LEGACY",
 		},
 		InitializationID: 1, UDPPortLidar: 7502, UDPPortIMU: 7503,
 		SimulatedSentence: "simulated sensors",
 	}
 	for r := range m.BeamAltitudeDeg {
-		m.BeamAltitudeDeg[r] = grid.altitudeDeg(r)
+		m.BeamAltitudeDeg[r] = g.altitudeDeg(r)
 		m.BeamAzimuthDeg[r] = lidarAzimuthDeg
 	}
 	return m

@@ -32,11 +32,8 @@ func newPlace(w *World, m Motion) place {
 		lidar:      newSensorMount(&w.LiDAR.RoomFromLiDAR),
 		radar:      newSensorMount(&w.Radar.RoomFromRadar),
 		lens:       lens{w.Camera.FocalPx, w.Camera.CentreUPx, w.Camera.CentreVPx},
-		grid:       grid,
+		grid:       gridOf(w.LiDAR.Beams),
 		wholeSweep: w.LiDAR.WholeSweep,
-	}
-	if w.LiDAR.Beams == denseRows {
-		p.grid = denseGrid()
 	}
 	root := m.At(0)[0]
 	p.lidar.turnTowards(root)

@@ -13,9 +13,13 @@ import (
 )
 
 // goldenHashes hashes 20 frames of each modality of the fixed movement.
-func goldenHashes(t *testing.T, preset string) (got [modality.Count]string) {
+func goldenHashes(t *testing.T, preset string) [modality.Count]string {
 	t.Helper()
-	c := newTestClip(t, preset, asymmetric(), nil)
+	return hashClip(t, newTestClip(t, preset, asymmetric(), nil))
+}
+
+func hashClip(t *testing.T, c *Clip) (got [modality.Count]string) {
+	t.Helper()
 	var sums [modality.Count]hash.Hash
 	for m := range sums {
 		sums[m] = sha256.New()

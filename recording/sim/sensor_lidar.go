@@ -23,16 +23,17 @@ const (
 // columns. Row 0 is the highest beam; columns 511 and 512 meet in the forward
 // direction, lower columns lie to the left.
 type Scan struct {
-	RangesMM [ScanRows][ScanColumns]uint32 // millimetres, 0 = no return
+	RangesMM [][ScanColumns]uint32 // a row a beam, 32 or what the world's LiDAR has; millimetres, 0 = no return
 }
 
 // Points appends the scan's returns as x, y, z in metres, sensor frame (x
 // forward, y left, z up), in the order of columns, then rows.
 func (s *Scan) Points(xyz []float64) []float64 {
+	g := gridOf(len(s.RangesMM))
 	for m := range ScanColumns {
-		for r := range ScanRows {
+		for r := range s.RangesMM {
 			if mm := s.RangesMM[r][m]; mm != 0 {
-				x, y, z := grid.point(r, m, float64(mm))
+				x, y, z := g.point(r, m, float64(mm))
 				xyz = append(xyz, x, y, z)
 			}
 		}
@@ -72,7 +73,7 @@ func (c *Clip) lidar(i int, sc *scratch) {
 
 	c.bodyReturns(&pose, occluder, sight, &s, buf)
 	if c.place.wholeSweep {
-		c.roomReturns(frame, &pose, occluder, sight, buf)
+		c.roomReturns(frame, &pose, occluder, sight, sc)
 		return
 	}
 	c.croppedReturns(tS, &pose, occluder, sight, &s, sc)

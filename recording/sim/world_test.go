@@ -299,3 +299,28 @@ func TestWorldCheck(t *testing.T) {
 		t.Errorf("the default world: %v", p)
 	}
 }
+
+// The golden hashes of a room in which everything differs, made when worlds came
+// into being, on amd64: published tables name these rooms, on any processor.
+func TestGoldenWorld(t *testing.T) {
+	want := [4]string{
+		"07ba31489a88d6525fc19cd886f8cda7cdea061013a8a388cf455be7860ec8eb",
+		"43378b5f047f7fe632b8295f4b54b3f1686e5f44b1089fec8b0ceb401c31b461",
+		"dd8650b349dd59a70c11ac9ffdad5ad60c52e8ee5f67f97c98beb3b1cf50cca2",
+		goldenCSI,
+	}
+	got := hashClip(t, newWorldClip(t, "mmfi", asymmetric(), func(w *World) {
+		w.Camera.RoomFromCamera = frame.CameraPose{PositionM: [3]float64{0.3, -0.2, 1.5}, PanDeg: 6, TiltDeg: -9, RollDeg: 4}
+		w.Camera.FocalPx, w.Camera.Missing.Share, w.Camera.LateMS = 700, 0.1, 30
+		w.LiDAR.RoomFromLiDAR = frame.SensorPose{PositionM: [3]float64{-0.4, 0.1, 1.7}, PanDeg: 100, TiltDeg: -8, RollDeg: 3}
+		w.LiDAR.WholeSweep = true
+		w.Radar.RoomFromRadar = frame.SensorPose{PositionM: [3]float64{0.5, 0, 1.1}, PanDeg: 8, TiltDeg: -5}
+		w.Radar.ClutterPoints = 60
+		w.Room.Furniture = []Furniture{{Kind: "chair", AtM: [2]float64{0.4, 3.8}, Turn: 90}, {Kind: "bed", AtM: [2]float64{-1.5, 2.5}}}
+	}))
+	for m := range want {
+		if got[m] != want[m] {
+			t.Errorf("sensor %d: hash %s, want %s", m, got[m], want[m])
+		}
+	}
+}
