@@ -7,7 +7,7 @@ type rigged struct{ rig Rig }
 func (r rigged) Rig() Rig { return r.rig }
 
 func TestRigOf(t *testing.T) {
-	want := Rig{Camera: Intrinsics{WidthPx: 640, HeightPx: 480, FXPx: 605, FYPx: 605, CXPx: 320, CYPx: 240}}
+	want := Rig{Camera: Intrinsics{WidthPx: 640, HeightPx: 480, FxPx: 605, FyPx: 605, CxPx: 320, CyPx: 240}}
 	if got, ok := RigOf(rigged{want}); !ok || got != want {
 		t.Errorf("%+v, %v", got, ok)
 	}
