@@ -78,6 +78,7 @@ func floorBelow(xyz []float32) float64 {
 // shoulders and legs can be made out in the points); those are found, and in the
 // other 14 views nobody.
 func TestRealSweeps(t *testing.T) {
+	testenv.SlowRace(t)
 	type view struct {
 		quarter int
 		at      [2]float64
@@ -85,11 +86,12 @@ func TestRealSweeps(t *testing.T) {
 	for name, c := range map[string]struct {
 		metadata string
 		person   *view
+		picture  string // in docs
 	}{
-		"OS-1-32-G_v2.1.1_1024x10":      {"", &view{1, [2]float64{-1.75, 4.33}}},
+		"OS-1-32-G_v2.1.1_1024x10":      {person: &view{1, [2]float64{-1.75, 4.33}}},
 		"OS-0-128-U1_v2.3.0_1024x10":    {},
-		"OS-0-32-U1_v2.2.0_1024x10":     {"", &view{2, [2]float64{0.8, 2.79}}},
-		"OS-1-128_v2.3.0_1024x10_lb_n3": {"OS-1-128_v2.3.0_1024x10", nil},
+		"OS-0-32-U1_v2.2.0_1024x10":     {person: &view{2, [2]float64{0.8, 2.79}}, picture: "person.svg"},
+		"OS-1-128_v2.3.0_1024x10_lb_n3": {metadata: "OS-1-128_v2.3.0_1024x10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.metadata == "" {
@@ -100,6 +102,7 @@ func TestRealSweeps(t *testing.T) {
 				t.Fatal("no sweep")
 			}
 			down := floorBelow(sweeps[0])
+			var picture []byte
 			for quarter := range 4 {
 				sin, cos := math.Sincos(float64(quarter) * math.Pi / 2)
 				f := person.NewFinder(person.Config{LiDARAtM: [3]float64{0, 0, down}})
@@ -128,10 +131,14 @@ func TestRealSweeps(t *testing.T) {
 					}
 					continue
 				}
+				picture = topView(xyz, f.Labels(), f.Region())
 				off := math.Hypot(track.PlaceM[0]-c.person.at[0], track.PlaceM[1]-c.person.at[1])
 				if seen < 295 || off > 0.1 || n[person.Person] < 200 {
 					t.Errorf("quarter %d: %d points of a person at %.2f m in %d of 300 sweeps; the person is at %.2f", quarter, n[person.Person], track.PlaceM, seen, c.person.at)
 				}
+			}
+			if c.picture != "" {
+				comparePicture(t, c.picture, picture)
 			}
 		})
 	}

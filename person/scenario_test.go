@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"posefuse/internal/testenv"
 	"posefuse/recording/sim"
 )
 
@@ -40,6 +41,7 @@ func walks(from, to [2]float64, startS, speedMPS float64) func(float64) ([2]floa
 // TestPatientWhoSitsStillStays: ten minutes on a chair without stirring, come
 // in on foot, or seen by the camera, or there when the daemon starts.
 func TestPatientWhoSitsStillStays(t *testing.T) {
+	testenv.SlowRace(t)
 	for name, c := range map[string]struct {
 		place  func(float64) ([2]float64, bool)
 		camera bool
@@ -103,6 +105,7 @@ func TestPatientLeavesAndReturns(t *testing.T) {
 // TestFurnitureMoves: a chair put elsewhere is new, then background within a
 // minute; where it stood, a person is whole again within a minute.
 func TestFurnitureMoves(t *testing.T) {
+	testenv.SlowRace(t)
 	m := newTestRoom(6)
 	m.rows, m.columns = 24, 512
 	m.furnish(chair(1, 3)...)
@@ -138,6 +141,7 @@ func TestFurnitureMoves(t *testing.T) {
 // TestVisitorDoesNotTakeOver: a therapist crosses before, behind and beside the
 // patient, who is followed all the time.
 func TestVisitorDoesNotTakeOver(t *testing.T) {
+	testenv.SlowRace(t)
 	for name, c := range map[string]struct{ from, to [2]float64 }{
 		"before": {[2]float64{-2, 2.2}, [2]float64{2, 2.2}},
 		"behind": {[2]float64{2, 3.8}, [2]float64{-2, 3.8}},

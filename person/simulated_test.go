@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"posefuse/frame"
+	"posefuse/internal/testenv"
 	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
@@ -16,6 +17,7 @@ import (
 // are labelled: of the person's points in the region at least 95 % are kept, and
 // at most 10 % of what is kept is not theirs, from the first sweep on.
 func TestSimulatedRooms(t *testing.T) {
+	testenv.SlowRace(t)
 	kinds := map[string]func(w *sim.World){
 		"open":         func(*sim.World) {},
 		"chair behind": func(w *sim.World) { w.Room.Furniture = furniture("chair", w, 0, 0.5) },
