@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
 	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
-	"study/world":      {"model", "person", "recording", "recording/mmfi", "recording/sim", "sensors/modality", "setting", "study/plot", "train"},
+	"study/world":      {"model", "person", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/modality", "setting", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

@@ -22,6 +22,9 @@ type Table struct {
 	Data   string        `json:"data"` // what the data of the base is
 	Frames int           `json:"frames"`
 	Stages []StageScores `json:"stages"`
+	// Search is how well the person is found in each room, in the order of the
+	// stages' rows; nil if no stage looks for them.
+	Search []SearchScore `json:"search,omitempty"`
 }
 
 // StageScores is the table of one way from samples to the network's input.
@@ -44,6 +47,9 @@ type Stage struct {
 	Name string // e.g. "raw"
 	// Load prepares the clips of a data set.
 	Load func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error)
+	// Trained is the arrangement into which the stage brings the person it looks
+	// for; nil if it looks for nobody.
+	Trained *person.Arrangement
 }
 
 // Raw is the stage that gives the network each sensor's values as they come.
@@ -56,7 +62,7 @@ func Raw(cfg model.Config, window model.Window) Stage {
 // Prepared is the stage that finds the person in every sensor's values and brings
 // them into the arrangement that the network was trained in, as the daemon does.
 func Prepared(cfg model.Config, window model.Window, trained person.Arrangement) Stage {
-	return Stage{Name: "prepared", Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
+	return Stage{Name: "prepared", Trained: &trained, Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
 		return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window, Stage: train.PersonStage(trained)})
 	}}
 }
@@ -89,6 +95,14 @@ func Evaluate(ctx context.Context, f *File, net *model.Network, stages []Stage, 
 			rows := &t.Stages[k].Rows
 			*rows = append(*rows, score)
 			(*rows)[i].Ratio = score.FusedMM / (*rows)[0].FusedMM
+			if s.Trained == nil {
+				continue
+			}
+			found, err := search(ctx, ds, f.Clips, *s.Trained)
+			if err != nil {
+				return nil, fmt.Errorf("row %q, %s: %w", row.Name, s.Name, err)
+			}
+			t.Search = append(t.Search, found)
 		}
 		if progress != nil {
 			progress(i+1, len(f.Rows))
@@ -122,7 +136,7 @@ func evaluateRow(ctx context.Context, ds *sim.Dataset, keys []recording.Key, net
 }
 
 // Print writes the table as text: of every stage the fused error and its ratio
-// to the base, of the last one the rest too.
+// to the base, of the last one the rest too, and how well the person was found.
 func (t *Table) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data: %s; %d frames a row\n\n%-44s", t.Data, t.Frames, t.Name)
@@ -135,6 +149,9 @@ func (t *Table) Print(w io.Writer) error {
 	for _, l := range letters {
 		fmt.Fprintf(&b, " %7s", l+" mm")
 	}
+	if t.Search != nil {
+		fmt.Fprintf(&b, " %9s %7s %9s", "points", "kept %", "foreign %")
+	}
 	b.WriteByte('\n')
 	for i := range last.Rows {
 		fmt.Fprintf(&b, "%-44s", last.Rows[i].Name)
@@ -144,6 +161,9 @@ func (t *Table) Print(w io.Writer) error {
 		fmt.Fprintf(&b, " %9.1f", last.Rows[i].PelvisMM)
 		for _, l := range letters {
 			fmt.Fprintf(&b, " %7.1f", last.Rows[i].AloneMM[l])
+		}
+		if t.Search != nil {
+			fmt.Fprintf(&b, " %9.0f %7.1f %9.1f", t.Search[i].Points, 100*t.Search[i].Kept, 100*t.Search[i].Foreign)
 		}
 		b.WriteByte('\n')
 	}

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"posefuse/model/shipped"
+	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 )
@@ -220,19 +221,45 @@ func TestSmallTable(t *testing.T) {
 	}
 }
 
+// In the small table's rooms at least 95 of 100 points of the person reach the
+// network, and of what reaches it at most a tenth lies on something else.
+func TestPersonIsFoundInSmallTable(t *testing.T) {
+	f, err := ReadFile("../../configs/worlds/small.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range f.Rows {
+		r := &f.Rows[i]
+		ds, err := f.dataset(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := search(t.Context(), ds, f.Clips, person.Simulated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Kept < 0.95 || got.Foreign > 0.10 {
+			t.Errorf("%s: %.3f of the person kept, %.3f of what was found is something else", r.Name, got.Kept, got.Foreign)
+		}
+		if whole := r.World.LiDAR.WholeSweep; (got.Points > 20_000) != whole {
+			t.Errorf("%s: %.0f points a sweep", r.Name, got.Points)
+		}
+	}
+}
+
 // With two ways to the network the text has a column of each, and the chart bars of
 // both.
 func TestTwoStages(t *testing.T) {
 	table := &Table{Name: "two", Data: "made up", Stages: []StageScores{
 		{Name: "raw", Rows: []RowScore{{Name: "base", FusedMM: 60, Ratio: 1, AloneMM: map[string]float64{"L": 130}}, {Name: "far", FusedMM: 240, Ratio: 4, AloneMM: map[string]float64{"L": 500}}}},
 		{Name: "room", Rows: []RowScore{{Name: "base", FusedMM: 61, Ratio: 1, AloneMM: map[string]float64{"L": 131}}, {Name: "far", FusedMM: 73.2, Ratio: 1.2, AloneMM: map[string]float64{"L": 140}}}},
-	}}
+	}, Search: []SearchScore{{}, {Kept: 0.97, Foreign: 0.015, Points: 27000}}}
 	var text bytes.Buffer
 	if err := table.Print(&text); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if got := strings.Fields(lines[len(lines)-1]); strings.Join(got, " ") != "far 240.0 4.00 73.2 1.20 0.0 140.0" {
+	if got := strings.Fields(lines[len(lines)-1]); strings.Join(got, " ") != "far 240.0 4.00 73.2 1.20 0.0 140.0 27000 97.0 1.5" {
 		t.Errorf("last row %q", got)
 	}
 	c := table.Chart()
