@@ -25,6 +25,10 @@ func TestSimulatedRooms(t *testing.T) {
 		"bed aside":    func(w *sim.World) { w.Room.Furniture = furniture("bed", w, 1.1, 0) },
 		"bed touched":  func(w *sim.World) { w.Room.Furniture = furniture("bed", w, 0.85, 0) },
 		"wall behind":  func(w *sim.World) { w.Room.AheadM = 3.1 + w.Person.FartherM + 0.7 },
+		"128 beams, chair": func(w *sim.World) {
+			w.LiDAR.Beams = 128
+			w.Room.Furniture = furniture("chair", w, 0, 0.5)
+		},
 		"clinic": func(w *sim.World) {
 			w.Camera.RoomFromCamera = frame.CameraPose{PositionM: [3]float64{0, 0, 1.25}, TiltDeg: -4}
 			w.LiDAR.RoomFromLiDAR = frame.SensorPose{PositionM: [3]float64{0.2, 0, 1.4}, PanDeg: 90}
