@@ -59,7 +59,7 @@ func (c *Clip) castRoom(pose *sensorPose, g *lidarGrid, environment int, dst []r
 }
 
 // roomReturns adds every return of the fixed scene that no body hides.
-func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sight, sc *scratch) {
+func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, seen sight, sc *scratch) {
 	buf := &sc.depth
 	c.backgroundOnce.Do(func() {
 		nominal := c.place.lidar.pose(c.extrinsics.LiDARShiftM, c.extrinsics.LiDARYawRad)
@@ -71,8 +71,8 @@ func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sig
 		sweep = sc.sweep
 	}
 	lost := roomLostShare
-	if sight.lost > c.preset.LiDAR.LostShare {
-		lost = max(lost, sight.lost)
+	if seen.lost > c.preset.LiDAR.LostShare {
+		lost = max(lost, seen.lost)
 	}
 	s := c.stream("lidar-room", frame)
 	for col := range ScanColumns {
@@ -80,7 +80,7 @@ func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sig
 			k := col*buf.rows + row
 			at := sweep[k]
 			u, noise := s.Float64(), s.Norm()
-			if buf.cells[k] < 0 || sight.blind(col) || u < lost && buf.cells[k] == 0 {
+			if buf.cells[k] < 0 || seen.blind(col) || u < lost && buf.cells[k] == 0 {
 				continue // nothing comes back
 			}
 			if buf.cells[k] > 0 && (at.on != SurfaceFurniture || at.rangeM*1000 > buf.cells[k]) {
@@ -104,7 +104,7 @@ func (c *Clip) roomReturns(frame int, pose *sensorPose, occluder *box, sight sig
 
 // furnitureReturns adds to a cropped cloud what comes back from the world's
 // furniture: all of it, for no crop around the person leaves a part of a chair out.
-func (c *Clip) furnitureReturns(frame int, pose *sensorPose, sight sight, buf *depthBuffer) {
+func (c *Clip) furnitureReturns(frame int, pose *sensorPose, seen sight, buf *depthBuffer) {
 	if len(c.scene.furniture) == 0 {
 		return
 	}
@@ -113,7 +113,7 @@ func (c *Clip) furnitureReturns(frame int, pose *sensorPose, sight sight, buf *d
 		for row := range buf.rows {
 			cell := &buf.cells[col*buf.rows+row]
 			t, on := nearestBox(c.scene.furniture, pose.at, pose.dirToRoom(buf.direction(row, col)), lidarMaxSceneM, SurfaceNone)
-			if on == SurfaceNone || *cell < 0 || *cell > 0 && float64(*cell) < t*1000 || sight.blind(col) || s.Float64() < sight.lost {
+			if on == SurfaceNone || *cell < 0 || *cell > 0 && float64(*cell) < t*1000 || seen.blind(col) || s.Float64() < seen.lost {
 				continue
 			}
 			*cell, buf.on[col*buf.rows+row] = quantise(t, roomNoiseM, &s), on

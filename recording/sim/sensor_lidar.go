@@ -60,24 +60,24 @@ func (c *Clip) lidar(i int, sc *scratch) {
 	c.lidarBodies(tS, &pose, sc)
 
 	s := c.stream("lidar", frame)
-	sight := sight{lost: c.preset.LiDAR.LostShare, blindLo: ScanColumns, blindHi: -1}
+	seen := sight{lost: c.preset.LiDAR.LostShare, blindLo: ScanColumns, blindHi: -1}
 	if dirt := c.degraded.severity(LiDARDirt, tS); dirt > 0 {
-		sight.lost = max(sight.lost, bySeverity(dirt, .30, .50, .80))
+		seen.lost = max(seen.lost, bySeverity(dirt, .30, .50, .80))
 	}
 	if sev := c.degraded.severity(LiDARBlindSector, tS); sev > 0 {
 		mid := bySeverity(sev, 20, 10, 0) * math.Pi / 180
-		sight.blindLo = int(azimuthColumn(mid + 10*math.Pi/180))
-		sight.blindHi = int(azimuthColumn(mid - 10*math.Pi/180))
+		seen.blindLo = int(azimuthColumn(mid + 10*math.Pi/180))
+		seen.blindHi = int(azimuthColumn(mid - 10*math.Pi/180))
 	}
 	occluder := c.occluderAt(tS)
 
-	c.bodyReturns(&pose, occluder, sight, &s, buf)
+	c.bodyReturns(&pose, occluder, seen, &s, buf)
 	if c.place.wholeSweep {
-		c.roomReturns(frame, &pose, occluder, sight, sc)
+		c.roomReturns(frame, &pose, occluder, seen, sc)
 		return
 	}
-	c.croppedReturns(tS, &pose, occluder, sight, &s, sc)
-	c.furnitureReturns(frame, &pose, sight, buf)
+	c.croppedReturns(tS, &pose, occluder, seen, &s, sc)
+	c.furnitureReturns(frame, &pose, seen, buf)
 }
 
 // sight is what keeps the LiDAR from seeing.
@@ -90,7 +90,7 @@ type sight struct {
 func (g *sight) blind(col int) bool { return col >= g.blindLo && col <= g.blindHi }
 
 // bodyReturns makes returns of the bodies' exact ranges: lost, mixed, noisy.
-func (c *Clip) bodyReturns(pose *sensorPose, occluder *box, sight sight, s *Stream, buf *depthBuffer) {
+func (c *Clip) bodyReturns(pose *sensorPose, occluder *box, seen sight, s *Stream, buf *depthBuffer) {
 	spec := &c.preset.LiDAR
 	first, last := buf.first, buf.last
 	for col := first; col <= last; col++ {
@@ -106,7 +106,7 @@ func (c *Clip) bodyReturns(pose *sensorPose, occluder *box, sight sight, s *Stre
 					r, on[row] = t, SurfaceFurniture
 				}
 			}
-			if sight.blind(col) || sight.lost > 0 && s.Float64() < sight.lost {
+			if seen.blind(col) || seen.lost > 0 && s.Float64() < seen.lost {
 				cells[row] = -1 // taken, so that no background shines through
 				continue
 			}
@@ -120,11 +120,11 @@ func (c *Clip) bodyReturns(pose *sensorPose, occluder *box, sight sight, s *Stre
 }
 
 // croppedReturns adds a random part of the fixed scene, where no body hides it.
-func (c *Clip) croppedReturns(tS float64, pose *sensorPose, occluder *box, sight sight, s *Stream, sc *scratch) {
+func (c *Clip) croppedReturns(tS float64, pose *sensorPose, occluder *box, seen sight, s *Stream, sc *scratch) {
 	spec, buf := &c.preset.LiDAR, &sc.depth
 	keep := spec.BackgroundMin + s.Intn(spec.BackgroundMax-spec.BackgroundMin+1)
-	if sight.lost > spec.LostShare {
-		keep = int(float64(keep) * (1 - sight.lost) / (1 - spec.LostShare))
+	if seen.lost > spec.LostShare {
+		keep = int(float64(keep) * (1 - seen.lost) / (1 - spec.LostShare))
 	}
 	var candidates []backgroundCell
 	if occluder == nil && c.degraded.shockRad(lidar, tS) == 0 {
@@ -142,7 +142,7 @@ func (c *Clip) croppedReturns(tS float64, pose *sensorPose, occluder *box, sight
 		}
 		keep--
 		col := int(bg.cell) / buf.rows
-		if sight.blind(col) {
+		if seen.blind(col) {
 			continue
 		}
 		buf.on[bg.cell] = bg.on

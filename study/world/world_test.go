@@ -202,7 +202,7 @@ func TestSmallTable(t *testing.T) {
 		}
 	}
 	var text bytes.Buffer
-	if err := table.Print(&text); err != nil {
+	if err = table.Print(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"raw mm", "simulated sensors", "12 frames a row", "focal length x 1.25", " W mm"} {
