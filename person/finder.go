@@ -52,9 +52,7 @@ type Finder struct {
 	body   []uint32 // per column: points in fresh voxels above bodyLayers' lower edge
 	keep   []uint32 // per column: voxels that are the person's
 	count  Sweep
-	// columnPoints is minColumnPoints for a sweep of this size.
-	columnPoints uint32
-	things       things
+	things things
 
 	// tall is the nearest tall thing per direction, front that of fresh ones.
 	tall, front ring
@@ -202,7 +200,6 @@ func (f *Finder) nearTrunk(c int) bool {
 // segment finds what is new in the sweep and takes it apart into things that
 // stand by themselves.
 func (f *Finder) segment() {
-	f.columnPoints = uint32(max(minColumnPoints, len(f.voxel)/densePoints))
 	f.tall.clear()
 	var front ring
 	front.clear()
@@ -217,7 +214,7 @@ func (f *Finder) segment() {
 		fresh := full &^ f.back.mask[c]
 		f.fresh[c] = fresh
 		f.body[c] = f.pointsIn(c, fresh&bodyLayers)
-		if f.body[c] >= f.columnPoints {
+		if f.body[c] >= minColumnPoints {
 			front.put(&f.grid, c)
 		}
 	}

@@ -4,10 +4,8 @@ import "math/bits"
 
 const (
 	// minColumnPoints is how many points a column needs to join its neighbours:
-	// single ones are echoes between an edge and what is behind it. A dense
-	// sweep has more of them, one for each densePoints of its points.
+	// single ones are echoes between an edge and what is behind it.
 	minColumnPoints = 2
-	densePoints     = 25000
 	// minThingPoints is how small a thing may be to be looked at.
 	minThingPoints = 3
 	// A person with both arms stretched out, and an area of the floor that no
@@ -97,7 +95,7 @@ func (t *things) find(f *Finder) {
 	clear(t.upper)
 	t.all, t.order = t.all[:0], t.order[:0]
 	for c := range f.body {
-		if t.mark[c] == 0 && f.body[c] >= f.columnPoints {
+		if t.mark[c] == 0 && f.body[c] >= minColumnPoints {
 			t.grow(f, c, false)
 		}
 	}
@@ -135,7 +133,7 @@ func (t *things) grow(f *Finder, c int, upper bool) {
 		for y := y0; y < y1; y++ {
 			for x := x0; x < x1; x++ {
 				n := y*f.grid.nx + x
-				if mark[n] == 0 && f.fresh[n]&mask != 0 && f.body[n] >= f.columnPoints {
+				if mark[n] == 0 && f.fresh[n]&mask != 0 && f.body[n] >= minColumnPoints {
 					mark[n] = number
 					t.order = append(t.order, int32(n))
 				}
