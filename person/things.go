@@ -6,8 +6,6 @@ const (
 	// minColumnPoints is how many points a column needs to join its neighbours:
 	// single ones are echoes between an edge and what is behind it.
 	minColumnPoints = 2
-	// minThingPoints is how small a thing may be to be looked at.
-	minThingPoints = 3
 	// A person with both arms stretched out, and an area of the floor that no
 	// person covers, in columns.
 	maxPersonM       = 1.9
