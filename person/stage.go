@@ -20,6 +20,7 @@ type Stage struct {
 	finder      *Finder
 
 	placed  bool
+	fresh   bool       // placed in this tick
 	pose    spot       // where the person is, as camera and LiDAR agree: keypoints, radar and poses are seen from here
 	cloud   spot       // where the LiDAR alone sees them
 	toward  [2]float64 // horizontal direction in which the camera sees their trunk, room frame, unit
@@ -154,6 +155,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 	if !s.settle() {
 		return false
 	}
+	s.correct()
 	var at [NumKeypoints][2]float64
 	for j := range at {
 		if !have[j] {
@@ -189,12 +191,24 @@ func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) 
 func (s *Stage) settle() bool {
 	if !s.placed {
 		s.Advance()
+		s.fresh = s.placed
 	}
 	return s.placed
 }
 
+// correct lets the camera have its say in a place that was found in this tick
+// without it: the window of keypoints begins with what is seen from there.
+func (s *Stage) correct() {
+	if t, ok := s.finder.Track(s.atNS); ok && s.fresh && s.sighted {
+		s.pose.moves = 0
+		s.pose.move(s, s.agreed(t.PlaceM))
+		s.fresh, s.sighted = false, true
+	}
+}
+
 // Advance ends a tick: what its sensors told is where the next one is seen from.
 func (s *Stage) Advance() {
+	s.fresh = false
 	if len(s.rays) > 0 {
 		// Not earlier: a sweep of this tick may have been looked at already.
 		s.finder.Rays(s.raysNS, s.rig.RoomFromCamera.T, s.rays, s.ankles)
