@@ -293,6 +293,7 @@ func TestOddSizes(t *testing.T) {
 }
 
 func TestDetectAllocatesNothing(t *testing.T) {
+	testenv.NoRace(t, "the race detector allocates")
 	src := people(t)["messi5.jpg"]
 	d := newDetector(t)
 	if n := testenv.AllocsPerRun(30, func() {
