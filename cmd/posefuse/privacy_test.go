@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"posefuse/internal/testenv"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -50,11 +52,11 @@ func TestMemoryAndCapabilitiesStayInside(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: ambient}
 			out, err := cmd.CombinedOutput()
 			if errors.Is(err, unix.EPERM) && ambient != nil {
-				t.Skip("this user has no capability to give away")
+				testenv.LeaveOut(t, "this user has no capability to give away: run the test as root")
 			}
 			// A program linked with C cannot change all its threads; the real one is not.
 			if ambient != nil && strings.Contains(string(out), "operation not supported") {
-				t.Skip("the test binary is linked with C: CGO_ENABLED=0 runs this")
+				testenv.LeaveTo(t, "a run with CGO_ENABLED=0", "the test binary is linked with C")
 			}
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
