@@ -92,7 +92,7 @@ func TestMoveNetPresetHasTheMeasuredError(t *testing.T) {
 		}
 		root := math.Sqrt(0.53 * (hi[0] - lo[0]) * (hi[1] - lo[1]))
 		for j := range got.xy {
-			unit := cocoSigma[j] * root
+			unit := KeypointK[j] * root
 			e := [2]float64{(got.xy[j][0] - want.xy[j][0]) / unit, (got.xy[j][1] - want.xy[j][1]) / unit}
 			l := math.Hypot(e[0], e[1])
 			lengths, scores = append(lengths, l), append(scores, got.score[j])

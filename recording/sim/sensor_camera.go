@@ -18,8 +18,9 @@ const numKeypoints = 17
 // the first five lie on the face.
 var cocoFromH36M = [numKeypoints]int{5: 11, 6: 14, 7: 12, 8: 15, 9: 13, 10: 16, 11: 4, 12: 1, 13: 5, 14: 2, 15: 6, 16: 3}
 
-// cocoSigma is COCO's key-point constant k_j.
-var cocoSigma = [numKeypoints]float64{
+// KeypointK is COCO's constant k of each key point: an error of k times the root
+// of the person's area is as bad at one as at another.
+var KeypointK = [numKeypoints]float64{
 	.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089,
 }
 
@@ -175,7 +176,7 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 		c.coreNoise(frame, &noise)
 	}
 	for j := range kp {
-		unit := cocoSigma[j] * rootA
+		unit := KeypointK[j] * rootA
 		jitterProb, miss := spec.JitterProb, missProb
 		behind[j] = (spec.JitterHidden > 0 || missHidden > 0) && hidden(pose.at, kp[j], j, who, bodies, occluder)
 		if behind[j] {
@@ -207,7 +208,7 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	}
 	score := c.stream("camera-score", frame)
 	for j := range out.score {
-		e := length2(out.xy[j][0]-exact[j][0], out.xy[j][1]-exact[j][1]) / (2 * cocoSigma[j] * rootA)
+		e := length2(out.xy[j][0]-exact[j][0], out.xy[j][1]-exact[j][1]) / (2 * KeypointK[j] * rootA)
 		v := float64(sure * portableExp(-e*e/2))
 		if behind[j] && spec.ScoreHidden > 0 {
 			v = spec.ScoreHidden

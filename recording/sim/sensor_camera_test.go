@@ -135,7 +135,7 @@ func TestKeypointScores(t *testing.T) {
 			if k.Score[j] <= 0 || k.Score[j] >= 1 {
 				t.Fatalf("score %g", k.Score[j])
 			}
-			errs = append(errs, math.Hypot(k.XY[j][0]-exact.XY[j][0], k.XY[j][1]-exact.XY[j][1])/cocoSigma[j])
+			errs = append(errs, math.Hypot(k.XY[j][0]-exact.XY[j][0], k.XY[j][1]-exact.XY[j][1])/KeypointK[j])
 			scores = append(scores, k.Score[j])
 		}
 	}

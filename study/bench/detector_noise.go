@@ -5,10 +5,8 @@ import (
 	"slices"
 
 	"posefuse/model/keypoint"
+	"posefuse/recording/sim"
 )
-
-// cocoK are COCO's constants of the keypoints; the simulator has the same.
-var cocoK = [17]float64{.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089}
 
 // noise collects the errors of a detector against a better one.
 type noise struct {
@@ -58,7 +56,7 @@ func (n *noise) add(got, want *keypoint.Person, m motion) {
 			n.seen[j] = false
 			continue
 		}
-		unit := cocoK[j] * root
+		unit := sim.KeypointK[j] * root
 		e := [2]float64{(g.X - w.X) / unit, (g.Y - w.Y) / unit}
 		n.errors, n.scores = append(n.errors, math.Hypot(e[0], e[1])), append(n.scores, g.Score)
 		// Large errors are another matter than the steady one.

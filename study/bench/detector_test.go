@@ -10,6 +10,7 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/model/keypoint"
+	"posefuse/recording/sim"
 )
 
 // TestNoiseFindsWhatWasPutIn: errors of known size, tails, correlation and
@@ -29,7 +30,7 @@ func TestNoiseFindsWhatWasPutIn(t *testing.T) {
 		for j := range got.Keypoints {
 			k := &got.Keypoints[j]
 			k.Score = 0.7
-			unit := cocoK[j] * root
+			unit := sim.KeypointK[j] * root
 			for a, v := range []*float64{&k.X, &k.Y} {
 				state[j][a] = rho*state[j][a] + math.Sqrt(1-rho*rho)*rng.NormFloat64()
 				*v += unit * core * state[j][a]
