@@ -21,6 +21,9 @@ type Stage struct {
 
 	placed  bool
 	fresh   bool       // placed in this tick
+	assumed bool       // the distance is a guess
+	aloneNS int64      // since when only the camera sees somebody; 0 is not
+	sightNS int64      // when the camera last saw a trunk
 	pose    spot       // where the person is, as camera and LiDAR agree: keypoints, radar and poses are seen from here
 	cloud   spot       // where the LiDAR alone sees them
 	toward  [2]float64 // horizontal direction in which the camera sees their trunk, room frame, unit
@@ -184,7 +187,9 @@ func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) 
 		sum[0], sum[1] = sum[0]+dirs[j][0]/l, sum[1]+dirs[j][1]/l
 	}
 	l := math.Hypot(sum[0], sum[1])
-	s.toward, s.sighted = [2]float64{sum[0] / l, sum[1] / l}, l > 0
+	if l > 0 {
+		s.toward, s.sighted, s.sightNS = [2]float64{sum[0] / l, sum[1] / l}, true, s.atNS
+	}
 }
 
 // settle finds a first place as soon as there is one.
@@ -215,6 +220,14 @@ func (s *Stage) Advance() {
 		s.rays = s.rays[:0]
 	}
 	t, ok := s.finder.Track(s.atNS)
+	if seen := s.sightNS != 0 && s.atNS-s.sightNS <= sightHoldNS; ok || !seen {
+		s.aloneNS = 0
+	} else if s.aloneNS == 0 {
+		s.aloneNS = s.atNS
+	}
+	if s.assumed = s.aloneNS != 0 && s.atNS-s.aloneNS >= assumeNS; s.assumed {
+		t.PlaceM, ok = s.inFront(), true
+	}
 	if !ok {
 		s.placed, s.pose.moves, s.cloud.moves = false, 0, 0
 		return
@@ -223,6 +236,22 @@ func (s *Stage) Advance() {
 	s.pose.move(s, s.agreed(t.PlaceM))
 	s.placed = true
 }
+
+// assumeNS is how long the camera alone must see somebody, feet out of sight,
+// before they are taken to stand where the arrangement has people: a pose at a
+// guessed distance is worth more than none.
+const assumeNS = 1_000_000_000
+
+// inFront returns the place at the arrangement's distance in which the camera
+// sees the trunk.
+func (s *Stage) inFront() [2]float64 {
+	c := s.rig.RoomFromCamera.T
+	return [2]float64{c[0] + s.arrangement.DistanceM*s.toward[0], c[1] + s.arrangement.DistanceM*s.toward[1]}
+}
+
+// Assumed reports whether the person's distance is a guess, because only the
+// camera sees them and not their feet.
+func (s *Stage) Assumed() bool { return s.assumed }
 
 // most that LiDAR and camera may differ in where the person is, as a tangent:
 // 15 degrees. More is not the same person.

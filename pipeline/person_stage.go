@@ -59,6 +59,7 @@ type personStage struct {
 	counts person.Sweep // of the sweeps since they were last taken
 	track  person.Track // of the newest tick; valid if there
 	there  bool
+	guess  bool  // nobody knows how far away the person is
 	atNS   int64 // of the newest sample
 
 	cloud  []float32 // of the newest sweep, arrangement's frame
@@ -152,6 +153,7 @@ func (s *personStage) end() (cameraFromArrangement frame.Transform, found bool) 
 	t, ok := s.stage.CameraFromArrangement()
 	s.stage.Advance()
 	s.track, s.there = s.finder.Track(s.atNS)
+	s.guess = s.stage.Assumed()
 	return t, ok
 }
 
@@ -169,7 +171,11 @@ func (s *personStage) health() message.PartHealth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := message.PartHealth{Part: "person", Code: "nobody", Text: "nobody is in the region", Severity: severityOK}
-	if s.there {
+	switch {
+	case s.guess:
+		h.Code, h.Severity = "no_distance", severityWarning
+		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", person.Simulated.DistanceM)
+	case s.there:
 		h.Code = "ok"
 		h.Text = fmt.Sprintf("at x %.1f m, y %.1f m of the room, seen by %s", s.track.PlaceM[0], s.track.PlaceM[1], s.track.From)
 	}

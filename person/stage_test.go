@@ -1,0 +1,51 @@
+package person
+
+import (
+	"testing"
+
+	"posefuse/sensors"
+)
+
+// TestCameraAloneWithoutFeet: a person whose feet are out of sight has no known
+// distance; after a second of that poses are given at the usual one, and not once
+// the camera sees nobody.
+func TestCameraAloneWithoutFeet(t *testing.T) {
+	rig := Simulated.Rig()
+	s := NewStage(rig, Simulated, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
+	k := sensors.Keypoints{Width: 640, Height: 480}
+	for j, p := range standing {
+		k.XY[j], k.Score[j] = [2]float64{320 + 90*p[0], 300 + 90*p[1]}, 0.8
+	}
+	for _, j := range []int{13, 14, leftAnkle, rightAnkle} {
+		k.XY[j], k.Score[j] = [2]float64{}, 0
+	}
+	var dst [2 * NumKeypoints]float32
+	tick := func(i int, seen bool) bool {
+		if seen {
+			s.Keypoints(int64(i)*100e6, &k, dst[:])
+		} else {
+			s.Cloud(int64(i)*100e6, nil, nil)
+		}
+		_, there := s.CameraFromArrangement()
+		s.Advance()
+		return there
+	}
+	for i := 1; i <= 20; i++ {
+		if there, want := tick(i, true), i > 11; there != want && i != 11 {
+			t.Fatalf("tick %d: somebody is there: %t", i, there)
+		}
+	}
+	if !s.Assumed() {
+		t.Error("the distance is not said to be a guess")
+	}
+	// At the usual distance nothing is changed: the nose is where it was.
+	if x, y := float64(dst[0]), float64(dst[1]); !near([]float64{x, y}, []float64{2*k.XY[0][0]/640 - 1, (2*k.XY[0][1] - 480) / 640}, 1e-3) {
+		t.Errorf("the nose is at (%g, %g)", x, y)
+	}
+	for i := 21; i <= 40; i++ {
+		tick(i, false)
+	}
+	if tick(41, false) || s.Assumed() {
+		t.Error("somebody is there whom no sensor sees")
+	}
+}
