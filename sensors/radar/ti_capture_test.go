@@ -193,7 +193,11 @@ func TestCapturePeopleCountingDetails(t *testing.T) {
 	var sumR, sumAz, sumEl float64
 	withTargets, withIndex := 0, 0
 	holes := 0
+	least, most := math.Inf(1), 0.0
 	for i, f := range r.Frames {
+		for _, p := range f.Points {
+			least, most = min(least, float64(p.SNRdB)), max(most, float64(p.SNRdB))
+		}
 		for _, s := range f.Spherical {
 			sumR += float64(s.RangeM)
 			sumAz += float64(s.AzimuthRad)
@@ -217,6 +221,10 @@ func TestCapturePeopleCountingDetails(t *testing.T) {
 	}
 	if math.Abs(sumR-25671.2055) > 0.01 || math.Abs(sumAz-5612.2199) > 0.01 || math.Abs(sumEl+911.99) > 0.01 {
 		t.Errorf("sums range %.4f azimuth %.4f elevation %.4f", sumR, sumAz, sumEl)
+	}
+	// The detection threshold of the capture's .cfg is five times the noise.
+	if math.Abs(least-10*math.Log10(5)) > 0.01 || math.Abs(most-28.13) > 0.01 {
+		t.Errorf("SNR from %.2f to %.2f dB, want 6.99 to 28.13", least, most)
 	}
 	if holes != 1 || withTargets != 984 || withIndex != 984 {
 		t.Errorf("holes %d, frames with targets %d, with index %d; want 1, 984, 984", holes, withTargets, withIndex)

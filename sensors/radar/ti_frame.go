@@ -102,7 +102,7 @@ type Frame struct {
 type Point struct {
 	X, Y, Z float32 // metres
 	Doppler float32 // m/s, positive away from the radar
-	SNRdB   float32 // 0 if not sent; people counting: the firmware's snr value
+	SNRdB   float32 // 0 if not sent
 	NoiseDB float32 // 0 if not sent
 
 	// The old out-of-box layout (SDK 2.x) has no velocity, only bin numbers.
@@ -128,7 +128,7 @@ type SphericalPoint struct {
 	AzimuthRad   float32 // positive to the right
 	ElevationRad float32 // positive up
 	DopplerMPS   float32
-	SNR          float32 // in the firmware's unit
+	SNR          float32 // power of the signal over that of the noise, not dB
 }
 
 // Target is one tracked person of people counting, TI's axes. The 2D demos

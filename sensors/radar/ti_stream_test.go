@@ -220,7 +220,7 @@ func TestPlanarPeopleCounting(t *testing.T) {
 	if f.Layout != Layout52 || f.FrameNumber != 12 || len(f.Points) != 2 || f.HasCycles {
 		t.Fatalf("%+v", f)
 	}
-	if p := f.Points[0]; !near(float64(p.Y), 2) || p.X != 0 || !near(float64(p.Doppler), -0.2) || p.SNRdB != 4.5 {
+	if p := f.Points[0]; !near(float64(p.Y), 2) || p.X != 0 || !near(float64(p.Doppler), -0.2) || !near(float64(p.SNRdB), 6.532) || f.Spherical[0].SNR != 4.5 {
 		t.Errorf("first point %+v", p)
 	}
 	if s := f.Spherical[1]; !near(float64(s.AzimuthRad), 0.5) || s.RangeM != 1 {
