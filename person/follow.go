@@ -304,9 +304,9 @@ func (f *Finder) grow(c int, upper bool) {
 }
 
 // limb reports whether a thing is a hand or foot of the body around core: small,
-// near, and either free in the air, moving, or where the camera sees a joint.
+// near, no top of something below, and either free in the air, moving, or where the camera sees a joint.
 func (f *Finder) limb(atNS int64, t *thing, core [2]float64, bodyPoints int) bool {
-	if t.tooLarge() || 2*t.points > bodyPoints || distance2(t.middleM, core) > reachM*reachM || f.keep[t.columns[0]] != 0 {
+	if t.upper || t.tooLarge() || 2*t.points > bodyPoints || distance2(t.middleM, core) > reachM*reachM || f.keep[t.columns[0]] != 0 {
 		return false
 	}
 	inAir := t.bottomM() > 0.55

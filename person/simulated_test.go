@@ -61,6 +61,30 @@ func TestSimulatedRooms(t *testing.T) {
 	}
 }
 
+// TestTableBeforeTheLegs: what hides the legs is not taken for them, and does not
+// pull the person nearer.
+func TestTableBeforeTheLegs(t *testing.T) {
+	testenv.SlowRace(t)
+	for _, whole := range []bool{false, true} {
+		for _, severity := range []int{1, 2} { // hides the knees, the hips
+			t.Run(fmt.Sprintf("whole sweep=%v severity %d", whole, severity), func(t *testing.T) {
+				var all measure
+				for i, key := range []recording.Key{{Subject: 5, Activity: 1}, {Subject: 10, Activity: 13}, {Subject: 15, Activity: 17}, {Subject: 7, Activity: 12}} {
+					w := sim.DefaultWorld()
+					w.LiDAR.WholeSweep = whole
+					cfg := sim.Config{Seed: uint64(1 + i), Preset: "mmfi", FramesPerClip: 40, World: &w, Degradations: []sim.Degradation{{Kind: sim.Occluder, Severity: severity}}}
+					m := watch(t, cfg, key, true)
+					t.Logf("%s: %v", key, m)
+					all.add(m)
+				}
+				if all.recall() < 0.9 || all.others() > 0.02 || all.offM > 0.15*float64(all.sweeps) {
+					t.Errorf("%v; want 90 and 2 %%, 150 mm", all)
+				}
+			})
+		}
+	}
+}
+
 // furniture stands beside and behind the person.
 func furniture(kind string, w *sim.World, right, behind float64) []sim.Furniture {
 	return []sim.Furniture{{Kind: kind, AtM: [2]float64{w.Person.RightM + right, 3.1 + w.Person.FartherM + behind}}}
