@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"posefuse/frame"
 	"posefuse/internal/jsonfile"
 	"posefuse/model/safetensors"
 )
@@ -29,12 +30,20 @@ const maxCard = 1 << 20
 // Card describes a checkpoint: what the network is, what it was trained on,
 // how good it is and how to make it again.
 type Card struct {
-	Schema     int                `json:"schema"`
-	Name       string             `json:"name"`
-	Version    string             `json:"version"`
-	Created    string             `json:"created"` // RFC 3339
-	Config     Config             `json:"config"`
-	Window     Window             `json:"window"`
+	Schema  int    `json:"schema"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Created string `json:"created"` // RFC 3339
+	Config  Config `json:"config"`
+	Window  Window `json:"window"`
+	// Recipe is the form of the network's input and output; empty, as in old
+	// cards, is RecipePaper.
+	Recipe Recipe `json:"recipe,omitempty"`
+	// Arrangement is where a network of RecipePaper has seen its sensors; nil, as
+	// in old cards, is the simulator's.
+	Arrangement *frame.Arrangement `json:"arrangement,omitempty"`
+	// Envelope says in which rooms the model holds; nil if nobody measured it.
+	Envelope   *Envelope          `json:"envelope,omitempty"`
 	Parameters int                `json:"parameters"`
 	Data       string             `json:"data"`              // what the training data is
 	Split      string             `json:"split"`             // what was trained on and what held out
@@ -107,6 +116,9 @@ func seal(n *Network, card Card) ([]byte, Card, error) {
 	if card.Window != Centred && card.Window != Causal {
 		return nil, card, fmt.Errorf("save checkpoint: window %q, want %s or %s", card.Window, Centred, Causal)
 	}
+	if err := card.validateRoom(); err != nil {
+		return nil, card, fmt.Errorf("save checkpoint: %w", err)
+	}
 	if card.Quantization != nil {
 		if err := card.Quantization.validate(n.Config); err != nil {
 			return nil, card, fmt.Errorf("save checkpoint: %w", err)
@@ -176,6 +188,9 @@ func ReadCard(fsys fs.FS, dir string) (Card, error) {
 	}
 	if err := card.Config.Validate(); err != nil {
 		return card, fmt.Errorf("load checkpoint: %s: config: %w", CardFile, err)
+	}
+	if err := card.validateRoom(); err != nil {
+		return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
 	}
 	if card.Quantization != nil {
 		if err := card.Quantization.validate(card.Config); err != nil {

@@ -6,40 +6,11 @@ import (
 	"posefuse/frame"
 )
 
-// Arrangement is where the sensors of a network's training stood: one above the
-// other at the room's origin, level, looking along y at a person DistanceM away.
-type Arrangement struct {
-	CameraHeightM float64 `json:"camera_height_m"`
-	LiDARHeightM  float64 `json:"lidar_height_m"`
-	RadarHeightM  float64 `json:"radar_height_m"`
-	DistanceM     float64 `json:"distance_m"`
-	// FocalPerWidth is the camera's focal length over its picture's width.
-	FocalPerWidth float64 `json:"focal_per_width"`
-}
-
-// Simulated is the arrangement of the simulator, which is MM-Fi's, and so of
-// every network trained before arrangements were written down. People stand 3.1 m
-// away, where a track finds them at 3.05.
-var Simulated = Arrangement{CameraHeightM: 0.90, LiDARHeightM: 0.95, RadarHeightM: 0.85, DistanceM: 3.05, FocalPerWidth: 605.0 / 640}
-
-// Rig returns the sensors as the arrangement has them.
-func (a *Arrangement) Rig() frame.Rig {
-	camera, lidar, radar := cameraFromRoom(a.CameraHeightM), sensorFromRoom(a.LiDARHeightM), sensorFromRoom(a.RadarHeightM)
-	return frame.Rig{RoomFromCamera: camera.Inverse(), RoomFromLiDAR: lidar.Inverse(), RoomFromRadar: radar.Inverse(), Camera: a.Lens()}
-}
-
-// Lens returns the intrinsics of the arrangement's camera, for pictures of any
-// size.
-func (a *Arrangement) Lens() frame.Intrinsics {
-	const w, h = 640, 480
-	return frame.Intrinsics{WidthPx: w, HeightPx: h, FxPx: w * a.FocalPerWidth, FyPx: w * a.FocalPerWidth, CxPx: w / 2, CyPx: h / 2}
-}
-
 // view maps one room to an arrangement, for a person who stands at one place:
 // turned about the vertical so that the camera looks at them along y, and moved
 // so that they stand where the arrangement has them.
 type view struct {
-	arrangement    *Arrangement
+	arrangement    *frame.Arrangement
 	fromRoom       frame.Transform // arrangement's room
 	roomFrom       frame.Transform
 	fromLiDAR      frame.Transform // arrangement's LiDAR frame from the rig's
@@ -62,7 +33,7 @@ func cameraFromRoom(height float64) frame.Transform {
 
 // newView returns the view of a person at place, metres in the room. A person
 // under the camera has no direction: it then looks along the room's y.
-func newView(rig *frame.Rig, a *Arrangement, place [2]float64) view {
+func newView(rig *frame.Rig, a *frame.Arrangement, place [2]float64) view {
 	dx, dy := place[0]-rig.RoomFromCamera.T[0], place[1]-rig.RoomFromCamera.T[1]
 	distance := math.Hypot(dx, dy)
 	sin, cos := 0.0, 1.0

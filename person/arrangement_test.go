@@ -30,11 +30,11 @@ func look(rig *frame.Rig, v *view, p [3]float64) (lidar, radar [3]float64, scree
 
 // TestHomeIsLeftAlone: where everything stands as in training, nothing changes.
 func TestHomeIsLeftAlone(t *testing.T) {
-	rig := Simulated.Rig()
-	v := newView(&rig, &Simulated, [2]float64{0, Simulated.DistanceM})
+	rig := frame.Simulated.Rig()
+	v := newView(&rig, &frame.Simulated, [2]float64{0, frame.Simulated.DistanceM})
 	rapid.Check(t, func(t *rapid.T) {
 		c := rapid.Float64Range(-1, 1)
-		p := [3]float64{c.Draw(t, "x"), Simulated.DistanceM, 1 + c.Draw(t, "z")}
+		p := [3]float64{c.Draw(t, "x"), frame.Simulated.DistanceM, 1 + c.Draw(t, "z")}
 		lidar, radar, screen, ok := look(&rig, &v, p)
 		if !ok || !near(lidar[:], []float64{p[1], -p[0], p[2] - 0.95}, 1e-9) || !near(radar[:], []float64{p[1], -p[0], p[2] - 0.85}, 1e-9) {
 			t.Fatalf("%v became %v and %v", p, lidar, radar)
@@ -80,7 +80,7 @@ func TestEveryRigSeesTheSame(t *testing.T) {
 		c := rapid.Float64Range(-3, 3)
 		place := [2]float64{c.Draw(t, "place x"), c.Draw(t, "place y")}
 		rig := randomRig(t, place)
-		v := newView(&rig, &Simulated, place)
+		v := newView(&rig, &frame.Simulated, place)
 		// A person in training: across is to the right, ahead away from the camera.
 		across, ahead, up := rapid.Float64Range(-0.8, 0.8).Draw(t, "across"), rapid.Float64Range(-0.4, 0.4).Draw(t, "ahead"), rapid.Float64Range(0, 1.9).Draw(t, "up")
 		dx, dy := place[0]-rig.RoomFromCamera.T[0], place[1]-rig.RoomFromCamera.T[1]
@@ -89,7 +89,7 @@ func TestEveryRigSeesTheSame(t *testing.T) {
 			return [3]float64{place[0] + (across*dy+ahead*dx)/d, place[1] + (-across*dx+ahead*dy)/d, up}
 		}
 		lidar, radar, _, _ := look(&rig, &v, room(ahead))
-		if !near(lidar[:], []float64{Simulated.DistanceM + ahead, -across, up - 0.95}, 1e-6) || !near(radar[:], []float64{Simulated.DistanceM + ahead, -across, up - 0.85}, 1e-6) {
+		if !near(lidar[:], []float64{frame.Simulated.DistanceM + ahead, -across, up - 0.95}, 1e-6) || !near(radar[:], []float64{frame.Simulated.DistanceM + ahead, -across, up - 0.85}, 1e-6) {
 			t.Fatalf("the LiDAR sees %v, the radar %v", lidar, radar)
 		}
 		toCamera := rig.RoomFromCamera.Inverse()
@@ -98,12 +98,12 @@ func TestEveryRigSeesTheSame(t *testing.T) {
 			return // behind the camera
 		}
 		_, _, screen, ok := look(&rig, &v, p)
-		f := 2 * Simulated.FocalPerWidth / Simulated.DistanceM
-		if want := []float64{f * across, f * (Simulated.CameraHeightM - up)}; !ok || !near(screen[:], want, 1e-6) {
+		f := 2 * frame.Simulated.FocalPerWidth / frame.Simulated.DistanceM
+		if want := []float64{f * across, f * (frame.Simulated.CameraHeightM - up)}; !ok || !near(screen[:], want, 1e-6) {
 			t.Fatalf("the camera sees %v (%t), want %v", screen, ok, want)
 		}
 		// A pose of the arrangement's camera comes back to the room.
-		back := v.cameraFromView.Apply([3]float64{across, Simulated.CameraHeightM - up, Simulated.DistanceM})
+		back := v.cameraFromView.Apply([3]float64{across, frame.Simulated.CameraHeightM - up, frame.Simulated.DistanceM})
 		if want := toCamera.Apply(p); !near(back[:], want[:], 1e-6) {
 			t.Fatalf("the pose's joint is at %v, want %v, camera frame", back, want)
 		}

@@ -16,7 +16,7 @@ import (
 // A Stage is not safe for concurrent use.
 type Stage struct {
 	rig         frame.Rig
-	arrangement Arrangement
+	arrangement frame.Arrangement
 	finder      *Finder
 
 	placed  bool
@@ -95,7 +95,7 @@ func (s *Stage) home() [2]float64 {
 }
 
 // NewStage returns a stage for a room.
-func NewStage(rig frame.Rig, a Arrangement, f *Finder) *Stage {
+func NewStage(rig frame.Rig, a frame.Arrangement, f *Finder) *Stage {
 	return &Stage{rig: rig, arrangement: a, finder: f}
 }
 

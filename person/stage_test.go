@@ -3,6 +3,7 @@ package person
 import (
 	"testing"
 
+	"posefuse/frame"
 	"posefuse/sensors"
 )
 
@@ -10,8 +11,8 @@ import (
 // distance; after a second of that poses are given at the usual one, and not once
 // the camera sees nobody.
 func TestCameraAloneWithoutFeet(t *testing.T) {
-	rig := Simulated.Rig()
-	s := NewStage(rig, Simulated, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
+	rig := frame.Simulated.Rig()
+	s := NewStage(rig, frame.Simulated, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
 	k := sensors.Keypoints{Width: 640, Height: 480}
 	for j, p := range standing {
 		k.XY[j], k.Score[j] = [2]float64{320 + 90*p[0], 300 + 90*p[1]}, 0.8

@@ -127,7 +127,11 @@ func New(opt Options) (*Core, error) {
 	}
 	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
-	c.ticks.person, c.personMissing = c.cfg.personStage()
+	trained := frame.Simulated
+	if opt.Model != nil {
+		trained = opt.Model.Card().TrainedIn()
+	}
+	c.ticks.person, c.personMissing = c.cfg.personStage(trained)
 	if c.personMissing != "" {
 		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", c.personMissing)
 	}

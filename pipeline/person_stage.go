@@ -22,7 +22,7 @@ import (
 
 // rig returns where the sensors that are on stand, and what is missing for the
 // person to be searched: the key of a sensor's place, or "".
-func (c *Config) rig(a *person.Arrangement) (r frame.Rig, missing string) {
+func (c *Config) rig(a *frame.Arrangement) (r frame.Rig, missing string) {
 	e := &c.Extrinsics
 	if e.RoomFromCamera == nil {
 		return r, "extrinsics.room_from_camera"
@@ -62,6 +62,10 @@ type personStage struct {
 	guess  bool  // nobody knows how far away the person is
 	atNS   int64 // of the newest sample
 
+	// makeStage returns a stage on the finder for networks of an arrangement.
+	makeStage func(frame.Arrangement) *person.Stage
+	trained   frame.Arrangement
+
 	cloud  []float32 // of the newest sweep, arrangement's frame
 	radar  []float32
 	window [2][]windowSet // the window before and the one being made
@@ -73,19 +77,40 @@ type windowSet struct {
 	values [2 * model.NumJoints]float32
 }
 
-// personStage returns the stage of a configuration, nil if it is off or cannot
-// be; missing is the key it lacks.
-func (c *Config) personStage() (s *personStage, missing string) {
+// personStage returns the stage of a configuration for networks of an
+// arrangement, nil if it is off or cannot be; missing is the key it lacks.
+func (c *Config) personStage(a frame.Arrangement) (s *personStage, missing string) {
 	if !c.Person.Enabled {
 		return nil, ""
 	}
-	a := person.Simulated
 	r, missing := c.rig(&a)
 	if missing != "" {
 		return nil, missing
 	}
 	f := person.NewFinder(person.Config{Region: c.Person.Region, LiDARAtM: r.RoomFromLiDAR.T})
-	return &personStage{stage: person.NewStage(r, a, f), finder: f, window: [2][]windowSet{make([]windowSet, 0, model.CameraWindow), make([]windowSet, 0, model.CameraWindow)}}, ""
+	s = &personStage{finder: f, trained: a, makeStage: func(a frame.Arrangement) *person.Stage {
+		rig, _ := c.rig(&a) // nothing is missing, as above
+		return person.NewStage(rig, a, f)
+	}}
+	s.stage = s.makeStage(a)
+	for i := range s.window {
+		s.window[i] = make([]windowSet, 0, model.CameraWindow)
+	}
+	return s, ""
+}
+
+// arrange makes the stage that of a network of another arrangement. What was
+// learned of the room and the track stay.
+func (s *personStage) arrange(a frame.Arrangement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a == s.trained {
+		return
+	}
+	s.trained, s.stage = a, s.makeStage(a)
+	for i := range s.window {
+		s.window[i] = s.window[i][:0] // as seen in the arrangement before
+	}
 }
 
 // lidar prepares a sweep and returns its usable rows, as PrepPoints does, and how
@@ -174,7 +199,7 @@ func (s *personStage) health() message.PartHealth {
 	switch {
 	case s.guess:
 		h.Code, h.Severity = "no_distance", severityWarning
-		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", person.Simulated.DistanceM)
+		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", s.trained.DistanceM)
 	case s.there:
 		h.Code = "ok"
 		h.Text = fmt.Sprintf("at x %.1f m, y %.1f m of the room, seen by %s", s.track.PlaceM[0], s.track.PlaceM[1], s.track.From)

@@ -127,7 +127,9 @@ func (l *tickLoop) adopt() {
 	if before := l.current; before != e {
 		l.current = e
 		if e != nil {
-			e.person = l.person
+			if e.person = l.person; l.person != nil {
+				l.person.arrange(e.card.TrainedIn())
+			}
 		}
 		if before != nil {
 			l.retire(before)

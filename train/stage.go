@@ -12,7 +12,7 @@ import (
 // PersonStage returns what LoadOptions.Stage wants for networks of an arrangement:
 // a stage on the rig of each clip, or where nobody noted one, on that of the
 // arrangement itself.
-func PersonStage(a person.Arrangement) func(recording.Clip) (*person.Stage, error) {
+func PersonStage(a frame.Arrangement) func(recording.Clip) (*person.Stage, error) {
 	return func(clip recording.Clip) (*person.Stage, error) {
 		rig, noted := frame.RigOf(clip)
 		if !noted {

@@ -12,7 +12,6 @@ import (
 	"github.com/google/renameio/v2"
 
 	"posefuse/model"
-	"posefuse/person"
 	"posefuse/study/plot"
 	"posefuse/study/world"
 )
@@ -36,7 +35,7 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 	bar := newProgress("rooms")
 	stages := []world.Stage{world.Raw(net.Config, card.Window)}
 	if !c.Raw {
-		stages = append(stages, world.Prepared(net.Config, card.Window, person.Simulated))
+		stages = append(stages, world.Prepared(net.Config, card.Window, card.TrainedIn()))
 	}
 	table, err := world.Evaluate(ctx, f, net, stages, func(done, total int) {
 		bar.show(float64(done)/float64(total), "")

@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"model/nn/kernel":   {},
 	"model/safetensors": {},
 	"model/nn":          {"model/nn/kernel"},
-	"model":             {"internal/jsonfile", "model/nn", "model/nn/kernel", "model/safetensors", "sensors/modality"},
+	"model":             {"frame", "internal/jsonfile", "model/nn", "model/nn/kernel", "model/safetensors", "sensors/modality"},
 	"model/shipped":     {"model"},
 	"model/onnx":        {"model", "sensors/modality"},
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
 	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
-	"study/world":      {"model", "person", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/modality", "setting", "study/plot", "train"},
+	"study/world":      {"frame", "model", "person", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/modality", "setting", "study/plot", "train"},
 
 	"cmd/posefuse": {"*"},
 	"configs":      {},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"posefuse/frame"
 	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
@@ -27,7 +28,7 @@ var errOrder = errors.New("the person search gave a point that is not of its swe
 
 // search finds the person in every sweep of the clips as the daemon does, with the
 // camera's help.
-func search(ctx context.Context, ds *sim.Dataset, keys []recording.Key, trained person.Arrangement) (SearchScore, error) {
+func search(ctx context.Context, ds *sim.Dataset, keys []recording.Key, trained frame.Arrangement) (SearchScore, error) {
 	var onPerson, kept, found, all, frames int
 	for _, key := range keys {
 		clip, err := ds.Clip(key)

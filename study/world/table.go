@@ -7,8 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"posefuse/frame"
 	"posefuse/model"
-	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -49,7 +49,7 @@ type Stage struct {
 	Load func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error)
 	// Trained is the arrangement into which the stage brings the person it looks
 	// for; nil if it looks for nobody.
-	Trained *person.Arrangement
+	Trained *frame.Arrangement
 }
 
 // Raw is the stage that gives the network each sensor's values as they come.
@@ -61,7 +61,7 @@ func Raw(cfg model.Config, window model.Window) Stage {
 
 // Prepared is the stage that finds the person in every sensor's values and brings
 // them into the arrangement that the network was trained in, as the daemon does.
-func Prepared(cfg model.Config, window model.Window, trained person.Arrangement) Stage {
+func Prepared(cfg model.Config, window model.Window, trained frame.Arrangement) Stage {
 	return Stage{Name: "prepared", Trained: &trained, Load: func(ctx context.Context, ds recording.Dataset, keys []recording.Key) (*train.Data, error) {
 		return train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: window, Stage: train.PersonStage(trained)})
 	}}

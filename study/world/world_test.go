@@ -10,8 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"posefuse/frame"
 	"posefuse/model/shipped"
-	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 )
@@ -234,7 +234,7 @@ func TestPersonIsFoundInSmallTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := search(t.Context(), ds, f.Clips, person.Simulated)
+		got, err := search(t.Context(), ds, f.Clips, frame.Simulated)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestPersonFoundInRoomsThatDiffer(t *testing.T) {
 	}
 	f.Frames = 40
 	f.Clips = []recording.Key{{Subject: 5, Activity: 1}, {Subject: 5, Activity: 12}, {Subject: 10, Activity: 13}, {Subject: 15, Activity: 17}}
-	table, err := Evaluate(t.Context(), f, net, []Stage{Raw(net.Config, card.Window), Prepared(net.Config, card.Window, person.Simulated)}, nil)
+	table, err := Evaluate(t.Context(), f, net, []Stage{Raw(net.Config, card.Window), Prepared(net.Config, card.Window, card.TrainedIn())}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
