@@ -100,17 +100,20 @@ type PartHealth struct {
 
 // Sensor is published at 1 Hz per sensor on posefuse.<room>.sensor.<name>.
 type Sensor struct {
-	Schema          string            `json:"schema"`
-	Room            string            `json:"room"`
-	Name            string            `json:"name"`
-	Modality        string            `json:"modality"` // R, L, M or W
-	State           string            `json:"state"`    // "starting", "live", "stale", "down", "off"
-	RateHz          float64           `json:"rate_hz"`
-	AgeMS           *float64          `json:"age_ms"`
-	SkewMS          *float64          `json:"skew_ms"`
-	OffsetMS        *float64          `json:"clock_offset_ms"` // room minus device clock
-	DriftPPM        *float64          `json:"clock_drift_ppm"`
-	Counters        map[string]uint64 `json:"counters"` // by outcome; in = sum of the others
+	Schema   string            `json:"schema"`
+	Room     string            `json:"room"`
+	Name     string            `json:"name"`
+	Modality string            `json:"modality"` // R, L, M or W
+	State    string            `json:"state"`    // "starting", "live", "stale", "down", "off"
+	RateHz   float64           `json:"rate_hz"`
+	AgeMS    *float64          `json:"age_ms"`
+	SkewMS   *float64          `json:"skew_ms"`
+	OffsetMS *float64          `json:"clock_offset_ms"` // room minus device clock
+	DriftPPM *float64          `json:"clock_drift_ppm"`
+	Counters map[string]uint64 `json:"counters"` // samples by outcome; in = sum of the others
+	// Input is what the driver counted in other units, by outcome and unit:
+	// "packet_datagrams", "junk_bytes".
+	Input           map[string]uint64 `json:"input,omitempty"`
 	LastError       string            `json:"last_error,omitempty"`
 	Restarts        uint64            `json:"restarts"`
 	Discontinuities uint64            `json:"clock_discontinuities"`

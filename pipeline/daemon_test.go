@@ -169,6 +169,13 @@ func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger)
 		d.sources[m] = &fakeSource{modality: m, period: period}
 		opt.Sources[m] = d.sources[m]
 	}
+	d.start(t, opt)
+	return d
+}
+
+// start runs the daemon until the test ends.
+func (d *daemonUnderTest) start(t *testing.T, opt Options) {
+	t.Helper()
 	core, err := New(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +208,6 @@ func startDaemonLogging(t *testing.T, cfg Config, inf Inferer, log *slog.Logger)
 		done <- err
 		t.Fatal(err)
 	}
-	return d
 }
 
 // subscribe returns the messages on posefuse.room1.<what>.

@@ -13,14 +13,6 @@ import (
 	"posefuse/message"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
-	"posefuse/sensors/modality"
-	timesync "posefuse/sync"
-)
-
-// States of a sensor in its messages.
-const (
-	stateLive = "live"
-	stateOff  = "off"
 )
 
 // Rates of the reporter.
@@ -66,50 +58,6 @@ func (c *Core) health() []message.PartHealth {
 		parts = append(parts, b.Health()...)
 	}
 	return parts
-}
-
-func (c *Core) sensorHealth(e sensorEntry) message.PartHealth {
-	h := message.PartHealth{Part: "sensor." + e.name, Code: stateOff, Text: "switched off", Severity: severityOK}
-	s := c.sensors[e.modality]
-	if s == nil {
-		return h
-	}
-	snap := s.supervisor.Snapshot()
-	h.Code, h.Severity = snap.State.String(), severityWarning
-	switch snap.State {
-	case sensors.Live:
-		h.Code, h.Text, h.Severity = "ok", fmt.Sprintf("live at %.0f Hz", snap.RateHz), severityOK
-		if e.modality == modality.Camera {
-			c.addSight(&h)
-		}
-	case sensors.Starting:
-		h.Text, h.Severity = "waiting for the first sample", severityOK
-	case sensors.Stale:
-		h.Text = "the source runs, but no sample comes; " + e.driver().Silent
-		if snap.HasSample {
-			h.Text = fmt.Sprintf("silent for %.0f s; %s", time.Duration(c.clock.NowNS()-snap.LastNS).Seconds(), e.driver().Silent)
-		}
-	case sensors.Down:
-		h.Text, h.Severity = snap.WhatToDo(), severityError
-	case sensors.Off:
-		h.Text = "not running"
-	}
-	if c.opt.Simulated.Has(e.modality) {
-		h.Text = "simulated: " + h.Text
-	}
-	return h
-}
-
-// addSight says what a live camera has in view, if that is not one person.
-func (c *Core) addSight(h *message.PartHealth) {
-	switch c.seen.sight(c.clock.NowNS()) {
-	case sightNobody:
-		h.Code, h.Text = "nobody", h.Text+", nobody in view"
-	case sightOthers:
-		h.Code, h.Severity = "others", severityWarning
-		h.Text += ", another person in view; the pose follows one of them, so let one person alone be in the picture"
-	case sightPerson:
-	}
 }
 
 // personHealth says where the person is, or why nobody is searched.
@@ -176,54 +124,6 @@ func (c *Core) liveSensors() int {
 		}
 	}
 	return n
-}
-
-// sensorMessages returns the state of all four sensors.
-func (c *Core) sensorMessages() []message.Sensor {
-	stats := map[string]timesync.SensorStats{}
-	for _, s := range c.aligner.Stats().Sensors {
-		stats[s.Name] = s
-	}
-	var out []message.Sensor
-	for _, e := range c.cfg.Sensors.list() {
-		m := message.Sensor{Schema: message.SensorSchema, Room: c.cfg.Room, Name: e.name, Modality: e.modality.Letter(),
-			State: stateOff, Counters: map[string]uint64{}}
-		if s := c.sensors[e.modality]; s != nil {
-			fillSensor(&m, s, stats[e.name])
-			m.Simulated = c.opt.Simulated.Has(e.modality)
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-func fillSensor(m *message.Sensor, s *sensorPart, a timesync.SensorStats) {
-	snap, clock := s.supervisor.Snapshot(), s.clock.Status()
-	m.State, m.RateHz = snap.State.String(), roundTo(snap.RateHz, 1e2)
-	m.LastError, m.Restarts, m.Discontinuities = snap.LastError, snap.Restarts, clock.Discontinuities
-	if a.Seen {
-		age := milliseconds(a.AgeNS)
-		m.AgeMS = &age
-		if a.State == timesync.Fused {
-			skew := milliseconds(a.SkewNS)
-			m.SkewMS = &skew
-		}
-	}
-	switch clock.State {
-	case timesync.ModelLearning, timesync.ModelLocked, timesync.ModelSuspect:
-		offset, drift := milliseconds(clock.OffsetNS), roundTo(clock.DriftPPM, 1e3)
-		m.OffsetMS, m.DriftPPM = &offset, &drift
-	case timesync.ModelEmpty, timesync.ModelReceiveOnly, timesync.ModelNoStamp:
-	}
-	// What the driver passed on is counted by the aligner: join the two
-	// ledgers so that "in" stays the sum of the rest.
-	m.Counters = a.Outcomes.Map()
-	for outcome, n := range snap.Outcomes {
-		if outcome != sensors.OutcomeSample {
-			m.Counters[outcome] += n
-			m.Counters["in"] += n
-		}
-	}
 }
 
 func (c *Core) addControl(b *bus.Bus) error {

@@ -120,6 +120,7 @@ var (
 	descSpread    = prometheus.NewDesc("posefuse_spread_mm", "Mean over the joints of the newest pose's spread_mm.", nil, nil)
 
 	descSensorSamples = prometheus.NewDesc("posefuse_sensor_samples_total", "Samples by sensor and outcome.", []string{"sensor", "outcome"}, nil)
+	descSensorInput   = prometheus.NewDesc("posefuse_sensor_input_total", "What the sensor's driver read, by outcome and unit.", []string{"sensor", "what"}, nil)
 	descSensorLive    = prometheus.NewDesc("posefuse_sensor_live", "1 if the sensor is live.", []string{"sensor"}, nil)
 	descSensorAge     = prometheus.NewDesc("posefuse_sensor_age_seconds", "Now minus the newest capture time.", []string{"sensor"}, nil)
 	descSensorOffset  = prometheus.NewDesc("posefuse_sensor_clock_offset_seconds", "Room clock minus device clock.", []string{"sensor"}, nil)
@@ -133,7 +134,7 @@ var (
 
 // Describe lists the metrics read at scrape time.
 func (c *Core) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorLive, descSensorAge, descSensorOffset,
+	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorInput, descSensorLive, descSensorAge, descSensorOffset,
 		descSensorDrift, descSensorRestart, descBusLost, descSkipped, descModelMemory, descUptime, descInfluence, descSpread} {
 		ch <- d
 	}
@@ -160,6 +161,9 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 			if outcome != "in" && outcome != "pending" {
 				count(descSensorSamples, n, s.Name, outcome)
 			}
+		}
+		for what, n := range s.Input {
+			count(descSensorInput, n, s.Name, what)
 		}
 		if s.AgeMS != nil {
 			gauge(descSensorAge, *s.AgeMS/1e3, s.Name)

@@ -15,8 +15,23 @@ type Driver struct {
 	// exported fields with yaml tags. What the tags say and the defaults are
 	// the driver's part of the documented configuration.
 	New func() Settings
-	// Silent says what to look at when the source runs and no sample comes.
+	// Silent says what to look at when the source runs and nothing comes.
 	Silent string
+	// MaxHz is a rate of samples that no such sensor reaches; 0: not known.
+	MaxHz float64
+	// Outcomes describes what the driver counts. One that is not in it counts
+	// what would have been a sample, and refuses no data.
+	Outcomes map[string]Outcome
+}
+
+// Outcome describes one outcome of a driver.
+type Outcome struct {
+	// Unit is what is counted, in the plural: "datagrams", "bytes". Empty means
+	// what would have been a sample; such an outcome joins the ledger of samples.
+	Unit string
+	// Refused says of refused data what they are and what to do. Empty means
+	// that the outcome refuses nothing.
+	Refused string
 }
 
 // CheckPower is the advice for a sensor that says nothing.

@@ -73,6 +73,8 @@ type Snapshot struct {
 	// In is everything the driver reported; it equals the sum of Outcomes.
 	In       uint64
 	Outcomes map[string]uint64
+	Recent   map[string]uint64 // Outcomes of the last RecentWindow or a little more
+	Findings []Finding         // what the driver says about the data, as long as it stands
 }
 
 // WhatToDo returns the last error with the next step, one sentence for people.
@@ -110,6 +112,7 @@ type Supervisor struct {
 	errText   string
 	nextStep  string
 	errNS     int64
+	findings  findings
 }
 
 // NewSupervisor returns a supervisor for src. out gets every sample on the
@@ -308,14 +311,14 @@ func (s *Supervisor) checkStale(now time.Time) time.Duration {
 // Snapshot returns the present state. It is safe to call at any time and holds
 // the hot path up for less than a microsecond.
 func (s *Supervisor) Snapshot() Snapshot {
-	in, outcomes := s.counts.read()
+	in, outcomes, recent := s.counts.read()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := Snapshot{
 		Name: s.name, Modality: s.modality, State: s.state, SinceNS: s.sinceNS,
 		RateHz: s.rate.hz(time.Since(s.start)), LastNS: s.lastNS, HasSample: s.hasSample,
 		LastError: s.errText, NextStep: s.nextStep, ErrorNS: s.errNS,
-		In: in, Outcomes: outcomes,
+		In: in, Outcomes: outcomes, Recent: recent, Findings: s.findings.list(time.Now()),
 	}
 	if s.runs > 0 {
 		snap.Restarts = s.runs - 1
@@ -364,41 +367,3 @@ func (s *Supervisor) valid(x *Sample) bool {
 	}
 	return true
 }
-
-// runSink is the Sink of one run. It closes with the run, so that a goroutine
-// a driver left behind cannot pass for the next run.
-type runSink struct {
-	s      *Supervisor
-	mu     sync.RWMutex
-	closed bool
-}
-
-func (k *runSink) close() {
-	k.mu.Lock()
-	k.closed = true
-	k.mu.Unlock()
-}
-
-// Emit implements Sink.
-func (k *runSink) Emit(sample *Sample) {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	if k.closed {
-		k.s.counts.add(OutcomeAfterStop, 1)
-		return
-	}
-	k.s.emit(sample)
-}
-
-// Count implements Sink.
-func (k *runSink) Count(outcome string, n uint64) {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	k.s.counts.add(outcome, n)
-	if outcome == OutcomeNobody && !k.closed {
-		k.s.nobody()
-	}
-}
-
-// NowNS implements Sink.
-func (k *runSink) NowNS() int64 { return k.s.clock.NowNS() }

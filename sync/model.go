@@ -92,7 +92,12 @@ type ClockModel struct {
 	stuck      int
 	maxDev     int64 // newest mapped device time
 	maxCapture int64 // its capture time
+
+	jumps [jumpsKept]int64 // receive times of the newest discontinuities, by number
 }
+
+// jumpsKept is how many discontinuities are remembered with their times.
+const jumpsKept = 16
 
 type bin struct{ second, x, y int64 }
 
@@ -160,7 +165,7 @@ func (m *ClockModel) fromDevice(dev, recv int64, restarted, stamped bool) int64 
 	case !m.mapped:
 		m.reset(dev, recv-dev)
 	case restarted:
-		m.discont++
+		m.jumped(recv)
 		m.reset(dev, recv-dev)
 	}
 	residual := recv - dev - m.offsetAt(dev)
@@ -205,7 +210,7 @@ func (m *ClockModel) suspect(dev, recv, residual int64) int64 {
 	// Residuals that disagree are a queue running empty, not a step.
 	agree := m.suspectMax-m.suspectMin <= threshold
 	if m.suspects >= m.cfg.StepSamples && (agree || recv-m.suspectAt > stepAfterNS) {
-		m.discont++
+		m.jumped(recv)
 		m.reset(dev, m.suspectMin)
 		m.learn(dev, recv)
 		return m.place(dev, min(dev+m.offsetAt(dev), recv))
@@ -214,6 +219,26 @@ func (m *ClockModel) suspect(dev, recv, residual int64) int64 {
 		return m.place(dev, dev+m.offsetAt(dev)) // late but rightly stamped
 	}
 	return m.atReceive(recv)
+}
+
+// jumped counts a discontinuity noticed at recv.
+func (m *ClockModel) jumped(recv int64) {
+	m.jumps[m.discont%jumpsKept] = recv
+	m.discont++
+}
+
+// JumpsSince returns how many discontinuities were noticed at or after room
+// time ns, at most the newest few.
+func (m *ClockModel) JumpsSince(ns int64) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, at := range m.jumps[:min(m.discont, jumpsKept)] {
+		if at >= ns {
+			n++
+		}
+	}
+	return n
 }
 
 // reset starts the map over at device time dev with the given offset.
