@@ -18,6 +18,7 @@ type cli struct {
 	Run        runCmd        `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
 	Keypoints  keypointsCmd  `cmd:"" help:"Find a person's joints in pictures: print keypoint lines, draw figures."`
 	Replay     replayCmd     `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
+	Decode     decodeCmd     `cmd:"" help:"Decode a sensor's capture file of any format to JSON, or sum it up."`
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`
 	Experiment experimentCmd `cmd:"" help:"Train a grid of models and report the paper's tables and figures."`

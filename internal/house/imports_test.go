@@ -17,9 +17,10 @@ var allowed = map[string][]string{
 	"frame":            {"setting"},
 	"sensors":          {"sensors/modality", "setting"},
 	"sensors/camera":   {"sensors", "sensors/modality", "setting"},
-	"sensors/lidar":    {"sensors", "sensors/modality", "setting"},
-	"sensors/radar":    {"sensors", "sensors/modality", "setting"},
-	"sensors/csi":      {"sensors", "sensors/modality", "setting"},
+	"sensors/capture":  {"sensors/modality"},
+	"sensors/lidar":    {"sensors", "sensors/capture", "sensors/modality", "setting"},
+	"sensors/radar":    {"sensors", "sensors/capture", "sensors/modality", "setting"},
+	"sensors/csi":      {"sensors", "sensors/capture", "sensors/modality", "setting"},
 	"sync":             {"sensors", "sensors/modality"},
 
 	"model/nn/kernel":   {},

@@ -160,8 +160,10 @@ func TestNexmon4358Float(t *testing.T) {
 	if len(seen) != 4 {
 		t.Errorf("cores and streams %v, want 2 x 2", seen)
 	}
-	if _, err := frames[0].RawValues(ChipAuto); !errors.Is(err, NexmonChip) {
-		t.Errorf("chip 0xDEAD decoded without configuration: %v", err)
+	for i, f := range frames {
+		if c, err := f.wordChip(ChipAuto); c != Chip4358 {
+			t.Errorf("packet %d with chip 0xDEAD is read as that of chip %#x, %v", i, uint16(c), err)
+		}
 	}
 	q, _ := Chip4358.floatFormat()
 	re, im, exp := q.split(frames[0].Words[10])

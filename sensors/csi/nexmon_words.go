@@ -55,12 +55,48 @@ func (f *NexmonFrame) wordChip(configured Chip) (Chip, error) {
 		return c, nil
 	case ChipAuto, chipOldTag:
 	}
-	return 0, NexmonChip
+	return f.chipOfWords()
+}
+
+// chipOfWords tells the word format where the chip's number is unknown, as
+// 0xDEAD of old builds: the float formats leave the upper bits of each word
+// unset, which in 64 and more words of two int16 does not happen. The two chips
+// with int16 words need not be told apart. NexmonChip means that nothing but
+// zeros is there to tell by.
+func (f *NexmonFrame) chipOfWords() (Chip, error) {
+	var all uint32
+	status := f.statusWords()
+	for i, w := range f.Words {
+		if i < status[0] || i >= status[1] {
+			all |= w
+		}
+	}
+	switch n := bits.Len32(all); {
+	case n == 0:
+		return 0, NexmonChip
+	case n <= 23: // 5 + 2 x 9 bits
+		return Chip4358, nil
+	case n <= 30: // 6 + 2 x 12 bits
+		return Chip4366, nil
+	}
+	return Chip43455, nil
+}
+
+// statusWords returns the first of the words that newer builds overwrite with
+// receiver status, and the one behind them.
+func (f *NexmonFrame) statusWords() [2]int {
+	switch {
+	case !f.New:
+		return [2]int{}
+	case len(f.Words) == 64:
+		return [2]int{28, 31}
+	}
+	return [2]int{0, 3}
 }
 
 // RawValues converts all words to complex numbers in FFT order: exactly, with
 // no scaling and nothing zeroed. configured overrides the frame's chip number;
-// with ChipAuto an unknown number is NexmonChip.
+// with ChipAuto the words themselves decide where the number is unknown.
 func (f *NexmonFrame) RawValues(configured Chip) ([]complex64, error) {
 	c, err := f.wordChip(configured)
 	if err != nil {
@@ -141,16 +177,20 @@ func NexmonTones(words int) []int {
 // Values returns the used tones in ascending frequency (see NexmonTones); null
 // and guard tones, which hold receiver status or noise, are left out.
 //
-// Newer builds overwrite words 0 to 2 with receiver status at 40 and 80 MHz.
-// Words 0 and 1 are null tones, but word 2 is used tone +2: it is replaced by
-// the mean of tones -2 and +3.
+// Newer builds overwrite three words with receiver status: 0 to 2 at 40 and
+// 80 MHz, of which word 2 is used tone +2; 28 to 30 at 20 MHz, of which word 28
+// is used tone +28. Such a tone is replaced by its neighbours: the mean of two,
+// or at the edge the one.
 func (f *NexmonFrame) Values(configured Chip) ([]complex64, error) {
 	raw, err := f.RawValues(configured)
 	if err != nil {
 		return nil, err
 	}
 	n := len(raw)
-	if f.New && n >= 128 {
+	switch {
+	case f.New && n == 64:
+		raw[28] = raw[27]
+	case f.New:
 		raw[2] = (raw[n-2] + raw[3]) / 2
 	}
 	tones := NexmonTones(n)

@@ -205,7 +205,7 @@ func TestDialogueSurvivesBeingHeldUp(t *testing.T) {
 // the recording must be taken as accepted.
 func TestTranscript(t *testing.T) {
 	var chunks []string
-	for _, m := range regexp.MustCompile(`(?m)^b'(.*)'$`).FindAllSubmatch(capture(t, "cli_transcript_3d_people_counting.txt"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^b'(.*)'$`).FindAllSubmatch(recorded(t, "cli_transcript_3d_people_counting.txt"), -1) {
 		s, err := strconv.Unquote(`"` + string(m[1]) + `"`)
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // capture reads a file of ../shared/captures/radar-ti.
-func capture(t testing.TB, name string) []byte {
+func recorded(t testing.TB, name string) []byte {
 	t.Helper()
 	return testenv.ReadShared(t, "captures/radar-ti", name)
 }

@@ -167,7 +167,7 @@ func start(t *testing.T, src *SerialSource, sink sensors.Sink) (stop func() erro
 func TestSerialSourceOverPty(t *testing.T) {
 	cmd, data := openPty(t), openPty(t)
 	cfgPath := filepath.Join(t.TempDir(), "radar.cfg")
-	if err := os.WriteFile(cfgPath, capture(t, "xwr68xx_oob_sdk3.cfg"), 0o600); err != nil {
+	if err := os.WriteFile(cfgPath, recorded(t, "xwr68xx_oob_sdk3.cfg"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	src := serialSource(t, "radar", func(c *TISerialConfig) { c.DataPort, c.CommandPort, c.ConfigFile = data.path, cmd.path, cfgPath })
@@ -186,7 +186,7 @@ func TestSerialSourceOverPty(t *testing.T) {
 			stop = start(t, src, sink)
 		}
 	}
-	stream := capture(t, "xwr68xx_oob_sdk3.3_processed_stream.dat")
+	stream := recorded(t, "xwr68xx_oob_sdk3.3_processed_stream.dat")
 	want := decodeAll(Layout40, stream).Frames
 	writePaced(data.master, stream)
 	got := sink.wait(t, len(want))
@@ -217,7 +217,7 @@ func TestSerialSourceOverPty(t *testing.T) {
 	_ = cmd.master.Close()
 	commands := <-sent
 	var lines []string
-	for _, l := range config(t, string(capture(t, "xwr68xx_oob_sdk3.cfg"))).Lines {
+	for _, l := range config(t, string(recorded(t, "xwr68xx_oob_sdk3.cfg"))).Lines {
 		lines = append(lines, l.Text)
 	}
 	if len(commands) < len(lines) || !slices.Equal(commands[len(commands)-len(lines):], lines) {

@@ -90,7 +90,7 @@ func checkSums(t *testing.T, got, want sums) {
 func TestCaptures(t *testing.T) {
 	for name, want := range captureWant {
 		t.Run(name, func(t *testing.T) {
-			b := capture(t, name)
+			b := recorded(t, name)
 			whole := decodeAll(LayoutAuto, b)
 			checkSums(t, sumUp(whole), want)
 			if want.layout != LayoutAuto {
@@ -110,7 +110,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func TestCapture6843Details(t *testing.T) {
-	r := decodeAll(LayoutAuto, capture(t, "xwr68xx_oob_sdk3.3_processed_stream.dat"))
+	r := decodeAll(LayoutAuto, recorded(t, "xwr68xx_oob_sdk3.3_processed_stream.dat"))
 	f := r.Frames[0]
 	if len(f.Points) != 7 {
 		t.Fatalf("first frame has %d points, want 7", len(f.Points))
@@ -157,13 +157,13 @@ func TestCapture6843Details(t *testing.T) {
 }
 
 func TestCapture1443Details(t *testing.T) {
-	r := decodeAll(LayoutAuto, capture(t, "iwr1443_oob_sdk2.1_scatter.dat"))
+	r := decodeAll(LayoutAuto, recorded(t, "iwr1443_oob_sdk2.1_scatter.dat"))
 	p := r.Frames[0].Points[0]
 	if len(r.Frames[0].Points) != 12 || !near(float64(p.X), -0.04102) || !near(float64(p.Y), 0.07031) ||
 		p.Z != 0 || p.DopplerIndex != 0 || p.RangeIndex != 2 || p.Peak != 623 {
 		t.Errorf("first of %d points: %+v", len(r.Frames[0].Points), p)
 	}
-	r = decodeAll(LayoutAuto, capture(t, "iwr1443_oob_sdk2.1_profile_stats.dat"))
+	r = decodeAll(LayoutAuto, recorded(t, "iwr1443_oob_sdk2.1_profile_stats.dat"))
 	if r.Junk != 280 {
 		t.Errorf("junk %d bytes, want 280", r.Junk)
 	}
@@ -173,7 +173,7 @@ func TestCapture1443Details(t *testing.T) {
 }
 
 func TestCapture1843Details(t *testing.T) {
-	r := decodeAll(LayoutAuto, capture(t, "awr1843_oob_sdk3.6_mer1.dat"))
+	r := decodeAll(LayoutAuto, recorded(t, "awr1843_oob_sdk3.6_mer1.dat"))
 	f := r.Frames[0]
 	p := f.Points[0]
 	if !near(float64(p.X), -0.015) || !near(float64(p.Y), 0.04097) || !near(float64(p.SNRdB), 41.2) || !near(float64(p.NoiseDB), 70.6) {
@@ -189,7 +189,7 @@ func TestCapture1843Details(t *testing.T) {
 }
 
 func TestCapturePeopleCountingDetails(t *testing.T) {
-	r := decodeAll(LayoutAuto, capture(t, "iwr6843_3d_people_counting_sdk3.5.bin"))
+	r := decodeAll(LayoutAuto, recorded(t, "iwr6843_3d_people_counting_sdk3.5.bin"))
 	var sumR, sumAz, sumEl float64
 	withTargets, withIndex := 0, 0
 	holes := 0

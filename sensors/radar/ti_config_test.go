@@ -29,7 +29,7 @@ func TestParseConfigFiles(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.file, func(t *testing.T) {
-			c := config(t, string(capture(t, tc.file)))
+			c := config(t, string(recorded(t, tc.file)))
 			if len(c.Lines) != tc.lines || c.Lines[0].Text != "sensorStop" || c.Lines[len(c.Lines)-1].Text != "sensorStart" {
 				t.Errorf("%d lines, first %v, last %v", len(c.Lines), c.Lines[0], c.Lines[len(c.Lines)-1])
 			}
@@ -63,8 +63,8 @@ func TestParseConfigErrors(t *testing.T) {
 }
 
 func FuzzParseConfig(f *testing.F) {
-	f.Add(capture(f, "xwr68xx_oob_sdk3.cfg"))
-	f.Add(capture(f, "iwr1443_sdk2.1.cfg"))
+	f.Add(recorded(f, "xwr68xx_oob_sdk3.cfg"))
+	f.Add(recorded(f, "iwr1443_sdk2.1.cfg"))
 	f.Add([]byte("frameCfg 0 1e99 1e99 0 1 1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := ParseConfig(b)

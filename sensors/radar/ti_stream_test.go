@@ -22,7 +22,7 @@ var streams = []string{
 // frameBytes cuts a capture into its good frames and tells their layout.
 func frameBytes(t testing.TB, name string, n int) ([][]byte, Layout) {
 	t.Helper()
-	b := capture(t, name)
+	b := recorded(t, name)
 	r := decodeAll(LayoutAuto, b)
 	var out [][]byte
 	for _, f := range r.Frames[:n] {
@@ -284,7 +284,7 @@ func FuzzDecoder(f *testing.F) {
 		fr, _ := frameBytes(f, name, 3)
 		f.Add(bytes.Join(fr, nil), uint16(100*i+1), uint8(i))
 	}
-	f.Add(capture(f, "vital_signs_lab_unknown_tlvs.bin")[:288*4], uint16(50), uint8(0))
+	f.Add(recorded(f, "vital_signs_lab_unknown_tlvs.bin")[:288*4], uint16(50), uint8(0))
 	f.Add([]byte("\x02\x01\x04\x03\x06\x05\x08\x07"), uint16(3), uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16, layout uint8) {
 		l := Layout(layout % 5)

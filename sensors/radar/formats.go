@@ -1,0 +1,59 @@
+package radar
+
+import (
+	"bytes"
+
+	"posefuse/sensors/capture"
+	"posefuse/sensors/modality"
+)
+
+// Formats returns the recorded data this package reads.
+func Formats() []capture.Format {
+	return []capture.Format{
+		{Name: "ti", Modality: modality.Radar, Title: "TI mmWave: out-of-box demos and people counting (bytes of the data port)",
+			Fits: fitsTI, Stream: decodeTI},
+	}
+}
+
+// fitsTI looks for the magic: a recording may start inside a frame.
+func fitsTI(h *capture.Head) int {
+	switch bytes.Count(h.Bytes, magic) {
+	case 0:
+		return 0
+	case 1:
+		return 80
+	}
+	return 95
+}
+
+// tiDecoder turns the bytes of a data port into records.
+type tiDecoder struct {
+	*Decoder
+	out *capture.Output
+}
+
+func decodeTI(_ *capture.Options, out *capture.Output) (capture.StreamDecoder, error) {
+	emit := func(f *Frame) {
+		const width = 5
+		values := make([]float64, 0, width*len(f.Points))
+		for _, p := range f.Points {
+			s := p.Sensor()
+			values = append(values, float64(s.X), float64(s.Y), float64(s.Z), float64(s.Doppler), float64(s.SNRdB))
+		}
+		out.Packets(1)
+		out.Emit(&capture.Record{Values: values, Width: width, Fields: map[string]any{
+			"layout": f.Layout.String(), "number": f.FrameNumber, "bytes": f.Bytes, "targets": len(f.Targets),
+		}})
+	}
+	d := NewDecoder(LayoutAuto, emit, func(r Reason) { out.Count(string(r), 1) })
+	return &tiDecoder{d, out}, nil
+}
+
+// Feed implements capture.StreamDecoder.
+func (d *tiDecoder) Feed(b []byte) { d.Decoder.Feed(0, b) }
+
+// Finish implements capture.StreamDecoder.
+func (d *tiDecoder) Finish() {
+	d.Flush(0)
+	d.out.Count("junk_bytes", d.JunkBytes())
+}
