@@ -6,6 +6,10 @@ import (
 	"posefuse/frame"
 )
 
+// screenPerM is how large a metre is on the network's screen where the person
+// stands.
+func screenPerM(a *frame.Arrangement) float64 { return 2 * a.FocalPerWidth / a.DistanceM }
+
 // view maps one room to an arrangement, for a person who stands at one place:
 // turned about the vertical so that the camera looks at them along y, and moved
 // so that they stand where the arrangement has them.
@@ -77,6 +81,6 @@ func (v *view) screen(sx, sy float64) (x, y float64, ok bool) {
 		return 0, 0, false
 	}
 	px, pz := v.cameraAt[0]+t*d[0], v.cameraAt[2]+t*d[2]
-	f := 2 * a.FocalPerWidth / a.DistanceM
+	f := screenPerM(a)
 	return f * px, f * (a.CameraHeightM - pz), true
 }

@@ -21,6 +21,9 @@ const (
 	leftAnkle, rightAnkle       = 15, 16
 )
 
+// trunk holds the keypoints that arms and legs hang on.
+var trunk = [...]int{leftShoulder, rightShoulder, leftHip, rightHip}
+
 // seen tells whether a keypoint was found: sure enough, inside the picture or
 // close to it, and not in the corner where detectors put what they do not find.
 func seen(k *sensors.Keypoints, j int) bool {

@@ -30,6 +30,7 @@ type Stage struct {
 	sighted bool       // toward is of this tick
 
 	body    skeleton
+	own     ownSets
 	rays    [][3]float64 // of this tick, not yet told
 	ankles  [][3]float64 // those of them to the ankles
 	raysNS  int64
@@ -167,6 +168,13 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 		sx, sy := s.rig.Camera.Ray(k.XY[j][0], k.XY[j][1], float64(k.Width), float64(k.Height))
 		at[j][0], at[j][1], have[j] = s.pose.view.screen(sx, sy)
 	}
+	if x, ok := trunkX(&at, &have); ok && !s.own.take(atNS, x/screenPerM(&s.arrangement), s.pose.at, s.elsewhere()) {
+		s.sighted = false
+		return false
+	}
+	if s.own.sinceNS == atNS {
+		s.body = skeleton{} // it is of somebody else
+	}
 	if !s.body.fill(atNS, &at, &have) {
 		return false
 	}
@@ -179,7 +187,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 // sight notes in which direction the camera sees the trunk.
 func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {
 	var sum [2]float64
-	for _, j := range [...]int{leftShoulder, rightShoulder, leftHip, rightHip} {
+	for _, j := range trunk {
 		l := math.Hypot(dirs[j][0], dirs[j][1])
 		if !have[j] || l == 0 {
 			return
@@ -234,6 +242,9 @@ func (s *Stage) Advance() {
 	}
 	s.cloud.move(s, t.PlaceM)
 	s.pose.move(s, s.agreed(t.PlaceM))
+	if s.pose.moves == 1 {
+		s.own.found(s.atNS, s.pose.at)
+	}
 	s.placed = true
 }
 
@@ -265,14 +276,34 @@ func (s *Stage) agreed(at [2]float64) [2]float64 {
 		return at
 	}
 	s.sighted = false
+	along, ok := s.along(at)
+	if !ok {
+		return at
+	}
+	c := s.rig.RoomFromCamera.T
+	return [2]float64{c[0] + along*s.toward[0], c[1] + along*s.toward[1]}
+}
+
+// along returns how far away a place is in the direction in which the camera sees
+// the trunk, and false for one that is not in that direction.
+func (s *Stage) along(at [2]float64) (alongM float64, ok bool) {
 	c := s.rig.RoomFromCamera.T
 	dx, dy := at[0]-c[0], at[1]-c[1]
 	along, across := dx*s.toward[0]+dy*s.toward[1], dx*s.toward[1]-dy*s.toward[0]
-	if along < 0.3 || math.Abs(across) > agreeTan*along {
-		return at
-	}
-	return [2]float64{c[0] + along*s.toward[0], c[1] + along*s.toward[1]}
+	return along, along >= 0.3 && math.Abs(across) <= agreeTan*along
 }
+
+// elsewhere reports whether the camera looks at somebody who is not where the
+// person is.
+func (s *Stage) elsewhere() bool {
+	_, ok := s.along(s.pose.at)
+	return s.sighted && !ok
+}
+
+// KeypointsSinceNS returns the time of the first set of keypoints that belongs to
+// the person at present: those before are of somebody else or of another place,
+// and a window that reaches back beyond it begins with that set.
+func (s *Stage) KeypointsSinceNS() int64 { return s.own.sinceNS }
 
 // CameraFromArrangement returns the transform that brings the network's poses of
 // this tick from the arrangement's camera frame to the rig's, and whether

@@ -161,9 +161,12 @@ func (s *personStage) camera(buf []float32, window []*sensors.Sample) bool {
 		now = append(now, set)
 	}
 	s.window[0], s.window[1] = now, before
+	for since := s.stage.KeypointsSinceNS(); first >= 0 && first < len(now)-1 && now[first].sample.CaptureNS < since; {
+		first++
+	}
 	for i := range now {
 		if i < first {
-			now[i].values = now[first].values // nobody was known to be there yet
+			now[i].values = now[first].values // nobody was known to be there yet, or somebody else was
 		}
 		copy(buf[i*2*model.NumJoints:], now[i].values[:])
 	}

@@ -41,6 +41,7 @@ type ClipData struct {
 	Key        recording.Key
 	Frames     []int     // frame index, 0-based, of each row
 	Camera     []float32 // frames x 34, screen-normalised
+	CameraFrom []int32   // per frame, the first of its window that shows the same person; nil without a stage
 	LiDAR      []float32 // rows x points x 3
 	Radar      []float32 // rows x points x 5
 	CSI        []float32 // rows x 3420
@@ -136,6 +137,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			return nil, err
 		}
 		through = &staged{stage: stage, width: int(width), height: int(height)}
+		c.CameraFrom = make([]int32, n)
 	}
 	var f recording.Frame
 	for i := range n {
@@ -172,6 +174,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 					copy(c.Camera[before*keypointValues:], camera)
 				}
 			}
+			c.CameraFrom[i] = through.since()
 		case camera != nil:
 			model.PrepKeypoints(camera, &f.RGB, width, height)
 		}
@@ -358,6 +361,12 @@ func (d *Data) fillCamera(dst []float32, c *ClipData, target int) {
 	frames, window := len(c.Camera)/keypointValues, cameraWindow(d.window)
 	for i := range model.CameraWindow {
 		frame, _ := window.Frame(target, i, frames) // padding is counted at loading
+		if c.CameraFrom != nil {
+			frame = max(frame, int(c.CameraFrom[target]))
+			for frame > target && int(c.CameraFrom[frame]) > target {
+				frame-- // somebody else's
+			}
+		}
 		copy(dst[i*keypointValues:(i+1)*keypointValues], c.Camera[frame*keypointValues:][:keypointValues])
 	}
 }
@@ -374,7 +383,7 @@ func (d *Data) Bytes() int64 {
 		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth} {
 			n += 4 * int64(cap(s))
 		}
-		n += 8 * int64(cap(c.Frames))
+		n += 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom))
 	}
 	return n
 }

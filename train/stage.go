@@ -74,6 +74,12 @@ func (s *staged) take(i int, f *recording.Frame, which modality.Set, camera []fl
 	return seen
 }
 
+// since returns the first frame whose keypoints belong to the person of the newest
+// one, as they stand now.
+func (s *staged) since() int32 {
+	return int32(max(s.stage.KeypointsSinceNS()/(recording.FramePeriodMS*1_000_000)-1, 0)) //nolint:gosec // a frame of a clip
+}
+
 func appendFloat32(dst []float32, src []float64) []float32 {
 	for _, v := range src {
 		dst = append(dst, float32(v))
