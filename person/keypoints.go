@@ -18,6 +18,7 @@ const MinScore = 0.15
 const (
 	leftShoulder, rightShoulder = 5, 6
 	leftHip, rightHip           = 11, 12
+	leftKnee                    = 13
 	leftAnkle, rightAnkle       = 15, 16
 )
 
@@ -62,6 +63,7 @@ type skeleton struct {
 	at   [NumKeypoints][2]float64
 	when [NumKeypoints]int64
 	ever [NumKeypoints]bool
+	legs legs
 }
 
 // standing is a person who stands, from the middle between the hips, in lengths
@@ -74,8 +76,9 @@ var standing = [NumKeypoints][2]float64{
 }
 
 // fill replaces what is missing in at: for a second by where it was, then by a
-// guess from the trunk. It reports false if there is not even a trunk.
-func (s *skeleton) fill(atNS int64, at *[NumKeypoints][2]float64, have *[NumKeypoints]bool) bool {
+// guess from the trunk and, for legs, the floor. It reports false if there is not
+// even a trunk.
+func (s *skeleton) fill(atNS int64, g *ground, at *[NumKeypoints][2]float64, have *[NumKeypoints]bool) bool {
 	known := *have
 	for j := range at {
 		if have[j] {
@@ -100,6 +103,7 @@ func (s *skeleton) fill(atNS int64, at *[NumKeypoints][2]float64, have *[NumKeyp
 	}
 	hips, shoulders := middle(leftHip, rightHip), middle(leftShoulder, rightShoulder)
 	trunk := math.Hypot(hips[0]-shoulders[0], hips[1]-shoulders[1])
+	s.legs.measure(g, hips, shoulders)
 	for j := range at {
 		if known[j] {
 			continue
@@ -113,6 +117,16 @@ func (s *skeleton) fill(atNS int64, at *[NumKeypoints][2]float64, have *[NumKeyp
 			} else {
 				at[j] = [2]float64{from[0] + trunk*(standing[j][0]-standing[g.from][0]), from[1] + trunk*(standing[j][1]-standing[g.from][1])}
 			}
+		}
+	}
+	for side := range 2 {
+		hip, knee, ankle := leftHip+side, leftKnee+side, leftAnkle+side
+		switch {
+		case known[ankle]:
+		case known[knee]:
+			at[ankle] = s.legs.ankle(g, at[knee])
+		default:
+			at[knee], at[ankle] = s.legs.whole(g, at[hip])
 		}
 	}
 	return true
@@ -134,11 +148,10 @@ var guesses = func() (g [NumKeypoints]guess) {
 	const nose = 0
 	for side := range 2 {
 		shoulder, elbow, wrist := leftShoulder+side, 7+side, 9+side
-		hip, knee, ankle := leftHip+side, 13+side, leftAnkle+side
+		hip, knee, ankle := leftHip+side, leftKnee+side, leftAnkle+side
 		g[wrist] = guess{elbow, shoulder, 0.87}
 		g[elbow] = guess{wrist, shoulder, -0.5}
 		g[knee] = guess{ankle, hip, -0.5}
-		g[ankle] = guess{from: knee, past: -1}
 		g[1+side] = guess{from: nose, past: -1}
 		g[3+side] = guess{from: nose, past: -1}
 	}

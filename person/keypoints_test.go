@@ -67,13 +67,13 @@ func TestMissingKeypointsAreFilled(t *testing.T) {
 	} {
 		var s skeleton
 		at, have := truth, all
-		if !s.fill(1e9, &at, &have) || at != truth {
+		if !s.fill(1e9, &testGround, &at, &have) || at != truth {
 			t.Fatalf("%s: a whole figure changed", name)
 		}
 		for _, j := range c.missing {
 			at[j], have[j] = [2]float64{}, false
 		}
-		if !s.fill(1e9+c.ageNS, &at, &have) {
+		if !s.fill(1e9+c.ageNS, &testGround, &at, &have) {
 			t.Errorf("%s: not filled", name)
 			continue
 		}
@@ -96,7 +96,7 @@ func TestWithoutATrunkThereIsNobody(t *testing.T) {
 		for _, j := range missing {
 			have[j] = false
 		}
-		if s.fill(5e9, &at, &have) {
+		if s.fill(5e9, &testGround, &at, &have) {
 			t.Errorf("%s: filled", name)
 		}
 	}

@@ -30,6 +30,7 @@ type Stage struct {
 	sighted bool       // toward is of this tick
 
 	body    skeleton
+	ground  ground
 	own     ownSets
 	rays    [][3]float64 // of this tick, not yet told
 	ankles  [][3]float64 // those of them to the ankles
@@ -97,7 +98,7 @@ func (s *Stage) home() [2]float64 {
 
 // NewStage returns a stage for a room.
 func NewStage(rig frame.Rig, a frame.Arrangement, f *Finder) *Stage {
-	return &Stage{rig: rig, arrangement: a, finder: f}
+	return &Stage{rig: rig, arrangement: a, finder: f, ground: ground{a.CameraHeightM, a.DistanceM, screenPerM(&a)}}
 }
 
 // Cloud takes one sweep, n x 3 metres in the LiDAR's frame, and appends the
@@ -175,7 +176,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 	if s.own.sinceNS == atNS {
 		s.body = skeleton{} // it is of somebody else
 	}
-	if !s.body.fill(atNS, &at, &have) {
+	if !s.body.fill(atNS, &s.ground, &at, &have) {
 		return false
 	}
 	for j, p := range at {
