@@ -60,6 +60,13 @@ type Finder struct {
 	state state
 	sight sight
 	radar radarState
+
+	// The newest sweep is learned when the next one comes, and can be taken
+	// back until then.
+	before  state // the track without it
+	taken   bool  // there is such a sweep
+	takenNS int64
+	stepS   float64 // since the sweep before
 }
 
 // NewFinder returns a finder that has seen nothing yet. The configuration has
@@ -84,15 +91,30 @@ func NewFinder(c Config) *Finder {
 // person's points to dst in their order. Which points those are does not depend
 // on the order. With nobody found it appends nothing.
 func (f *Finder) Cloud(atNS int64, xyz, dst []float32) []float32 {
+	if f.taken {
+		f.back.learn(f.takenNS, f)
+	}
+	f.before, f.taken, f.takenNS = f.state, true, atNS
 	f.voxelise(xyz)
 	f.segment()
 	f.follow(atNS)
-	f.back.learn(atNS, f)
 	return f.emit(atNS, xyz, dst)
+}
+
+// takeBack undoes the newest call of Cloud, as long as nothing else has been told
+// since.
+func (f *Finder) takeBack() {
+	if f.taken {
+		f.state, f.taken = f.before, false
+	}
 }
 
 // Count returns how many points of the newest sweep were what.
 func (f *Finder) Count() Sweep { return f.count }
+
+// Labels returns what the points of the newest sweep were taken for, in their
+// order. It is valid until the next call of Cloud.
+func (f *Finder) Labels() []Label { return f.labels }
 
 // voxelise fills voxel, hits and full.
 func (f *Finder) voxelise(xyz []float32) {

@@ -29,6 +29,7 @@ func (f *Finder) follow(atNS int64) {
 	s.carved = false
 	f.expire(atNS)
 	s.covered = s.alive && f.covered(s.placeM)
+	f.stepS = stepS(s.sweepNS, atNS)
 	s.sweepNS = atNS
 	chosen, carve := -1, false
 	if s.alive {
@@ -151,19 +152,19 @@ func (f *Finder) take(atNS int64, t *thing, carve bool) {
 		middle = s.placeM
 	}
 	if f.sight.agrees(atNS, middle, t.topM()) {
-		s.agreed++
-		if s.agreed >= 5 {
+		s.agreedS += f.stepS
+		if s.agreedS >= agreedS {
 			s.stir(atNS)
 		}
 	} else {
-		s.agreed = 0
+		s.agreedS = 0
 	}
 	f.complete(atNS, t.columns, t.upper)
 	if !carve && !t.upper {
 		if s.columns == 0 {
 			s.columns = float64(len(t.columns))
 		}
-		s.columns += 0.05 * (float64(len(t.columns)) - s.columns)
+		s.columns += followed(0.05, f.stepS) * (float64(len(t.columns)) - s.columns)
 	}
 }
 
@@ -211,7 +212,7 @@ func (f *Finder) complete(atNS int64, columns []int32, upper bool) {
 	}
 	s.core = f.coreOf(columns)
 	if f.back.warm() && atNS-s.sinceNS > settleNS { // at first all of it is new
-		s.lively += 0.1 * (float64(fresh)/float64(points) - s.lively)
+		s.lively += followed(0.1, f.stepS) * (float64(fresh)/float64(points) - s.lively)
 		if s.lively > livelyShare {
 			s.stir(atNS)
 		}
@@ -257,7 +258,7 @@ func (f *Finder) coreOf(columns []int32) [2]float64 {
 // the trunk, and, where the camera sees the whole body, what is far from every
 // joint. It is furniture that the person touches.
 func (f *Finder) prune(atNS int64) {
-	whole := f.state.agreed > 0 && f.sight.whole()
+	whole := f.state.agreedS > 0 && f.sight.whole()
 	for c, keep := range f.keep {
 		if keep == 0 {
 			continue

@@ -54,8 +54,8 @@ func turn(t *frame.Transform, d [3]float64) (out [3]float64) {
 	return out
 }
 
-// holdNS is how long a keypoint that is missing stays where it was.
-const holdNS = 1_000_000_000
+// HoldNS is how long a keypoint that is missing stays where it was.
+const HoldNS = 1_000_000_000
 
 // skeleton remembers where a person's keypoints were, in the network's units,
 // and fills in what is missing.
@@ -85,7 +85,7 @@ func (s *skeleton) fill(atNS int64, g *ground, at *[NumKeypoints][2]float64, hav
 			s.at[j], s.when[j], s.ever[j] = at[j], atNS, true
 			continue
 		}
-		if age := atNS - s.when[j]; s.ever[j] && age >= 0 && age <= holdNS {
+		if age := atNS - s.when[j]; s.ever[j] && age >= 0 && age <= HoldNS {
 			at[j], known[j] = s.at[j], true
 		}
 	}

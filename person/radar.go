@@ -59,7 +59,7 @@ func (f *Finder) Radar(atNS int64, xyz, dopplerMPS []float32, dst []int) []int {
 		if !own {
 			r.seen[c] = true
 		}
-		if r.clutter[c] >= clutterFrom && !moves {
+		if r.isClutter(c, moves) {
 			continue
 		}
 		if !own {
@@ -84,6 +84,23 @@ func (f *Finder) Radar(atNS int64, xyz, dopplerMPS []float32, dst []int) []int {
 	return dst
 }
 
+// radarNear appends the indices of the detections near a place to dst, as Radar
+// would for a person there, and learns nothing.
+func (f *Finder) radarNear(placeM [2]float64, xyz, dopplerMPS []float32, dst []int) []int {
+	for i := range min(len(xyz)/3, len(dopplerMPS)) {
+		c, at, ok := f.radarColumn(xyz[3*i : 3*i+3])
+		if ok && distance2(at, placeM) <= radarReachM*radarReachM && !f.radar.isClutter(c, math.Abs(float64(dopplerMPS[i])) > movingMPS) {
+			dst = append(dst, i)
+		}
+	}
+	return dst
+}
+
+// isClutter reports a detection that is always there.
+func (r *radarState) isClutter(column int, moves bool) bool {
+	return r.clutter[column] >= clutterFrom && !moves
+}
+
 // radarColumn returns the column of a detection, if it is in the region.
 func (f *Finder) radarColumn(p []float32) (c int, at [2]float64, ok bool) {
 	x, y, z := float64(p[0]), float64(p[1]), float64(p[2])
@@ -97,6 +114,7 @@ func (f *Finder) radarColumn(p []float32) (c int, at [2]float64, ok bool) {
 // radarSaw updates the track from its own detections.
 func (f *Finder) radarSaw(atNS int64, at [2]float64, moving int) {
 	s := &f.state
+	follow := followed(0.25, stepS(s.seenNS[modality.Radar], atNS))
 	s.seenNS[modality.Radar] = atNS
 	if moving >= 2 {
 		s.stir(atNS)
@@ -105,7 +123,7 @@ func (f *Finder) radarSaw(atNS int64, at [2]float64, moving int) {
 		return
 	}
 	for k := range 2 {
-		s.placeM[k] += 0.25 * (at[k] - s.placeM[k])
+		s.placeM[k] += follow * (at[k] - s.placeM[k])
 	}
 	s.slowM = s.placeM
 }

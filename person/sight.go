@@ -11,7 +11,8 @@ const (
 	ankleM      = 0.09 // height of an ankle above the floor
 	maxRays     = 64
 	minRays     = 3
-	wholeRays   = 14 // of 17
+	wholeRays   = 14    // of 17
+	sureFeetNS  = 190e6 // feet seen for so long are no wrong joint
 )
 
 // sight is what the camera saw last.
@@ -22,9 +23,9 @@ type sight struct {
 	bearing [2]float64 // horizontal unit vector to the middle of the joints
 	steep   float64    // rise of the highest ray per metre of floor
 
-	feetM  [2]float64
-	feetNS int64
-	feetN  int // times in a row that feet were found
+	feetM      [2]float64
+	feetNS     int64
+	feetFromNS int64 // since when feet are found
 }
 
 // Rays takes where the camera sees the person: the sure joints as unit
@@ -53,12 +54,14 @@ func (f *Finder) Rays(atNS int64, originM [3]float64, joints, ankles [][3]float6
 	}
 	s.origin, s.steep, s.bearing = originM, steep, [2]float64{sum[0] / l, sum[1] / l}
 	if s.atNS == 0 || atNS-s.atNS > sightHoldNS {
-		s.feetN = 0
+		s.feetFromNS = 0
 	}
 	s.atNS = atNS
 	if at, ok := f.onFloor(originM, ankles); ok {
+		if s.feetFromNS == 0 {
+			s.feetFromNS = atNS
+		}
 		s.feetM, s.feetNS = at, atNS
-		s.feetN++
 		f.sawFeet(atNS)
 	}
 }
@@ -96,7 +99,7 @@ func (f *Finder) sawFeet(atNS int64) {
 	f.expire(atNS)
 	sweeps := s.sweepNS != 0 && atNS-s.sweepNS < 1e9
 	if !s.alive {
-		if v.feetN < 3 || sweeps {
+		if atNS-v.feetFromNS < sureFeetNS || sweeps {
 			return
 		}
 		s.born(atNS, v.feetM)
@@ -114,8 +117,9 @@ func (f *Finder) sawFeet(atNS int64) {
 		}
 		s.placeM = v.feetM
 	}
+	follow := followed(0.4, stepS(s.seenNS[modality.Camera], atNS))
 	for k := range 2 {
-		s.placeM[k] += 0.4 * (v.feetM[k] - s.placeM[k])
+		s.placeM[k] += follow * (v.feetM[k] - s.placeM[k])
 	}
 	s.slowM = s.placeM
 	s.seenNS[modality.Camera] = atNS
@@ -127,9 +131,9 @@ func (s *sight) fresh(atNS int64) bool {
 	return s.atNS != 0 && atNS-s.atNS <= sightHoldNS && s.atNS-atNS <= sightHoldNS
 }
 
-// feet returns where the camera sees the feet, after it has seen them thrice.
+// feet returns where the camera sees the feet, after it has seen them for a while.
 func (s *sight) feet(atNS int64) ([2]float64, bool) {
-	return s.feetM, s.fresh(atNS) && s.feetN >= 3 && atNS-s.feetNS <= sightHoldNS
+	return s.feetM, s.fresh(atNS) && s.feetNS-s.feetFromNS >= sureFeetNS && atNS-s.feetNS <= sightHoldNS
 }
 
 // agrees reports whether the person whom the camera sees may be a thing around a

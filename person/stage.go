@@ -11,9 +11,11 @@ import (
 // sees that was trained in an arrangement: the person's points and keypoints,
 // wherever they stand and wherever the sensors are. All samples of a tick are
 // seen from the place that the ticks before it told, so that their order within
-// it does not matter and a recording gives what the live run gave.
+// it does not matter and a recording gives what the live run gave. Until there is
+// such a place the order is LiDAR, radar, camera, see Placed.
 //
-// A Stage is not safe for concurrent use.
+// Times are those of the samples, nanoseconds; nothing depends on how many ticks
+// there are a second. A Stage is not safe for concurrent use.
 type Stage struct {
 	rig         frame.Rig
 	arrangement frame.Arrangement
@@ -28,42 +30,57 @@ type Stage struct {
 	cloud   spot       // where the LiDAR alone sees them
 	toward  [2]float64 // horizontal direction in which the camera sees their trunk, room frame, unit
 	sighted bool       // toward is of this tick
+	track   Track      // as the ticks before told it; valid if tracked
+	tracked bool
 
-	body    skeleton
-	ground  ground
-	own     ownSets
-	rays    [][3]float64 // of this tick, not yet told
-	ankles  [][3]float64 // those of them to the ankles
+	// What this tick's sensors saw, not yet told.
+	swept   bool
+	rays    [][3]float64
+	ankles  [][3]float64 // those of the rays to the ankles
 	raysNS  int64
-	atNS    int64     // of the newest sample
-	xyz     []float32 // a cloud in the room
-	found   []float32 // the person's part of it
+	radarNS int64 // 0 is no frame
+	points  []float32
 	doppler []float32
-	chosen  []int
+
+	body   skeleton
+	ground ground
+	own    ownSets
+	atNS   int64     // of the newest sample
+	xyz    []float32 // a cloud in the room
+	found  []float32 // the person's part of it
+	chosen []int     // the person's of the newest radar frame
+	told   []int     // the same by what was told later
 }
 
 // spot is a place of the person and the view from there.
 type spot struct {
-	at    [2]float64 // room, metres
-	moves int        // of at, since it was found
-	view  view
+	at      [2]float64 // room, metres
+	found   bool
+	foundNS int64 // when it was found
+	movedNS int64 // when it last followed
+	view    view
 }
 
 // move follows a place: slowly, so that steps and lunges stay movements, but at
 // first and where the person has plainly gone elsewhere at once. Near where the
 // arrangement has people anyway nothing is moved: the network has learnt how they
-// vary there, and its own idea of the distance is better than the track's.
-func (p *spot) move(s *Stage, at [2]float64) {
+// vary there, and its own idea of the distance is better than the track's. It
+// reports whether the place is a new one.
+func (p *spot) move(s *Stage, at [2]float64) (anew bool) {
 	home := s.home()
 	within := homeM
-	if p.moves > 0 && p.at == home {
+	if p.found && p.at == home {
 		within = leaveHomeM
 	}
 	if math.Hypot(at[0]-home[0], at[1]-home[1]) < within {
 		at = home
 	}
-	if p.moves > 0 && math.Hypot(at[0]-p.at[0], at[1]-p.at[1]) < jumpM {
-		share := max(followShare, 1/float64(p.moves+1))
+	if anew = !p.found || math.Hypot(at[0]-p.at[0], at[1]-p.at[1]) >= jumpM; !anew {
+		// At first the mean of what was told, later a slow follower.
+		share := 0.0
+		if d := float64(s.atNS - p.movedNS); d > 0 {
+			share = max(1-math.Exp(-d/followNS), d/(float64(s.atNS-p.foundNS)+d))
+		}
 		for i := range at {
 			at[i] = p.at[i] + share*(at[i]-p.at[i])
 		}
@@ -71,17 +88,18 @@ func (p *spot) move(s *Stage, at [2]float64) {
 			at = home
 		}
 	} else {
-		p.moves = 0
+		p.foundNS = s.atNS
 	}
-	p.moves++
+	p.found, p.movedNS = true, s.atNS
 	p.at, p.view = at, newView(&s.rig, &s.arrangement, at)
+	return anew
 }
 
 const (
-	followShare = 0.02 // of the way, a tick: a lunge of half a metre moves it by a few centimetres
-	jumpM       = 0.8
-	homeM       = 0.20
-	leaveHomeM  = 0.50 // a long lunge
+	followNS   = 4.95e9 // a lunge of half a metre and a second moves it by a few centimetres
+	jumpM      = 0.8
+	homeM      = 0.20
+	leaveHomeM = 0.50 // a long lunge
 )
 
 // home returns where people stand in the arrangement, before this room's camera.
@@ -101,9 +119,19 @@ func NewStage(rig frame.Rig, a frame.Arrangement, f *Finder) *Stage {
 	return &Stage{rig: rig, arrangement: a, finder: f, ground: ground{a.CameraHeightM, a.DistanceM, screenPerM(&a)}}
 }
 
+// Placed reports whether a place of the person is known from the ticks before.
+// If not, the first sensor of this tick that finds one gives it to those after
+// it: give it LiDAR, radar and camera in this order.
+func (s *Stage) Placed() bool { return s.placed && !s.fresh }
+
 // Cloud takes one sweep, n x 3 metres in the LiDAR's frame, and appends the
-// person's points to dst in the frame of the arrangement's LiDAR.
+// person's points to dst in the frame of the arrangement's LiDAR. A second sweep
+// of a tick replaces the first.
 func (s *Stage) Cloud(atNS int64, xyz, dst []float32) []float32 {
+	if s.swept {
+		s.finder.takeBack()
+	}
+	s.swept = true
 	s.atNS = max(s.atNS, atNS)
 	s.xyz = apply(&s.rig.RoomFromLiDAR, xyz, 3, s.xyz[:0])
 	s.found = s.finder.Cloud(atNS, s.xyz, s.found[:0])
@@ -116,18 +144,22 @@ func (s *Stage) Cloud(atNS int64, xyz, dst []float32) []float32 {
 }
 
 // Radar takes one frame of detections and appends the person's to dst as rows
-// of x, y, z, Doppler, SNR in the frame of the arrangement's radar.
+// of x, y, z, Doppler, SNR in the frame of the arrangement's radar. A second frame
+// of a tick replaces the first.
 func (s *Stage) Radar(atNS int64, points []sensors.RadarPoint, dst []float32) []float32 {
 	s.atNS = max(s.atNS, atNS)
-	s.xyz, s.doppler = s.xyz[:0], s.doppler[:0]
+	s.radarNS, s.points, s.doppler = atNS, s.points[:0], s.doppler[:0]
 	for _, p := range points {
 		q := s.rig.RoomFromRadar.Apply([3]float64{float64(p.X), float64(p.Y), float64(p.Z)})
-		s.xyz = append(s.xyz, float32(q[0]), float32(q[1]), float32(q[2]))
+		s.points = append(s.points, float32(q[0]), float32(q[1]), float32(q[2]))
 		s.doppler = append(s.doppler, p.Doppler)
 	}
-	s.chosen = s.finder.Radar(atNS, s.xyz, s.doppler, s.chosen[:0])
+	s.chosen = s.chosen[:0]
 	if !s.settle() {
 		return dst
+	}
+	if s.tracked {
+		s.chosen = s.finder.radarNear(s.track.PlaceM, s.points, s.doppler, s.chosen)
 	}
 	for _, i := range s.chosen {
 		p := points[i]
@@ -136,6 +168,10 @@ func (s *Stage) Radar(atNS int64, points []sensors.RadarPoint, dst []float32) []
 	}
 	return dst
 }
+
+// RadarPerson returns the indices of the person's points in the newest radar frame.
+// It is valid until the next one.
+func (s *Stage) RadarPerson() []int { return s.chosen }
 
 // Keypoints takes one set and writes it to dst, 34 values in the network's units,
 // as the arrangement's camera would see it. It reports false if there is not
@@ -204,7 +240,7 @@ func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) 
 // settle finds a first place as soon as there is one.
 func (s *Stage) settle() bool {
 	if !s.placed {
-		s.Advance()
+		s.tell()
 		s.fresh = s.placed
 	}
 	return s.placed
@@ -213,22 +249,33 @@ func (s *Stage) settle() bool {
 // correct lets the camera have its say in a place that was found in this tick
 // without it: the window of keypoints begins with what is seen from there.
 func (s *Stage) correct() {
-	if t, ok := s.finder.Track(s.atNS); ok && s.fresh && s.sighted {
-		s.pose.moves = 0
-		s.pose.move(s, s.agreed(t.PlaceM))
+	if s.fresh && s.tracked && s.sighted {
+		s.pose.found = false
+		s.pose.move(s, s.agreed(s.track.PlaceM))
 		s.fresh, s.sighted = false, true
 	}
 }
 
 // Advance ends a tick: what its sensors told is where the next one is seen from.
 func (s *Stage) Advance() {
-	s.fresh = false
+	s.fresh, s.swept = false, false
+	s.tell()
+}
+
+// tell gives the finder what it has not been told and follows its track.
+func (s *Stage) tell() {
+	// In this order, and not as the samples come: a sweep has been looked at
+	// already.
+	if s.radarNS != 0 {
+		s.told = s.finder.Radar(s.radarNS, s.points, s.doppler, s.told[:0])
+		s.radarNS = 0
+	}
 	if len(s.rays) > 0 {
-		// Not earlier: a sweep of this tick may have been looked at already.
 		s.finder.Rays(s.raysNS, s.rig.RoomFromCamera.T, s.rays, s.ankles)
 		s.rays = s.rays[:0]
 	}
-	t, ok := s.finder.Track(s.atNS)
+	s.track, s.tracked = s.finder.Track(s.atNS)
+	t, ok := s.track, s.tracked
 	if seen := s.sightNS != 0 && s.atNS-s.sightNS <= sightHoldNS; ok || !seen {
 		s.aloneNS = 0
 	} else if s.aloneNS == 0 {
@@ -238,16 +285,19 @@ func (s *Stage) Advance() {
 		t.PlaceM, ok = s.inFront(), true
 	}
 	if !ok {
-		s.placed, s.pose.moves, s.cloud.moves = false, 0, 0
+		s.placed, s.pose.found, s.cloud.found = false, false, false
 		return
 	}
 	s.cloud.move(s, t.PlaceM)
-	s.pose.move(s, s.agreed(t.PlaceM))
-	if s.pose.moves == 1 {
+	if s.pose.move(s, s.agreed(t.PlaceM)) {
 		s.own.found(s.atNS, s.pose.at)
 	}
 	s.placed = true
 }
+
+// Track returns the person's track as the ticks until now told it, and false if
+// nobody is there.
+func (s *Stage) Track() (Track, bool) { return s.track, s.tracked }
 
 // assumeNS is how long the camera alone must see somebody, feet out of sight,
 // before they are taken to stand where the arrangement has people: a pose at a

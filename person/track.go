@@ -40,6 +40,30 @@ const (
 	axisM       = 0.08 // from the middle of the visible surface to the body's axis
 )
 
+// agreedS is for how long the camera must take a thing for a person, seconds.
+const agreedS = 0.45
+
+// usualS is the time between the samples of the usual sensor, in which shares are
+// given; mostS is what counts of a pause.
+const (
+	usualS = 0.1
+	mostS  = 0.5
+)
+
+// stepS returns the time since a sensor's sample before, seconds: the usual one
+// if there was none.
+func stepS(beforeNS, atNS int64) float64 {
+	if beforeNS == 0 {
+		return usualS
+	}
+	return min(max(float64(atNS-beforeNS)/1e9, 0), mostS)
+}
+
+// followed returns the share of the way that something follows in dtS seconds if
+// it follows the given share in the usual time, so that slow and fast sensors
+// give alike.
+func followed(share, dtS float64) float64 { return 1 - math.Pow(1-share, dtS/usualS) }
+
 // state is the track.
 type state struct {
 	alive   bool
@@ -57,7 +81,7 @@ type state struct {
 	topM    float64
 	columns float64 // usual area
 	lively  float64
-	agreed  int // sweeps in a row in which the camera agreed
+	agreedS float64 // for how long the camera has agreed
 
 	slowM, anchorM [2]float64 // place over two seconds; where it was at the last sign of life
 	anchorPoints   float64    // how many points the person had there
@@ -149,7 +173,7 @@ func (f *Finder) Track(atNS int64) (Track, bool) {
 	if s.stirred {
 		t.Sure += 0.4
 	}
-	if s.agreed > 0 || t.From.Has(modality.Camera) {
+	if s.agreedS > 0 || t.From.Has(modality.Camera) {
 		t.Sure += 0.3
 	}
 	return t, true
@@ -182,7 +206,7 @@ func (f *Finder) measured(atNS int64, surfaceM [2]float64, topM float64) {
 		for k := range 2 {
 			move := min(max(follow*(at[k]-s.placeM[k]), -most), most)
 			s.placeM[k] += move
-			s.velMPS[k] = min(max(0.7*s.velMPS[k]+0.3*move/dt, -1.5), 1.5)
+			s.velMPS[k] = min(max(s.velMPS[k]+followed(0.3, dt)*(move/dt-s.velMPS[k]), -1.5), 1.5)
 		}
 		if s.carved || s.covered {
 			s.velMPS = [2]float64{}

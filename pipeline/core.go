@@ -132,6 +132,9 @@ func New(opt Options) (*Core, error) {
 		trained = opt.Model.Card().TrainedIn()
 	}
 	c.ticks.person, c.personMissing = c.cfg.personStage(trained)
+	if p := c.ticks.person; p != nil {
+		c.ticks.intake = p.Intake
+	}
 	if c.personMissing != "" {
 		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", c.personMissing)
 	}

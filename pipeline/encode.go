@@ -15,6 +15,10 @@ import (
 // beside it.
 var encodeOrder = [modality.Count]modality.Kind{modality.CSI, modality.LiDAR, modality.Radar, modality.Camera}
 
+// inOrder is the order in which the sensors of a tick are given to the intake while
+// that asks for one.
+var inOrder = [modality.Count]modality.Kind{modality.LiDAR, modality.Radar, modality.Camera, modality.CSI}
+
 // When an encoder was started.
 const (
 	onArrival  = iota // as its input was settled, before the tick was complete
@@ -36,6 +40,7 @@ type encodeJob struct {
 	window   []*sensors.Sample // slot.Window's memory
 	started  bool
 	running  bool
+	prepared bool // its input is; usable says whether it can be used
 	usable   bool
 	err      error
 	done     chan struct{}     // capacity 1
@@ -64,7 +69,10 @@ func (j *encodeJob) start(s *timesync.Slot, pool *encoderPool, when int) {
 // work prepares the input and encodes it.
 func (j *encodeJob) work() {
 	j.err = nil
-	j.usable = j.engine.prepareModality(j.modality, &j.slot)
+	if !j.prepared {
+		j.usable = j.engine.prepareModality(j.modality, &j.slot)
+	}
+	j.prepared = false
 	if j.usable {
 		j.err = j.engine.staged.Encode(j.modality, j.engine.bufs[j.modality])
 	}
@@ -84,7 +92,7 @@ func (j *encodeJob) wait() {
 // itself will start it again.
 func (e *engine) settled(m modality.Kind, s *timesync.Slot, pool *encoderPool) {
 	j := &e.jobs[m]
-	if e.staged == nil || !e.mask.Has(m) || j.holds(s) {
+	if e.staged == nil || !e.mask.Has(m) || j.holds(s) || e.intake.Ordered() {
 		return
 	}
 	if j.running {
@@ -105,6 +113,14 @@ func (e *engine) settled(m modality.Kind, s *timesync.Slot, pool *encoderPool) {
 // inferStaged encodes what was not encoded on arrival and runs the head.
 func (e *engine) inferStaged(t *timesync.Tick, pool *encoderPool) (unusable modality.Set, err error) {
 	wanted := func(m modality.Kind) bool { return e.mask.Has(m) && t.Fused(m) }
+	if e.intake.Ordered() {
+		for _, m := range inOrder {
+			if j := &e.jobs[m]; wanted(m) {
+				j.usable = e.prepareModality(m, &t.Slots[m])
+				j.prepared = true
+			}
+		}
+	}
 	for _, m := range encodeOrder {
 		if j := &e.jobs[m]; wanted(m) && !j.running && !j.holds(&t.Slots[m]) {
 			when := onTick

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/model"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
@@ -74,20 +75,17 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 // engine is a model ready to run: the inferer and its buffers. It is built
 // completely, tried once, and then swapped in by one pointer.
 type engine struct {
-	inf   Inferer
-	card  model.Card
-	mask  modality.Set
-	in    model.Input
-	out   model.Output
-	bufs  [modality.Count][]float32 // inputs by modality
-	radar []float32                 // rows of the newest radar frame
-	amp   []float64                 // CSI amplitudes, dB
-	csi   [][]complex64             // packets of the window
+	inf  Inferer
+	card model.Card
+	mask modality.Set
+	in   model.Input
+	out  model.Output
+	bufs [modality.Count][]float32 // inputs by modality
 
 	points [modality.Count]pointUse // of the newest cloud prepared; of L and M
 
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
-	person *personStage     // finds the person and brings the sensors into the model's arrangement; nil without
+	intake *intake.Intake   // fills bufs; the tick loop's
 
 	staged StagedInferer // inf, or nil if it works on whole samples only
 	jobs   [modality.Count]encodeJob
@@ -111,8 +109,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 	if err := card.Config.Validate(); err != nil {
 		return fail(err)
 	}
-	e := &engine{inf: inf, card: card, mask: card.Config.Mask(),
-		amp: make([]float64, model.CSIValues), csi: make([][]complex64, model.CSIPackets)}
+	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New()}
 	sizes := [modality.Count]int{
 		modality.Camera: model.KeypointsValues,
 		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,
@@ -150,7 +147,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 // data cannot be used is left out and named in unusable.
 func (e *engine) prepare(t *timesync.Tick) (unusable modality.Set) {
 	e.in.Present = 0
-	for m := range modality.Count {
+	for _, m := range inOrder {
 		if e.mask.Has(m) && t.Fused(m) {
 			if e.prepareModality(m, &t.Slots[m]) {
 				e.in.Present |= 1 << m
@@ -166,59 +163,21 @@ func (e *engine) prepareModality(m modality.Kind, s *timesync.Slot) bool {
 	buf := e.bufs[m]
 	switch m {
 	case modality.Camera:
-		if len(s.Window) != model.CameraWindow {
-			return false
-		}
-		if e.person != nil {
-			return e.person.camera(buf, s.Window)
-		}
-		const per = model.NumJoints * 2
-		for i, w := range s.Window {
-			k := w.Keypoints
-			if k == nil || k.Width <= 0 || k.Height <= 0 {
-				return false
-			}
-			model.PrepKeypoints(buf[i*per:(i+1)*per], &k.XY, float64(k.Width), float64(k.Height))
-		}
+		return e.intake.Camera(buf, s.Window)
 	case modality.LiDAR:
 		if s.Sample.Cloud == nil {
 			return false
 		}
-		if e.person != nil {
-			have, rows := e.person.lidar(buf, s.Sample)
-			return e.points[m].count(rows, have, len(buf)/model.LiDARPointDim)
-		}
-		xyz := s.Sample.Cloud.XYZ
-		have := model.PrepPoints(buf, xyz, model.LiDARPointDim)
-		return e.points[m].count(len(xyz)/model.LiDARPointDim, have, len(buf)/model.LiDARPointDim)
+		points, usable := e.intake.LiDAR(buf, s.Sample)
+		return e.points[m].count(points, usable, len(buf)/model.LiDARPointDim)
 	case modality.Radar:
 		if s.Sample.Radar == nil {
 			return false
 		}
-		if e.person != nil {
-			have, rows := e.person.points(buf, s.Sample)
-			return e.points[m].count(rows, have, len(buf)/model.RadarPointDim)
-		}
-		e.radar = e.radar[:0]
-		for _, p := range s.Sample.Radar.Points {
-			e.radar = append(e.radar, p.X, p.Y, p.Z, p.Doppler, p.SNRdB)
-		}
-		have := model.PrepPoints(buf, e.radar, model.RadarPointDim)
-		return e.points[m].count(len(s.Sample.Radar.Points), have, len(buf)/model.RadarPointDim)
+		points, usable := e.intake.Radar(buf, s.Sample)
+		return e.points[m].count(points, usable, len(buf)/model.RadarPointDim)
 	case modality.CSI:
-		if len(s.Window) != model.CSIPackets {
-			return false
-		}
-		for i, w := range s.Window {
-			if w.CSI == nil {
-				return false
-			}
-			e.csi[i] = w.CSI.H
-		}
-		if model.CSIAmplitude(e.amp, e.csi) != nil {
-			return false // another card: not 3 antennas x 114 tones
-		}
-		model.CleanCSI(buf, e.amp)
+		return e.intake.CSI(buf, s.Window)
 	}
 	return true
 }
@@ -243,14 +202,11 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	} else {
 		unusable, err = e.inferStaged(t, pool)
 	}
-	cameraFrom, found := frame.Transform{}, true
-	if e.person != nil {
-		cameraFrom, found = e.person.end()
-	}
+	place := e.intake.End()
 	if err != nil {
 		return unusable, fmt.Errorf("inference: %w", err)
 	}
-	if e.in.Present == 0 || !found { // without a person there is no pose, whatever WiFi makes of the room
+	if e.in.Present == 0 || !place.Found { // without a person there is no pose, whatever WiFi makes of the room
 		return unusable, nil
 	}
 	r.time = time.Since(start)
@@ -261,10 +217,10 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	if r.present == 0 {
 		return unusable, nil
 	}
-	if e.person != nil {
-		t := cameraFrom
+	if place.Moved {
+		t := place.CameraFromPose
 		if roomFromCamera != nil {
-			t = roomFromCamera.After(&cameraFrom)
+			t = roomFromCamera.After(&t)
 		}
 		roomFromCamera = &t
 	}

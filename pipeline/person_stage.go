@@ -8,16 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/message"
-	"posefuse/model"
 	"posefuse/person"
-	"posefuse/sensors"
 )
 
 // rig returns where the sensors that are on stand, and what is missing for the
@@ -49,32 +47,11 @@ func (c *Config) rig(a *frame.Arrangement) (r frame.Rig, missing string) {
 	return r, ""
 }
 
-// personStage lets the encoders' goroutines share the stage between the sensors
-// and the network, and remembers the camera's window: a set of keypoints is
-// looked at once, when it is new. The tick loop's goroutine ends each tick.
+// personStage is what the daemon tells and keeps of an intake that finds the
+// person.
 type personStage struct {
-	mu     sync.Mutex
-	stage  *person.Stage
-	finder *person.Finder
-	counts person.Sweep // of the sweeps since they were last taken
-	track  person.Track // of the newest tick; valid if there
-	there  bool
-	guess  bool  // nobody knows how far away the person is
-	atNS   int64 // of the newest sample
-
-	// makeStage returns a stage on the finder for networks of an arrangement.
-	makeStage func(frame.Arrangement) *person.Stage
-	trained   frame.Arrangement
-
-	cloud  []float32 // of the newest sweep, arrangement's frame
-	radar  []float32
-	window [2][]windowSet // the window before and the one being made
-}
-
-// windowSet is a set of keypoints as the network takes it.
-type windowSet struct {
-	sample *sensors.Sample
-	values [2 * model.NumJoints]float32
+	*intake.Intake
+	rig func(*frame.Arrangement) frame.Rig
 }
 
 // personStage returns the stage of a configuration for networks of an
@@ -87,125 +64,32 @@ func (c *Config) personStage(a frame.Arrangement) (s *personStage, missing strin
 	if missing != "" {
 		return nil, missing
 	}
-	f := person.NewFinder(person.Config{Region: c.Person.Region, LiDARAtM: r.RoomFromLiDAR.T})
-	s = &personStage{finder: f, trained: a, makeStage: func(a frame.Arrangement) *person.Stage {
-		rig, _ := c.rig(&a) // nothing is missing, as above
-		return person.NewStage(rig, a, f)
+	s = &personStage{intake.NewStaged(r, a, person.Config{Region: c.Person.Region}), func(a *frame.Arrangement) frame.Rig {
+		rig, _ := c.rig(a) // nothing is missing, as above
+		return rig
 	}}
-	s.stage = s.makeStage(a)
-	for i := range s.window {
-		s.window[i] = make([]windowSet, 0, model.CameraWindow)
-	}
 	return s, ""
 }
 
 // arrange makes the stage that of a network of another arrangement. What was
 // learned of the room and the track stay.
 func (s *personStage) arrange(a frame.Arrangement) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a == s.trained {
-		return
+	if a != s.Arrangement() {
+		s.Arrange(s.rig(&a), a)
 	}
-	s.trained, s.stage = a, s.makeStage(a)
-	for i := range s.window {
-		s.window[i] = s.window[i][:0] // as seen in the arrangement before
-	}
-}
-
-// lidar prepares a sweep and returns its usable rows, as PrepPoints does, and how
-// many there were.
-func (s *personStage) lidar(buf []float32, x *sensors.Sample) (have, rows int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.atNS = max(s.atNS, x.CaptureNS)
-	s.cloud = s.stage.Cloud(x.CaptureNS, x.Cloud.XYZ, s.cloud[:0])
-	for label, n := range s.finder.Count() {
-		s.counts[label] += n
-	}
-	return model.PrepPoints(buf, s.cloud, model.LiDARPointDim), len(s.cloud) / model.LiDARPointDim
-}
-
-// points prepares a radar frame.
-func (s *personStage) points(buf []float32, x *sensors.Sample) (have, rows int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.atNS = max(s.atNS, x.CaptureNS)
-	s.radar = s.stage.Radar(x.CaptureNS, x.Radar.Points, s.radar[:0])
-	return model.PrepPoints(buf, s.radar, model.RadarPointDim), len(s.radar) / model.RadarPointDim
-}
-
-// camera prepares a window of keypoints. It reports false if no set of it could
-// be used. A set that cannot is taken for the one before.
-func (s *personStage) camera(buf []float32, window []*sensors.Sample) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, now := s.window[0], s.window[1][:0]
-	at, first := 0, -1 // of the window before; the first usable set
-	for i, w := range window {
-		set := windowSet{sample: w}
-		s.atNS = max(s.atNS, w.CaptureNS)
-		known := false
-		for j := at; j < len(before) && !known; j++ {
-			if known = before[j].sample == w; known {
-				set, at = before[j], j+1
-			}
-		}
-		k := w.Keypoints
-		if !known && (k == nil || k.Width <= 0 || k.Height <= 0 || !s.stage.Keypoints(w.CaptureNS, k, set.values[:])) && len(now) > 0 {
-			set.values = now[len(now)-1].values
-		}
-		if first < 0 && set.values != [2 * model.NumJoints]float32{} {
-			first = i
-		}
-		now = append(now, set)
-	}
-	s.window[0], s.window[1] = now, before
-	for since := s.stage.KeypointsSinceNS(); first >= 0 && first < len(now)-1 && now[first].sample.CaptureNS < since; {
-		first++
-	}
-	for i := range now {
-		if i < first {
-			now[i].values = now[first].values // nobody was known to be there yet, or somebody else was
-		}
-		copy(buf[i*2*model.NumJoints:], now[i].values[:])
-	}
-	return first >= 0
-}
-
-// end ends a tick and returns the transform of its pose to the rig's camera
-// frame, and whether anybody is there.
-func (s *personStage) end() (cameraFromArrangement frame.Transform, found bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, ok := s.stage.CameraFromArrangement()
-	s.stage.Advance()
-	s.track, s.there = s.finder.Track(s.atNS)
-	s.guess = s.stage.Assumed()
-	return t, ok
-}
-
-// takeCounts returns what became of the points of the sweeps since the last call.
-func (s *personStage) takeCounts() person.Sweep {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.counts
-	s.counts = person.Sweep{}
-	return c
 }
 
 // health says where the person is.
 func (s *personStage) health() message.PartHealth {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	track, there, assumed := s.Person()
 	h := message.PartHealth{Part: "person", Code: "nobody", Text: "nobody is in the region", Severity: severityOK}
 	switch {
-	case s.guess:
+	case assumed:
 		h.Code, h.Severity = "no_distance", severityWarning
-		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", s.trained.DistanceM)
-	case s.there:
+		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", s.Arrangement().DistanceM)
+	case there:
 		h.Code = "ok"
-		h.Text = fmt.Sprintf("at x %.1f m, y %.1f m of the room, seen by %s", s.track.PlaceM[0], s.track.PlaceM[1], s.track.From)
+		h.Text = fmt.Sprintf("at x %.1f m, y %.1f m of the room, seen by %s", track.PlaceM[0], track.PlaceM[1], track.From)
 	}
 	return h
 }
@@ -224,9 +108,7 @@ func (s *personStage) load(dir string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.finder.LoadBackground(f); err != nil {
+	if err := s.LoadBackground(f); err != nil {
 		return fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return nil
@@ -235,10 +117,7 @@ func (s *personStage) load(dir string) error {
 // save replaces the file.
 func (s *personStage) save(dir string) error {
 	var b bytes.Buffer
-	s.mu.Lock()
-	err := s.finder.SaveBackground(&b)
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.SaveBackground(&b); err != nil {
 		return err
 	}
 	return renameio.WriteFile(filepath.Join(dir, backgroundFile), b.Bytes(), 0o640)

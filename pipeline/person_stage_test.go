@@ -34,13 +34,13 @@ func TestStageFollowsTheModel(t *testing.T) {
 	}
 	buf := make([]float32, 384*model.LiDARPointDim)
 	seen := func(i int) (ahead, up float64) {
-		s.lidar(buf, sweep(i))
-		s.end()
-		for k := 0; k+2 < len(s.cloud); k += 3 {
-			ahead += float64(s.cloud[k])
-			up = max(up, float64(s.cloud[k+2]))
+		s.LiDAR(buf, sweep(i))
+		s.End()
+		for k := 0; k+2 < len(buf); k += 3 {
+			ahead += float64(buf[k])
+			up = max(up, float64(buf[k+2]))
 		}
-		return ahead / float64(len(s.cloud)/3), up
+		return ahead / float64(len(buf)/3), up
 	}
 	var ahead, up float64
 	for i := 1; i <= 20; i++ {
@@ -55,7 +55,7 @@ func TestStageFollowsTheModel(t *testing.T) {
 	if ahead, up = seen(21); math.Abs(ahead-2) > 0.1 || math.Abs(up-(1.7-0.5)) > 0.1 {
 		t.Errorf("in another arrangement %.2f m ahead, top %.2f m above the LiDAR", ahead, up)
 	}
-	if s.takeCounts()[person.Person] == 0 {
+	if s.TakeSearched()[person.Person] == 0 {
 		t.Error("nobody was found")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors/modality"
@@ -23,7 +24,8 @@ const jointOrder = "h36m17"
 type tickLoop struct {
 	clock          timesync.Clock
 	roomFromCamera *frame.Transform // nil: poses stay in the camera frame
-	person         *personStage     // nil: the network sees what the sensors see
+	intake         *intake.Intake   // from samples to the network's input
+	person         *personStage     // the intake, if it finds the person
 	publish        func(buf []byte, p *message.Pose) ([]byte, error)
 	points         *pointFeed
 	metrics        *metrics
@@ -91,7 +93,7 @@ func (p *progress) fps(nowNS, startNS int64) float64 {
 }
 
 func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *frame.Transform) *tickLoop {
-	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera}
+	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera, intake: intake.New()}
 	l.pose = message.Pose{Schema: message.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
 		Modalities: make(map[string]message.PoseModality, modality.Count)}
 	l.progress.recent = make([]int64, int(math.Ceil(rateHz*rateWindow.Seconds()))+8)
@@ -127,7 +129,8 @@ func (l *tickLoop) adopt() {
 	if before := l.current; before != e {
 		l.current = e
 		if e != nil {
-			if e.person = l.person; l.person != nil {
+			e.intake = l.intake
+			if l.person != nil {
 				l.person.arrange(e.card.TrainedIn())
 			}
 		}
@@ -244,10 +247,8 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 // countPoints counts what became of the points of the tick's clouds, and says
 // so if all of one were broken.
 func (l *tickLoop) countPoints(t *timesync.Tick, e *engine) {
-	if l.person != nil {
-		for label, n := range l.person.takeCounts() {
-			l.metrics.searched[label].Add(float64(n))
-		}
+	for label, n := range l.intake.TakeSearched() {
+		l.metrics.searched[label].Add(float64(n))
 	}
 	for _, m := range [...]modality.Kind{modality.LiDAR, modality.Radar} {
 		u := e.points[m]

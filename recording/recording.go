@@ -32,6 +32,12 @@ type Frame struct {
 	MmWave   []float64      // n x 5: x, y, z, Doppler, intensity (raw file columns)
 	CSIAmp   []float64      // 3 x 114 x 10 (antenna, subcarrier, packet), dB; may hold -Inf and NaN
 	CSIPhase []float64      // 3 x 114 x 10, radians
+
+	// What a recording may tell besides. Readers that take a *Frame to fill may
+	// leave these as they are.
+	Scores    []float64             // of RGB, 0..1; empty: nobody noted them
+	Absent    modality.Set          // sensors that gave nothing for this frame, not even an empty one
+	CaptureNS [modality.Count]int64 // when each sensor's sample was captured; 0: FramePeriodMS a frame
 }
 
 // Pose is 17 joints in H36M order, metres, camera frame (x right, y down, z forward).

@@ -12,8 +12,8 @@ import (
 	"unsafe"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/model"
-	"posefuse/person"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
 )
@@ -38,16 +38,21 @@ type SampleRef struct{ Clip, Row int }
 // temporal window needs neighbours; the rest holds the rows, the frames
 // selected. Slices of modalities that were not loaded are nil.
 type ClipData struct {
-	Key        recording.Key
-	Frames     []int     // frame index, 0-based, of each row
-	Camera     []float32 // frames x 34, screen-normalised
-	CameraFrom []int32   // per frame, the first of its window that shows the same person; nil without a stage
+	Key    recording.Key
+	Frames []int     // frame index, 0-based, of each row
+	Camera []float32 // frames x 34, screen-normalised
+	// CameraFrom is, per frame, the first of its window that shows the same
+	// person; nil without a stage.
+	CameraFrom []int32
 	LiDAR      []float32 // rows x points x 3
 	Radar      []float32 // rows x points x 5
 	CSI        []float32 // rows x 3420
 	Truth      []float32 // rows x 51, metres
-	EmptyLiDAR int       // rows without any LiDAR point
-	EmptyRadar int       // rows without any radar point
+	// Present are the sensors that take part in each row: those whose samples the
+	// daemon could have used.
+	Present    []modality.Set
+	EmptyLiDAR int // rows without any LiDAR point
+	EmptyRadar int // rows without any radar point
 	// PaddedCamera counts rows whose camera window reaches beyond the clip,
 	// where the first or last frame stands in.
 	PaddedCamera int
@@ -59,10 +64,10 @@ type LoadOptions struct {
 	Stride   int                   // every Stride-th frame of the part; 1 if 0. The first frame differs from clip to clip.
 	Part     Part                  // of each clip; the whole of it if zero
 	Progress func(done, total int) // called after each clip, from several goroutines; may be nil
-	// Stage makes the person stage of a clip: the network sees the person in
-	// its arrangement, and the truth goes there too. nil leaves the frames as
-	// they are.
-	Stage func(recording.Clip) (*person.Stage, error)
+	// Stage makes the intake of a clip that finds the person: the network sees
+	// them in its arrangement, and the truth goes there too. nil leaves the frames
+	// as they are.
+	Stage func(recording.Clip) (*intake.Intake, error)
 }
 
 // Load prepares the clips of keys for a network of configuration cfg, on all
@@ -127,23 +132,20 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	from, to := opt.Part.rows(n)
 	stride := max(opt.Stride, 1)
 	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
-	width, height := imageSize(clip)
 	c := &ClipData{Key: key}
 	c.reserve((to-from+stride-1)/stride, n, cfg)
-	var through *staged
-	if opt.Stage != nil {
-		stage, err := opt.Stage(clip)
-		if err != nil {
-			return nil, err
-		}
-		through = &staged{stage: stage, width: int(width), height: int(height)}
+	through, err := newFeed(clip, cfg, opt.Stage)
+	if err != nil {
+		return nil, err
+	}
+	if through.staged {
 		c.CameraFrom = make([]int32, n)
 	}
 	var f recording.Frame
 	for i := range n {
 		wanted := i >= from && i < to && (i-from)%stride == first
 		which := need
-		if !wanted && through == nil { // the stage follows the person from frame to frame
+		if !wanted && !through.staged { // the stage follows the person from frame to frame
 			which &= modality.Of(modality.Camera) // a neighbour in somebody's camera window
 		}
 		if which == 0 && !wanted {
@@ -152,6 +154,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		f.Scores, f.Absent, f.CaptureNS = f.Scores[:0], 0, [modality.Count]int64{}
 		if err := recording.ReadFrame(clip, i, which, &f); err != nil {
 			return nil, err
 		}
@@ -159,29 +162,20 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		if err != nil {
 			return nil, err
 		}
-		var camera []float32
+		if err := through.take(i, &f, which); err != nil {
+			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+		}
 		if need.Has(modality.Camera) {
-			camera = c.Camera[i*keypointValues : (i+1)*keypointValues]
-		}
-		switch {
-		case through != nil:
-			if camera != nil && i > 0 {
-				copy(camera, c.Camera[(i-1)*keypointValues:])
+			copy(c.Camera[i*keypointValues:], through.keypoints)
+			if through.staged {
+				c.CameraFrom[i] = through.since(i)
 			}
-			if through.take(i, &f, which, camera, &truth) && !through.seen {
-				through.seen = true
-				for before := range i { // nobody was known to be there yet
-					copy(c.Camera[before*keypointValues:], camera)
-				}
-			}
-			c.CameraFrom[i] = through.since()
-		case camera != nil:
-			model.PrepKeypoints(camera, &f.RGB, width, height)
 		}
+		through.end(&truth)
 		if !wanted {
 			continue
 		}
-		if err := c.appendRow(i, &f, &truth, cfg); err != nil {
+		if err := c.appendRow(i, through, &truth); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)
 		}
 		if need.Has(modality.Camera) && window.Padding(i, n) > 0 {
@@ -220,6 +214,7 @@ const (
 func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
 	mask := cfg.Mask()
 	c.Frames, c.Truth = make([]int, 0, rows), make([]float32, 0, rows*model.OutputDim)
+	c.Present = make([]modality.Set, 0, rows)
 	if mask.Has(modality.Camera) {
 		c.Camera = make([]float32, frames*keypointValues)
 	}
@@ -234,54 +229,25 @@ func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
 	}
 }
 
-// appendRow prepares one frame. The error says which sensor's values have an
-// unexpected shape.
-func (c *ClipData) appendRow(frame int, f *recording.Frame, truth *recording.Pose, cfg model.Config) error {
-	mask := cfg.Mask()
-	c.Frames = append(c.Frames, frame)
-	var dst []float32
-	if mask.Has(modality.LiDAR) {
-		if len(f.LiDAR)%model.LiDARPointDim != 0 {
-			return fmt.Errorf("LiDAR holds %d values, want rows of %d", len(f.LiDAR), model.LiDARPointDim)
-		}
-		c.LiDAR, dst = grow(c.LiDAR, cfg.LiDAR.Points*model.LiDARPointDim)
-		if model.PrepPoints(dst, f.LiDAR, model.LiDARPointDim) == 0 {
-			c.EmptyLiDAR++
-		}
+// appendRow keeps one prepared frame.
+func (c *ClipData) appendRow(frame int, f *feed, truth *recording.Pose) error {
+	c.Frames, c.Present = append(c.Frames, frame), append(c.Present, f.present)
+	c.LiDAR, c.Radar, c.CSI = append(c.LiDAR, f.lidar...), append(c.Radar, f.radar...), append(c.CSI, f.csi...)
+	if f.emptyLiDAR {
+		c.EmptyLiDAR++
 	}
-	if mask.Has(modality.Radar) {
-		if len(f.MmWave)%model.RadarPointDim != 0 {
-			return fmt.Errorf("radar holds %d values, want rows of %d", len(f.MmWave), model.RadarPointDim)
-		}
-		c.Radar, dst = grow(c.Radar, cfg.Radar.Points*model.RadarPointDim)
-		if model.PrepPoints(dst, f.MmWave, model.RadarPointDim) == 0 {
-			c.EmptyRadar++
-		}
+	if f.emptyRadar {
+		c.EmptyRadar++
 	}
-	if mask.Has(modality.CSI) {
-		if len(f.CSIAmp) != model.CSIValues {
-			return fmt.Errorf("CSI holds %d amplitudes, want %d (%d antennas x %d subcarriers x %d packets)",
-				len(f.CSIAmp), model.CSIValues, model.CSIAntennas, model.CSISubcarriers, model.CSIPackets)
-		}
-		c.CSI, dst = grow(c.CSI, model.CSIValues)
-		model.CleanCSI(dst, f.CSIAmp)
-	}
-	c.Truth, dst = grow(c.Truth, model.OutputDim)
 	for j, p := range truth {
-		for k, v := range p {
+		for _, v := range p {
 			if !(math.Abs(v) <= model.MaxPointValue) {
 				return fmt.Errorf("ground truth: joint %d has coordinate %g", j, v)
 			}
-			dst[3*j+k] = float32(v)
+			c.Truth = append(c.Truth, float32(v))
 		}
 	}
 	return nil
-}
-
-// grow appends n zeros to s and returns it with the new part.
-func grow(s []float32, n int) (whole, added []float32) {
-	s = append(s, make([]float32, n)...)
-	return s, s[len(s)-n:]
 }
 
 // Describe says what the data is, see mmfi.Dataset.
@@ -353,7 +319,7 @@ func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
 		copyRow(b.CSI, row, c.CSI, ref.Row, model.CSIValues)
 	}
 	copyRow(b.Target, row, c.Truth, ref.Row, model.OutputDim)
-	b.Present[row] = mask
+	b.Present[row] = mask & c.Present[ref.Row]
 }
 
 // fillCamera copies the window of the given frame.
@@ -383,7 +349,7 @@ func (d *Data) Bytes() int64 {
 		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth} {
 			n += 4 * int64(cap(s))
 		}
-		n += 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom))
+		n += 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom)) + int64(cap(c.Present))
 	}
 	return n
 }

@@ -147,7 +147,10 @@ func (s *Session) forwardBackward(samples []ExtraSample, present []modality.Set)
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
 		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, s.Count*uint64(len(samples))+uint64(k))
-		b.Present[row] = present[k]
+		// Dropout never takes a sample's last sensor.
+		if p := b.Present[row] & present[k]; p != 0 || present[k] == 0 {
+			b.Present[row] = p
+		}
 	})
 	if errors.Is(err, model.ErrNotFinite) {
 		return 0, s.diverged(lossM)

@@ -34,10 +34,12 @@ var allowed = map[string][]string{
 
 	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
+	"intake": {"frame", "model", "person", "sensors"},
+
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"frame", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
+	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},
@@ -46,7 +48,7 @@ var allowed = map[string][]string{
 	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "frame", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality"},
+	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/modality", "train"},
