@@ -35,10 +35,11 @@ type Stage struct {
 
 	// What this tick's sensors saw, not yet told.
 	swept   bool
+	sweepNS int64
 	rays    [][3]float64
 	ankles  [][3]float64 // those of the rays to the ankles
-	raysNS  int64
-	radarNS int64 // 0 is no frame
+	keysNS  int64        // of the rays
+	radarNS int64        // 0 is no frame
 	points  []float32
 	doppler []float32
 
@@ -131,8 +132,7 @@ func (s *Stage) Cloud(atNS int64, xyz, dst []float32) []float32 {
 	if s.swept {
 		s.finder.takeBack()
 	}
-	s.swept = true
-	s.atNS = max(s.atNS, atNS)
+	s.swept, s.sweepNS = true, atNS
 	s.xyz = apply(&s.rig.RoomFromLiDAR, xyz, 3, s.xyz[:0])
 	s.found = s.finder.Cloud(atNS, s.xyz, s.found[:0])
 	if !s.settle() {
@@ -147,7 +147,6 @@ func (s *Stage) Cloud(atNS int64, xyz, dst []float32) []float32 {
 // of x, y, z, Doppler, SNR in the frame of the arrangement's radar. A second frame
 // of a tick replaces the first.
 func (s *Stage) Radar(atNS int64, points []sensors.RadarPoint, dst []float32) []float32 {
-	s.atNS = max(s.atNS, atNS)
 	s.radarNS, s.points, s.doppler = atNS, s.points[:0], s.doppler[:0]
 	for _, p := range points {
 		q := s.rig.RoomFromRadar.Apply([3]float64{float64(p.X), float64(p.Y), float64(p.Z)})
@@ -177,10 +176,9 @@ func (s *Stage) RadarPerson() []int { return s.chosen }
 // as the arrangement's camera would see it. It reports false if there is not
 // enough of a person, or nobody knows yet where they are.
 func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool {
-	s.atNS = max(s.atNS, atNS)
 	var dirs [NumKeypoints][3]float64
 	have := rays(&s.rig, k, &dirs)
-	s.rays, s.ankles, s.raysNS = s.rays[:0], s.ankles[:0], atNS
+	s.rays, s.ankles, s.keysNS = s.rays[:0], s.ankles[:0], atNS
 	for j, d := range dirs {
 		if !have[j] {
 			continue
@@ -192,7 +190,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 			s.ankles = append(s.ankles, unit)
 		}
 	}
-	s.sight(&dirs, &have)
+	s.sight(atNS, &dirs, &have)
 	if !s.settle() {
 		return false
 	}
@@ -222,7 +220,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 }
 
 // sight notes in which direction the camera sees the trunk.
-func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {
+func (s *Stage) sight(atNS int64, dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {
 	var sum [2]float64
 	for _, j := range trunk {
 		l := math.Hypot(dirs[j][0], dirs[j][1])
@@ -233,7 +231,7 @@ func (s *Stage) sight(dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) 
 	}
 	l := math.Hypot(sum[0], sum[1])
 	if l > 0 {
-		s.toward, s.sighted, s.sightNS = [2]float64{sum[0] / l, sum[1] / l}, true, s.atNS
+		s.toward, s.sighted, s.sightNS = [2]float64{sum[0] / l, sum[1] / l}, true, atNS
 	}
 }
 
@@ -264,6 +262,7 @@ func (s *Stage) Advance() {
 
 // tell gives the finder what it has not been told and follows its track.
 func (s *Stage) tell() {
+	s.atNS = max(s.atNS, s.sweepNS, s.radarNS, s.keysNS)
 	// In this order, and not as the samples come: a sweep has been looked at
 	// already.
 	if s.radarNS != 0 {
@@ -271,7 +270,7 @@ func (s *Stage) tell() {
 		s.radarNS = 0
 	}
 	if len(s.rays) > 0 {
-		s.finder.Rays(s.raysNS, s.rig.RoomFromCamera.T, s.rays, s.ankles)
+		s.finder.Rays(s.keysNS, s.rig.RoomFromCamera.T, s.rays, s.ankles)
 		s.rays = s.rays[:0]
 	}
 	s.track, s.tracked = s.finder.Track(s.atNS)

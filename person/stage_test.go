@@ -1,6 +1,7 @@
 package person
 
 import (
+	"math"
 	"testing"
 
 	"posefuse/frame"
@@ -48,5 +49,29 @@ func TestCameraAloneWithoutFeet(t *testing.T) {
 	}
 	if tick(41, false) || s.Assumed() {
 		t.Error("somebody is there whom no sensor sees")
+	}
+}
+
+// TestFollowingIsToldInSeconds: whatever the ticks a second, a place that steps
+// aside is followed as fast.
+func TestFollowingIsToldInSeconds(t *testing.T) {
+	rig := frame.Simulated.Rig()
+	var after []float64
+	for _, periodNS := range []int64{200e6, 100e6, 50e6} {
+		s := NewStage(rig, frame.Simulated, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
+		var p spot
+		for s.atNS = periodNS; s.atNS <= 15e9; s.atNS += periodNS {
+			at := [2]float64{1.5, 4}
+			if s.atNS > 10e9 {
+				at[0] += 0.5
+			}
+			p.move(s, at)
+		}
+		after = append(after, p.at[0]-1.5)
+	}
+	for i, m := range after {
+		if want := 0.5 * (1 - math.Exp(-5/4.95)); math.Abs(m-want) > 0.01 {
+			t.Errorf("period %d: %.3f m of 0.5 after five seconds, want %.3f", i, m, want)
+		}
 	}
 }

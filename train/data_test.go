@@ -84,7 +84,7 @@ func TestRealRadarSplitsWithinClips(t *testing.T) {
 		}
 		total += len(d.Samples)
 		last = d
-		sample := 4*(radarOnly().Radar.Points*model.RadarPointDim+model.OutputDim) + int(unsafe.Sizeof(SampleRef{})) + 8
+		sample := 4*(radarOnly().Radar.Points*model.RadarPointDim+model.OutputDim) + int(unsafe.Sizeof(SampleRef{})) + 8 + 1
 		if got, want := d.Bytes(), int64(len(d.Samples)*sample); got != want {
 			t.Errorf("part %v takes %d bytes, stated are %d", p, got, want)
 		}
