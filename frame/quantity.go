@@ -1,6 +1,9 @@
 package frame
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Quantity is a number in which rooms differ, with its unit in its name.
 type Quantity string
@@ -29,6 +32,13 @@ const (
 	Turned       Quantity = "turn_deg"        // of the person from facing the camera
 	PersonHeight Quantity = "person_height_m" // from sole to crown
 )
+
+// Of returns what a quantity is of: camera, lidar, radar, focal (the lens), or
+// what it says of the person.
+func (q Quantity) Of() string {
+	of, _, _ := strings.Cut(string(q), "_")
+	return of
+}
 
 // Tolerances are how far a value may be from another and still count as the same:
 // what a tape and a level measure without effort.

@@ -38,7 +38,10 @@ func (c *Card) Adopt(sum string) (notices []string) {
 	if c.Quantization != nil {
 		notices = append(notices, "the card's quantization was calibrated on other weights and was left out")
 	}
-	c.Parent, c.Metrics, c.Quantization = c.SHA256, nil, nil
+	if c.Envelope != nil {
+		notices = append(notices, "where the model holds was measured on other weights and was left out; posefuse eval --world measures it")
+	}
+	c.Parent, c.Metrics, c.Quantization, c.Envelope = c.SHA256, nil, nil, nil
 	c.Data, c.Split, c.Notes = NotStated, NotStated, ""
 	return notices
 }

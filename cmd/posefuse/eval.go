@@ -26,6 +26,7 @@ type evalCmd struct {
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements."`
 	Raw    bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
+	Card   string `placeholder:"DIR" help:"With --world: write where the model holds into card.json in DIR, which is that of --model."`
 	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
 
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
@@ -33,7 +34,8 @@ type evalCmd struct {
 
 // Help shows the command's example.
 func (evalCmd) Help() string {
-	return "Examples:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper\n  posefuse eval --world configs/worlds/rude.yaml --plot rude.svg"
+	return "Examples:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper\n  posefuse eval --world configs/worlds/rude.yaml --plot rude.svg\n" +
+		"  posefuse eval --world configs/worlds/rude.yaml --model models/sim --card models/sim"
 }
 
 // Run evaluates a model on the validation part of the chosen data, or where
@@ -46,8 +48,8 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if c.World != "" {
 		return c.world(ctx, net, card)
 	}
-	if c.Plot != "" || c.Raw {
-		return errors.New("--plot and --raw are about a table of rooms: add --world FILE")
+	if c.Plot != "" || c.Raw || c.Card != "" {
+		return errors.New("--plot, --raw and --card are about a table of rooms: add --world FILE")
 	}
 	_, valSet, err := c.open()
 	if err != nil {

@@ -22,7 +22,9 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 	case c.MMFi != "" || c.MARS != "" || c.Mocap != "":
 		return errors.New("--world simulates its rooms: leave --mmfi, --mars and --mocap out")
 	case c.Clips != "" || c.Poses != "" || c.Contribution || c.Stride != 1:
-		return errors.New("--world goes with --model, --raw, --json and --plot only; its file names the clips")
+		return errors.New("--world goes with --model, --raw, --json, --plot and --card only; its file names the clips")
+	case c.Raw && c.Card != "":
+		return errors.New("--card writes where the model holds with the person found: leave --raw out")
 	}
 	draw, err := drawing(c.Plot)
 	if err != nil {
@@ -51,6 +53,15 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 		}
 		if err := renameio.WriteFile(c.Plot, picture, 0o644); err != nil {
 			return fmt.Errorf("--plot: %w", err)
+		}
+	}
+	if c.Card != "" {
+		e, err := table.Envelope(f)
+		if err == nil {
+			err = model.SetEnvelope(c.Card, card.SHA256, e)
+		}
+		if err != nil {
+			return fmt.Errorf("--card: %w", err)
 		}
 	}
 	if c.JSON {

@@ -256,6 +256,9 @@ func (c *Clip) CleanTruth(i int) (recording.Pose, error) {
 // Rig returns how the sensors stand, as somebody would measure it.
 func (c *Clip) Rig() frame.Rig { return c.place.rig }
 
+// HeightM returns how tall the person is, from sole to crown.
+func (c *Clip) HeightM() float64 { return c.subject.HeightM }
+
 // placeBodies sets the bodies of sc at time tS without velocities and returns
 // how many there are.
 func (c *Clip) placeBodies(tS float64, sc *scratch) int {

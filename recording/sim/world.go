@@ -175,9 +175,16 @@ func (w *PersonWorld) check(p *setting.Problems) {
 // nearestM is how near to a sensor somebody may be put, on the floor.
 const nearestM = 0.5
 
+// StandsAtM returns where on the floor people stand, room frame; each is drawn
+// some centimetres from there.
+func (w *World) StandsAtM() [2]float64 {
+	return [2]float64{w.Person.RightM, standingDepthM + w.Person.FartherM}
+}
+
 // checkPlace refuses a person outside the room or on top of a sensor.
 func (w *World) checkPlace(p *setting.Problems) {
-	at := [3]float64{w.Person.RightM, standingDepthM + w.Person.FartherM, 1}
+	stands := w.StandsAtM()
+	at := [3]float64{stands[0], stands[1], 1}
 	if !w.Room.holds(at) {
 		p.Add("person", "stands at (%.1f, %.1f) m, which is not inside the room; see room.ahead_m and room.side_m", at[0], at[1])
 	}
