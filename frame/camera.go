@@ -22,6 +22,7 @@ type Intrinsics struct {
 
 // Check adds what is wrong with them below key.
 func (c *Intrinsics) Check(p *setting.Problems, key string) {
+	before := len(*p)
 	p.Between(key+".width_px", c.WidthPx, 1, 1e5)
 	p.Between(key+".height_px", c.HeightPx, 1, 1e5)
 	// From a fisheye's 0.2 to a long lens's 10 widths.
@@ -37,6 +38,33 @@ func (c *Intrinsics) Check(p *setting.Problems, key string) {
 			p.Add(key+".distortion", "%v is out of range, want -10 to 10", v)
 		}
 	}
+	if len(*p) > before {
+		return
+	}
+	if r := c.FxPx / c.FyPx; r < 0.8 || r > 1.25 {
+		p.Add(key+".fx_px", "%.4g, and fy_px is %.4g: pixels are nearly square, so that the two are nearly equal; calibrate again, see posefuse calibrate camera", c.FxPx, c.FyPx)
+	}
+	if c.folds() {
+		p.Add(key+".distortion", "folds the picture within its corners: these coefficients are not of this lens, or of another order than k1, k2, p1, p2, k3; calibrate again, see posefuse calibrate camera")
+	}
+}
+
+// folds reports whether the distortion bends the picture back on itself within its
+// corners, so that a pixel has no single ray: its radial part must grow there.
+func (c *Intrinsics) folds() bool {
+	corner := math.Hypot(max(c.CxPx, c.WidthPx-c.CxPx)/c.FxPx, max(c.CyPx, c.HeightPx-c.CyPx)/c.FyPx)
+	var k [5]float64
+	copy(k[:], c.Distortion)
+	last := 0.0
+	for r := 0.01; last < corner; r += 0.01 {
+		r2 := r * r
+		seen := r * (1 + r2*(k[0]+r2*(k[1]+r2*k[4])))
+		if seen <= last {
+			return true
+		}
+		last = seen
+	}
+	return false
 }
 
 // Ray returns the direction of a pixel of a picture of width x height as its

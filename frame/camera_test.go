@@ -39,6 +39,22 @@ func TestIntrinsicsAreChecked(t *testing.T) {
 	if len(p) > 0 {
 		t.Errorf("good ones: %v", p)
 	}
+	for name, c := range map[string]struct {
+		change func(*Intrinsics)
+		want   string
+	}{
+		"folded":          {func(c *Intrinsics) { c.Distortion = []float64{-2} }, "camera.distortion: folds the picture"},
+		"a strong barrel": {func(c *Intrinsics) { c.Distortion = []float64{-0.35, 0.15, 0, 0, -0.03} }, ""},
+		"oblong pixels":   {func(c *Intrinsics) { c.FyPx = 400 }, "camera.fx_px: 605, and fy_px is 400"},
+	} {
+		var p setting.Problems
+		i := good
+		c.change(&i)
+		i.Check(&p, "camera")
+		if c.want == "" && len(p) > 0 || c.want != "" && (len(p) != 1 || !strings.Contains(p[0].Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, p, c.want)
+		}
+	}
 	bad := Intrinsics{WidthPx: 640, HeightPx: 480, FxPx: 1, FyPx: math.NaN(), CxPx: -1, CyPx: 240, Distortion: []float64{1, 2, 3, 4, 5, 600}}
 	bad.Check(&p, "camera")
 	var all []string

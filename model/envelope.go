@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -40,6 +41,9 @@ type RoomScore struct {
 	Name  string  `json:"name"`
 	MM    float64 `json:"mm"`    // MPJPE of all sensors, millimetres
 	Ratio float64 `json:"ratio"` // to the base's
+	// RawMM is the error without the person found, each sensor's values given as
+	// they come; 0 if nobody measured it.
+	RawMM float64 `json:"raw_mm,omitempty"`
 	// Differs are the quantities in which the room differs from the base.
 	Differs map[frame.Quantity]float64 `json:"differs,omitempty"`
 	// Else tells that it also differs in what is no quantity, such as furniture.
@@ -50,6 +54,9 @@ type RoomScore struct {
 func (e *Envelope) validate() error {
 	if !(e.BaseMM > 0) || !(e.MaxRatio >= 1) {
 		return fmt.Errorf("base_mm %v and max_ratio %v, want above 0 and at least 1", e.BaseMM, e.MaxRatio)
+	}
+	if len(e.Rooms) == 0 {
+		return errors.New("rooms: none, want the base at least")
 	}
 	for q, r := range e.Ranges {
 		if _, known := frame.Tolerances[q]; !known {

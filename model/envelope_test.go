@@ -64,7 +64,7 @@ func TestSetEnvelope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := Envelope{BaseMM: 60, MaxRatio: 1.3, Ranges: map[frame.Quantity]Range{frame.Aside: {Max: 0.8, MM: 69, Ratio: 1.1}}}
+	e := Envelope{BaseMM: 60, MaxRatio: 1.3, Rooms: []RoomScore{{Name: "base", MM: 60, Ratio: 1}}, Ranges: map[frame.Quantity]Range{frame.Aside: {Max: 0.8, MM: 69, Ratio: 1.1}}}
 	if err := SetEnvelope(dir, saved.SHA256, &e); err != nil {
 		t.Fatal(err)
 	}

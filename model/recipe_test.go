@@ -14,7 +14,7 @@ import (
 func TestCardsSayWhatANetworkHasSeen(t *testing.T) {
 	low := frame.Simulated
 	low.CameraHeightM, low.FocalPerWidth = 0.5, 0.7
-	good := Envelope{BaseMM: 60, MaxRatio: 1.3, Ranges: map[frame.Quantity]Range{frame.CameraHeight: {Min: 0.9, Max: 1.25, MM: 64, Ratio: 1.1}}}
+	good := Envelope{BaseMM: 60, MaxRatio: 1.3, Rooms: []RoomScore{{Name: "base", MM: 60, Ratio: 1}}, Ranges: map[frame.Quantity]Range{frame.CameraHeight: {Min: 0.9, Max: 1.25, MM: 64, Ratio: 1.1}}}
 	broken := low
 	broken.DistanceM = 0
 	for name, c := range map[string]struct {
@@ -28,8 +28,8 @@ func TestCardsSayWhatANetworkHasSeen(t *testing.T) {
 		"another recipe":               {card: Card{Recipe: "soup"}, err: `recipe "soup"`},
 		"of the room, and arranged":    {card: Card{Recipe: RecipeRoom, Arrangement: &low}, err: "arrangement: a network of recipe room has none"},
 		"people in the camera":         {card: Card{Arrangement: &broken}, err: "arrangement: distance_m is 0"},
-		"a range from high to low":     {card: Card{Envelope: &Envelope{BaseMM: 60, MaxRatio: 1.3, Ranges: map[frame.Quantity]Range{frame.Distance: {Min: 4, Max: 2}}}}, err: "distance_m from 4 to 2"},
-		"a quantity nobody knows":      {card: Card{Envelope: &Envelope{BaseMM: 60, MaxRatio: 1.3, Ranges: map[frame.Quantity]Range{"mood": {}}}}, err: `"mood"`},
+		"a range from high to low":     {card: Card{Envelope: &Envelope{BaseMM: 60, MaxRatio: 1.3, Rooms: []RoomScore{{Name: "base", MM: 60, Ratio: 1}}, Ranges: map[frame.Quantity]Range{frame.Distance: {Min: 4, Max: 2}}}}, err: "distance_m from 4 to 2"},
+		"a quantity nobody knows":      {card: Card{Envelope: &Envelope{BaseMM: 60, MaxRatio: 1.3, Rooms: []RoomScore{{Name: "base", MM: 60, Ratio: 1}}, Ranges: map[frame.Quantity]Range{"mood": {}}}}, err: `"mood"`},
 		"an envelope without its base": {card: Card{Envelope: &Envelope{}}, err: "base_mm 0"},
 	} {
 		c.card.Schema, c.card.Window, c.card.Weights, c.card.Config = cardSchema, Causal, "w.safetensors", small()

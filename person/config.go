@@ -27,6 +27,14 @@ type Config struct {
 // somewhat in front of it, patients 1.5 m and more away.
 var defaultRegion = Box{MinM: [3]float64{-3, 0.3, -0.2}, MaxM: [3]float64{3, 6.3, 2.3}}
 
+// RegionOrDefault returns the box of a configuration, which may have none.
+func RegionOrDefault(b *Box) Box {
+	if b == nil {
+		return defaultRegion
+	}
+	return *b
+}
+
 // Limits of a region: a side that no room of this kind has, and what one word
 // of bits holds of a column.
 const (

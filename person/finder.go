@@ -72,11 +72,7 @@ type Finder struct {
 // NewFinder returns a finder that has seen nothing yet. The configuration has
 // passed CheckRegion.
 func NewFinder(c Config) *Finder {
-	box := defaultRegion
-	if c.Region != nil {
-		box = *c.Region
-	}
-	f := &Finder{grid: newGrid(box, c.LiDARAtM), lidarAtM: c.LiDARAtM}
+	f := &Finder{grid: newGrid(RegionOrDefault(c.Region), c.LiDARAtM), lidarAtM: c.LiDARAtM}
 	n := f.grid.nx * f.grid.ny
 	f.hits = make([]uint16, n*zCells)
 	f.full, f.fresh, f.body, f.keep = make([]uint32, n), make([]uint32, n), make([]uint32, n), make([]uint32, n)

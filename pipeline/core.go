@@ -29,6 +29,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/message"
+	"posefuse/model"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
@@ -85,7 +86,9 @@ type Core struct {
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
 
-	personMissing string // the key without which the person cannot be searched
+	notes         []ArrangementNote // what is wrong with the sensors' places
+	pictures      pictureSize       // of the camera, as it sends
+	personMissing string            // the key without which the person cannot be searched
 
 	bus     atomic.Pointer[bus.Bus] // set while running
 	web     atomic.Pointer[string]  // address of the HTTP server
@@ -120,6 +123,14 @@ func New(opt Options) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
+	var card model.Card
+	if opt.Model != nil {
+		card = opt.Model.Card()
+	}
+	c.cfg.Extrinsics, c.notes = opt.Config.Arrangement(card)
+	for _, n := range c.notes {
+		c.log.Warn("where the sensors are", "key", n.Key, "problem", n.Text)
+	}
 	var roomFromCamera *frame.Transform
 	if p := c.cfg.Extrinsics.RoomFromCamera; p != nil {
 		t := p.RoomFromCamera()
@@ -127,16 +138,9 @@ func New(opt Options) (*Core, error) {
 	}
 	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
-	trained := frame.Simulated
-	if opt.Model != nil {
-		trained = opt.Model.Card().TrainedIn()
-	}
-	c.ticks.person, c.personMissing = c.cfg.personStage(trained)
+	c.ticks.person, c.personMissing = c.cfg.personStage(card.TrainedIn())
 	if p := c.ticks.person; p != nil {
 		c.ticks.intake = p.Intake
-	}
-	if c.personMissing != "" {
-		c.log.Warn("the network sees each sensor in its own frame: it holds only where the sensors and the person stand as in its training; give the sensors' places", "missing", c.personMissing)
 	}
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
@@ -207,6 +211,7 @@ func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
 			part.clock.Stamp(s)
 			if s.Modality == modality.Camera {
 				c.seen.person(s, c.clock.NowNS())
+				c.pictures.take(s)
 			}
 			if c.opt.Tap != nil {
 				c.opt.Tap(s)

@@ -53,7 +53,7 @@ func (c *Core) health() []message.PartHealth {
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
-	parts = append(parts, c.personHealth(), c.modelHealth(), c.alignerHealth())
+	parts = append(parts, c.personHealth(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth())
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}

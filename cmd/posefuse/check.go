@@ -39,6 +39,18 @@ func (c checkCmd) Run() error {
 	if _, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Model: inferer}); err != nil {
 		return err
 	}
+	_, notes := cfg.Arrangement(card)
+	var wrong []error
+	for _, n := range notes {
+		if n.Wrong() {
+			wrong = append(wrong, errors.New(n.String()))
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "note:", n)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return fmt.Errorf("configuration %s: %w", c.Config, err)
+	}
 	files := cfg.Sensors.Files()
 	for _, key := range slices.Sorted(maps.Keys(files)) {
 		if _, err := os.Stat(files[key]); err != nil {

@@ -82,6 +82,7 @@ func (v *modelView) print() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
 		line(name, "%.1f", c.Metrics[name])
 	}
+	showRooms(line, &c)
 	line("parent", "%s", c.Parent)
 	line("command", "%s", c.Command)
 	line("notes", "%s", c.Notes)

@@ -66,6 +66,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, room.notes = cfg.Arrangement(card)
 	if err = net.Close(); err != nil { // the inferer keeps what it needs
 		return err
 	}
@@ -147,6 +148,7 @@ type runRoom struct {
 	pipeline.Config
 	camera    string // of the command line, for people; "": that of the configuration
 	simulated modality.Set
+	notes     []pipeline.ArrangementNote // what is wrong with the sensors' places
 }
 
 // load reads the configuration; the demo's is made up around the defaults.

@@ -48,6 +48,12 @@ func printBanner(w io.Writer, room *runRoom, a addresses) {
 	default:
 		b.WriteString("\nThe camera's pictures stay in memory: none is written, published or shown.\n")
 	}
+	if len(room.notes) > 0 {
+		b.WriteString("\nWhere the sensors are costs accuracy (docs/guide.md, \"Where the sensors are\"):\n")
+		for _, n := range room.notes {
+			fmt.Fprintf(&b, "  %s\n", n)
+		}
+	}
 	b.WriteString("\nCtrl-C stops it.\n\n")
 	_, _ = io.WriteString(w, b.String())
 }

@@ -111,6 +111,12 @@ var wrongSettings = []wrongInput{
 	{name: "extrinsics: three rows", doc: "extrinsics: {room_from_camera: {matrix: [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]}}\n"},
 	{name: "extrinsics: short row", doc: "extrinsics: {room_from_camera: {matrix: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]}}\n"},
 	{name: "extrinsics: transposed", doc: "extrinsics: {room_from_camera: {matrix: [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 2, 1]]}}\n"},
+	{name: "extrinsics: camera below the floor", doc: "extrinsics: {room_from_camera: {position_m: [0, 0, -1.25]}, room_from_lidar: {position_m: [0, 0, 1]}, room_from_radar: {position_m: [0, 0, 1]}}\n"},
+	{name: "extrinsics: sensors 50 m apart", doc: "extrinsics: {room_from_camera: {position_m: [0, 0, 1.25]}, room_from_lidar: {position_m: [50, 0, 1]}, room_from_radar: {position_m: [0, -50, 1]}}\n"},
+	{name: "extrinsics: camera looks away", doc: "person: {region: {min_m: [-1, 2, 0], max_m: [1, 4, 2]}}\nextrinsics: {room_from_camera: {position_m: [0, 0, 1.25], pan_deg: 180}, room_from_lidar: {position_m: [0, 0, 1]}, room_from_radar: {position_m: [0, 0, 1]}}\n"},
+	{name: "extrinsics: LiDAR cropped to elsewhere", doc: "sensors: {lidar: {ouster: {crop_min_m: [-5, -2, -2], crop_max_m: [-1, 2, 2]}}}\nextrinsics: {room_from_camera: {position_m: [0, 0, 1.25]}, room_from_lidar: {position_m: [0, 0, 1]}, room_from_radar: {position_m: [0, 0, 1]}}\n"},
+	{name: "extrinsics: folded and oblong lens", doc: "extrinsics: {camera_intrinsics: {width_px: 640, height_px: 480, fx_px: 600, fy_px: 300, cx_px: 320, cy_px: 240, distortion: [-3, 0, 0, 0, 0]}}\n"},
+	{name: "extrinsics: camera at the ceiling", args: "check room.yaml", doc: "extrinsics: {room_from_camera: {position_m: [0, 0, 3]}, room_from_lidar: {position_m: [0, 0, 1]}, room_from_radar: {position_m: [0, 0, 1]}}\n"},
 	{name: "extrinsics: no rotation, far away", doc: "extrinsics: {room_from_camera: {matrix: [[2, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}}\n"},
 
 	{name: "model that is missing", doc: "model: {path: no/model}\n"},

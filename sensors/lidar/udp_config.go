@@ -42,6 +42,13 @@ func (c *UDPConfig) sender() (netip.Addr, bool) {
 	return a.Unmap(), err == nil && a.Zone() == ""
 }
 
+// Kept returns the box of which points are kept, metres in the sensor's frame, and
+// false if all are.
+func (c *UDPConfig) Kept() (Box, bool) {
+	b, ok := c.crop()
+	return b, ok && b != Box{}
+}
+
 // crop returns the box to keep, the zero box for all; false if the numbers are
 // no box.
 func (c *UDPConfig) crop() (Box, bool) {

@@ -12,7 +12,8 @@ import (
 // holding in a room.
 const MaxRatio = 1.3
 
-// Envelope returns where the model of a table holds, by the table's last stage.
+// Envelope returns where the model of a table holds, by the table's last stage,
+// and what the first one costs.
 // A room in which it holds vouches for each quantity in which the room differs
 // from the base; one in which it does not hold limits a quantity if it differs in
 // nothing else. The table is Evaluate's of f.
@@ -29,6 +30,9 @@ func (t *Table) Envelope(f *File) (*model.Envelope, error) {
 			return nil, err
 		}
 		room := model.RoomScore{Name: rows[i].Name, MM: round(rows[i].FusedMM, 10), Ratio: round(rows[i].Ratio, 100), Else: f.differsElse(&f.Rows[i])}
+		if len(t.Stages) > 1 {
+			room.RawMM = round(t.Stages[0].Rows[i].FusedMM, 10)
+		}
 		for q, v := range values {
 			if math.Abs(v-base[q]) > frame.Tolerances[q]/2 {
 				if room.Differs == nil {
