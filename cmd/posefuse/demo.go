@@ -20,10 +20,13 @@ import (
 
 // demoProgramme is what the simulated patient of a daemon without configuration
 // does.
-var demoProgramme = sim.Programme{Subject: 5, Seed: 1, Sets: []sim.ProgrammeSet{
+var demoProgramme = sim.Programme{Subject: 5, Seed: 1, World: &demoWorld, Sets: []sim.ProgrammeSet{
 	{Activity: 12, Reps: 6}, {Activity: 13, Reps: 5}, {Activity: 14, Reps: 5}, {Activity: 11, Reps: 6},
 	{Activity: 9, Reps: 5}, {Activity: 10, Reps: 5}, {Activity: 7, Reps: 5}, {Activity: 8, Reps: 5},
 }}
+
+// demoWorld is the whole room, as real sensors send it.
+var demoWorld = sim.WholeRoom(sim.ScanRows, sim.MeasuredClutter)
 
 // othersSimulated is the word of --others for sensors that are played beside a
 // real camera.

@@ -31,6 +31,9 @@ type replayCmd struct {
 	Camera   string `default:"127.0.0.1:7010" help:"Keypoint port of the daemon."`
 	LiDAR    string `name:"lidar" help:"UDP address of the daemon's LiDAR driver; 127.0.0.1:7502 for ouster, 127.0.0.1:56301 for livox."`
 	LiDARAs  string `name:"lidar-as" default:"auto" enum:"auto,ouster,livox" help:"LiDAR to play: ouster needs simulated scans, livox takes any cloud; auto is livox for --mmfi."`
+	Beams    int    `name:"lidar-beams" default:"32" enum:"32,128" help:"Beams of the simulator's LiDAR: 27,000 or 107,000 points a sweep."`
+	Crop     bool   `name:"lidar-crop" help:"Let the simulator's LiDAR send the person and a few hundred points around, as MM-Fi's clouds are stored, in place of the whole room."`
+	Clutter  int    `name:"radar-clutter" default:"156" help:"Mean points a frame that the simulator's radar sees of what stands still; 0 is a radar that removes them."`
 	Metadata string `default:"posefuse-state/ouster.json" help:"Where to write the Ouster metadata that the daemon reads."`
 	RadarCmd string `name:"radar-command" default:"posefuse-state/radar-command" help:"Link to the radar's command terminal."`
 	RadarDat string `name:"radar-data" default:"posefuse-state/radar-data" help:"Link to the radar's data terminal."`
@@ -45,7 +48,8 @@ type replayCmd struct {
 func (replayCmd) Help() string {
 	return "Example: recordings into a daemon started with configs/replay.yaml\n\n" +
 		"  posefuse run --config configs/replay.yaml\n" +
-		"  posefuse replay --mmfi data/sim --clips S05/A12 --fault lidar:loss=0.01"
+		"  posefuse replay --mmfi data/sim --clips S05/A12 --fault lidar:loss=0.01\n\n" +
+		"Without --mmfi the simulator sends the whole room, as real sensors do; recordings are\nsent as they are stored."
 }
 
 // Run plays the chosen clips on fake sensors until they end.
@@ -97,7 +101,9 @@ func (c replayCmd) config() (replay.Config, error) {
 		}
 		cfg.Data = dir
 	} else {
-		ds, err := sim.NewDataset(sim.Config{Seed: c.Seed, Preset: c.Preset})
+		world := sim.WholeRoom(c.Beams, float64(c.Clutter))
+		world.LiDAR.WholeSweep = !c.Crop
+		ds, err := sim.NewDataset(sim.Config{Seed: c.Seed, Preset: c.Preset, World: &world})
 		if err != nil {
 			return cfg, err
 		}
@@ -148,7 +154,7 @@ func (c replayCmd) sensors(cfg *replay.Config) error {
 		}
 		lidar := replay.LiDARConfig{Format: as, Addr: orDefault(c.LiDAR, "127.0.0.1:56301")}
 		if as == replay.LiDAROuster {
-			lidar.Addr, lidar.MetadataPath = orDefault(c.LiDAR, "127.0.0.1:7502"), c.Metadata
+			lidar.Addr, lidar.MetadataPath, lidar.Beams = orDefault(c.LiDAR, "127.0.0.1:7502"), c.Metadata, c.Beams
 		}
 		cfg.LiDAR = &lidar
 	}

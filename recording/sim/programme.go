@@ -12,6 +12,7 @@ type Programme struct {
 	Subject int
 	Sets    []ProgrammeSet
 	Seed    uint64
+	World   *World // nil for MM-Fi's
 }
 
 // ProgrammeSet is some repetitions of one activity.
@@ -35,7 +36,7 @@ func (p Programme) Open(k recording.Key) (recording.Clip, error) {
 			continue
 		}
 		motion := NewSet(p.Seed, k, s.Reps, MotionOptions{})
-		return NewClip(Config{Seed: p.Seed, Preset: "mmfi", FramesPerClip: motion.Frames()}, motion)
+		return NewClip(Config{Seed: p.Seed, Preset: "mmfi", FramesPerClip: motion.Frames(), World: p.World}, motion)
 	}
 	return nil, fmt.Errorf("clip %s is not part of the programme", k)
 }

@@ -108,6 +108,20 @@ func DefaultWorld() World {
 	}
 }
 
+// MeasuredClutter is the density of static clutter that a radar showed in a still
+// room, points a frame.
+const MeasuredClutter = 156
+
+// WholeRoom is the default room as sensors see it that nobody has cropped
+// anything for: a LiDAR of 32 or 128 beams that sends every return, and a radar
+// that sends so many points a frame of what stands still.
+func WholeRoom(beams int, clutterPoints float64) World {
+	w := DefaultWorld()
+	w.Name, w.LiDAR.Beams, w.LiDAR.WholeSweep = "whole", beams, true
+	w.Radar.ClutterPoints = clutterPoints
+	return w
+}
+
 // KeypointNames are COCO's names of the 17 keypoints, in the order of
 // recording.Frame.RGB.
 var KeypointNames = [numKeypoints]string{
