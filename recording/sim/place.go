@@ -22,6 +22,7 @@ type place struct {
 	wholeSweep bool
 	reflectors []reflector // of the radar's static clutter; nil without
 	lateS      [modality.Count]float64
+	rateHz     [modality.Count]float64 // 0: with each frame
 }
 
 // newPlace prepares a checked world.
@@ -46,6 +47,7 @@ func newPlace(w *World, m Motion) place {
 	}
 	p.missing.share = w.Camera.Missing.Share
 	p.lateS = [modality.Count]float64{camera: w.Camera.LateMS / 1000, lidar: w.LiDAR.LateMS / 1000, radar: w.Radar.LateMS / 1000}
+	p.rateHz = [modality.Count]float64{camera: w.Camera.RateHz, lidar: w.LiDAR.RateHz, radar: w.Radar.RateHz}
 	return p
 }
 
@@ -53,6 +55,16 @@ func newPlace(w *World, m Motion) place {
 // seconds its content is off.
 func (c *Clip) clock(m modality.Kind, i int) (frame int, shiftS float64) {
 	frame, shiftS = c.degraded.faultyClock(m, i)
+	if hz := c.place.rateHz[m]; hz != 0 {
+		// Measurements are numbered by the frame that is nearest, so that two
+		// frames that hold the same one hold the same noise.
+		atS := float64(math.Floor(float64(frameTime(frame)*hz)+1e-6) / hz)
+		nearest := max(int(math.Round(atS/framePeriodS)), 0)
+		if off := atS - frameTime(nearest); math.Abs(off) > 1e-9 {
+			shiftS += off
+		}
+		frame = nearest
+	}
 	if late := c.place.lateS[m]; late != 0 {
 		shiftS -= late
 	}

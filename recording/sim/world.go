@@ -37,6 +37,9 @@ type CameraWorld struct {
 	// (0, 0) with score 0, as common detectors send them.
 	Missing MissingKeypoints `yaml:"missing" json:"missing"`
 	LateMS  float64          `yaml:"late_ms" json:"late_ms"` // what is sent for a frame is older by this
+	// RateHz is how often the sensor measures: a frame holds the newest. 0: with
+	// each frame.
+	RateHz float64 `yaml:"rate_hz" json:"rate_hz,omitempty"`
 }
 
 // MissingKeypoints says which keypoints a detector leaves out.
@@ -54,6 +57,7 @@ type LiDARWorld struct {
 	// stored ones: the person and some hundred points of what stands around.
 	WholeSweep bool    `yaml:"whole_sweep" json:"whole_sweep"`
 	LateMS     float64 `yaml:"late_ms" json:"late_ms"`
+	RateHz     float64 `yaml:"rate_hz" json:"rate_hz,omitempty"` // see CameraWorld
 }
 
 // RadarWorld is the radar.
@@ -64,6 +68,7 @@ type RadarWorld struct {
 	// of a person that do not move. 0: removal is on.
 	ClutterPoints float64 `yaml:"clutter_points" json:"clutter_points"`
 	LateMS        float64 `yaml:"late_ms" json:"late_ms"`
+	RateHz        float64 `yaml:"rate_hz" json:"rate_hz,omitempty"` // see CameraWorld
 }
 
 // PersonWorld changes who moves, and where, against MM-Fi: about 3.1 m in front
@@ -73,6 +78,9 @@ type PersonWorld struct {
 	FartherM float64 `yaml:"farther_m" json:"farther_m"` // away from the sensors
 	TurnDeg  float64 `yaml:"turn_deg" json:"turn_deg"`   // to the person's left
 	HeightM  float64 `yaml:"height_m" json:"height_m"`   // the whole body in proportion; 0: as drawn
+	// Seated puts the person on a seat of a chair's height, where they stood: the
+	// legs keep still, trunk and arms move as they would.
+	Seated bool `yaml:"seated" json:"seated,omitempty"`
 }
 
 // RoomWorld is what does not move. A cropped cloud holds points of the floor and of
@@ -155,12 +163,22 @@ func (w *World) Check() setting.Problems {
 	p.Between("camera.late_ms", w.Camera.LateMS, -1000, 1000)
 	p.Between("lidar.late_ms", w.LiDAR.LateMS, -1000, 1000)
 	p.Between("radar.late_ms", w.Radar.LateMS, -1000, 1000)
+	checkRate(&p, "camera.rate_hz", w.Camera.RateHz)
+	checkRate(&p, "lidar.rate_hz", w.LiDAR.RateHz)
+	checkRate(&p, "radar.rate_hz", w.Radar.RateHz)
 	w.Person.check(&p)
 	w.checkPlace(&p)
 	for i := range w.Room.Furniture {
 		w.Room.Furniture[i].check(&p, "room.furniture["+strconv.Itoa(i)+"]", &w.Room)
 	}
 	return p
+}
+
+// checkRate adds what is wrong with how often a sensor measures.
+func checkRate(p *setting.Problems, key string, hz float64) {
+	if hz != 0 {
+		p.Between(key, hz, 1, 1000)
+	}
 }
 
 func (c *CameraWorld) check(p *setting.Problems) {

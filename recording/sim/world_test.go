@@ -202,7 +202,9 @@ func TestWorldsArePaired(t *testing.T) {
 		"chair behind": {func(w *World) {
 			w.Room.Furniture = []Furniture{{Kind: "chair", AtM: [2]float64{0, 3.7}}}
 		}, [4]bool{false, true, false, false}},
-		"camera late": {func(w *World) { w.Camera.LateMS = 100 }, [4]bool{true, false, false, false}},
+		"camera late":   {func(w *World) { w.Camera.LateMS = 100 }, [4]bool{true, false, false, false}},
+		"LiDAR at 5 Hz": {func(w *World) { w.LiDAR.RateHz = 5 }, [4]bool{false, true, false, false}},
+		"seated":        {func(w *World) { w.Person.Seated = true }, [4]bool{true, true, true, true}},
 	} {
 		got := changed(base, mustFrame(t, newWorldClip(t, "mmfi", m, c.change), 3))
 		if got != c.want {
@@ -284,6 +286,7 @@ func TestWorldCheck(t *testing.T) {
 		"room.furniture[0].turn_deg: 45: want 0, 90, 180 or 270":    func(w *World) { w.Room.Furniture = []Furniture{{Kind: "bed", AtM: [2]float64{0, 3}, Turn: 45}} },
 		"radar.clutter_points: 1000 is out of range, want 0 to 200": func(w *World) { w.Radar.ClutterPoints = 1000 },
 		"camera.late_ms: 5000 is out of range":                      func(w *World) { w.Camera.LateMS = 5000 },
+		"radar.rate_hz: 0.1 is out of range":                        func(w *World) { w.Radar.RateHz = 0.1 },
 		"camera.room_from_camera.matrix: its 3 x 3 part is no rotation": func(w *World) {
 			w.Camera.RoomFromCamera = frame.CameraPose{Matrix: [][]float64{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, -1, 1}, {0, 0, 0, 1}}}
 		},
