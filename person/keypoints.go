@@ -103,7 +103,7 @@ func (s *skeleton) fill(atNS int64, g *ground, at *[NumKeypoints][2]float64, hav
 	}
 	hips, shoulders := middle(leftHip, rightHip), middle(leftShoulder, rightShoulder)
 	trunk := math.Hypot(hips[0]-shoulders[0], hips[1]-shoulders[1])
-	s.legs.measure(g, hips, shoulders)
+	s.legs.measure(atNS, g, hips, shoulders)
 	for j := range at {
 		if known[j] {
 			continue

@@ -7,6 +7,7 @@ import "math"
 // the arrangement has the person.
 type legs struct {
 	trunkM, hipM float64 // hips to shoulders; the hips' height; what they are at most
+	atNS         int64   // when they were measured
 }
 
 // ground is how lengths become the network's units.
@@ -30,21 +31,23 @@ const (
 )
 
 // measure learns from a trunk that was seen: both ends in the network's units.
-func (l *legs) measure(g *ground, hips, shoulders [2]float64) {
-	follow(&l.trunkM, math.Hypot(hips[0]-shoulders[0], hips[1]-shoulders[1])/g.perM)
-	follow(&l.hipM, g.cameraM-hips[1]/g.perM)
+func (l *legs) measure(atNS int64, g *ground, hips, shoulders [2]float64) {
+	dtS := stepS(l.atNS, atNS)
+	follow(&l.trunkM, dtS, math.Hypot(hips[0]-shoulders[0], hips[1]-shoulders[1])/g.perM)
+	follow(&l.hipM, dtS, g.cameraM-hips[1]/g.perM)
+	l.atNS = atNS
 }
 
 // follow lets a measure rise fast and fall slowly: who bends shortens only their
 // picture.
-func follow(m *float64, now float64) {
+func follow(m *float64, dtS, now float64) {
 	switch {
 	case *m == 0:
 		*m = now
 	case now > *m:
-		*m += 0.1 * (now - *m)
+		*m += followed(0.1, dtS) * (now - *m)
 	default:
-		*m += 0.003 * (now - *m)
+		*m += followed(0.003, dtS) * (now - *m)
 	}
 }
 
