@@ -146,6 +146,10 @@ func (e *encoder) modalities(m map[string]PoseModality) {
 			e.raw(`,"influence_mm":`)
 			e.num(*v.InfluenceMM)
 		}
+		if v.MeasuredAntennas != 0 {
+			e.raw(`,"measured_antennas":`)
+			e.b = strconv.AppendInt(e.b, int64(v.MeasuredAntennas), 10)
+		}
 		e.raw("}")
 	}
 	e.raw("}")

@@ -60,6 +60,9 @@ type PoseModality struct {
 	// without the modality. Left out if it is absent or the only one, or with
 	// model.contribution off.
 	InfluenceMM *float64 `json:"influence_mm,omitempty"`
+	// MeasuredAntennas is how many antennas WiFi really had, where the model
+	// takes three; the receiver's setting "antennas" says what the others hold.
+	MeasuredAntennas int `json:"measured_antennas,omitempty"`
 }
 
 // PoseModel names the model that made a pose.

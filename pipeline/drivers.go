@@ -60,6 +60,9 @@ func (e sensorEntry) check(p *setting.Problems) {
 	p.Between(key+".centre_ms", c.CentreMS, -1000, 1000)
 	p.Between(key+".tolerance_ms", c.ToleranceMS, 0, 1000)
 	p.OneOf(key+".driver", c.Driver, c.driverNames()...)
+	if c.Common != nil {
+		p.Join(key, c.Common.Check())
+	}
 	if s := c.settings(); s != nil {
 		p.Join(e.block(), s.Check())
 	}

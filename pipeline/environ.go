@@ -54,6 +54,9 @@ func keysOf(v reflect.Value) []configKey {
 		}
 	}
 	if c, ok := v.Interface().(SensorConfig); ok {
+		if c.Common != nil {
+			keys = append(keys, keysOf(reflect.ValueOf(c.Common).Elem())...)
+		}
 		for _, d := range c.Drivers {
 			if block := reflect.ValueOf(d.Settings).Elem(); block.NumField() > 0 {
 				keys = append(keys, configKey{d.Name, block})

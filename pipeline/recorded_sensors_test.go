@@ -185,7 +185,8 @@ func csiSamples(t *testing.T, clip *sim.Clip) (out []*sensors.Sample) {
 	t.Helper()
 	var seqs []uint64 // of the records, which carry no number
 	d := csi.NewAtherosDecoder(func(r *csi.AtherosRecord) {
-		out = append(out, &sensors.Sample{Modality: modality.CSI, Seq: seqs[len(out)], DeviceNS: int64(r.TSFUS) * 1000, HasDevice: true, CSI: r.Packet()})
+		out = append(out, &sensors.Sample{Modality: modality.CSI, Seq: seqs[len(out)], DeviceNS: int64(r.TSFUS) * 1000, HasDevice: true,
+			CSI: &sensors.CSIPacket{Antennas: int(r.NR), Subcarriers: int(r.Tones), Measured: int(r.NR), H: r.H}}) // one stream
 	}, func(outcome string) { t.Errorf("csi: %s", outcome) })
 	for i := range recordedFrames {
 		var packets sim.CSIFrame

@@ -30,6 +30,9 @@ type SensorConfig struct {
 	CentreMS    float64 `yaml:"centre_ms"`    // instant the sensor is matched to, relative to the tick
 	ToleranceMS float64 `yaml:"tolerance_ms"` // jitter allowed around half a period; 0 takes the sensor kind's default
 
+	// Common are the settings that all its drivers share, nil if there are none;
+	// their keys stand beside the ones above.
+	Common sensors.Common `yaml:"-"`
 	// Drivers are the blocks, in the order of Drivers; their keys are the
 	// drivers' names.
 	Drivers []DriverConfig `yaml:"-"`
@@ -46,9 +49,17 @@ type DriverConfig struct {
 func newSensorConfig(m modality.Kind, toleranceMS float64) SensorConfig {
 	c := SensorConfig{Enabled: true, StaleMS: 500, ToleranceMS: toleranceMS}
 	for _, d := range Drivers() {
-		if d.Modality == m {
-			c.Drivers = append(c.Drivers, DriverConfig{Name: d.Name, Settings: d.New()})
+		if d.Modality != m {
+			continue
 		}
+		if c.Common == nil && d.Common != nil {
+			c.Common = d.Common()
+		}
+		block := DriverConfig{Name: d.Name, Settings: d.New()}
+		if s, ok := block.Settings.(sensors.Sharer); ok {
+			s.Share(c.Common)
+		}
+		c.Drivers = append(c.Drivers, block)
 	}
 	c.Driver = c.Drivers[0].Name
 	return c

@@ -69,7 +69,7 @@ func (c *Core) addSilence(h *message.PartHealth, e sensorEntry, snap *sensors.Sn
 	if refused, advice := refusals(&driver, snap.Recent); refused != "" {
 		h.Code = codeRejected
 		h.Text = "data comes but is rejected: " + refused
-		if len(snap.Findings) == 0 && advice != "" {
+		if !faulty(snap) && advice != "" {
 			h.Text += "; " + advice
 		}
 		addFindings(h, snap)
@@ -79,7 +79,7 @@ func (c *Core) addSilence(h *message.PartHealth, e sensorEntry, snap *sensors.Sn
 	if snap.HasSample {
 		h.Text = fmt.Sprintf("silent for %.0f s", time.Duration(c.clock.NowNS()-snap.LastNS).Seconds())
 	}
-	if len(snap.Findings) > 0 {
+	if faulty(snap) {
 		addFindings(h, snap)
 		return
 	}
@@ -95,7 +95,7 @@ func (c *Core) addDoubt(h *message.PartHealth, s *sensorPart, snap *sensors.Snap
 	}
 	jumps := s.clock.JumpsSince(now - int64(jumpWindow))
 	switch refused, advice := flood(&driver, snap.Recent); {
-	case len(snap.Findings) > 0:
+	case faulty(snap):
 		addFindings(h, snap)
 	case limit > 0 && snap.RateHz > limit:
 		h.Code, h.Severity = codeRate, severityWarning
@@ -110,13 +110,28 @@ func (c *Core) addDoubt(h *message.PartHealth, s *sensorPart, snap *sensors.Snap
 		h.Code, h.Severity = codeRejected, severityWarning
 		h.Text += ", but most data is rejected: " + refused + "; " + advice
 	}
+	for _, f := range snap.Findings {
+		if f.Note {
+			h.Text += "; " + f.Text
+		}
+	}
 }
 
-// addFindings adds what the driver says about its data; the first finding gives
-// the code.
+// faulty reports whether the driver found anything wrong.
+func faulty(snap *sensors.Snapshot) bool {
+	return slices.ContainsFunc(snap.Findings, func(f sensors.Finding) bool { return !f.Note })
+}
+
+// addFindings adds what the driver finds wrong with its data; the first finding
+// gives the code.
 func addFindings(h *message.PartHealth, snap *sensors.Snapshot) {
-	for i, f := range snap.Findings {
-		if i == 0 {
+	first := true
+	for _, f := range snap.Findings {
+		if f.Note {
+			continue
+		}
+		if first {
+			first = false
 			h.Code, h.Severity = f.Code, severityWarning
 		}
 		h.Text += "; " + f.Text

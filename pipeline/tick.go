@@ -281,6 +281,9 @@ func (l *tickLoop) modality(m modality.Kind, t *timesync.Tick, e *engine, res *r
 	l.ages[m] = milliseconds(now - slot.Sample.CaptureNS)
 	l.skews[m] = milliseconds(slot.SkewNS)
 	out.AgeMS, out.SkewMS = &l.ages[m], &l.skews[m]
+	if m == modality.CSI {
+		out.MeasuredAntennas = slot.Sample.CSI.Measured
+	}
 	switch {
 	case e != nil && !e.mask.Has(m):
 		out.State = string(timesync.Off)

@@ -15,6 +15,10 @@ type Driver struct {
 	// exported fields with yaml tags. What the tags say and the defaults are
 	// the driver's part of the documented configuration.
 	New func() Settings
+	// Common returns fresh settings that all drivers of the modality share, nil
+	// if there are none; the first driver of the modality says. Their keys lie
+	// beside the key "driver".
+	Common func() Common
 	// Silent says what to look at when the source runs and nothing comes.
 	Silent string
 	// MaxHz is a rate of samples that no such sensor reaches; 0: not known.
@@ -45,6 +49,21 @@ type Settings interface {
 	// Source makes the source of the sensor called name from settings in which
 	// Check found nothing. It opens nothing.
 	Source(name string) Source
+}
+
+// Common are settings that the drivers of one modality share: a pointer to a
+// struct like that of Settings.
+type Common interface {
+	// Check reports everything that cannot work, without any I/O. Keys are
+	// relative to the sensor.
+	Check() setting.Problems
+}
+
+// Sharer are settings of a driver that look at the common ones.
+type Sharer interface {
+	Settings
+	// Share says which they are, once, before anything is read into them.
+	Share(c Common)
 }
 
 // FileSettings are settings that name files which the driver reads when it

@@ -8,6 +8,7 @@ import "time"
 type Finding struct {
 	Code string // stable, snake case, e.g. "two_senders"
 	Text string // a sentence for people, with what to do
+	Note bool   // to be known, but nothing is wrong: the health stays ok
 }
 
 // FindingLasts is how long a finding stands that is not told again.

@@ -30,7 +30,7 @@ func TestFindingsAndRecentCountsEnd(t *testing.T) {
 		go func() { done <- sup.Run(ctx) }()
 		time.Sleep(4 * time.Second)
 		s := sup.Snapshot()
-		if len(s.Findings) != 2 || s.Findings[0] != (Finding{"two_senders", "first, again"}) || s.Findings[1].Code != "wrong_format" {
+		if len(s.Findings) != 2 || s.Findings[0] != (Finding{Code: "two_senders", Text: "first, again"}) || s.Findings[1].Code != "wrong_format" {
 			t.Errorf("findings %v", s.Findings)
 		}
 		if s.Recent["bad_length"] != 1920 {

@@ -64,7 +64,10 @@ type CSIPacket struct {
 	Antennas    int         // receive antennas
 	Subcarriers int         // tones per antenna
 	H           []complex64 // Antennas x Subcarriers, row-major, device units
-	RSSIdBm     float64     // 0 if unknown
+	// Measured is how many antennas, from the first on, were received. The rest
+	// is what the receiver's setting antennas makes of them.
+	Measured int
+	RSSIdBm  float64 // 0 if unknown
 }
 
 // Finite reports whether every value is a number: neither NaN nor infinite.

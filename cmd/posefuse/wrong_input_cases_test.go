@@ -77,11 +77,11 @@ var wrongSettings = []wrongInput{
 	{name: "radar: command baud", doc: "sensors: {radar: {ti_serial: {command_baud: -1}}}\n"},
 	{name: "radar: clock", doc: "sensors: {radar: {ti_serial: {cpu_mhz: .nan}}}\n"},
 	{name: "radar: configuration file that is missing", doc: "sensors: {lidar: {driver: livox}, radar: {ti_serial: {command_port: /dev/ttyUSB0, config_file: /no/radar.cfg}}}\n"},
-	{name: "atheros: path and address", doc: "sensors: {csi: {atheros: {path: /dev/CSI_dev}}}\n"},
+	{name: "csi: antennas", doc: "sensors: {csi: {antennas: guess}}\n"},
 	{name: "atheros: neither path nor address", doc: "sensors: {csi: {atheros: {listen: \"\"}}}\n"},
 	{name: "atheros: address", doc: "sensors: {csi: {atheros: {listen: \"127.0.0.1:csi\"}}}\n"},
 	{name: "nexmon: port, chip and follow", doc: "sensors: {csi: {driver: nexmon, nexmon: {port: 0, chip: \"43455\", follow: true}}}\n"},
-	{name: "nexmon: interface and file", doc: "sensors: {csi: {driver: nexmon, nexmon: {pcap_file: csi.pcap}}}\n"},
+	{name: "atheros: sender", doc: "sensors: {csi: {atheros: {mac: nobody}}}\n"},
 	{name: "nexmon: neither interface nor file", doc: "sensors: {csi: {driver: nexmon, nexmon: {interface: \"\", port: 65536}}}\n"},
 
 	{name: "bus: addresses", doc: "bus: {nats: {listen: 4222}, mqtt: {listen: \"127.0.0.1:99999\"}, websocket: {listen: localhost}}\n"},

@@ -11,8 +11,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-
-	"posefuse/sensors"
 )
 
 // Sizes of an Atheros record.
@@ -52,23 +50,6 @@ func (r *AtherosRecord) At(chain, stream, tone int) complex64 {
 	return r.H[(chain*int(r.NC)+stream)*int(r.Tones)+tone]
 }
 
-// Packet returns the first stream as a CSIPacket: NR antennas x Tones, nil for
-// a record without CSI.
-func (r *AtherosRecord) Packet() *sensors.CSIPacket {
-	if r.H == nil {
-		return nil
-	}
-	nr, nc, n := int(r.NR), int(r.NC), int(r.Tones)
-	p := &sensors.CSIPacket{Antennas: nr, Subcarriers: n, H: make([]complex64, 0, nr*n)}
-	for chain := range nr {
-		p.H = append(p.H, r.H[chain*nc*n:chain*nc*n+n]...)
-	}
-	if r.RSSI != 0 && r.RSSI != 128 {
-		p.RSSIdBm = float64(r.RSSI) - 95
-	}
-	return p
-}
-
 // AtherosTones returns the frequency index of each tone of a record, ascending:
 // -28..28 without 0 for 56 tones, -58..-2 and 2..58 for 114; nil for others.
 func AtherosTones(n int) []int {
@@ -79,18 +60,6 @@ func AtherosTones(n int) []int {
 		return toneRange(2, 58)
 	}
 	return nil
-}
-
-// toneRange returns -hi..-lo, lo..hi.
-func toneRange(lo, hi int) []int {
-	t := make([]int, 0, 2*(hi-lo+1))
-	for k := -hi; k <= -lo; k++ {
-		t = append(t, k)
-	}
-	for k := lo; k <= hi; k++ {
-		t = append(t, k)
-	}
-	return t
 }
 
 // csiBytes returns the length of the packed CSI: two 10-bit numbers a value.
@@ -109,18 +78,19 @@ func readAtherosHeader(rec []byte, order binary.ByteOrder) atherosHeader {
 	}
 }
 
-// valid checks a header against the record's declared length. strict also
-// wants a known number of tones where there is no CSI to prove it; real
-// traffic holds records without CSI and with absurd nr and nc.
-func (h atherosHeader) valid(recLen int, strict bool) bool {
-	if recLen != atherosHeaderLen+h.csiLen+h.payloadLen {
-		return false
-	}
-	known := h.tones == 56 || h.tones == 114
-	if h.csiLen == 0 {
-		return known || !strict
-	}
-	return known && h.nr >= 1 && h.nr <= maxChains && h.nc >= 1 && h.nc <= maxChains &&
+// framed reports whether a header's lengths make up the record's. strict also
+// wants a known number of tones, for a place that is not known to hold a record.
+// Real traffic has records without CSI and with absurd nr and nc, and CSI that
+// the driver splits over two records.
+func (h atherosHeader) framed(recLen int, strict bool) bool {
+	return recLen == atherosHeaderLen+h.csiLen+h.payloadLen && (!strict || h.knownTones())
+}
+
+func (h atherosHeader) knownTones() bool { return h.tones == 56 || h.tones == 114 }
+
+// hasCSI reports whether the CSI is as long as its shape says.
+func (h atherosHeader) hasCSI() bool {
+	return h.knownTones() && h.nr >= 1 && h.nr <= maxChains && h.nc >= 1 && h.nc <= maxChains &&
 		h.csiLen == csiBytes(h.tones, h.nr, h.nc)
 }
 
@@ -131,7 +101,7 @@ func ParseAtheros(rec []byte, order binary.ByteOrder) (*AtherosRecord, error) {
 		return nil, fmt.Errorf("atheros record of %d bytes, want %d to %d", len(rec), atherosHeaderLen, MaxAtherosRecord)
 	}
 	h := readAtherosHeader(rec, order)
-	if !h.valid(len(rec), false) {
+	if !h.framed(len(rec), false) || h.csiLen > 0 && !h.hasCSI() {
 		return nil, fmt.Errorf("atheros record of %d bytes does not hold csi_len %d, payload_len %d, %d tones x %d chains x %d streams",
 			len(rec), h.csiLen, h.payloadLen, h.tones, h.nr, h.nc)
 	}

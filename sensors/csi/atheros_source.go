@@ -10,22 +10,27 @@ import (
 
 // AtherosConfig describes a stream of Atheros CSI Tool records.
 type AtherosConfig struct {
+	Shared       `yaml:"-"`
 	StreamConfig `yaml:",inline"`
-	Resample     bool `yaml:"resample"` // map packets with another number of tones to 114
+	PacketConfig `yaml:",inline"`
 }
 
 // NewAtherosConfig returns the defaults.
 func NewAtherosConfig() *AtherosConfig {
-	return &AtherosConfig{StreamConfig: StreamConfig{Listen: "127.0.0.1:7020"}}
+	return &AtherosConfig{StreamConfig: StreamConfig{Listen: "127.0.0.1:7020"}, PacketConfig: newPacketConfig()}
 }
 
 // Check implements sensors.Settings.
-func (c *AtherosConfig) Check() setting.Problems { return c.StreamConfig.check() }
+func (c *AtherosConfig) Check() setting.Problems {
+	p := c.StreamConfig.check()
+	c.PacketConfig.check(&p)
+	return p
+}
 
 // Source implements sensors.Settings. It returns a *StreamSource.
 func (c *AtherosConfig) Source(name string) sensors.Source {
-	return newStreamSource(&c.StreamConfig, func(sink sensors.Sink) recordFormat {
-		return &atherosFormat{out: output{name: name, resample: c.Resample, sink: sink}}
+	return newStreamSource("atheros", &c.StreamConfig, func(sink sensors.Sink) recordFormat {
+		return &atherosFormat{out: c.output(name, &c.Shared, sink)}
 	})
 }
 
@@ -70,15 +75,37 @@ func (a *atherosFormat) record(r *AtherosRecord) {
 		a.out.count(OutcomeDuplicate, 1)
 		return
 	}
-	p := a.out.fit(r.Packet(), AtherosTones(int(r.Tones)))
-	if p == nil {
-		return
-	}
 	// The card's timer goes back when it is reset or joins an access point.
 	restarted := a.started && r.TSFUS < a.lastTSF
 	a.started, a.lastTSF = true, r.TSFUS
-	a.out.emit(&sensors.Sample{
-		DeviceNS: int64(r.TSFUS) * 1000, HasDevice: true, ReceiveNS: a.nowNS,
-		Restarted: restarted, CSI: p,
-	})
+	a.out.receive(r.reception(a.nowNS, restarted))
+}
+
+// reception is the first stream of a record with CSI.
+func (r *AtherosRecord) reception(nowNS int64, restarted bool) *reception {
+	nr, nc, n := int(r.NR), int(r.NC), int(r.Tones)
+	out := &reception{receiveNS: nowNS, deviceNS: int64(r.TSFUS) * 1000, hasDevice: true, restarted: restarted,
+		sender: frameSender(r.Payload), tones: AtherosTones(n), h: make([]complex64, 0, nr*n)}
+	for chain := range nr {
+		out.h = append(out.h, r.H[chain*nc*n:chain*nc*n+n]...)
+		out.names = append(out.names, chain)
+	}
+	if r.RSSI != 0 && r.RSSI != 128 {
+		out.rssiDBm = float64(r.RSSI) - 95
+	}
+	return out
+}
+
+// frameSender returns address 2 of an 802.11 data or management frame; zero if
+// there is none to see.
+func frameSender(frame []byte) (from mac) {
+	const management, data = 0, 2
+	if len(frame) < 16 || frame[0]&3 != 0 { // another version
+		return from
+	}
+	kind := frame[0] >> 2 & 3
+	if kind != management && kind != data || frame[10]&1 != 0 { // a group sends nothing
+		return from
+	}
+	return mac(frame[10:16])
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// atherosRun is how many records in a row prove a byte order or a place to
-// resume after damage.
+// atherosRun is how many records in a row prove a byte order, or a place to
+// resume after damage if the first of them has no CSI.
 const atherosRun = 3
 
 // AtherosDecoder turns the byte stream of an Atheros log into records. It
@@ -20,15 +20,17 @@ type AtherosDecoder struct {
 	emit   func(*AtherosRecord)
 	reject func(outcome string)
 
-	buf    []byte
-	order  binary.ByteOrder // nil until found
-	locked bool             // buf starts with a record
-	junk   uint64
+	buf     []byte
+	order   binary.ByteOrder // nil until found
+	locked  bool             // buf starts with a record
+	junk    uint64
+	records uint64
 }
 
 // Outcomes of the Atheros decoder besides a record.
 const (
-	OutcomeLostSync = "lost_sync" // the stream does not continue with a record
+	OutcomeLostSync  = "lost_sync"  // the stream does not continue with a record
+	OutcomeBadRecord = "bad_record" // its length is right and its CSI is not: split over records, or damaged
 )
 
 // errUndecided means that more bytes are needed.
@@ -42,6 +44,9 @@ func NewAtherosDecoder(emit func(*AtherosRecord), reject func(outcome string)) *
 
 // JunkBytes returns how many bytes belonged to no record.
 func (d *AtherosDecoder) JunkBytes() uint64 { return d.junk }
+
+// Records returns how many records were found, good and bad.
+func (d *AtherosDecoder) Records() uint64 { return d.records }
 
 // Feed takes the next bytes of the stream.
 func (d *AtherosDecoder) Feed(p []byte) {
@@ -88,10 +93,11 @@ func (d *AtherosDecoder) process(end bool) {
 		}
 		r, err := ParseAtheros(d.buf[pos+atherosLenField:pos+n], d.order)
 		if err != nil {
-			d.reject(OutcomeLostSync) // recordAt checked the same things
+			d.reject(OutcomeBadRecord)
 		} else {
 			d.emit(r)
 		}
+		d.records++
 		pos += n
 	}
 }
@@ -109,7 +115,7 @@ func recordAt(b []byte, order binary.ByteOrder, strict bool) (int, error) {
 	if len(b) < atherosLenField+atherosHeaderLen {
 		return 0, errUndecided
 	}
-	if !readAtherosHeader(b[atherosLenField:], order).valid(n, strict) {
+	if !readAtherosHeader(b[atherosLenField:], order).framed(n, strict) {
 		return 0, errors.New("not a record")
 	}
 	if len(b) < atherosLenField+n {
@@ -129,7 +135,7 @@ func (d *AtherosDecoder) search(b []byte, end bool) (int, bool) {
 	for i := range b {
 		undecided := false
 		for _, o := range orders {
-			ok, wait := runAt(b[i:], o, end)
+			ok, wait := d.startsAt(b[i:], o, end)
 			if ok && !undecided {
 				d.order = o
 				return i, true
@@ -141,6 +147,20 @@ func (d *AtherosDecoder) search(b []byte, end bool) (int, bool) {
 		}
 	}
 	return len(b), false
+}
+
+// startsAt reports whether b starts with a record to go on with, or could yet.
+// Once the byte order is known, one whose CSI is as long as its shape says is
+// enough: this does not happen by chance, and where every second record is
+// damaged there is no run.
+func (d *AtherosDecoder) startsAt(b []byte, order binary.ByteOrder, end bool) (ok, wait bool) {
+	if d.order != nil && len(b) >= atherosLenField+atherosHeaderLen {
+		h := readAtherosHeader(b[atherosLenField:], order)
+		if n := int(order.Uint16(b)); n <= MaxAtherosRecord && h.framed(n, true) && h.hasCSI() {
+			return true, false
+		}
+	}
+	return runAt(b, order, end)
 }
 
 // runAt reports whether b starts with atherosRun records, or could yet. At the

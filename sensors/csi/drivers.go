@@ -2,6 +2,7 @@ package csi
 
 import (
 	"posefuse/sensors"
+	"posefuse/sensors/capture"
 	"posefuse/sensors/modality"
 )
 
@@ -9,11 +10,64 @@ import (
 // here and a file of its own with its decoder, settings and, for a stream of
 // records, its recordFormat.
 func Drivers() []sensors.Driver {
-	driver := func(name string, fresh func() sensors.Settings) sensors.Driver {
-		return sensors.Driver{Name: name, Modality: modality.CSI, New: fresh, Silent: sensors.CheckPower}
+	driver := func(name string, fresh func() sensors.Settings, outcomes map[string]sensors.Outcome) sensors.Driver {
+		return sensors.Driver{Name: name, Modality: modality.CSI, New: fresh, Silent: silent, MaxHz: maxPacketsHz, Outcomes: outcomes,
+			Common: func() sensors.Common { return NewReceptionConfig() }}
 	}
 	return []sensors.Driver{
-		driver("atheros", func() sensors.Settings { return NewAtherosConfig() }),
-		driver("nexmon", func() sensors.Settings { return NewNexmonConfig() }),
+		driver("atheros", func() sensors.Settings { return NewAtherosConfig() }, streamOutcomes()),
+		driver("nexmon", func() sensors.Settings { return NewNexmonConfig() }, nexmonOutcomes()),
 	}
+}
+
+// maxPacketsHz is more than any of these tools gets through.
+const maxPacketsHz = 5000
+
+// silent is the advice where nothing comes at all.
+const silent = sensors.CheckPower + ", that the CSI tool runs on it, and that something sends it WiFi packets, such as a ping a hundred times a second"
+
+// packetOutcomes describes what becomes of packets in every driver.
+func packetOutcomes() map[string]sensors.Outcome {
+	return map[string]sensors.Outcome{
+		OutcomeDeadAntenna:      {Unit: "antennas"},
+		OutcomeOtherMAC:         {Refused: "no packet is of the sender in mac: correct it, or leave it empty to follow the busiest sender"},
+		OutcomeAllDead:          {Refused: "every antenna measures nothing: check the antennas' cables and the firmware's parameters"},
+		OutcomeFewAntennas:      {Refused: "the receiver has fewer antennas than the model and the setting antennas is absent: set it to repeat or zero"},
+		OutcomeUnsupportedShape: {Refused: "the packets do not have the model's 114 tones: set resample to true, or the channel to 40 MHz"},
+	}
+}
+
+// streamOutcomes describes what a stream of records counts.
+func streamOutcomes() map[string]sensors.Outcome {
+	o := packetOutcomes()
+	o["junk_bytes"] = sensors.Outcome{Unit: "bytes", Refused: "they are no records of this driver: check driver of this sensor and what is written to its input"}
+	o[OutcomeLostSync] = sensors.Outcome{Unit: "times", Refused: "the stream is damaged: bytes are lost on the way, or two programs write to it"}
+	o[OutcomeBadRecord] = sensors.Outcome{Refused: "the records' CSI is not as long as their shape says: the tool splits it, or the stream is damaged"}
+	o["no_csi"] = sensors.Outcome{Refused: "the records hold no CSI: let a station send 802.11n packets, as with ping"}
+	o["phy_error"] = sensors.Outcome{Refused: "the receiver could not decode the packets: bring sender and receiver closer"}
+	o["sender_lost"] = sensors.Outcome{Unit: "times"}
+	return o
+}
+
+// nexmonOutcomes describes what the capture counts: datagrams, before a WiFi
+// packet is made of them.
+func nexmonOutcomes() map[string]sensors.Outcome {
+	o := packetOutcomes()
+	for _, outcome := range []string{OutcomeDuplicate, OutcomeOtherPart, "kernel_dropped", "old_record",
+		capture.OutcomeOtherTraffic, capture.OutcomeFragment, capture.OutcomeLostFragment, capture.OutcomeRepeated, capture.OutcomeCutPacket} {
+		o[outcome] = sensors.Outcome{Unit: "datagrams"}
+	}
+	o[string(NexmonChip)] = sensors.Outcome{Refused: "the chip's number is unknown: set chip"}
+	for outcome, advice := range map[string]string{
+		OutcomeIncomplete:          "cores of each WiFi frame are missing: set cores to 0, which finds out how many there are, or window_ms higher",
+		string(NexmonShort):        "they are no Nexmon datagrams: check driver of this sensor and what sends to this port",
+		string(NexmonMagic):        "they are no Nexmon datagrams: check driver of this sensor and what sends to this port",
+		string(NexmonLength):       "they hold neither 64, 128 nor 256 tones: set the firmware to 20, 40 or 80 MHz",
+		string(NexmonBandwidth):    "their length and channel disagree: set the firmware's parameters again",
+		capture.OutcomeTruncated:   "the capture keeps less of each packet than was sent: capture with a larger snap length",
+		capture.OutcomeUnknownLink: "the capture has a link type that is not read: capture on an Ethernet or WiFi interface, or on any",
+	} {
+		o[outcome] = sensors.Outcome{Unit: "datagrams", Refused: advice}
+	}
+	return o
 }

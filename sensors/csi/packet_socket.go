@@ -23,8 +23,8 @@ type packetSocket struct {
 	conn syscall.RawConn
 }
 
-// snapLen is more than the longest Nexmon datagram with its headers.
-const snapLen = 2048
+// snapLen is the longest packet that is fetched whole.
+const snapLen = 65535
 
 // openPacketSocket captures UDP datagrams to a port on an interface.
 //
@@ -81,14 +81,15 @@ func setUpPacketSocket(fd, ifindex int, port uint16) error {
 	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: ifindex})
 }
 
-// udpPortFilter accepts unfragmented IPv4 UDP packets to a port; offsets count
-// from the IP header.
+// udpPortFilter accepts IPv4 UDP packets to a port, and later fragments of any
+// datagram, for only the first names the port; offsets count from the IP
+// header.
 func udpPortFilter(port uint16) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 9, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
 		bpf.LoadAbsolute{Off: 6, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x3FFF, SkipTrue: 4}, // more fragments, or an offset
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1FFF, SkipTrue: 3}, // an offset
 		bpf.LoadMemShift{Off: 0},
 		bpf.LoadIndirect{Off: 2, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: 1},

@@ -1,12 +1,10 @@
 package csi
 
 import (
-	"fmt"
 	"math"
 	"math/cmplx"
+	"slices"
 	"sort"
-
-	"posefuse/sensors"
 )
 
 // The shape the model takes: 3 antennas x 114 tones.
@@ -15,57 +13,76 @@ const (
 	ModelTones    = 114
 )
 
-// Resample maps one antenna's channel, given at ascending tone indices, to n
-// values evenly spread from the first tone to the last. Magnitude and
-// unwrapped phase are interpolated linearly over the index axis, so gaps such
-// as the null tones around the carrier are bridged. Indices that are already
-// the n tones of a 40 MHz channel come back unchanged.
-func Resample(h []complex64, tones []int, n int) ([]complex64, error) {
-	if len(h) != len(tones) || len(h) < 2 || n < 2 {
-		return nil, fmt.Errorf("resample %d values at %d tones to %d: need two or more of each", len(h), len(tones), n)
-	}
-	mag, phase := make([]float64, len(h)), make([]float64, len(h))
-	for i, v := range h {
-		if i > 0 && tones[i] <= tones[i-1] {
-			return nil, fmt.Errorf("tone %d follows tone %d: not ascending", tones[i], tones[i-1])
-		}
-		mag[i], phase[i] = cmplx.Polar(complex128(v))
-	}
-	unwrap(phase)
-	target := targetAxis(tones, n)
-	out := make([]complex64, n)
-	for i, x := range target {
-		j := sort.Search(len(tones), func(k int) bool { return float64(tones[k]) >= x })
-		j = min(j, len(tones)-1)
-		if float64(tones[j]) == x {
-			out[i] = h[j]
-			continue
-		}
-		j = max(j, 1)
-		f := (x - float64(tones[j-1])) / float64(tones[j]-tones[j-1])
-		out[i] = complex64(cmplx.Rect(mag[j-1]+f*(mag[j]-mag[j-1]), phase[j-1]+f*(phase[j]-phase[j-1])))
-	}
-	return out, nil
+// resampler maps an antenna's channel from its tones to the model's. Magnitude
+// and unwrapped phase are interpolated linearly over the index axis, so gaps
+// such as the null tones around the carrier are bridged. The targets are the
+// 114 tones of a 40 MHz channel, stretched to the first and last tone that
+// there are; 114 tones come back unchanged.
+type resampler struct {
+	tones []int
+	// Value i lies between the tones below[i] and below[i]+1, share[i] of the
+	// way; share 0 is the tone itself.
+	below []int
+	share []float64
+
+	mag, phase []float64 // scratch
 }
 
-// targetAxis returns n positions on the index axis of tones: the tones
-// themselves if there are n, else the 114 tones of a 40 MHz channel stretched
-// to the same end points (or an even spread for another n).
-func targetAxis(tones []int, n int) []float64 {
-	out := make([]float64, n)
-	if len(tones) == n {
-		for i, t := range tones {
-			out[i] = float64(t)
-		}
-		return out
+// prepare sets the mapper up for packets of some tones, ascending; false if
+// they cannot be mapped.
+func (m *resampler) prepare(tones []int) bool {
+	if len(tones) < 2 {
+		return false
 	}
-	first, last := float64(tones[0]), float64(tones[len(tones)-1])
-	ref := AtherosTones(n)
-	for i := range out {
-		at := float64(i) / float64(n-1)
-		if ref != nil {
-			at = float64(ref[i]-ref[0]) / float64(ref[n-1]-ref[0])
+	if slices.Equal(tones, m.tones) {
+		return true
+	}
+	for i := range len(tones) - 1 {
+		if tones[i] >= tones[i+1] {
+			return false
 		}
+	}
+	*m = resampler{tones: slices.Clone(tones), mag: make([]float64, len(tones)), phase: make([]float64, len(tones))}
+	for _, x := range targetAxis(tones) {
+		j := sort.Search(len(tones), func(k int) bool { return float64(tones[k]) >= x })
+		j = min(j, len(tones)-1)
+		if float64(tones[j]) == x || j == 0 {
+			m.below, m.share = append(m.below, j), append(m.share, 0)
+			continue
+		}
+		f := (x - float64(tones[j-1])) / float64(tones[j]-tones[j-1])
+		m.below, m.share = append(m.below, j-1), append(m.share, min(f, 1))
+	}
+	return true
+}
+
+// apply maps h, at the prepared tones, to dst, at the model's.
+func (m *resampler) apply(dst, h []complex64) {
+	if len(h) == ModelTones {
+		copy(dst, h)
+		return
+	}
+	for i, v := range h {
+		m.mag[i], m.phase[i] = cmplx.Polar(complex128(v))
+	}
+	unwrap(m.phase)
+	for i, j := range m.below {
+		f := m.share[i]
+		if f == 0 {
+			dst[i] = h[j]
+			continue
+		}
+		dst[i] = complex64(cmplx.Rect(m.mag[j]+f*(m.mag[j+1]-m.mag[j]), m.phase[j]+f*(m.phase[j+1]-m.phase[j])))
+	}
+}
+
+// targetAxis returns the model's positions on the index axis of tones.
+func targetAxis(tones []int) []float64 {
+	ref := AtherosTones(ModelTones)
+	first, last := float64(tones[0]), float64(tones[len(tones)-1])
+	out := make([]float64, ModelTones)
+	for i := range out {
+		at := float64(ref[i]-ref[0]) / float64(ref[ModelTones-1]-ref[0])
 		out[i] = first + at*(last-first)
 	}
 	return out
@@ -78,26 +95,14 @@ func unwrap(phase []float64) {
 	}
 }
 
-// modelPacket brings a packet to the model's shape. tones are the packet's
-// tone indices, ascending. Another number of tones is resampled if allowed;
-// nil means the shape is not usable.
-func modelPacket(p *sensors.CSIPacket, tones []int, resample bool) *sensors.CSIPacket {
-	if p.Antennas != ModelAntennas || len(tones) != p.Subcarriers {
-		return nil
+// toneRange returns -hi..-lo, lo..hi.
+func toneRange(lo, hi int) []int {
+	t := make([]int, 0, 2*(hi-lo+1))
+	for k := -hi; k <= -lo; k++ {
+		t = append(t, k)
 	}
-	if p.Subcarriers == ModelTones {
-		return p
+	for k := lo; k <= hi; k++ {
+		t = append(t, k)
 	}
-	if !resample {
-		return nil
-	}
-	out := &sensors.CSIPacket{Antennas: p.Antennas, Subcarriers: ModelTones, RSSIdBm: p.RSSIdBm}
-	for a := range p.Antennas {
-		h, err := Resample(p.H[a*p.Subcarriers:(a+1)*p.Subcarriers], tones, ModelTones)
-		if err != nil {
-			return nil
-		}
-		out.H = append(out.H, h...)
-	}
-	return out
+	return t
 }

@@ -7,18 +7,29 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"posefuse/sensors"
 )
+
+func resampled(t interface {
+	Helper()
+	Fatal(args ...any)
+}, h []complex64, tones []int) []complex64 {
+	t.Helper()
+	var m resampler
+	if !m.prepare(tones) {
+		t.Fatal("the tones are refused")
+	}
+	out := make([]complex64, ModelTones)
+	m.apply(out, h)
+	return out
+}
 
 func TestResampleKeepsTheModelsTones(t *testing.T) {
 	h := make([]complex64, ModelTones)
 	for i := range h {
 		h[i] = complex(float32(i), float32(-3*i))
 	}
-	got, err := Resample(h, AtherosTones(114), ModelTones)
-	if err != nil || !reflect.DeepEqual(got, h) {
-		t.Errorf("not unchanged: %v", err)
+	if got := resampled(t, h, AtherosTones(114)); !reflect.DeepEqual(got, h) {
+		t.Error("not unchanged")
 	}
 }
 
@@ -35,11 +46,8 @@ func TestResampleOfASmoothChannel(t *testing.T) {
 		for i, k := range tones {
 			h[i] = complex64(at(float64(k)))
 		}
-		got, err := Resample(h, tones, ModelTones)
-		if err != nil {
-			t.Fatal(err)
-		}
-		axis := targetAxis(tones, ModelTones)
+		got := resampled(t, h, tones)
+		axis := targetAxis(tones)
 		if axis[0] != float64(tones[0]) || math.Abs(axis[113]-float64(tones[len(tones)-1])) > 1e-9 {
 			t.Fatalf("axis from %v to %v", axis[0], axis[113])
 		}
@@ -52,45 +60,9 @@ func TestResampleOfASmoothChannel(t *testing.T) {
 }
 
 func TestResampleRefuses(t *testing.T) {
-	for name, f := range map[string]func() error{
-		"lengths":   func() error { _, err := Resample(make([]complex64, 3), []int{1, 2}, 114); return err },
-		"one tone":  func() error { _, err := Resample(make([]complex64, 1), []int{1}, 114); return err },
-		"unordered": func() error { _, err := Resample(make([]complex64, 3), []int{1, 3, 2}, 114); return err },
-	} {
-		if f() == nil {
+	for name, tones := range map[string][]int{"one tone": {1}, "unordered": {1, 3, 2}, "twice": {1, 2, 2}, "none": nil} {
+		if new(resampler).prepare(tones) {
 			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
-func TestModelPacket(t *testing.T) {
-	shape := func(a, n int) *sensors.CSIPacket {
-		return &sensors.CSIPacket{Antennas: a, Subcarriers: n, H: make([]complex64, a*n), RSSIdBm: -40}
-	}
-	tests := []struct {
-		name     string
-		antennas int
-		tones    []int
-		resample bool
-		want     bool
-	}{
-		{"exact", 3, AtherosTones(114), false, true},
-		{"other tones", 3, AtherosTones(56), false, false},
-		{"other tones resampled", 3, AtherosTones(56), true, true},
-		{"other antennas", 2, AtherosTones(114), true, false},
-		{"unknown tones", 3, nil, true, false},
-	}
-	for _, tc := range tests {
-		n := len(tc.tones)
-		if n == 0 {
-			n = 77
-		}
-		p := modelPacket(shape(tc.antennas, n), tc.tones, tc.resample)
-		if (p != nil) != tc.want {
-			t.Errorf("%s: %v", tc.name, p != nil)
-		}
-		if p != nil && (p.Antennas != 3 || p.Subcarriers != 114 || len(p.H) != 342 || p.RSSIdBm != -40) {
-			t.Errorf("%s: %d x %d", tc.name, p.Antennas, p.Subcarriers)
 		}
 	}
 }

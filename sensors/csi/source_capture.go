@@ -1,6 +1,7 @@
 package csi
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
-
 	"posefuse/sensors"
+	"posefuse/sensors/capture"
 )
 
 // NexmonSource captures the datagrams of one Nexmon receiver.
@@ -21,24 +19,23 @@ type NexmonSource struct {
 	name string
 	cfg  *NexmonConfig
 	port uint16
-	mac  [6]byte // keeps only the frames of one sender; all zero keeps all
 }
 
 // Run captures until ctx ends or the capture fails. It implements
 // sensors.Source. Nexmon has no clock of its own: ReceiveNS is the kernel's
 // time of arrival of the first datagram of a packet.
 func (s *NexmonSource) Run(ctx context.Context, sink sensors.Sink) error {
-	g, err := NewNexmonGrouper(s.cfg.Cores, time.Duration(s.cfg.WindowMS)*time.Millisecond, sink.Count)
-	if err != nil {
+	m := &datagramMapper{out: s.cfg.output(s.name, &s.cfg.Shared, sink), port: s.port, chip: nexmonChips[s.cfg.Chip]}
+	var err error
+	if m.group, err = NewNexmonGrouper(s.cfg.Cores, time.Duration(s.cfg.WindowMS)*time.Millisecond, m.frame, sink.Count); err != nil {
 		return err
 	}
-	defer g.Close()
-	m := &datagramMapper{out: output{name: s.name, resample: s.cfg.Resample, sink: sink}, port: s.port, mac: s.mac,
-		chip: nexmonChips[s.cfg.Chip], group: g}
-	if s.cfg.Interface != "" {
-		err = s.capture(ctx, m)
-	} else {
+	m.packets = capture.NewDecoder(sink.Count)
+	defer m.close()
+	if s.cfg.PcapFile != "" {
 		err = s.readFile(ctx, m)
+	} else {
+		err = s.capture(ctx, m)
 	}
 	if ctx.Err() == nil {
 		return err
@@ -52,6 +49,7 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 		return err
 	}
 	defer closeOnDone(ctx, sock)()
+	p := capture.Packet{Link: capture.LinkIPv4}
 	buf := make([]byte, snapLen)
 	checked := time.Now()
 	for {
@@ -59,7 +57,8 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 		now := time.Now()
 		switch {
 		case err == nil:
-			m.packet(buf[:n], layers.LayerTypeIPv4, sensors.ReceivedNS(m.out.sink.NowNS(), at, now))
+			p.Data, p.Length, p.Time = buf[:n], n, at
+			m.packet(&p, sensors.ReceivedNS(m.out.sink.NowNS(), at, now))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			m.group.Expire(m.out.sink.NowNS())
 		default:
@@ -88,42 +87,55 @@ func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
 	case live:
 		in = &followReader{ctx: ctx, f: f}
 	}
-	r, err := pcapgo.NewReader(in)
+	r, err := openCapture(in)
 	if err != nil {
 		return fmt.Errorf("capture file %s: %w", s.cfg.PcapFile, err)
 	}
 	var first time.Time
 	started := time.Now()
 	for {
-		data, ci, err := r.ReadPacketData()
+		p, err := r.Next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return fmt.Errorf("capture file %s ended: %w", s.cfg.PcapFile, io.EOF)
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			m.out.count("cut_record", 1)
-			return fmt.Errorf("capture file %s ends inside a record: %w", s.cfg.PcapFile, io.EOF)
+			m.out.count(capture.OutcomeCutPacket, 1)
+			return fmt.Errorf("capture file %s ends inside a packet: %w", s.cfg.PcapFile, io.EOF)
 		case err != nil:
 			return fmt.Errorf("capture file %s: %w", s.cfg.PcapFile, err)
 		}
 		now := time.Now()
 		if live {
-			if now.Round(0).Sub(ci.Timestamp) > sensors.MaxKernelAge {
+			if now.Round(0).Sub(p.Time) > sensors.MaxKernelAge {
 				m.out.count("old_record", 1) // written before we came
 				continue
 			}
-			m.packet(data, r.LinkType(), sensors.ReceivedNS(m.out.sink.NowNS(), ci.Timestamp, now))
+			m.packet(p, sensors.ReceivedNS(m.out.sink.NowNS(), p.Time, now))
 			continue
 		}
 		if first.IsZero() {
-			first = ci.Timestamp
+			first = p.Time
 		}
-		due := ci.Timestamp.Sub(first)
+		due := p.Time.Sub(first)
 		if err := pauseUntil(ctx, started.Add(due)); err != nil {
 			return err
 		}
 		// Grouping needs the recorded distances, not those of a timer.
-		m.packet(data, r.LinkType(), m.paced(due))
+		m.packet(p, m.paced(due))
 	}
+}
+
+// openCapture reads the head of a capture. What is none is named.
+func openCapture(in io.Reader) (*capture.Reader, error) {
+	b := bufio.NewReaderSize(in, lastLook)
+	magic, _ := b.Peek(4) // waits for no more than this
+	if len(magic) == 4 && !capture.Is(magic) {
+		head, _ := b.Peek(b.Buffered())
+		if f := looksLike("nexmon", head); f != nil {
+			return nil, sensors.Told(fmt.Errorf("%w: this looks like %s: set driver to %s", capture.ErrFormat, f.Title, f.Name))
+		}
+	}
+	return capture.NewReader(b)
 }
 
 // paced returns the room time of a recorded packet that is due some time after
@@ -187,47 +199,53 @@ func (r *followReader) replaced() bool {
 
 // datagramMapper turns captured packets into samples.
 type datagramMapper struct {
-	out    output
-	port   uint16
-	mac    [6]byte
-	chip   Chip
-	group  *NexmonGrouper
-	pacing bool
-	baseNS int64
+	out     output
+	port    uint16
+	chip    Chip
+	packets *capture.Decoder
+	group   *NexmonGrouper
+	pacing  bool
+	baseNS  int64
+
+	understood bool            // some datagram was Nexmon's
+	refused    [][]byte        // the first ones that were not
+	stranger   *capture.Format // what they look like
 }
 
-// packet takes one captured packet whose first layer is given.
-func (m *datagramMapper) packet(data []byte, first gopacket.Decoder, nowNS int64) {
-	p := gopacket.NewPacket(data, first, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
-	if !ok || uint16(udp.DstPort) != m.port {
-		m.out.count("other_traffic", 1)
+// packet takes one captured packet.
+func (m *datagramMapper) packet(p *capture.Packet, nowNS int64) {
+	d, ok := m.packets.UDP(p)
+	if !ok {
+		return // counted
+	}
+	if d.To.Port() != m.port {
+		m.out.count(capture.OutcomeOtherTraffic, 1)
 		return
 	}
-	if p.Metadata().Truncated || int(udp.Length) < 8 || int(udp.Length)-8 > len(udp.Payload) {
-		m.out.count("truncated", 1)
+	f, err := ParseNexmon(d.Payload)
+	if err != nil {
+		m.out.count(nexmonOutcome(err), 1)
+		m.wrongFormat(d.Payload)
 		return
 	}
-	// The UDP length rules: some frames carry padding.
-	f, err := ParseNexmon(udp.Payload[:int(udp.Length)-8])
+	m.understood = true
+	m.group.Add(nowNS, f)
+}
+
+// frame takes the datagrams of one WiFi frame.
+func (m *datagramMapper) frame(g *NexmonGroup) {
+	r, err := g.reception(m.chip)
 	if err != nil {
 		m.out.count(nexmonOutcome(err), 1)
 		return
 	}
-	if m.mac != [6]byte{} && f.MAC != m.mac {
-		m.out.count("other_mac", 1)
-		return
+	m.out.receive(r)
+	if lost := m.group.Lost(); len(lost) > 0 {
+		sensors.Tell(m.out.sink, sensors.Finding{Code: "lost_core", Text: fmt.Sprintf("%s sent before and does not any more: check its cable and the firmware's parameters", antennas(lost))})
 	}
-	group := m.group.Add(nowNS, f)
-	if group == nil {
-		return
-	}
-	raw, tones, err := group.Packet(m.chip)
-	if err != nil {
-		m.out.count(nexmonOutcome(err), 1)
-		return
-	}
-	if p := m.out.fit(raw, tones); p != nil {
-		m.out.emit(&sensors.Sample{ReceiveNS: group.FirstNS, CSI: p})
-	}
+}
+
+func (m *datagramMapper) close() {
+	m.group.Close()
+	m.packets.Close()
 }

@@ -18,17 +18,17 @@ import (
 	"posefuse/setting"
 )
 
-// StreamConfig is where a stream of records comes from. Exactly one of Path
-// and Listen is set.
+// StreamConfig is where a stream of records comes from: Path if it is set, else
+// Listen.
 type StreamConfig struct {
 	Path   string `yaml:"path"`   // device, FIFO or file
-	Listen string `yaml:"listen"` // or the TCP address a router forwards to
+	Listen string `yaml:"listen"` // else the TCP address a router forwards to
 }
 
 func (c *StreamConfig) check() setting.Problems {
 	var p setting.Problems
-	if (c.Path == "") == (c.Listen == "") {
-		p.Add("path", "set exactly one of path (a device or file) and listen (a TCP address)")
+	if c.Path == "" && c.Listen == "" {
+		p.Add("path", "set path (a device or file) or listen (a TCP address)")
 	}
 	if c.Listen != "" {
 		p.Address("listen", c.Listen)
@@ -53,10 +53,12 @@ type streamDecoder interface {
 	Feed(p []byte)
 	Finish()           // the stream has ended
 	JunkBytes() uint64 // so far, of no record
+	Records() uint64   // so far, good and bad
 }
 
 // StreamSource reads one stream of records.
 type StreamSource struct {
+	driver    string
 	cfg       *StreamConfig
 	newFormat func(sensors.Sink) recordFormat
 
@@ -64,8 +66,8 @@ type StreamSource struct {
 	addr net.Addr
 }
 
-func newStreamSource(cfg *StreamConfig, newFormat func(sensors.Sink) recordFormat) *StreamSource {
-	return &StreamSource{cfg: cfg, newFormat: newFormat}
+func newStreamSource(driver string, cfg *StreamConfig, newFormat func(sensors.Sink) recordFormat) *StreamSource {
+	return &StreamSource{driver: driver, cfg: cfg, newFormat: newFormat}
 }
 
 // Addr returns the address a running source listens on, nil if it does not.
@@ -80,10 +82,10 @@ func (s *StreamSource) Addr() net.Addr {
 // served when that leaves, or has been silent while the next one waits.
 func (s *StreamSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var err error
-	if s.cfg.Listen != "" {
-		err = s.serve(ctx, sink)
-	} else {
+	if s.cfg.Path != "" {
 		err = s.readPath(ctx, sink)
+	} else {
+		err = s.serve(ctx, sink)
 	}
 	if ctx.Err() == nil {
 		return err
@@ -100,7 +102,7 @@ func (s *StreamSource) serve(ctx context.Context, sink sensors.Sink) error {
 	s.setAddr(l.Addr())
 	defer s.setAddr(nil)
 	defer closeOnDone(ctx, l)()
-	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink}
+	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink, driver: s.driver}
 	sender := &senderConn{ln: l.(*net.TCPListener)}
 	for {
 		conn := sender.next
@@ -130,7 +132,7 @@ func (s *StreamSource) readPath(ctx context.Context, sink sensors.Sink) error {
 	if err != nil {
 		return err
 	}
-	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink}
+	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink, driver: s.driver}
 	switch {
 	case mode&fs.ModeCharDevice != 0:
 		err = readDevice(ctx, f, in)
@@ -215,7 +217,8 @@ func closeOnDone(ctx context.Context, c io.Closer) (release func()) {
 // recordInput is the way of one run's bytes into its format.
 type recordInput struct {
 	recordFormat
-	sink sensors.Sink
+	sink   sensors.Sink
+	driver string
 }
 
 // readAll decodes r until its end and closes it; ctx ends the reading early.
@@ -223,6 +226,7 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	defer closeOnDone(ctx, r)()
 	var junk uint64
 	d := in.stream()
+	unknown := stranger{own: in.driver}
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := r.Read(buf)
@@ -232,6 +236,9 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 		if ended {
 			d.Finish()
 		}
+		if d.Records() == 0 {
+			unknown.read(buf[:n], in.sink)
+		}
 		if j := d.JunkBytes(); j != junk {
 			in.sink.Count("junk_bytes", j-junk)
 			junk = j
@@ -240,7 +247,7 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 		case err == nil:
 		case errors.Is(err, errNextWriter):
 			in.sink.Count("sender_lost", 1)
-			d, junk = in.stream(), 0
+			d, junk, unknown = in.stream(), 0, stranger{own: in.driver}
 		case ended:
 			return nil
 		default:
