@@ -77,7 +77,7 @@ func TestBadConfigurations(t *testing.T) {
 		"room":             {"room: a.b", `room: "a.b" cannot be part of a subject; use 1 to 64 letters, digits, - and _`},
 		"rate":             {"sync: {rate_hz: .nan}", "sync.rate_hz: NaN is out of range, want 1 to 60"},
 		"mode":             {"sync: {mode: exact}", `sync.mode: "exact" is unknown: use reference_clock`},
-		"driver":           {"sensors: {lidar: {driver: velodyne}}", `sensors.lidar.driver: "velodyne" is unknown: use ouster or livox`},
+		"driver":           {"sensors: {lidar: {driver: hesai}}", `sensors.lidar.driver: "hesai" is unknown: use ouster or livox or velodyne`},
 		"driver setting":   {"sensors: {csi: {atheros: {listen: ''}}}", "sensors.csi.atheros.path: set path (a device or file) or listen (a TCP address)"},
 		"shared setting":   {"sensors: {csi: {antennas: guess}}", `sensors.csi.antennas: "guess" is unknown: use repeat or zero or absent`},
 		"address":          {"sensors: {camera: {keypoints_tcp: {listen: '7010'}}}", `sensors.camera.keypoints_tcp.listen: "7010" is no address; write host:port, for example 127.0.0.1:4222`},

@@ -63,7 +63,7 @@ var wrongSettings = []wrongInput{
 	{name: "every sensor off", doc: "sensors: {camera: {enabled: false}, lidar: {enabled: false}, radar: {enabled: false}, csi: {enabled: false}}\n"},
 
 	{name: "unknown camera driver", doc: "sensors: {camera: {driver: webcam}}\n"},
-	{name: "unknown lidar driver", doc: "sensors: {lidar: {driver: velodyne}}\n"},
+	{name: "unknown lidar driver", doc: "sensors: {lidar: {driver: hesai}}\n"},
 	{name: "unknown radar driver", doc: "sensors: {radar: {driver: ti_udp}}\n"},
 	{name: "unknown csi driver", doc: "sensors: {csi: {driver: intel5300}}\n"},
 	{name: "no driver", doc: "sensors: {camera: {driver: \"\"}}\n"},
@@ -135,7 +135,7 @@ var wrongEnvironments = []wrongInput{
 	{name: "variable that does not fit", env: "POSEFUSE_SYNC_RATE_HZ=fast", doc: "room: a\n"},
 	{name: "variable with a fraction", env: "POSEFUSE_SYNC_HOLD_MS=60.5", doc: "room: a\n"},
 	{name: "variable out of range", env: "POSEFUSE_SYNC_RATE_HZ=100", doc: "room: a\n"},
-	{name: "variable of an unknown driver", env: "POSEFUSE_SENSORS_LIDAR_DRIVER=velodyne", doc: "room: a\n"},
+	{name: "variable of an unknown driver", env: "POSEFUSE_SENSORS_LIDAR_DRIVER=hesai", doc: "room: a\n"},
 	{name: "variable of a pose", env: "POSEFUSE_EXTRINSICS_ROOM_FROM_CAMERA={pan:3}", doc: "room: a\n"},
 	{name: "variable of users", env: "POSEFUSE_BUS_USERS=[{name:a}", doc: "room: a\n"},
 	{name: "unknown variables", env: "POSEFUSE_SYNC_RATE=10 POSEFUSE_ROM=a POSEFUSE_LIDAR_DRIVER=livox", doc: "room: a\n"},

@@ -1,6 +1,7 @@
 package lidar
 
 import (
+	"context"
 	"time"
 
 	"posefuse/sensors"
@@ -27,20 +28,10 @@ func (c *LivoxConfig) Check() setting.Problems {
 
 // Source implements sensors.Settings.
 func (c *LivoxConfig) Source(name string) sensors.Source {
-	return newUDPSource(name, &c.UDPConfig, c.assembler)
+	return newUDPSource(name, "livox", &c.UDPConfig, c.assembler)
 }
 
-func (c *LivoxConfig) assembler(out *output) (assembler, error) {
+func (c *LivoxConfig) assembler(_ context.Context, out *output) (assembler, error) {
 	period := time.Duration(c.SweepMS) * time.Millisecond
-	return livoxInput{NewSweepAssembler(period, &out.crop, func(w *Sweep) {
-		out.emit(&sensors.Sample{
-			Seq: w.Seq, DeviceNS: int64(w.TimeNS), HasDevice: true, ReceiveNS: w.ReceiveNS,
-			Restarted: w.Restarted,
-			Cloud:     &sensors.PointCloud{XYZ: w.XYZ, Complete: w.Complete},
-		})
-	}, out.count)}, nil
+	return NewSweepAssembler(period, &out.crop, out.emitSweep, out.count), nil
 }
-
-type livoxInput struct{ *SweepAssembler }
-
-func (l livoxInput) quiet(int64) { l.Flush() }

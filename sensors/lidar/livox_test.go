@@ -21,16 +21,23 @@ import (
 
 func TestLivoxRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		typ := LivoxType(rapid.IntRange(1, 2).Draw(t, "type"))
+		typ := LivoxType(rapid.IntRange(0, 3).Draw(t, "type"))
 		in := LivoxPacket{
 			Type: typ, IntervalNS: int64(rapid.Uint16().Draw(t, "interval")) * 100,
 			UDPCounter: rapid.Uint16().Draw(t, "counter"), Frame: rapid.Uint8().Draw(t, "frame"),
 			TimeType: 1, TimestampNS: rapid.Uint64().Draw(t, "ts"),
 		}
-		for range rapid.IntRange(0, 200).Draw(t, "n") {
+		n := rapid.IntRange(0, 200).Draw(t, "n")
+		if typ == LivoxIMU {
+			n, in.Motion = 0, LivoxMotion{[3]float32{1, -2, 3}, [3]float32{0, 0.1, -1}}
+		}
+		for range n {
 			v := func(n string) int32 {
-				if typ == LivoxCartesianCM {
+				switch typ {
+				case LivoxCartesianCM:
 					return int32(rapid.Int16().Draw(t, n)) * 10
+				case LivoxSpherical:
+					return rapid.Int32Range(-100_000, 100_000).Draw(t, n)
 				}
 				return rapid.Int32().Draw(t, n)
 			}
@@ -44,8 +51,17 @@ func TestLivoxRoundTrip(t *testing.T) {
 		if err := DecodeLivox(b, &out); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(out.Points, in.Points) {
-			t.Fatal("points differ")
+		if typ == LivoxSpherical && len(out.Points) == len(in.Points) {
+			for i, x := range in.Points {
+				y := out.Points[i]
+				// Half a hundredth of a degree in both angles, and millimetres.
+				off := math.Hypot(math.Hypot(float64(x.X-y.X), float64(x.Y-y.Y)), float64(x.Z-y.Z))
+				if r := math.Hypot(math.Hypot(float64(x.X), float64(x.Y)), float64(x.Z)); off > 2+r*1.3e-4 || x.Reflectivity != y.Reflectivity || x.Tag != y.Tag {
+					t.Fatalf("point %d: %+v became %+v", i, x, y)
+				}
+			}
+		} else if !slices.Equal(out.Points, in.Points) || out.Motion != in.Motion {
+			t.Fatal("points or motion differ")
 		}
 		out.Points, in.Points = nil, nil
 		if out.UDPCounter != in.UDPCounter || out.Frame != in.Frame || out.TimestampNS != in.TimestampNS || out.IntervalNS != in.IntervalNS || out.Type != in.Type {
@@ -161,6 +177,13 @@ func TestEncodeLivoxCloudRefuses(t *testing.T) {
 
 func FuzzLivox(f *testing.F) {
 	f.Add(encodeCloud(f, cloudOf(3, 1), 1, 2)[0])
+	for _, p := range []LivoxPacket{{Type: LivoxSpherical, Points: []LivoxPoint{{X: 1000, Y: 2000, Z: 300}}}, {Type: LivoxIMU}} {
+		b, err := EncodeLivox(nil, &p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p LivoxPacket
 		if DecodeLivox(b, &p) == nil && 8*len(p.Points) > len(b) {

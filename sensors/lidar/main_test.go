@@ -77,19 +77,25 @@ func (o outcomes) count(name string, n uint64) { o[name] += n }
 
 // testSink collects samples.
 type testSink struct {
-	mu      sync.Mutex
-	samples chan *sensors.Sample
-	counts  map[string]uint64
-	start   time.Time
+	mu       sync.Mutex
+	samples  chan *sensors.Sample
+	counts   map[string]uint64
+	findings map[string]string
+	start    time.Time
 }
 
 func newTestSink() *testSink {
-	return &testSink{samples: make(chan *sensors.Sample, 64), counts: map[string]uint64{}, start: time.Now()}
+	return &testSink{samples: make(chan *sensors.Sample, 64), counts: map[string]uint64{}, findings: map[string]string{}, start: time.Now()}
 }
 func (s *testSink) Emit(x *sensors.Sample) { s.samples <- x }
 func (s *testSink) Count(o string, n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts[o] += n
+}
+func (s *testSink) Tell(f sensors.Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.findings[f.Code] = f.Text
 }
 func (s *testSink) NowNS() int64 { return int64(time.Since(s.start)) }

@@ -1,4 +1,4 @@
-// Package lidar reads Ouster and Livox lidars: pure decoders and encoders of
+// Package lidar reads Ouster, Livox and Velodyne lidars: pure decoders and encoders of
 // their UDP packets, the assembly of packets into sweeps, and a source that
 // listens on a UDP port.
 package lidar
@@ -9,58 +9,13 @@ import (
 	"hash/crc64"
 )
 
-// Profile names the pixel layout of an Ouster lidar packet. The packet does
-// not say which it has; only the sensor's metadata does.
-type Profile uint8
-
-// The supported profiles, named as in the metadata (reference sensors.md 1.3).
-const (
-	ProfileLegacy    Profile = iota // LEGACY
-	ProfileRNG19                    // RNG19_RFL8_SIG16_NIR16
-	ProfileRNG15                    // RNG15_RFL8_NIR8
-	ProfileRNG19Dual                // RNG19_RFL8_SIG16_NIR16_DUAL
-	ProfileRNG15Dual                // RNG15_RFL8_NIR8_DUAL
-	ProfileFUSADual                 // FUSA_RNG15_RFL8_NIR8_DUAL
-	numProfiles
-)
-
-var profileNames = [numProfiles]string{
-	"LEGACY",
-	"RNG19_RFL8_SIG16_NIR16",
-	"RNG15_RFL8_NIR8",
-	"RNG19_RFL8_SIG16_NIR16_DUAL",
-	"RNG15_RFL8_NIR8_DUAL",
-	"FUSA_RNG15_RFL8_NIR8_DUAL",
-}
-
-// bytes per pixel of each profile
-var profilePixel = [numProfiles]int{12, 12, 4, 16, 8, 8}
-
-// String returns the profile's name in the metadata.
-func (p Profile) String() string {
-	if p >= numProfiles {
-		return fmt.Sprintf("profile(%d)", uint8(p))
-	}
-	return profileNames[p]
-}
-
-// ParseProfile returns the profile called name. An unknown name is an error:
-// packet sizes collide, so a profile can never be guessed.
-func ParseProfile(name string) (Profile, error) {
-	for i, n := range profileNames {
-		if n == name {
-			return Profile(i), nil
-		}
-	}
-	return 0, fmt.Errorf("unknown lidar profile %q; set udp_profile_lidar of the sensor to one of %q", name, profileNames)
-}
-
 // Format is everything needed to read the bytes of a lidar packet.
 type Format struct {
 	Profile          Profile
-	Rows             int // pixels per column, 1..MaxRows
-	ColumnsPerPacket int // 16 on every known sensor
-	Columns          int // columns per frame, a multiple of ColumnsPerPacket
+	FUSA             bool // the header of functional safety, which the profile of that name always has
+	Rows             int  // pixels per column, 1..MaxRows
+	ColumnsPerPacket int  // 16 on every known sensor
+	Columns          int  // columns per frame, a multiple of ColumnsPerPacket
 }
 
 // Bounds on a format; no sensor exceeds them.
@@ -82,9 +37,14 @@ const (
 
 func (f Format) columnSize() int {
 	if f.Profile == ProfileLegacy {
-		return legacyColumnHeader + f.Rows*profilePixel[f.Profile] + legacyColumnFooter
+		return legacyColumnHeader + f.Rows*layouts[f.Profile].bytes + legacyColumnFooter
 	}
-	return columnHeader + f.Rows*profilePixel[f.Profile]
+	return columnHeader + f.Rows*layouts[f.Profile].bytes
+}
+
+// fusa reports whether packets have the header of functional safety.
+func (f Format) fusa() bool {
+	return (f.FUSA || f.Profile == ProfileFUSADual) && f.Profile != ProfileLegacy
 }
 
 // PacketSize returns the size of every lidar packet of the format, bytes.
@@ -152,6 +112,7 @@ type Pixel struct {
 	Flags, Flags2                 uint8
 	Reflectivity, Reflectivity2   uint8
 	Signal, Signal2, NearInfrared uint16
+	Zones                         uint16 // bit per zone that the point is in
 }
 
 // Decode reads the packet in b into p, which keeps b. The error is a Reason.
@@ -161,12 +122,12 @@ func (f Format) Decode(b []byte, p *Packet) error {
 		return BadLength
 	}
 	*p = Packet{format: f, data: b}
-	switch f.Profile {
-	case ProfileLegacy:
+	switch {
+	case f.Profile == ProfileLegacy:
 		p.FrameID = uint32(binary.LittleEndian.Uint16(b[10:]))
 		return nil
-	case ProfileFUSADual:
-		if b[0] != 1 {
+	case f.fusa():
+		if b[0] != ousterPoints {
 			return BadType
 		}
 		p.InitID = uint24(b[1:])
@@ -174,7 +135,7 @@ func (f Format) Decode(b []byte, p *Packet) error {
 		p.AlertFlags = b[8]
 		p.Serial = uint40(b[11:])
 	default:
-		if binary.LittleEndian.Uint16(b) != 1 {
+		if binary.LittleEndian.Uint16(b) != ousterPoints {
 			return BadType
 		}
 		p.FrameID = uint32(binary.LittleEndian.Uint16(b[2:]))
@@ -249,57 +210,24 @@ func (p *Packet) pixels(col int) []byte {
 // Ranges writes the first-return ranges of column col to dst, which has Rows
 // elements, mm.
 func (p *Packet) Ranges(col int, dst []uint32) {
-	px, step := p.pixels(col), profilePixel[p.format.Profile]
-	switch p.format.Profile {
-	case ProfileLegacy:
-		for i := range dst {
-			dst[i] = binary.LittleEndian.Uint32(px[i*step:]) & 0xFFFFF
-		}
-	case ProfileRNG19, ProfileRNG19Dual:
-		for i := range dst {
-			dst[i] = binary.LittleEndian.Uint32(px[i*step:]) & 0x7FFFF
-		}
-	default:
+	px, l := p.pixels(col), &layouts[p.format.Profile]
+	step := l.bytes
+	if l.rangeBits == 15 {
 		for i := range dst {
 			dst[i] = uint32(binary.LittleEndian.Uint16(px[i*step:])&0x7FFF) * 8
 		}
+		return
+	}
+	mask := uint32(1)<<l.rangeBits - 1
+	for i := range dst {
+		dst[i] = binary.LittleEndian.Uint32(px[i*step:]) & mask
 	}
 }
 
 // Pixel returns all fields of one reading.
 func (p *Packet) Pixel(col, row int) Pixel {
-	step := profilePixel[p.format.Profile]
-	b := p.pixels(col)[row*step : (row+1)*step]
-	switch p.format.Profile {
-	case ProfileLegacy:
-		w := binary.LittleEndian.Uint32(b)
-		return Pixel{
-			RangeMM: w & 0xFFFFF, Flags: uint8(w >> 28), Reflectivity: b[4],
-			Signal: binary.LittleEndian.Uint16(b[6:]), NearInfrared: binary.LittleEndian.Uint16(b[8:]),
-		}
-	case ProfileRNG19:
-		w := binary.LittleEndian.Uint32(b)
-		return Pixel{
-			RangeMM: w & 0x7FFFF, Flags: uint8(w>>19) & 31, Reflectivity: b[4],
-			Signal: binary.LittleEndian.Uint16(b[6:]), NearInfrared: binary.LittleEndian.Uint16(b[8:]),
-		}
-	case ProfileRNG19Dual:
-		w, w2 := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-		return Pixel{
-			RangeMM: w & 0x7FFFF, Flags: uint8(w>>19) & 31, Reflectivity: b[3],
-			Range2MM: w2 & 0x7FFFF, Flags2: uint8(w2>>19) & 31, Reflectivity2: b[7],
-			Signal: binary.LittleEndian.Uint16(b[8:]), Signal2: binary.LittleEndian.Uint16(b[10:]),
-			NearInfrared: binary.LittleEndian.Uint16(b[12:]),
-		}
-	case ProfileRNG15, ProfileRNG15Dual, ProfileFUSADual:
-	}
-	w := binary.LittleEndian.Uint16(b)
-	x := Pixel{RangeMM: uint32(w&0x7FFF) * 8, Flags: uint8(w >> 15), Reflectivity: b[2], NearInfrared: uint16(b[3]) * 16}
-	if step == 8 {
-		w2 := binary.LittleEndian.Uint16(b[4:])
-		x.Range2MM, x.Flags2, x.Reflectivity2 = uint32(w2&0x7FFF)*8, uint8(w2>>15), b[6]
-	}
-	return x
+	l := &layouts[p.format.Profile]
+	return l.pixel(p.pixels(col)[row*l.bytes : (row+1)*l.bytes])
 }
 
 func uint24(b []byte) uint32 {

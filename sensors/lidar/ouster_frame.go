@@ -19,13 +19,25 @@ type Frame struct {
 
 	timestamps []uint64
 	packets    []bool
-	missing    int // packets of the window that have not arrived
-	openedNS   int64
+	missing    int   // packets of the window that have not arrived
+	openedNS   int64 // receive time of its first packet
+	place      int   // in the window, of its packet furthest on
+	placeNS    int64 // receive time of that packet
 }
 
-// reorderPackets is how many packets of the next frame may arrive before an
-// incomplete frame is given up. Neighbours swapped by the network are closer.
-const reorderPackets = 8
+// When an incomplete frame is given up. Neighbours swapped by the network are
+// closer than reorderNS and reorderPackets; a tick must not wait longer for a
+// packet that is lost.
+const (
+	reorderPackets = 8                            // of the next frame
+	reorderNS      = int64(3 * time.Millisecond)  // after the next frame began, or after the last packet of its own came
+	gapNS          = int64(8 * time.Millisecond)  // after the last packet was due, where the window leaves a pause behind it
+	stallNS        = int64(20 * time.Millisecond) // the same, where the next frame follows at once
+)
+
+// forgetAfter is how many frames in a row must lack a packet of the window
+// before it is expected no longer: the metadata's window is not the sensor's.
+const forgetAfter = 20
 
 // restartNS is how far the sensor's clock must go back to be a restart.
 const restartNS = uint64(time.Second)
@@ -34,61 +46,85 @@ const restartNS = uint64(time.Second)
 // newest and the one before, for packets that the network reordered. It is not
 // safe for concurrent use.
 type Assembler struct {
-	meta     *Metadata
-	emit     func(*Frame)
-	count    func(outcome string, n uint64)
-	period   int64
-	expected []bool // packets of the window
-	inWindow []bool // columns of the window
-	nPackets int
-	nColumns int
+	meta   *Metadata
+	emit   func(*Frame)
+	count  func(outcome string, n uint64)
+	period int64
+	window window
+	step   int64 // between packets
 
-	cur, prev  *Frame
-	started    bool
-	curID      uint32 // id of the newest frame, open or not
-	curSeq     uint64
-	curPackets int // of the newest frame
-	newestNS   uint64
-	restarted  bool
-	crcLive    bool // a checksum has matched since the last init id
-	initID     uint32
-	free       []*Frame
+	cur, prev   *Frame
+	started     bool
+	curID       uint32 // id of the newest frame, open or not
+	curSeq      uint64
+	curPackets  int // of the newest frame
+	curOpenedNS int64
+	newestNS    uint64
+	restarted   bool
+	crcLive     bool // a checksum has matched since the last init id
+	initID      uint32
+	serial      uint64 // of the sensor that is followed, 0 if not known yet
+	free        []*Frame
+	imu         OusterIMU // to tell its packets
 }
 
 // NewAssembler returns an assembler for packets of meta. emit gets each closed
 // frame, which is reused once emit returns; count gets every outcome that is
 // not a frame.
 func NewAssembler(meta *Metadata, emit func(*Frame), count func(outcome string, n uint64)) *Assembler {
-	f := meta.Format
 	a := &Assembler{
 		meta: meta, emit: emit, count: count,
-		period:   int64(1e9 / meta.RateHz),
-		expected: make([]bool, f.PacketsPerFrame()),
-		inWindow: make([]bool, f.Columns),
-		initID:   meta.InitID,
+		period: int64(1e9 / meta.RateHz),
+		window: newWindow(meta),
+		initID: meta.InitID, serial: meta.Serial,
 	}
-	for c := meta.ColumnWindow[0]; ; c = (c + 1) % f.Columns {
-		a.inWindow[c] = true
-		a.nColumns++
-		if k := c / f.ColumnsPerPacket; !a.expected[k] {
-			a.expected[k] = true
-			a.nPackets++
-		}
-		if c == meta.ColumnWindow[1] {
-			break
-		}
-	}
+	a.step = a.period / int64(meta.Format.PacketsPerFrame())
 	return a
 }
 
-// Open reports whether a frame waits for packets.
-func (a *Assembler) Open() bool { return a.cur != nil || a.prev != nil }
+// Deadline returns when Expire is to be called, 0 if no frame waits.
+func (a *Assembler) Deadline() int64 {
+	at := int64(0)
+	for _, f := range [2]*Frame{a.prev, a.cur} {
+		if f == nil {
+			continue
+		}
+		if d := a.due(f); at == 0 || d < at {
+			at = d
+		}
+	}
+	return at
+}
+
+// due returns when an incomplete frame is given up.
+func (a *Assembler) due(f *Frame) int64 {
+	left := int64(a.window.packets - 1 - f.place)
+	wait := stallNS
+	switch {
+	case left <= 0:
+		left, wait = 0, reorderNS
+	case a.window.pause:
+		wait = gapNS
+	}
+	at := min(f.placeNS+left*a.step+wait, f.openedNS+a.period*3/2)
+	if f == a.prev {
+		at = min(at, a.curOpenedNS+reorderNS)
+	}
+	return at
+}
 
 // Add takes one datagram received at nowNS (any monotonic clock).
 func (a *Assembler) Add(nowNS int64, b []byte) {
 	var p Packet
 	if err := a.meta.Format.Decode(b, &p); err != nil {
-		a.reject(err)
+		switch {
+		case DecodeOusterIMU(b, &a.imu) == nil:
+			a.count("imu", 1)
+		case isOusterZones(b):
+			a.count("zones", 1)
+		default:
+			a.reject(err)
+		}
 		return
 	}
 	if err := a.check(&p); err != nil {
@@ -102,22 +138,33 @@ func (a *Assembler) Add(nowNS int64, b []byte) {
 	}
 	head := p.Column(first)
 	p.FrameID = head.FrameID // the first column may be invalid, with any id
+	k := head.ID / a.meta.Format.ColumnsPerPacket
+	if !consecutive(&p, first, head) {
+		a.reject(BadColumn)
+		return
+	}
+	known := a.window.expected[k]
+	if !known {
+		a.window.widen(&p, k)
+	}
 	f := a.frame(nowNS, &p, head.TimestampNS)
 	if f == nil {
 		a.count("late", 1)
 		return
 	}
-	k := head.ID / a.meta.Format.ColumnsPerPacket
 	if f.packets[k] {
 		a.count("duplicate", 1)
 		return
 	}
 	f.packets[k] = true
 	f.ReceiveNS = nowNS
+	if place := a.window.place[k]; place > f.place || f.placeNS == 0 {
+		f.place, f.placeNS = place, nowNS
+	}
 	a.fill(f, &p)
 	a.newestNS = max(a.newestNS, head.TimestampNS)
 	a.count("packet", 1)
-	if a.expected[k] {
+	if known {
 		f.missing--
 	}
 	if f.missing == 0 {
@@ -126,7 +173,7 @@ func (a *Assembler) Add(nowNS int64, b []byte) {
 		}
 		a.close(f)
 	}
-	if a.prev != nil && a.curPackets >= reorderPackets {
+	if a.prev != nil && (a.curPackets >= reorderPackets || nowNS >= a.curOpenedNS+reorderNS) {
 		a.close(a.prev)
 	}
 }
@@ -143,8 +190,11 @@ func (a *Assembler) check(p *Packet) error {
 	if p.InitID != 0 && a.meta.InitID != 0 && p.InitID != a.meta.InitID {
 		return BadInitID
 	}
-	if p.Serial != 0 && a.meta.Serial != 0 && p.Serial != a.meta.Serial {
+	if p.Serial != 0 && a.serial != 0 && p.Serial != a.serial {
 		return BadSerial
+	}
+	if a.serial == 0 {
+		a.serial = p.Serial // metadata without a serial number: the first one is followed
 	}
 	if p.InitID != a.initID {
 		a.initID, a.crcLive = p.InitID, false
@@ -172,10 +222,26 @@ func (p *Packet) firstValid() int {
 	return -1
 }
 
+// consecutive reports whether the packet's valid columns are one behind the
+// other in one frame, as those of every sensor are; bytes read in a wrong format
+// are not.
+func consecutive(p *Packet, first int, head Column) bool {
+	for i := range p.format.ColumnsPerPacket {
+		c := p.Column(i)
+		if c.Status&1 == 1 && c.ID >= p.format.Columns {
+			return false
+		}
+		if c.Valid && i > first && (c.ID != (head.ID+i-first)%p.format.Columns || c.FrameID != head.FrameID) {
+			return false
+		}
+	}
+	return true
+}
+
 // frame returns the open frame the packet belongs to, nil if that is closed.
 func (a *Assembler) frame(nowNS int64, p *Packet, ts uint64) *Frame {
 	diff := int64(int16(p.FrameID - a.curID))
-	if a.meta.Format.Profile == ProfileFUSADual {
+	if a.meta.Format.fusa() {
 		diff = int64(int32(p.FrameID - a.curID))
 	}
 	back := ts+restartNS < a.newestNS
@@ -210,7 +276,7 @@ func (a *Assembler) frame(nowNS int64, p *Packet, ts uint64) *Frame {
 		a.curSeq += uint64(diff)
 	}
 	a.curID = p.FrameID
-	a.curPackets = 1
+	a.curPackets, a.curOpenedNS = 1, nowNS
 	a.cur = a.newFrame(nowNS)
 	return a.cur
 }
@@ -231,9 +297,9 @@ func (a *Assembler) newFrame(nowNS int64) *Frame {
 			packets:    make([]bool, f.PacketsPerFrame()),
 		}
 	}
-	x.ID, x.Seq, x.Valid, x.Expected = a.curID, a.curSeq, 0, a.nColumns
+	x.ID, x.Seq, x.Valid = a.curID, a.curSeq, 0
 	x.Restarted, a.restarted = a.restarted, false
-	x.missing, x.openedNS = a.nPackets, nowNS
+	x.missing, x.openedNS, x.place, x.placeNS = a.window.packets, nowNS, 0, 0
 	return x
 }
 
@@ -241,10 +307,7 @@ func (a *Assembler) fill(f *Frame, p *Packet) {
 	rows := a.meta.Format.Rows
 	for i := range p.format.ColumnsPerPacket {
 		c := p.Column(i)
-		if c.ID >= p.format.Columns && c.Status != 0 {
-			a.count("bad_column", 1)
-		}
-		if !c.Valid || c.FrameID != p.FrameID || !a.inWindow[c.ID] || f.Have[c.ID] {
+		if !c.Valid || f.Have[c.ID] {
 			continue
 		}
 		f.Have[c.ID] = true
@@ -265,9 +328,11 @@ func (a *Assembler) close(f *Frame) {
 		a.restarted = a.restarted || f.Restarted
 	} else {
 		f.times(a.meta.ColumnWindow[0])
+		f.Expected = max(a.window.columns, f.Valid)
 		if f.missing > 0 {
 			a.count("lost_packet", uint64(f.missing))
 		}
+		a.window.forget(f.packets)
 		a.emit(f)
 	}
 	a.free = append(a.free, f)
@@ -293,11 +358,10 @@ func (f *Frame) times(start int) {
 	}
 }
 
-// Expire closes frames that were opened more than one and a half frame periods
-// before nowNS.
+// Expire closes frames that are given up at nowNS.
 func (a *Assembler) Expire(nowNS int64) {
 	for _, f := range [2]*Frame{a.prev, a.cur} {
-		if f != nil && nowNS-f.openedNS > a.period*3/2 {
+		if f != nil && nowNS >= a.due(f) {
 			a.close(f)
 		}
 	}

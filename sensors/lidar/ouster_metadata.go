@@ -38,6 +38,7 @@ type metaFormat struct {
 	PixelShift       []int   `json:"pixel_shift_by_row"`
 	ColumnWindow     []int   `json:"column_window"`
 	ProfileLidar     string  `json:"udp_profile_lidar"`
+	HeaderType       string  `json:"header_type"`
 	FPS              float64 `json:"fps"`
 }
 
@@ -192,6 +193,7 @@ func (f *metaFlat) layout(m *Metadata, modeColumns int) error {
 		}
 		m.Format.Profile = p
 	}
+	m.Format.FUSA = d.HeaderType == "FUSA" && m.Format.Profile != ProfileLegacy
 	if err := m.Format.Check(); err != nil {
 		return err
 	}
@@ -296,6 +298,8 @@ func defaultOrigin(product string) float64 {
 		return 13.762
 	case product == "OS-1-16-A0" || product == "OS-1-16-A1" || product == "OS-1-64":
 		return 12.163 // first generation
+	case strings.HasPrefix(product, "OS-1"):
+		return 15.806
 	}
-	return 15.806
+	return 12.163 // as the vendor takes a product that it does not know
 }

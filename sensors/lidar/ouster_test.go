@@ -280,7 +280,7 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	old := metadata(t, "metadata/1_12_os1-991937000062-64_legacy.json")
-	if old.Format != (Format{ProfileLegacy, 64, 16, 1024}) || old.BeamToLidar[3] != 12.163 || old.RateHz != 10 {
+	if old.Format != (Format{Profile: ProfileLegacy, Rows: 64, ColumnsPerPacket: 16, Columns: 1024}) || old.BeamToLidar[3] != 12.163 || old.RateHz != 10 {
 		t.Errorf("firmware 1.12: %+v", old.Format)
 	}
 	if w := metadata(t, "metadata/2_0_0_os1-992008000494-128_col_win_legacy.json"); w.ColumnWindow == [2]int{0, w.Format.Columns - 1} {
@@ -301,38 +301,70 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestEncodeRoundTrip(t *testing.T) {
-	for _, profile := range []Profile{ProfileLegacy, ProfileRNG19} {
-		f := Format{profile, 32, 16, 1024}
-		in := &EncodePacket{FrameID: 65535, InitID: 0x123456, Serial: 992101000280, CRC: true}
-		for c := range 16 {
-			col := EncodeColumn{TimestampNS: uint64(1e12 + c), ID: 1008 + c, Valid: c != 3}
-			for r := range 32 {
-				col.Pixels = append(col.Pixels, Pixel{RangeMM: uint32(c*1000 + r), Reflectivity: uint8(r), Signal: uint16(c), NearInfrared: 9, Flags: 5})
+	for _, fusa := range []bool{false, true} {
+		for _, profile := range Profiles() {
+			f := Format{Profile: profile, FUSA: fusa, Rows: 32, ColumnsPerPacket: 16, Columns: 1024}
+			in := &EncodePacket{FrameID: 65535, InitID: 0x123456, Serial: 992101000280, CRC: true}
+			for c := range 16 {
+				col := EncodeColumn{TimestampNS: uint64(1e12 + c), ID: 1008 + c, Valid: c != 3}
+				for r := range 32 {
+					x := Pixel{RangeMM: uint32(c*1000+r) * 8, Range2MM: uint32(c*1000+r+7) * 8, Reflectivity: uint8(r), Reflectivity2: uint8(r + 100),
+						Signal: uint16(c), Signal2: uint16(c + 300), NearInfrared: 16 * 9, Flags: 1, Flags2: 1, Zones: 0x8001}
+					col.Pixels = append(col.Pixels, x)
+				}
+				in.Columns = append(in.Columns, col)
 			}
-			in.Columns = append(in.Columns, col)
-		}
-		b, err := f.Encode([]byte("x"), in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var p Packet
-		if err := f.Decode(b[1:], &p); err != nil {
-			t.Fatal(err)
-		}
-		for c := range 16 {
-			want := Column{uint64(1e12 + c), 1008 + c, 65535, p.Column(c).Status, c != 3}
-			if got := p.Column(c); got != want {
-				t.Fatalf("%v: column %+v, want %+v", profile, got, want)
+			b, err := f.Encode([]byte("x"), in)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for r := range 32 {
-				if p.Pixel(c, r) != in.Columns[c].Pixels[r] {
-					t.Fatalf("%v: pixel %d %d is %+v", profile, c, r, p.Pixel(c, r))
+			var p Packet
+			if err := f.Decode(b[1:], &p); err != nil {
+				t.Fatal(err)
+			}
+			l := layouts[profile]
+			for c := range 16 {
+				want := Column{uint64(1e12 + c), 1008 + c, 65535, p.Column(c).Status, c != 3}
+				if got := p.Column(c); got != want {
+					t.Fatalf("%v: column %+v, want %+v", profile, got, want)
+				}
+				ranges := make([]uint32, 32)
+				p.Ranges(c, ranges)
+				for r := range 32 {
+					x := in.Columns[c].Pixels[r]
+					keep(&x, &l)
+					if got := p.Pixel(c, r); got != x || ranges[r] != x.RangeMM {
+						t.Fatalf("%v: pixel %d %d is %+v, want %+v; range %d", profile, c, r, got, x, ranges[r])
+					}
 				}
 			}
+			switch {
+			case profile == ProfileLegacy:
+			case p.InitID != in.InitID || p.Serial != in.Serial || p.FrameID != in.FrameID:
+				t.Errorf("%v: header %+v", profile, p)
+			case !f.fusa() && !p.CRCMatches():
+				t.Errorf("%v: checksum does not match", profile)
+			}
 		}
-		if profile == ProfileRNG19 && (p.InitID != in.InitID || p.Serial != in.Serial || !p.CRCMatches()) {
-			t.Errorf("header %+v", p)
-		}
+	}
+}
+
+// keep unsets what a profile does not carry.
+func keep(x *Pixel, l *pixelLayout) {
+	if l.second < 0 {
+		x.Range2MM, x.Flags2, x.Reflectivity2 = 0, 0, 0
+	}
+	if l.signal < 0 {
+		x.Signal = 0
+	}
+	if l.signal2 < 0 {
+		x.Signal2 = 0
+	}
+	if l.nearIR < 0 {
+		x.NearInfrared = 0
+	}
+	if l.zones < 0 {
+		x.Zones = 0
 	}
 }
 
@@ -362,7 +394,7 @@ func FuzzAssembler(f *testing.F) {
 		a.Add(0, b)
 		a.Add(1, b)
 		a.Expire(int64(1e12))
-		if a.Open() {
+		if a.Deadline() != 0 {
 			t.Error("a frame outlived its timeout")
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -17,21 +18,19 @@ import (
 	"posefuse/setting"
 )
 
-// quietTime ends a sweep when nothing has come for so long.
-const quietTime = 15 * time.Millisecond
-
 // UDPSource reads one lidar. It implements sensors.Source.
 type UDPSource struct {
 	name         string
+	driver       string
 	cfg          *UDPConfig
 	from         netip.Addr // the only sender to accept, if valid
 	crop         Box
-	newAssembler func(*output) (assembler, error)
+	newAssembler func(context.Context, *output) (assembler, error)
 }
 
-// newUDPSource returns the source of a format, which its assembler reads.
-func newUDPSource(name string, cfg *UDPConfig, newAssembler func(*output) (assembler, error)) *UDPSource {
-	s := &UDPSource{name: name, cfg: cfg, newAssembler: newAssembler}
+// newUDPSource returns the source of a driver, whose assembler reads its format.
+func newUDPSource(name, driver string, cfg *UDPConfig, newAssembler func(context.Context, *output) (assembler, error)) *UDPSource {
+	s := &UDPSource{name: name, driver: driver, cfg: cfg, newAssembler: newAssembler}
 	s.from, _ = cfg.sender() // checked with the settings
 	s.crop, _ = cfg.crop()
 	return s
@@ -39,9 +38,10 @@ func newUDPSource(name string, cfg *UDPConfig, newAssembler func(*output) (assem
 
 // output is where an assembler's sweeps go.
 type output struct {
-	name string
-	crop Box // points outside are left out
-	sink sensors.Sink
+	name    string
+	crop    Box // points outside are left out
+	sink    sensors.Sink
+	refused bool // something was, since this was last unset
 }
 
 // emit hands a sweep on in the name of the sensor.
@@ -50,21 +50,46 @@ func (o *output) emit(s *sensors.Sample) {
 	o.sink.Emit(s)
 }
 
-func (o *output) count(outcome string, n uint64) { o.sink.Count(outcome, n) }
+// emitSweep hands on a sweep of lidars whose packets hold points by themselves.
+func (o *output) emitSweep(w *Sweep) {
+	o.emit(&sensors.Sample{
+		Seq: w.Seq, DeviceNS: int64(w.TimeNS), HasDevice: true, ReceiveNS: w.ReceiveNS,
+		Restarted: w.Restarted,
+		Cloud:     &sensors.PointCloud{XYZ: w.XYZ, Complete: w.Complete},
+	})
+}
+
+func (o *output) count(outcome string, n uint64) {
+	o.refused = o.refused || refuses[outcome]
+	o.sink.Count(outcome, n)
+}
+
+// refuses are the outcomes of datagrams that a driver cannot use.
+var refuses = func() map[string]bool {
+	m := map[string]bool{}
+	for outcome, o := range outcomesOf() {
+		m[outcome] = o.Refused != ""
+	}
+	return m
+}()
 
 // assembler is what a format gives the source: it joins datagrams to sweeps.
 type assembler interface {
 	Add(receiveNS int64, b []byte)
-	Open() bool        // a sweep waits for datagrams
-	quiet(nowNS int64) // nothing has come for the configured time
+	Deadline() int64    // room time at which to call Expire, 0 if no sweep waits
+	Expire(nowNS int64) // ends the sweeps that are given up
 }
 
 // Run listens until ctx ends or the socket fails. It implements
 // sensors.Source.
 func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
-	asm, err := s.newAssembler(&output{name: s.name, crop: s.crop, sink: sink})
+	out := &output{name: s.name, crop: s.crop, sink: sink}
+	asm, err := s.newAssembler(ctx, out)
 	if err != nil {
 		return err
+	}
+	if c, ok := asm.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
 	}
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", s.cfg.Listen)
@@ -84,27 +109,28 @@ func (s *UDPSource) Run(ctx context.Context, sink sensors.Sink) error {
 	if err := tuneSocket(conn, s.cfg.ReadBufferKiB<<10); err != nil {
 		return fmt.Errorf("socket options: %w", err)
 	}
-	if err := s.read(conn, asm, sink); err != nil && ctx.Err() == nil {
+	if err := s.read(conn, asm, out); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("udp %s: %w", s.cfg.Listen, err)
 	}
 	return nil
 }
 
-func (s *UDPSource) read(conn *net.UDPConn, asm assembler, sink sensors.Sink) error {
+func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 	buf := make([]byte, maxDatagram+1)
 	oob := make([]byte, 128)
 	var drops dropCounter
+	sink, who, looks := out.sink, senders{only: s.from}, &onlooker{driver: s.driver, sink: out.sink}
 	expired := false
 	for {
 		var deadline time.Time
-		if asm.Open() {
-			wait := quietTime
+		if at := asm.Deadline(); at != 0 {
+			wait := time.Duration(at - sink.NowNS())
 			if expired {
 				// The timer may have won against a datagram that was already
 				// there, when this process was held up; look once more.
-				wait = time.Millisecond
+				wait = 0
 			}
-			deadline = time.Now().Add(wait)
+			deadline = time.Now().Add(max(wait, time.Millisecond))
 		}
 		if err := conn.SetReadDeadline(deadline); err != nil {
 			return err
@@ -112,7 +138,7 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, sink sensors.Sink) er
 		n, oobn, _, from, err := conn.ReadMsgUDPAddrPort(buf, oob)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if expired {
-				asm.quiet(sink.NowNS())
+				asm.Expire(sink.NowNS())
 			}
 			expired = !expired
 			continue
@@ -125,11 +151,45 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, sink sensors.Sink) er
 		if d := drops.update(dropped); d > 0 {
 			sink.Count("socket_overflow", d)
 		}
-		if s.from.IsValid() && from.Addr().Unmap() != s.from {
+		now := sink.NowNS()
+		if !who.accept(from.Addr(), now) {
 			sink.Count("other_source", 1)
+			if f, ok := who.finding(from.Addr()); ok {
+				sensors.Tell(sink, f)
+			}
 			continue
 		}
-		asm.Add(sensors.ReceivedNS(sink.NowNS(), stamp, time.Now()), buf[:n])
+		out.refused = false
+		asm.Add(sensors.ReceivedNS(now, stamp, time.Now()), buf[:n])
+		if out.refused {
+			looks.refused(now, buf[:n])
+		}
+	}
+}
+
+// onlooker says what refused datagrams look like, if they look like something
+// that another setting would read.
+type onlooker struct {
+	driver string
+	sink   sensors.Sink
+	lookNS int64 // room clock of the last look
+}
+
+// lookEvery is how often a refused datagram is looked at: less than a finding
+// lasts.
+const lookEvery = int64(time.Second)
+
+func (o *onlooker) refused(nowNS int64, b []byte) {
+	if o.lookNS != 0 && nowNS-o.lookNS < lookEvery {
+		return
+	}
+	o.lookNS = nowNS
+	switch k := Recognise(b); {
+	case k.What == "" || k.Driver == o.driver:
+	case k.Driver == "":
+		sensors.Tell(o.sink, sensors.Finding{Code: "wrong_format", Text: "what comes looks like " + k.What + ", which is no lidar: check who sends to this port"})
+	default:
+		sensors.Tell(o.sink, sensors.Finding{Code: "wrong_format", Text: fmt.Sprintf("what comes looks like %s: set driver: %s", k.What, k.Driver)})
 	}
 }
 

@@ -1,0 +1,232 @@
+package lidar
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"posefuse/internal/testenv"
+	"posefuse/sensors"
+)
+
+// The failing inputs of the findings, played through the live driver in their
+// own time. Each test says what inputs/sensors/README.md calls right.
+
+const inputs = "inputs/sensors"
+
+// sent is one datagram of a capture.
+type sent struct {
+	at      time.Time
+	from    string
+	payload []byte
+}
+
+func readInput(t *testing.T, name string) []sent {
+	t.Helper()
+	r, err := pcapgo.NewReader(bytes.NewReader(testenv.ReadShared(t, inputs, name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []sent
+	for {
+		data, ci, err := r.ReadPacketData()
+		if err != nil {
+			return out
+		}
+		p := gopacket.NewPacket(data, r.LinkType(), gopacket.Default)
+		ip, _ := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+		udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+		if !ok || ip == nil {
+			t.Fatalf("%s: a record is no UDP datagram", name)
+		}
+		out = append(out, sent{ci.Timestamp, ip.SrcIP.String(), bytes.Clone(udp.Payload)})
+	}
+}
+
+// player sends the datagrams of a capture with the pauses between them, each
+// sender from a loopback address of its own.
+type player struct {
+	to    string
+	conns map[string]net.Conn
+	start time.Time
+}
+
+func newPlayer(t *testing.T, to string) *player {
+	p := &player{to: to, conns: map[string]net.Conn{}}
+	t.Cleanup(func() {
+		for _, c := range p.conns {
+			_ = c.Close()
+		}
+	})
+	return p
+}
+
+func (p *player) conn(t *testing.T, from string) net.Conn {
+	t.Helper()
+	if c, ok := p.conns[from]; ok {
+		return c
+	}
+	d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, 0, 0, byte(2+len(p.conns)))}}
+	c, err := d.Dial("udp", p.to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.conns[from] = c
+	return c
+}
+
+func (p *player) play(t *testing.T, packets []sent) {
+	t.Helper()
+	p.start = time.Now()
+	for _, s := range packets {
+		time.Sleep(time.Until(p.start.Add(s.at.Sub(packets[0].at))))
+		if _, err := p.conn(t, s.from).Write(s.payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// listenOnce starts a source and waits for its listener, without a datagram
+// that it would take for a sender.
+func listenOnce(t *testing.T, cfg sensors.Settings, listen *string) *testSink {
+	t.Helper()
+	sink, _ := startSource(t, cfg, listen)
+	_, port, err := net.SplitHostPort(*listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.Wait(t, "a listener", func() bool {
+		open, err := os.ReadFile("/proc/net/udp")
+		return err == nil && strings.Contains(string(open), fmt.Sprintf(":%04X 00000000:0000 ", n))
+	})
+	return sink
+}
+
+func (s *testSink) counted(outcome string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[outcome]
+}
+
+func (s *testSink) told(code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.findings[code]
+	return ok
+}
+
+func TestInputLivoxCounters(t *testing.T) {
+	for name, want := range map[string]int{"livox_counter_wrap.pcap": 8, "livox_after_wrap.pcap": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := NewLivoxConfig()
+			sink := listenOnce(t, cfg, &cfg.Listen)
+			packets := readInput(t, name)
+			newPlayer(t, cfg.Listen).play(t, packets)
+			for k := range want {
+				s := testenv.Receive(t, "a sweep", sink.samples)
+				if s.Cloud.Complete != 1 || len(s.Cloud.XYZ) != 3*4*50 {
+					t.Errorf("sweep %d: complete %g, %d points; want 50 datagrams of 4", k, s.Cloud.Complete, len(s.Cloud.XYZ)/3)
+				}
+			}
+			if n := sink.counted("packet"); n != uint64(len(packets)) || sink.counted("lost_packet") != 0 {
+				t.Errorf("%d packets of %d; %v", n, len(packets), sink.counts)
+			}
+		})
+	}
+}
+
+func TestInputTwoLivox(t *testing.T) {
+	t.Parallel()
+	cfg := NewLivoxConfig()
+	sink := listenOnce(t, cfg, &cfg.Listen)
+	packets := readInput(t, "livox_two_lidars.pcap")
+	first := 0
+	for _, p := range packets {
+		if p.from == packets[0].from {
+			first++
+		}
+	}
+	newPlayer(t, cfg.Listen).play(t, packets)
+	for range first / 50 {
+		if s := testenv.Receive(t, "a sweep", sink.samples); s.Cloud.Complete != 1 || s.Restarted {
+			t.Errorf("complete %g, restarted %v", s.Cloud.Complete, s.Restarted)
+		}
+	}
+	if sink.counted("packet") != uint64(first) || sink.counted("other_source") != uint64(len(packets)-first) || !sink.told("two_senders") {
+		t.Errorf("%v, findings %v", sink.counts, sink.findings)
+	}
+}
+
+// shared returns a file's path for settings.
+func shared(t *testing.T, name string) string { return testenv.Shared(t, inputs, name) }
+
+func TestInputOusterReconfigured(t *testing.T) {
+	t.Parallel()
+	cfg := NewOusterConfig()
+	cfg.MetadataFile = filepath.Join(t.TempDir(), "ouster.json")
+	put := func(name string) {
+		t.Helper()
+		temporary := cfg.MetadataFile + ".new"
+		if err := os.WriteFile(temporary, testenv.ReadShared(t, inputs, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(temporary, cfg.MetadataFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ouster_init_before.json")
+	sink := listenOnce(t, cfg, &cfg.Listen)
+	packets := readInput(t, "ouster_init_id_changes.pcap")
+	p := newPlayer(t, cfg.Listen)
+	p.play(t, packets)
+	if s := testenv.Receive(t, "the sweep before", sink.samples); s.Cloud.Complete != 1 {
+		t.Errorf("complete %g", s.Cloud.Complete)
+	}
+	testenv.Wait(t, "refusals", func() bool { return sink.counted("bad_init_id") == uint64(len(packets)/2) })
+	if !sink.told("reconfigured") {
+		t.Errorf("findings %v", sink.findings)
+	}
+	put("ouster_init_after.json")
+	testenv.Wait(t, "a sweep of the new configuration", func() bool {
+		p.play(t, packets[len(packets)/2:])
+		select {
+		case s := <-sink.samples:
+			return s.Restarted // not whole, if the metadata came amid its packets
+		default:
+			return false
+		}
+	})
+}
+
+func TestInputOusterOnePacketLost(t *testing.T) {
+	t.Parallel()
+	cfg := NewOusterConfig()
+	cfg.MetadataFile = shared(t, "ouster_one_packet_lost.json")
+	sink := listenOnce(t, cfg, &cfg.Listen)
+	packets := readInput(t, "ouster_one_packet_lost.pcap")
+	newPlayer(t, cfg.Listen).play(t, packets)
+	for range 2 {
+		s := testenv.Receive(t, "a sweep", sink.samples)
+		if s.Cloud.Complete < 0.96 || s.Cloud.Complete > 0.98 {
+			t.Errorf("complete %g", s.Cloud.Complete)
+		}
+	}
+	if sink.counted("lost_packet") != 2 || sink.counted("late") != 0 {
+		t.Errorf("%v", sink.counts)
+	}
+}

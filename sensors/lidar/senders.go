@@ -1,0 +1,43 @@
+package lidar
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"posefuse/sensors"
+)
+
+// senderIdle is how long the sender that is followed must be silent before
+// another one takes its place.
+const senderIdle = 2 * time.Second
+
+// senders decides whose datagrams are read: those of one address alone, for the
+// clouds and clocks of two lidars must not mix.
+type senders struct {
+	only     netip.Addr // from the settings, if valid
+	followed netip.Addr
+	heardNS  int64 // room clock of its newest datagram
+}
+
+// accept reports whether a datagram from this address is read.
+func (s *senders) accept(from netip.Addr, nowNS int64) bool {
+	from = from.Unmap()
+	if s.only.IsValid() {
+		return from == s.only
+	}
+	if from != s.followed && s.followed.IsValid() && nowNS-s.heardNS < int64(senderIdle) {
+		return false
+	}
+	s.followed, s.heardNS = from, nowNS
+	return true
+}
+
+// finding says that a second sender is there, if nobody chose one.
+func (s *senders) finding(other netip.Addr) (sensors.Finding, bool) {
+	if s.only.IsValid() {
+		return sensors.Finding{}, false
+	}
+	return sensors.Finding{Code: "two_senders", Text: fmt.Sprintf(
+		"two lidars send to this port: %s is read, %s is not; give each a port of its own, or name the right one in from", s.followed, other.Unmap())}, true
+}
