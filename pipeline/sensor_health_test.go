@@ -69,7 +69,6 @@ func TestSensorHealthTellsTheTruth(t *testing.T) {
 		}, 100 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			opt := Options{Config: testConfig(t), Version: "0.1.0", Notify: func(string) error { return nil }}
 			opt.Config.Sensors.Camera.Enabled, opt.Config.Sensors.Radar.Enabled, opt.Config.Sensors.CSI.Enabled = false, false, false
 			opt.Sources[modality.LiDAR] = script{c.every, c.step}
