@@ -44,6 +44,40 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("radar configuration%s %q refused: %s", where, e.Command, e.Answer)
 }
 
+// RefusedError are the commands of one configuration that the radar refused, at
+// least one.
+type RefusedError []*CommandError
+
+// refusalsShown is how many refused lines an error names.
+const refusalsShown = 5
+
+// Error names each line with the radar's answer.
+func (r RefusedError) Error() string {
+	if len(r) == 1 {
+		return r[0].Error()
+	}
+	text := fmt.Sprintf("radar configuration: %d lines refused:", len(r))
+	for i, no := range r[:min(len(r), refusalsShown)] {
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprintf(" line %d %q: %s", no.Line, no.Command, no.Answer)
+	}
+	if len(r) > refusalsShown {
+		text += fmt.Sprintf(", and %d more", len(r)-refusalsShown)
+	}
+	return text
+}
+
+// Unwrap returns the refusals.
+func (r RefusedError) Unwrap() []error {
+	out := make([]error, len(r))
+	for i, no := range r {
+		out[i] = no
+	}
+	return out
+}
+
 // CLI speaks with a radar's command port. It is not safe for concurrent use.
 type CLI struct {
 	rw io.ReadWriter
@@ -55,32 +89,50 @@ type CLI struct {
 func NewCLI(rw io.ReadWriter) *CLI { return &CLI{rw: rw} }
 
 // Configure sends the commands of a configuration in order, each after the
-// answer to the one before. If the radar refuses a command because it is
-// configured already, as some demos do without a reset, Configure restarts it
-// with what it has ("sensorStart 0") and returns reused.
-func (c *CLI) Configure(ctx context.Context, cfg *Config) (reused bool, err error) {
+// answer to the one before; behind a refused one it goes on, to tell all that
+// are refused, but does not start the radar. identical says that this radar
+// has accepted this very configuration before: then one that is refused is
+// configured already, as with some demos that want a reset in between, and is
+// started with what it has ("sensorStart 0"); Configure returns reused.
+func (c *CLI) Configure(ctx context.Context, cfg *Config, identical bool) (reused bool, err error) {
 	if err := c.awaitPrompt(ctx); err != nil {
 		return false, err
 	}
+	var refused RefusedError
 	for _, l := range cfg.Lines {
+		start := strings.HasPrefix(l.Text, "sensorStart")
+		if start && len(refused) > 0 {
+			continue
+		}
 		err := c.command(ctx, l)
-		var refused *CommandError
+		var no *CommandError
 		switch {
 		case err == nil:
 			continue
-		case !errors.As(err, &refused), refused.Answer == "", strings.Contains(refused.Answer, "not recognized"),
-			strings.HasPrefix(l.Text, "sensorStop"):
+		case !errors.As(err, &no), no.Answer == "", strings.HasPrefix(l.Text, "sensorStop"):
 			return false, err
 		}
-		if again := c.command(ctx, ConfigLine{Text: "sensorStart 0"}); again != nil {
-			if errors.As(again, new(*CommandError)) {
-				return false, err
-			}
-			return false, again
+		refused = append(refused, no)
+		if start {
+			break
 		}
-		return true, nil
 	}
-	return false, nil
+	if len(refused) == 0 {
+		return false, nil
+	}
+	for _, no := range refused {
+		identical = identical && !strings.Contains(no.Answer, "not recognized")
+	}
+	if !identical {
+		return false, refused
+	}
+	if again := c.command(ctx, ConfigLine{Text: "sensorStart 0"}); again != nil {
+		if errors.As(again, new(*CommandError)) {
+			return false, refused
+		}
+		return false, again
+	}
+	return true, nil
 }
 
 // awaitPrompt drops old output and makes the device show its prompt.

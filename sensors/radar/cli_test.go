@@ -84,23 +84,33 @@ func TestConfigure(t *testing.T) {
 	const text = "% comment\r\nsensorStop\n\nflushCfg\nprofileCfg 0 77 429 7 57.14 0 0 70 1 256 5209 0 0 30\nframeCfg 0 1 16 0 100 1 0\nsensorStart"
 	all := []string{"sensorStop", "flushCfg", "profileCfg 0 77 429 7 57.14 0 0 70 1 256 5209 0 0 30", "frameCfg 0 1 16 0 100 1 0", "sensorStart"}
 	tests := []struct {
-		name    string
-		special map[string]string
-		sent    []string
-		reused  bool
-		wantErr string
+		name      string
+		special   map[string]string
+		sent      []string
+		reused    bool
+		identical bool
+		wantErr   string
 	}{
 		{name: "plain", sent: all},
 		{name: "ignored and done", sent: all, special: map[string]string{"sensorStop": "sensorStop\nIgnored: Sensor is already stopped\n\rDone\n" + mmwPrompt}},
 		{name: "ignored alone", sent: all, special: map[string]string{"sensorStop": "sensorStop\nIgnored: Sensor is already stopped\n" + mmwPrompt}},
 		{name: "no prompt after the answer", sent: all, special: map[string]string{"flushCfg": "flushCfg\nDone\n"}},
 		{name: "calibration report", sent: all, special: map[string]string{"sensorStart": "sensorStart\nDebug: Init Calibration Status = 0x1ffe\nDone\n" + mmwPrompt}},
-		{name: "error", sent: append(append([]string{}, all[:4]...), "sensorStart 0"),
-			special: map[string]string{"frameCfg 0 1 16 0 100 1 0": "frameCfg 0 1 16 0 100 1 0\nError -1\n" + mmwPrompt, "sensorStart 0": "Error -2\n" + mmwPrompt},
+		{name: "error", sent: all[:4],
+			special: map[string]string{all[3]: all[3] + "\nError -1\n" + mmwPrompt},
 			wantErr: `radar configuration line 6 "frameCfg 0 1 16 0 100 1 0" refused: Error -1`},
-		{name: "configured already", sent: append(append([]string{}, all[:3]...), "sensorStart 0"), reused: true,
+		{name: "every refused line is told", sent: all[:4],
+			special: map[string]string{all[2]: "Error -5\n" + mmwPrompt, all[3]: "Error -1\n" + mmwPrompt},
+			wantErr: `2 lines refused: line 5 "profileCfg 0 77 429 7 57.14 0 0 70 1 256 5209 0 0 30": Error -5, line 6 "frameCfg 0 1 16 0 100 1 0": Error -1`},
+		{name: "start refused", sent: all, special: map[string]string{"sensorStart": "Error -9\n" + mmwPrompt}, wantErr: `line 7 "sensorStart" refused: Error -9`},
+		{name: "configured already, with the same", sent: append(append([]string{}, all[:4]...), "sensorStart 0"), reused: true, identical: true,
 			special: map[string]string{all[2]: "Error -1\n" + mmwPrompt}},
-		{name: "not recognized", sent: all[:2],
+		{name: "configured already, but does not start", sent: append(append([]string{}, all[:4]...), "sensorStart 0"), identical: true,
+			special: map[string]string{all[2]: "Error -1\n" + mmwPrompt, "sensorStart 0": "Error -2\n" + mmwPrompt},
+			wantErr: `line 5 "profileCfg`},
+		{name: "configured already, with another", sent: all[:4],
+			special: map[string]string{all[2]: "Error -1\n" + mmwPrompt}, wantErr: `line 5 "profileCfg`},
+		{name: "not recognized", sent: all[:4], identical: true,
 			special: map[string]string{"flushCfg": "'flushCfg' is not recognized as a CLI command\n" + mmwPrompt},
 			wantErr: `line 4 "flushCfg" refused: 'flushCfg' is not recognized as a CLI command`},
 		{name: "silence", sent: all[:2], special: map[string]string{"flushCfg": ""}, wantErr: `line 4 "flushCfg": no answer`},
@@ -111,7 +121,7 @@ func TestConfigure(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &mockCLI{answer: demo(tc.special)}
-				reused, err := NewCLI(m).Configure(t.Context(), config(t, text))
+				reused, err := NewCLI(m).Configure(t.Context(), config(t, text), tc.identical)
 				if reused != tc.reused {
 					t.Errorf("reused %v", reused)
 				}
@@ -136,7 +146,7 @@ func TestSensorStartMayTakeSeconds(t *testing.T) {
 			}
 			return a, d
 		}}
-		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop\nsensorStart")); err != nil {
+		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop\nsensorStart"), false); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -145,7 +155,7 @@ func TestSensorStartMayTakeSeconds(t *testing.T) {
 func TestDeafPort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mockCLI{answer: func(string) (string, time.Duration) { return "", 0 }}
-		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop")); !errors.Is(err, ErrNoPrompt) {
+		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop"), false); !errors.Is(err, ErrNoPrompt) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -155,7 +165,7 @@ func TestDeafPort(t *testing.T) {
 		for range 100 {
 			m.out = append(m.out, timed{time.Now(), bytes.Repeat([]byte{7}, 500)})
 		}
-		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop")); !errors.Is(err, ErrNoPrompt) {
+		if _, err := NewCLI(m).Configure(t.Context(), config(t, "sensorStop"), false); !errors.Is(err, ErrNoPrompt) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -167,7 +177,7 @@ func TestDialogueEndsWithContext(t *testing.T) {
 		defer cancel()
 		m := &mockCLI{answer: demo(map[string]string{"sensorStart": ""})}
 		start := time.Now()
-		_, err := NewCLI(m).Configure(ctx, config(t, "sensorStart"))
+		_, err := NewCLI(m).Configure(ctx, config(t, "sensorStart"), false)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2100*time.Millisecond {
 			t.Errorf("error %v after %v", err, time.Since(start))
 		}
@@ -192,7 +202,7 @@ func (p *slowPort) Read(b []byte) (int, error) {
 func TestDialogueSurvivesBeingHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &slowPort{mockCLI: &mockCLI{answer: demo(nil)}}
-		if _, err := NewCLI(p).Configure(t.Context(), config(t, "sensorStop\nflushCfg\nsensorStart")); err != nil {
+		if _, err := NewCLI(p).Configure(t.Context(), config(t, "sensorStop\nflushCfg\nsensorStart"), false); err != nil {
 			t.Error(err)
 		}
 		if !reflect.DeepEqual(p.sent, []string{"sensorStop", "flushCfg", "sensorStart"}) {
@@ -237,7 +247,7 @@ func TestTranscript(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		m := &mockCLI{answer: demo(answers)}
-		if _, err := NewCLI(m).Configure(t.Context(), config(t, strings.Join(commands, "\n"))); err != nil {
+		if _, err := NewCLI(m).Configure(t.Context(), config(t, strings.Join(commands, "\n")), false); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(m.sent, commands) {

@@ -54,6 +54,6 @@ func (d *tiDecoder) Feed(b []byte) { d.Decoder.Feed(0, b) }
 
 // Finish implements capture.StreamDecoder.
 func (d *tiDecoder) Finish() {
-	d.Flush(0)
+	d.End(0)
 	d.out.Count("junk_bytes", d.JunkBytes())
 }

@@ -16,6 +16,10 @@ type SerialSource struct {
 	name   string
 	cfg    *TISerialConfig
 	layout Layout
+
+	// accepted is the configuration that the radar on the command port accepted
+	// whole, as it was sent, since this program started; "" for none.
+	accepted string
 }
 
 // Run opens both ports, configures the radar and delivers its frames until ctx
@@ -74,13 +78,19 @@ func (s *SerialSource) configure(ctx context.Context, cfg *Config, sink sensors.
 		return err
 	}
 	defer func() { _ = p.Close() }()
-	reused, err := NewCLI(p).Configure(ctx, cfg)
+	text := cfg.text()
+	reused, err := NewCLI(p).Configure(ctx, cfg, s.accepted == text)
 	if err != nil {
 		if errors.Is(err, ErrNoPrompt) {
 			return sensors.Told(fmt.Errorf("%s: %w: check that it is the command port (the first of the two), that the radar is not in flashing mode and that ModemManager leaves it alone", s.cfg.CommandPort, err))
 		}
+		s.accepted = ""
+		if _, ok := errors.AsType[RefusedError](err); ok {
+			return sensors.Told(fmt.Errorf("%s: %w: correct %s; if the radar runs already, with this or another configuration, switch it off and on or press its reset button (NRST)", s.cfg.CommandPort, err, s.cfg.ConfigFile))
+		}
 		return fmt.Errorf("%s: %w", s.cfg.CommandPort, err)
 	}
+	s.accepted = text
 	if reused {
 		sink.Count("configuration_reused", 1)
 	}
@@ -90,7 +100,14 @@ func (s *SerialSource) configure(ctx context.Context, cfg *Config, sink sensors.
 // read decodes the data port until ctx ends or the port fails.
 func (s *SerialSource) read(ctx context.Context, data port, period time.Duration, sink sensors.Sink) error {
 	m := frameMapper{name: s.name, cpuHz: s.cfg.CPUMHz * 1e6, periodNS: period.Nanoseconds(), sink: sink}
-	d := NewDecoder(s.layout, m.frame, func(r Reason) { sink.Count(string(r), 1) })
+	looks := &onlooker{layout: s.layout, sink: sink}
+	d := NewDecoder(s.layout, func(f *Frame) {
+		looks.accepted()
+		m.frame(f)
+	}, func(r Reason) {
+		looks.refused()
+		sink.Count(string(r), 1)
+	})
 	buf := make([]byte, 4096)
 	var junk uint64
 	for ctx.Err() == nil {
@@ -98,6 +115,7 @@ func (s *SerialSource) read(ctx context.Context, data port, period time.Duration
 		now := sink.NowNS()
 		if n > 0 {
 			d.Feed(now, buf[:n])
+			looks.see(now, buf[:n])
 		} else if err == nil {
 			d.Flush(now) // the line is idle between frames
 		}

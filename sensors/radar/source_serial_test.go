@@ -23,15 +23,16 @@ import (
 
 // collector is a sink that keeps everything.
 type collector struct {
-	mu      sync.Mutex
-	samples []*sensors.Sample
-	counts  map[string]uint64
-	start   time.Time
-	changed chan struct{}
+	mu       sync.Mutex
+	samples  []*sensors.Sample
+	counts   map[string]uint64
+	findings map[string]string
+	start    time.Time
+	changed  chan struct{}
 }
 
 func newCollector() *collector {
-	return &collector{counts: map[string]uint64{}, start: time.Now(), changed: make(chan struct{}, 1)}
+	return &collector{counts: map[string]uint64{}, findings: map[string]string{}, start: time.Now(), changed: make(chan struct{}, 1)}
 }
 
 func (c *collector) Emit(s *sensors.Sample) {
@@ -48,6 +49,12 @@ func (c *collector) Count(o string, n uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[o] += n
+}
+
+func (c *collector) Tell(f sensors.Finding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.findings[f.Code] = f.Text
 }
 
 func (c *collector) NowNS() int64 { return time.Since(c.start).Nanoseconds() }

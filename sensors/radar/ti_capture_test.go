@@ -25,12 +25,7 @@ func decodeChunks(layout Layout, b []byte, next func() int) result {
 		d.Feed(0, b[:n])
 		b = b[n:]
 	}
-	// At the end of a stream what the probe still holds back is decided from the
-	// frames at hand. A frame cut by the end stays undelivered.
-	d.Flush(0)
-	for len(d.held) > 0 {
-		d.settle()
-	}
+	d.End(0)
 	r.Junk = d.JunkBytes()
 	return r
 }

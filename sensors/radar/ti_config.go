@@ -36,6 +36,15 @@ type Config struct {
 	SensorPosition []float64 // height m, azimuth tilt deg, elevation tilt deg
 }
 
+// text returns the commands as they are sent.
+func (c *Config) text() string {
+	var b strings.Builder
+	for _, l := range c.Lines {
+		b.WriteString(l.Text + "\n")
+	}
+	return b.String()
+}
+
 // RangeResolutionM returns the length of a range bin, 0 if unknown.
 func (c *Config) RangeResolutionM() float64 {
 	if c.SlopeMHzPerUS == 0 || c.Samples == 0 {

@@ -74,6 +74,14 @@ const (
 	tlvPeoplePoints  = 6 // people counting
 	tlvPeopleTargets = 7
 	tlvPeopleIndex   = 8
+	tlvPeoplePresent = 11
+
+	tlvTrackSpherical = 1000 // people tracking
+	tlvTrackTargets   = 1010
+	tlvTrackIndex     = 1011
+	tlvTrackHeights   = 1012
+	tlvTrackPoints    = 1020
+	tlvTrackPresent   = 1021
 )
 
 // Frame is one decoded frame of the data port.
@@ -87,9 +95,11 @@ type Frame struct {
 	HasCycles   bool
 
 	Points      []Point
-	Spherical   []SphericalPoint // people counting only, same order as Points
-	Targets     []Target         // people counting only
+	Spherical   []SphericalPoint // people counting and tracking, same order as Points
+	Targets     []Target         // people counting and tracking
 	TargetIndex []uint8          // per point of the previous frame; 253..255 mean none
+	Heights     []Height         // people tracking only
+	Presence    *uint32          // people counting and tracking; nil if not sent
 	Stats       *Stats           // nil if not sent
 	Temperature *Temperature     // nil if not sent
 	Other       []TLV            // TLVs passed through undecoded
@@ -141,6 +151,12 @@ type Target struct {
 	Covariance []float32  // 16 values in 3D, 9 in 2D
 	Gain       float32    // gating gain
 	Confidence float32    // 0..1; 0 in 2D, which does not send it
+}
+
+// Height is how high a tracked person reaches, TI's axes.
+type Height struct {
+	ID         uint32  // of the target
+	MaxZ, MinZ float32 // metres
 }
 
 // Stats is the timing report of the out-of-box demo.

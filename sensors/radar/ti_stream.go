@@ -9,12 +9,6 @@ import (
 // also a suffix, so occurrences cannot overlap.
 var magic = []byte{0x02, 0x01, 0x04, 0x03, 0x06, 0x05, 0x08, 0x07}
 
-// probeFrames is how many frames in a row must agree on a layout.
-const probeFrames = 3
-
-// probeOrder lists the layouts from the most to the least common.
-var probeOrder = []Layout{Layout40, Layout36, Layout48, Layout52}
-
 // headerPrefix is how much of a header must be there to read the declared
 // length of every layout.
 const headerPrefix = 24
@@ -23,32 +17,24 @@ const headerPrefix = 24
 // after any damage, and what it decides depends on the bytes alone, not on how
 // they were split. It is not safe for concurrent use.
 type Decoder struct {
-	layout Layout // LayoutAuto until the probe is done
+	layout Layout // LayoutAuto while it is not known
+	auto   bool   // the layout is to be found out
 	emit   func(*Frame)
 	reject func(Reason)
 
-	buf      []byte
-	inFrame  bool  // buf starts with a magic
-	magicNS  int64 // time of the chunk that completed that magic
-	clean    int   // no second magic begins before this byte of buf
-	junk     uint64
-	held     []heldFrame // whole frames waiting for the probe
-	heldSets []layoutSet
+	buf     []byte
+	inFrame bool  // buf starts with a magic
+	magicNS int64 // time of the chunk that completed that magic
+	clean   int   // no second magic begins before this byte of buf
+	junk    uint64
+	probe   probe
 }
-
-type heldFrame struct {
-	raw     []byte
-	magicNS int64
-}
-
-// layoutSet is a set of layouts, bit l for layout l.
-type layoutSet uint8
 
 // NewDecoder returns a decoder for one stream. emit takes each good frame,
 // reject the reason of each bad one; both are called from Feed and Flush and
 // must not be nil.
 func NewDecoder(layout Layout, emit func(*Frame), reject func(Reason)) *Decoder {
-	return &Decoder{layout: layout, emit: emit, reject: reject}
+	return &Decoder{layout: layout, auto: layout == LayoutAuto, emit: emit, reject: reject}
 }
 
 // JunkBytes returns how many bytes belonged to no frame: those before the
@@ -141,7 +127,7 @@ func (d *Decoder) maybeOverlapped(total int) bool {
 
 // drop rejects the frame at the front and moves on to byte n.
 func (d *Decoder) drop(r Reason, n int) {
-	d.reject(r)
+	d.refuse(r)
 	d.discard(n)
 	d.inFrame = false
 }
@@ -187,75 +173,6 @@ func totalLen(l Layout, b []byte) int {
 		return MaxFrameLen + 1
 	}
 	return int(v)
-}
-
-// finish takes a whole raw frame.
-func (d *Decoder) finish(raw []byte) {
-	if d.layout == LayoutAuto {
-		d.probe(raw)
-		return
-	}
-	f, r := parseFrame(d.layout, raw)
-	if r != "" {
-		d.junk += uint64(len(raw))
-		d.reject(r)
-		return
-	}
-	f.MagicNS = d.magicNS
-	d.emit(f)
-}
-
-// probe holds frames back until three in a row agree on one layout.
-func (d *Decoder) probe(raw []byte) {
-	var set layoutSet
-	reason := BadTLV
-	for _, l := range probeOrder {
-		_, r := parseFrame(l, raw)
-		switch r {
-		case "":
-			set |= 1 << l
-		case UnsupportedLayout, PointCount, BadValue:
-			reason = r // the structure fitted: more telling than a bad length
-		case BadLength, CutFrame, BadChecksum, BadTLV:
-		}
-	}
-	if set == 0 {
-		d.junk += uint64(len(raw))
-		d.reject(reason)
-		return
-	}
-	d.held = append(d.held, heldFrame{raw: bytes.Clone(raw), magicNS: d.magicNS})
-	d.heldSets = append(d.heldSets, set)
-	if len(d.held) >= probeFrames {
-		d.settle()
-	}
-}
-
-// settle ends the probe if the held frames have a layout in common.
-func (d *Decoder) settle() {
-	common := d.heldSets[0]
-	for _, s := range d.heldSets[1:] {
-		common &= s
-	}
-	if common == 0 {
-		// The oldest is the stray one.
-		d.junk += uint64(len(d.held[0].raw))
-		d.reject(UnsupportedLayout)
-		d.held, d.heldSets = d.held[1:], d.heldSets[1:]
-		return
-	}
-	for _, l := range probeOrder {
-		if common&(1<<l) != 0 {
-			d.layout = l
-			break
-		}
-	}
-	held := d.held
-	d.held, d.heldSets = nil, nil
-	for _, h := range held {
-		d.magicNS = h.magicNS
-		d.finish(h.raw)
-	}
 }
 
 // magicPrefixLen returns how many bytes at the end of b could begin a magic.

@@ -10,9 +10,16 @@ import (
 func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
 	le := binary.LittleEndian
 	var side []byte
-	seenPoints, seenSide := false, false
+	seenPoints, seenSide, tracking := false, false, false
 	for _, t := range list {
 		p := t.Payload
+		if r, known := f.decodeTracking(t); known {
+			if r != "" {
+				return r
+			}
+			tracking = true
+			continue
+		}
 		switch t.Type {
 		case tlvPoints:
 			if seenPoints {
@@ -49,7 +56,8 @@ func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
 			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
 		}
 	}
-	if len(f.Points) != objects {
+	// People tracking has no TLV 1, and its header counts what its firmware likes.
+	if len(f.Points) != objects && (seenPoints || !tracking) {
 		return PointCount
 	}
 	if seenSide {
@@ -132,6 +140,8 @@ func (f *Frame) decodePeople(list []TLV, planar bool) Reason {
 			r = f.decodeTargets(p, planar)
 		case tlvPeopleIndex:
 			f.TargetIndex = append([]uint8(nil), p...)
+		case tlvPeoplePresent:
+			r = f.decodePresence(p)
 		default:
 			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
 		}
@@ -238,6 +248,55 @@ func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
 		}
 		f.Targets = append(f.Targets, t)
 	}
+	return ""
+}
+
+// decodeTracking reads a TLV of 3D People Tracking; known is false for others.
+func (f *Frame) decodeTracking(t TLV) (r Reason, known bool) {
+	p, le := t.Payload, binary.LittleEndian
+	switch t.Type {
+	case tlvTrackPoints:
+		return f.decodeSphericalPoints(p), true
+	case tlvTrackTargets:
+		return f.decodeTargets(p, false), true
+	case tlvTrackIndex:
+		f.TargetIndex = append([]uint8(nil), p...)
+		return "", true
+	case tlvTrackPresent:
+		return f.decodePresence(p), true
+	case tlvTrackSpherical:
+		if len(p)%16 != 0 {
+			return UnsupportedLayout, true
+		}
+		for ; len(p) >= 16; p = p[16:] {
+			s := SphericalPoint{RangeM: f32(p), AzimuthRad: f32(p[4:]), ElevationRad: f32(p[8:]), DopplerMPS: f32(p[12:])}
+			if r := f.addSpherical(s); r != "" {
+				return r, true
+			}
+		}
+		return "", true
+	case tlvTrackHeights:
+		if len(p)%12 != 0 {
+			return UnsupportedLayout, true
+		}
+		for ; len(p) >= 12; p = p[12:] {
+			h := Height{ID: le.Uint32(p), MaxZ: f32(p[4:]), MinZ: f32(p[8:])}
+			if !sensors.Finite(h.MaxZ, h.MinZ) {
+				return BadValue, true
+			}
+			f.Heights = append(f.Heights, h)
+		}
+		return "", true
+	}
+	return "", false
+}
+
+func (f *Frame) decodePresence(p []byte) Reason {
+	if len(p) != 4 {
+		return UnsupportedLayout
+	}
+	v := binary.LittleEndian.Uint32(p)
+	f.Presence = &v
 	return ""
 }
 
