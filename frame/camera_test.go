@@ -47,12 +47,12 @@ func TestIntrinsicsAreChecked(t *testing.T) {
 		"a strong barrel": {func(c *Intrinsics) { c.Distortion = []float64{-0.35, 0.15, 0, 0, -0.03} }, ""},
 		"oblong pixels":   {func(c *Intrinsics) { c.FyPx = 400 }, "camera.fx_px: 605, and fy_px is 400"},
 	} {
-		var p setting.Problems
+		var problems setting.Problems
 		i := good
 		c.change(&i)
-		i.Check(&p, "camera")
-		if c.want == "" && len(p) > 0 || c.want != "" && (len(p) != 1 || !strings.Contains(p[0].Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", name, p, c.want)
+		i.Check(&problems, "camera")
+		if c.want == "" && len(problems) > 0 || c.want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, problems, c.want)
 		}
 	}
 	bad := Intrinsics{WidthPx: 640, HeightPx: 480, FxPx: 1, FyPx: math.NaN(), CxPx: -1, CyPx: 240, Distortion: []float64{1, 2, 3, 4, 5, 600}}

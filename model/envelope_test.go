@@ -65,7 +65,7 @@ func TestSetEnvelope(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := Envelope{BaseMM: 60, MaxRatio: 1.3, Rooms: []RoomScore{{Name: "base", MM: 60, Ratio: 1}}, Ranges: map[frame.Quantity]Range{frame.Aside: {Max: 0.8, MM: 69, Ratio: 1.1}}}
-	if err := SetEnvelope(dir, saved.SHA256, &e); err != nil {
+	if err = SetEnvelope(dir, saved.SHA256, &e); err != nil {
 		t.Fatal(err)
 	}
 	back, card, err := LoadCheckpoint(dir)

@@ -163,6 +163,10 @@ func makeWrongInputs(t *testing.T) string {
 	write("newer/card.json", "{\"schema\": 99}")
 	write("file", "neither a folder nor a model\n")
 	write("file.png", "no picture\n")
+	for i := range 4 {
+		write(fmt.Sprintf("flat/%d.png", i), string(flatBoard(t, 640, 480, 40+2*i, 60+10*i, 50+5*i)))
+		write(fmt.Sprintf("sizes/%d.png", i), string(flatBoard(t, 640, 480+i/3*40, 40, 60, 50)))
+	}
 	write("nothing/readme.txt", "no recordings here\n")
 	write("motion/anna_A12.bvh", swingBVH())
 	write("motion/ben_A12.bvh", strings.Replace(swingBVH(), "OFFSET 0 -42 0", "OFFSET 0 down 0", 1))

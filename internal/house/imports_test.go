@@ -32,6 +32,8 @@ var allowed = map[string][]string{
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
 	"balance":           {},
 
+	"calibration": {"frame", "setting"},
+
 	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
 	"intake": {"frame", "model", "person", "sensors"},
