@@ -6,6 +6,10 @@ import (
 	"posefuse/sensors"
 )
 
+// MaxGapMS is the longest gap between two sets of keypoints that a window reaches
+// back over, unless the daemon is told otherwise.
+const MaxGapMS = 500
+
 // Camera prepares a window of keypoints for the network, each set as it was
 // prepared when it was new: a set that cannot be used takes the place of the one
 // before, those before the first that can take its place. It reports false if

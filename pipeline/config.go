@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/model/keypoint"
 	"posefuse/person"
 	"posefuse/pipeline/bus"
@@ -108,7 +109,7 @@ func DefaultConfig() Config {
 			Radar:  newSensorConfig(modality.Radar, 10),
 			CSI:    newSensorConfig(modality.CSI, 0),
 		},
-		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: 500, Mode: "reference_clock", PhaseLock: true},
+		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: intake.MaxGapMS, Mode: "reference_clock", PhaseLock: true},
 		Detector: DetectorConfig{Model: keypoint.Lightning},
 		Model:    ModelConfig{Contribution: true},
 		Person:   PersonConfig{Enabled: true},

@@ -161,10 +161,14 @@ func (s *feed) end(truth *recording.Pose) {
 	}
 }
 
-// since returns the first frame up to i, the newest, whose keypoints belong to who
-// is there now, as they stand now. It is called for every frame.
+// since returns the first frame up to i, the newest, that a camera window may hold:
+// its keypoints belong to who is there now, as they stand now, and no long gap
+// follows. It is called for every frame.
 func (s *feed) since(i int) int32 {
 	s.capturedNS = append(s.capturedNS, s.keysNS)
+	if i > 0 && s.keysNS-s.capturedNS[i-1] > intake.MaxGapMS*1_000_000 {
+		s.from = int32(i) //nolint:gosec // a frame of a clip
+	}
 	for int(s.from) < i && s.capturedNS[s.from] < s.in.KeypointsSinceNS() {
 		s.from++
 	}
