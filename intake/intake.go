@@ -13,6 +13,7 @@ import (
 	"posefuse/model"
 	"posefuse/person"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // KeypointValues is the number of values of one set of keypoints.
@@ -161,14 +162,19 @@ type Place struct {
 	Moved bool
 }
 
-// End ends a tick: what its sensors told is where the next one is seen from.
-func (p *Intake) End() Place {
+// End ends a tick that took the samples of some sensors: what they told is where
+// the next one is seen from. What was given of others, for a tick that was then
+// left out for example, is forgotten.
+func (p *Intake) End(took modality.Set) Place {
 	if p.stage == nil {
 		return Place{Found: true}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, ok := p.stage.CameraFromArrangement()
+	for m := range (modality.All &^ took).Kinds() {
+		p.stage.Forget(m)
+	}
 	p.stage.Advance()
 	p.ordered.Store(!p.stage.Placed())
 	p.track, p.there = p.stage.Track()

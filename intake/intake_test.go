@@ -45,7 +45,7 @@ func (r *testRoom) take(p *Intake, tick int, order []modality.Kind, in *input) {
 			p.CSI(in.csi, slices.Repeat([]*sensors.Sample{t.csi}, model.CSIPackets))
 		}
 	}
-	in.place = p.End()
+	in.place = p.End(modality.All)
 }
 
 var usual = []modality.Kind{modality.LiDAR, modality.Radar, modality.Camera, modality.CSI}
@@ -88,6 +88,38 @@ func TestOrderWithinATickChangesNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhatATickDidNotTakeIsForgotten: samples that were looked at for a tick that
+// then went without them leave no trace.
+func TestWhatATickDidNotTakeIsForgotten(t *testing.T) {
+	r := newRoom(t, 30, 100e6)
+	inputs := func(early bool) (all []*input) {
+		p := r.newIntake()
+		for i := range r.ticks {
+			in := newInput()
+			if i%7 != 5 {
+				r.take(p, i, usual, in)
+			} else {
+				if other := r.ticks[(i+5)%len(r.ticks)]; early {
+					p.LiDAR(in.lidar, other.lidar)
+					p.Radar(in.radar, other.radar)
+					clear(in.lidar)
+					clear(in.radar)
+				}
+				p.Camera(in.camera, r.window(i))
+				in.place = p.End(modality.Of(modality.Camera))
+			}
+			all = append(all, in)
+		}
+		return all
+	}
+	want := inputs(false)
+	for i, in := range inputs(true) {
+		if !in.equal(want[i]) {
+			t.Fatalf("tick %d: another input", i+1)
+		}
+	}
 }
 
 // TestPlaceDoesNotDependOnTheRate: with half and twice the ticks a second the
@@ -139,7 +171,7 @@ func TestKeypointsWithoutTrunkAreHeldForASecond(t *testing.T) {
 		for i := range r.ticks {
 			p.LiDAR(in.lidar, r.ticks[i].lidar)
 			ok := p.Camera(in.camera, r.window(i))
-			p.End()
+			p.End(modality.All)
 			switch heldNS := int64(i-lostAt+1) * periodNS; {
 			case i < lostAt && i > 1 && !ok:
 				t.Errorf("%d ms a tick, tick %d: the whole person is no input", periodNS/1e6, i+1)
@@ -168,11 +200,11 @@ func TestKeypointsAreThoseOfTheWindow(t *testing.T) {
 	for i := range r.ticks {
 		whole.LiDAR(in.lidar, r.ticks[i].lidar)
 		ok := whole.Camera(in.camera, r.window(i))
-		whole.End()
+		whole.End(modality.All)
 		single.LiDAR(in.lidar, r.ticks[i].lidar)
 		row := rows[i*KeypointValues : (i+1)*KeypointValues]
 		usable, takesPart := single.Keypoints(row, r.ticks[i].camera)
-		single.End()
+		single.End(modality.All)
 		if ok != takesPart || !usable && i > 5 {
 			t.Fatalf("tick %d: usable %t, takes part %t, in a window %t", i+1, usable, takesPart, ok)
 		}
@@ -233,7 +265,7 @@ func TestTickAllocatesNothing(t *testing.T) {
 		p.Radar(in.radar, t.radar)
 		p.Camera(in.camera, w)
 		p.CSI(in.csi, csi)
-		p.End()
+		p.End(modality.All)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations a tick", n)

@@ -5,6 +5,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // Stage turns what the sensors of a room see, tick by tick, into what a network
@@ -251,6 +252,22 @@ func (s *Stage) correct() {
 		s.pose.found = false
 		s.pose.move(s, s.agreed(s.track.PlaceM))
 		s.fresh, s.sighted = false, true
+	}
+}
+
+// Forget takes back what a sensor showed in this tick.
+func (s *Stage) Forget(m modality.Kind) {
+	switch m {
+	case modality.LiDAR:
+		if s.swept {
+			s.finder.takeBack()
+			s.swept, s.sweepNS = false, 0
+		}
+	case modality.Radar:
+		s.radarNS = 0
+	case modality.Camera:
+		s.rays, s.keysNS, s.sighted = s.rays[:0], 0, false
+	case modality.CSI:
 	}
 }
 

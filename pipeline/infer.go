@@ -202,7 +202,7 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	} else {
 		unusable, err = e.inferStaged(t, pool)
 	}
-	place := e.intake.End()
+	place := e.intake.End(e.took(t))
 	if err != nil {
 		return unusable, fmt.Errorf("inference: %w", err)
 	}
@@ -229,6 +229,16 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 		r.influence = c
 	}
 	return unusable, nil
+}
+
+// took returns the sensors whose samples the engine has taken of a tick.
+func (e *engine) took(t *timesync.Tick) (took modality.Set) {
+	for m := range e.mask.Kinds() {
+		if t.Fused(m) {
+			took |= modality.Of(m)
+		}
+	}
+	return took
 }
 
 func (e *engine) inferWhole(t *timesync.Tick) (unusable modality.Set, err error) {

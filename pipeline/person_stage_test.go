@@ -8,6 +8,7 @@ import (
 	"posefuse/model"
 	"posefuse/person"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 )
 
 // TestStageFollowsTheModel: a model of another arrangement gets the person where
@@ -35,7 +36,7 @@ func TestStageFollowsTheModel(t *testing.T) {
 	buf := make([]float32, 384*model.LiDARPointDim)
 	seen := func(i int) (ahead, up float64) {
 		s.LiDAR(buf, sweep(i))
-		s.End()
+		s.End(modality.Of(modality.LiDAR))
 		for k := 0; k+2 < len(buf); k += 3 {
 			ahead += float64(buf[k])
 			up = max(up, float64(buf[k+2]))

@@ -171,7 +171,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 				c.CameraFrom[i] = through.since(i)
 			}
 		}
-		through.end(&truth)
+		through.end(which, &truth)
 		if !wanted {
 			continue
 		}

@@ -150,8 +150,8 @@ func (s *feed) sensor(m modality.Kind, f *recording.Frame, sample *sensors.Sampl
 
 // end ends the frame's tick and brings the truth to where the network's pose of it
 // would be.
-func (s *feed) end(truth *recording.Pose) {
-	place := s.in.End()
+func (s *feed) end(took modality.Set, truth *recording.Pose) {
+	place := s.in.End(took)
 	if !place.Moved || !place.Found {
 		return
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -338,7 +340,7 @@ func (r *liveRun) compare(t *testing.T, ticks []liveTick) {
 			}
 			for i, v := range tick.input.values[m] {
 				if math.Float32bits(v) != math.Float32bits(offline[m][i]) {
-					t.Fatalf("tick %d: value %d of %s is %g live and %g offline", row+1, i, m, v, offline[m][i])
+					t.Fatalf("tick %d: value %d of %s is %g live and %g offline; ticks before it:\n%s", row+1, i, m, v, offline[m][i], history(ticks[max(row-12, 0):row+1]))
 				}
 			}
 			compared[m]++
@@ -350,6 +352,20 @@ func (r *liveRun) compare(t *testing.T, ticks []liveTick) {
 			t.Errorf("%s: only %d of %d ticks could be compared", modality.Kind(m), n, len(ticks))
 		}
 	}
+}
+
+// history lists which sensors ticks took, and how far apart their samples are, ms.
+func history(ticks []liveTick) string {
+	var b strings.Builder
+	for i := range ticks {
+		for m, s := range ticks[i].sample {
+			if s != nil {
+				fmt.Fprintf(&b, "%s %d.%03d  ", modality.Kind(m).Letter(), s.CaptureNS/1e9, s.CaptureNS/1e6%1000)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // tickClip is a recording of ticks.

@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 
 	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
-	"intake": {"frame", "model", "person", "sensors"},
+	"intake": {"frame", "model", "person", "sensors", "sensors/modality"},
 
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
