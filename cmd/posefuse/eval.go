@@ -24,7 +24,7 @@ type evalCmd struct {
 	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or E01,E02."`
 	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
-	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements."`
+	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements, or with --mmfi made of its recordings."`
 	Raw    bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
 	Card   string `placeholder:"DIR" help:"With --world: write where the model holds into card.json in DIR, which is that of --model."`
 	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
@@ -35,7 +35,8 @@ type evalCmd struct {
 // Help shows the command's example.
 func (evalCmd) Help() string {
 	return "Examples:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper\n  posefuse eval --world configs/worlds/rude.yaml --plot rude.svg\n" +
-		"  posefuse eval --world configs/worlds/rude.yaml --model models/sim --card models/sim"
+		"  posefuse eval --world configs/worlds/rude.yaml --model models/sim --card models/sim\n" +
+		"  posefuse eval --world configs/worlds/rude.yaml --mmfi /data/mmfi --clips S05/A12"
 }
 
 // Run evaluates a model on the validation part of the chosen data, or where

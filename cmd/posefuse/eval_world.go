@@ -12,6 +12,8 @@ import (
 	"github.com/google/renameio/v2"
 
 	"posefuse/model"
+	"posefuse/recording"
+	"posefuse/recording/mmfi"
 	"posefuse/study/plot"
 	"posefuse/study/world"
 )
@@ -19,10 +21,12 @@ import (
 // world evaluates a model in the rooms of a file.
 func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card) error {
 	switch {
-	case c.MMFi != "" || c.MARS != "" || c.Mocap != "":
-		return errors.New("--world simulates its rooms: leave --mmfi, --mars and --mocap out")
-	case c.Clips != "" || c.Poses != "" || c.Contribution || c.Stride != 1:
-		return errors.New("--world goes with --model, --raw, --json, --plot and --card only; its file names the clips")
+	case c.MARS != "" || c.Mocap != "":
+		return errors.New("--world simulates its rooms or changes the recordings of --mmfi: leave --mars and --mocap out")
+	case c.Clips != "" && c.MMFi == "" || c.Poses != "" || c.Contribution || c.Stride != 1:
+		return errors.New("--world goes with --model, --raw, --json, --plot, --card and --mmfi only, --clips with --mmfi; its file names the clips")
+	case c.MMFi != "" && c.Card != "":
+		return errors.New("--card writes where the model holds in simulated rooms, of which every number is known: leave --mmfi out")
 	case c.Raw && c.Card != "":
 		return errors.New("--card writes where the model holds with the person found: leave --raw out")
 	}
@@ -34,12 +38,16 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 	if err != nil {
 		return err
 	}
+	from, err := c.recordedRooms(f)
+	if err != nil {
+		return err
+	}
 	bar := newProgress("rooms")
 	stages := []world.Stage{world.Raw(net.Config, card.Window)}
 	if !c.Raw {
 		stages = append(stages, world.Prepared(net.Config, card.Window, card.TrainedIn()))
 	}
-	table, err := world.Evaluate(ctx, f, net, stages, func(done, total int) {
+	table, err := world.Evaluate(ctx, f, from, net, stages, func(done, total int) {
 		bar.show(float64(done)/float64(total), "")
 	})
 	bar.done()
@@ -69,6 +77,31 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 	}
 	fmt.Printf("model %s %s (%s window)\n", card.Name, card.Version, card.Window)
 	return table.Print(os.Stdout)
+}
+
+// recordedRooms opens the recordings whose rooms are changed, nil if the rooms are
+// simulated, and leaves of the file's clips those to evaluate.
+func (c evalCmd) recordedRooms(f *world.File) (recording.Dataset, error) {
+	if c.MMFi == "" {
+		return nil, nil
+	}
+	dir, err := mmfi.Open(c.MMFi)
+	if err != nil {
+		return nil, err
+	}
+	if c.Clips != "" {
+		f.Clips, err = mmfi.Match(dir, c.Clips)
+		return dir, err
+	}
+	have := recording.Present(dir, f.Clips)
+	switch missing := len(f.Clips) - len(have); {
+	case len(have) == 0:
+		return nil, fmt.Errorf("%s holds none of the clips that %s names (%v): choose some with --clips", c.MMFi, c.World, f.Clips)
+	case missing > 0:
+		fmt.Fprintf(os.Stderr, "posefuse: %d of the %d clips that %s names are not in %s\n", missing, len(f.Clips), c.World, c.MMFi)
+	}
+	f.Clips = have
+	return dir, nil
 }
 
 // drawing returns how a chart is written to a file of the name, nil for no name.

@@ -60,7 +60,9 @@ func TestEvalWorld(t *testing.T) {
 		t.Errorf("JSON: %s", out)
 	}
 	for want, c := range map[string]evalCmd{
-		"leave --mmfi, --mars and --mocap out":    {World: file, Stride: 1, dataFlags: dataFlags{MMFi: "x"}},
+		"leave --mars and --mocap out":            {World: file, Stride: 1, dataFlags: dataFlags{Mocap: "x"}},
+		"leave --mmfi out":                        {World: file, Stride: 1, Card: "x", dataFlags: dataFlags{MMFi: "x"}},
+		"open data set":                           {World: file, Stride: 1, dataFlags: dataFlags{MMFi: filepath.Join(dir, "none")}},
 		"its file names the clips":                {World: file, Stride: 1, Clips: "S01/A01"},
 		"ends in .svg or .png":                    {World: file, Stride: 1, Plot: "rooms.pdf"},
 		"no such file":                            {World: filepath.Join(dir, "none.yaml"), Stride: 1},

@@ -51,7 +51,7 @@ func (p *placedMotion) sit(sk *Skeleton) {
 	}
 	for _, hip := range [...]int{1, 4} {
 		// A shank shorter or longer than the seat is high tilts the thigh.
-		ankleM := ankleShare * s.HeightM
+		ankleM := float64(ankleShare * s.HeightM)
 		kneeM := ankleM + s.Segments.Shank
 		rise := min(max(kneeM-sk[hip][1], -s.Segments.Thigh), s.Segments.Thigh)
 		reach := sqrt(max(float64(s.Segments.Thigh*s.Segments.Thigh)-float64(rise*rise), 0))

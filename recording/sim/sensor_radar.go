@@ -77,11 +77,16 @@ func (c *Clip) radar(i int, sc *scratch, out []float64) []float64 {
 	}
 	c.staticClutter(frame, &sc.radar)
 
-	for k := range sc.radar.dets {
+	return sc.radar.appendRows(out)
+}
+
+// appendRows appends what was detected to out as recordings hold it.
+func (r *radarScatterers) appendRows(out []float64) []float64 {
+	for k := range r.dets {
 		if k == maxRadarPoints {
 			break
 		}
-		d := &sc.radar.dets[k]
+		d := &r.dets[k]
 		y, z := float64(d.rangeM*d.sinAz), float64(d.rangeM*d.sinEl)
 		x2 := float64(d.rangeM*d.rangeM) - float64(y*y) - float64(z*z)
 		if x2 <= 0 {

@@ -253,9 +253,14 @@ func (w *World) rig() frame.Rig {
 		RoomFromCamera: w.Camera.RoomFromCamera.RoomFromCamera(),
 		RoomFromLiDAR:  w.LiDAR.RoomFromLiDAR.RoomFromSensor(),
 		RoomFromRadar:  w.Radar.RoomFromRadar.RoomFromSensor(),
-		Camera: frame.Intrinsics{
-			WidthPx: float64(w.Camera.WidthPx), HeightPx: float64(w.Camera.HeightPx),
-			FxPx: w.Camera.FocalPx, FyPx: w.Camera.FocalPx, CxPx: w.Camera.CentreUPx, CyPx: w.Camera.CentreVPx,
-		},
+		Camera:         w.Camera.Lens(),
+	}
+}
+
+// Lens returns the camera's intrinsics.
+func (c *CameraWorld) Lens() frame.Intrinsics {
+	return frame.Intrinsics{
+		WidthPx: float64(c.WidthPx), HeightPx: float64(c.HeightPx),
+		FxPx: c.FocalPx, FyPx: c.FocalPx, CxPx: c.CentreUPx, CyPx: c.CentreVPx,
 	}
 }

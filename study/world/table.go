@@ -40,6 +40,9 @@ type RowScore struct {
 	PelvisMM float64            `json:"pelvis_mm"` // both poses moved so that the pelvis is the origin
 	AloneMM  map[string]float64 `json:"alone_mm"`  // each sensor alone, by its letter
 	Ratio    float64            `json:"ratio"`     // fused, to the base's of the same stage
+	// Skipped says which key of the row cannot be applied to the recordings, and
+	// why; the figures are 0 then.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 // Stage is a way from recorded samples to the network's input.
@@ -67,42 +70,29 @@ func Prepared(cfg model.Config, window model.Window, trained frame.Arrangement) 
 	}}
 }
 
-// Evaluate records the file's clips in each of its rooms and gives them to net
-// by each stage. progress, if not nil, is called after each room.
-func Evaluate(ctx context.Context, f *File, net *model.Network, stages []Stage, progress func(done, total int)) (*Table, error) {
+// Evaluate takes the file's clips in each of its rooms and gives them to net by
+// each stage: from simulates them if it is nil, else they are the recordings of
+// from, changed. A room that recordings cannot be changed to is skipped and says
+// so. progress, if not nil, is called after each room.
+func Evaluate(ctx context.Context, f *File, from recording.Dataset, net *model.Network, stages []Stage, progress func(done, total int)) (*Table, error) {
 	if len(stages) == 0 {
 		return nil, errors.New("no way from samples to the network was chosen")
 	}
-	t := &Table{Name: f.Name, Frames: f.Frames * len(f.Clips)}
+	t := &Table{Name: f.Name}
 	for _, s := range stages {
 		t.Stages = append(t.Stages, StageScores{Name: s.Name})
 	}
 	for i := range f.Rows {
 		row := &f.Rows[i]
-		ds, err := f.dataset(row)
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			t.Data = ds.Describe()
-		}
-		for k, s := range stages {
-			score, err := evaluateRow(ctx, ds, f.Clips, net, s)
-			if err != nil {
-				return nil, fmt.Errorf("row %q, %s: %w", row.Name, s.Name, err)
+		if skipped := f.skips(from, row); skipped != "" {
+			if i == 0 {
+				return nil, fmt.Errorf("the base cannot be made of recordings: %s", skipped)
 			}
-			score.Name = row.Name
-			rows := &t.Stages[k].Rows
-			*rows = append(*rows, score)
-			(*rows)[i].Ratio = score.FusedMM / (*rows)[0].FusedMM
-			if s.Trained == nil {
-				continue
+			for k := range t.Stages {
+				t.Stages[k].Rows = append(t.Stages[k].Rows, RowScore{Name: row.Name, Skipped: skipped})
 			}
-			found, err := search(ctx, ds, f.Clips, *s.Trained)
-			if err != nil {
-				return nil, fmt.Errorf("row %q, %s: %w", row.Name, s.Name, err)
-			}
-			t.Search = append(t.Search, found)
+		} else if err := t.evaluate(ctx, f, from, row, net, stages); err != nil {
+			return nil, fmt.Errorf("row %q: %w", row.Name, err)
 		}
 		if progress != nil {
 			progress(i+1, len(f.Rows))
@@ -111,10 +101,56 @@ func Evaluate(ctx context.Context, f *File, net *model.Network, stages []Stage, 
 	return t, nil
 }
 
-func evaluateRow(ctx context.Context, ds *sim.Dataset, keys []recording.Key, net *model.Network, s Stage) (RowScore, error) {
+// skips says what keeps recordings from being changed to a row's room.
+func (f *File) skips(from recording.Dataset, row *Row) string {
+	if from == nil {
+		return ""
+	}
+	return row.notApplicable(&Row{World: sim.DefaultWorld(), Preset: f.Rows[0].Preset})
+}
+
+// evaluate adds the scores of one row.
+func (t *Table) evaluate(ctx context.Context, f *File, from recording.Dataset, row *Row, net *model.Network, stages []Stage) error {
+	simulated, err := f.dataset(row)
+	if err != nil {
+		return err
+	}
+	ds := recording.Dataset(simulated)
+	if from != nil {
+		if ds, err = f.recorded(from, row); err != nil {
+			return err
+		}
+	}
+	if t.Data == "" {
+		t.Data = ds.Describe()
+	}
+	for k, s := range stages {
+		score, frames, err := evaluateRow(ctx, ds, f.Clips, net, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		t.Frames = frames
+		score.Name = row.Name
+		rows := &t.Stages[k].Rows
+		*rows = append(*rows, score)
+		(*rows)[len(*rows)-1].Ratio = score.FusedMM / (*rows)[0].FusedMM
+		if s.Trained == nil || from != nil { // nobody knows what a recorded point lies on
+			continue
+		}
+		found, err := search(ctx, simulated, f.Clips, *s.Trained)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		t.Search = append(t.Search, found)
+	}
+	return nil
+}
+
+// evaluateRow returns the scores in one room and of how many frames they are.
+func evaluateRow(ctx context.Context, ds recording.Dataset, keys []recording.Key, net *model.Network, s Stage) (out RowScore, frames int, err error) {
 	data, err := s.Load(ctx, ds, keys)
 	if err != nil {
-		return RowScore{}, err
+		return RowScore{}, 0, err
 	}
 	full := net.Config.Mask()
 	coalitions := []modality.Set{full}
@@ -125,14 +161,14 @@ func evaluateRow(ctx context.Context, ds *sim.Dataset, keys []recording.Key, net
 	}
 	rep, err := train.Evaluate(ctx, net, data, nil, coalitions, ds.Describe(), nil)
 	if err != nil {
-		return RowScore{}, err
+		return RowScore{}, 0, err
 	}
 	fused := rep.Coalitions[full.String()]
-	out := RowScore{FusedMM: fused.MPJPEMM, PelvisMM: fused.PelvisMM, AloneMM: map[string]float64{}}
+	out = RowScore{FusedMM: fused.MPJPEMM, PelvisMM: fused.PelvisMM, AloneMM: map[string]float64{}}
 	for _, one := range coalitions[1:] {
 		out.AloneMM[one.String()] = rep.Coalitions[one.String()].MPJPEMM
 	}
-	return out, nil
+	return out, fused.Frames, nil
 }
 
 // Print writes the table as text: of every stage the fused error and its ratio
@@ -155,6 +191,10 @@ func (t *Table) Print(w io.Writer) error {
 	b.WriteByte('\n')
 	for i := range last.Rows {
 		fmt.Fprintf(&b, "%-44s", last.Rows[i].Name)
+		if why := last.Rows[i].Skipped; why != "" {
+			fmt.Fprintf(&b, " not of recordings: %s\n", why)
+			continue
+		}
 		for _, s := range t.Stages {
 			fmt.Fprintf(&b, " %11.1f %6.2f", s.Rows[i].FusedMM, s.Rows[i].Ratio)
 		}
@@ -190,6 +230,9 @@ func (t *Table) Chart() *plot.Bars {
 	for i, s := range t.Stages {
 		bars := plot.BarSeries{Name: s.Name}
 		for _, r := range s.Rows {
+			if r.Skipped != "" {
+				continue
+			}
 			if i == 0 {
 				c.Names = append(c.Names, r.Name)
 			}

@@ -166,7 +166,7 @@ func TestSmallTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := 0
-	table, err := Evaluate(context.Background(), f, net, []Stage{Raw(net.Config, card.Window)}, func(d, _ int) { done = d })
+	table, err := Evaluate(context.Background(), f, nil, net, []Stage{Raw(net.Config, card.Window)}, func(d, _ int) { done = d })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestPersonFoundInRoomsThatDiffer(t *testing.T) {
 	}
 	f.Frames = 40
 	f.Clips = []recording.Key{{Subject: 5, Activity: 1}, {Subject: 5, Activity: 12}, {Subject: 10, Activity: 13}, {Subject: 15, Activity: 17}}
-	table, err := Evaluate(t.Context(), f, net, []Stage{Raw(net.Config, card.Window), Prepared(net.Config, card.Window, card.TrainedIn())}, nil)
+	table, err := Evaluate(t.Context(), f, nil, net, []Stage{Raw(net.Config, card.Window), Prepared(net.Config, card.Window, card.TrainedIn())}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
