@@ -10,14 +10,46 @@ import (
 // Config is the network: which modalities it has and how wide each encoder
 // is. Two sizes have names, see Paper and Edge; any other is legal.
 type Config struct {
-	Size       string       `json:"size" yaml:"size"`             // name of the size, for people
-	Modalities string       `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
-	Head       string       `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead or XFiHead
-	Camera     CameraConfig `json:"camera" yaml:"camera"`
-	LiDAR      PointsConfig `json:"lidar" yaml:"lidar"`
-	Radar      PointsConfig `json:"radar" yaml:"radar"`
-	CSI        CSIConfig    `json:"csi" yaml:"csi"`
+	Size       string `json:"size" yaml:"size"`             // name of the size, for people
+	Modalities string `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
+	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead or XFiHead
+	// Recipe is the form of the inputs, PaperRecipe if empty.
+	Recipe string       `json:"recipe,omitempty" yaml:"recipe,omitempty"`
+	Camera CameraConfig `json:"camera" yaml:"camera"`
+	LiDAR  PointsConfig `json:"lidar" yaml:"lidar"`
+	Radar  PointsConfig `json:"radar" yaml:"radar"`
+	CSI    CSIConfig    `json:"csi" yaml:"csi"`
 }
+
+// The forms of a network's inputs.
+const (
+	// PaperRecipe is the paper's: each sensor's values in its own frame, as they
+	// come, and keypoints normalised to the screen.
+	PaperRecipe = "paper"
+	// RoomRecipe is for any room: what package person makes of the sensors, with
+	// the person at one place of one frame wherever they and the sensors are. With
+	// each set of keypoints the network learns which of them were found and from
+	// where the camera looks.
+	RoomRecipe = "room"
+)
+
+// Room returns the configuration for any room.
+func (c Config) Room() Config {
+	c.Recipe = RoomRecipe
+	return c
+}
+
+// KeypointFrame returns how many values a set of keypoints has: KeypointValues or
+// ViewedKeypoints.
+func (c Config) KeypointFrame() int {
+	if c.Recipe == RoomRecipe {
+		return ViewedKeypoints
+	}
+	return KeypointValues
+}
+
+// CameraValues returns how many values the camera's window has.
+func (c Config) CameraValues() int { return CameraWindow * c.KeypointFrame() }
 
 // CameraConfig sizes the VideoPose3D encoder R.
 type CameraConfig struct {
@@ -118,6 +150,11 @@ func (c Config) Validate() error {
 	mask, err := modality.Parse(c.Modalities)
 	if err != nil {
 		return err
+	}
+	switch c.Recipe {
+	case "", PaperRecipe, RoomRecipe:
+	default:
+		return fmt.Errorf("recipe %q: use %s or %s", c.Recipe, PaperRecipe, RoomRecipe)
 	}
 	switch c.Head {
 	case ConcatHead, MLPHead, AttentionHead, XFiHead:
@@ -233,7 +270,7 @@ func (c CSIConfig) validate() error {
 func (c Config) InputShape(m modality.Kind) []int {
 	switch m {
 	case modality.Camera:
-		return []int{CameraWindow, NumJoints * 2}
+		return []int{CameraWindow, c.KeypointFrame()}
 	case modality.LiDAR:
 		return []int{c.LiDAR.Points, LiDARPointDim}
 	case modality.Radar:

@@ -215,7 +215,7 @@ func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*inst
 	inst := &instance[T]{ctx: ctx}
 	mask := cfg.Mask()
 	build := [modality.Count]func(*encoderBuilder[T]) error{
-		modality.Camera: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera) },
+		modality.Camera: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera, cfg.KeypointFrame()) },
 		modality.LiDAR:  func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
 		modality.Radar:  func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
 		modality.CSI:    func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
@@ -270,11 +270,11 @@ func (b *encoderBuilder[T]) project(positions, c int) error {
 	})
 }
 
-func (b *encoderBuilder[T]) camera(c CameraConfig) error {
-	b.e.in = KeypointsValues
+func (b *encoderBuilder[T]) camera(c CameraConfig, perFrame int) error {
 	frames := CameraWindow
+	b.e.in = frames * perFrame
 	if err := b.add("expand", func() (nn.Block[T], error) {
-		return nn.NewTemporalStem(b.s, b.ctx, b.name, frames, NumJoints*2, c.Channels, c.Widths[0], c.Dropout), nil
+		return nn.NewTemporalStem(b.s, b.ctx, b.name, frames, perFrame, c.Channels, c.Widths[0], c.Dropout), nil
 	}); err != nil {
 		return err
 	}

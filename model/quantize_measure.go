@@ -25,7 +25,7 @@ func (b *Batch) part(c Config, lo, hi int) *Batch {
 		}
 		return x[lo*width : hi*width]
 	}
-	return &Batch{Camera: cut(b.Camera, KeypointsValues), LiDAR: cut(b.LiDAR, c.LiDAR.Points*LiDARPointDim),
+	return &Batch{Camera: cut(b.Camera, c.CameraValues()), LiDAR: cut(b.LiDAR, c.LiDAR.Points*LiDARPointDim),
 		Radar: cut(b.Radar, c.Radar.Points*RadarPointDim), CSI: cut(b.CSI, CSIValues), Target: cut(b.Target, OutputDim)}
 }
 

@@ -13,7 +13,6 @@ import (
 var ErrLowPrecision = nn.ErrLowPrecision
 
 const (
-	keypointFrame = NumJoints * 2
 	// maxPushes is how many frames a stream takes at once to reach a window;
 	// for more the whole window is computed. At the paper's size a frame costs
 	// 13 million multiply-adds and a window 58 million.
@@ -39,6 +38,7 @@ type CameraStream struct {
 	// was given before them does not matter once they fill a window.
 	past   []float32
 	memory []float32 // of past
+	frame  int       // values of a set of keypoints
 	stats  CameraStreamStats
 }
 
@@ -90,7 +90,8 @@ func (r *Runtime) NewCameraStream() (*CameraStream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("camera stream: %w", err)
 	}
-	return &CameraStream{enc: e, stream: stream, memory: make([]float32, 2*(CameraWindow+maxRewind)*keypointFrame)}, nil
+	frame := r.net.Config.KeypointFrame()
+	return &CameraStream{enc: e, stream: stream, frame: frame, memory: make([]float32, 2*(CameraWindow+maxRewind)*frame)}, nil
 }
 
 // Stats returns the counters.
@@ -99,11 +100,11 @@ func (c *CameraStream) Stats() CameraStreamStats { return c.stats }
 // Forget drops the past, as it must be after a change of the weights.
 func (c *CameraStream) Forget() { c.past, c.last = c.past[:0], nil }
 
-// Restart forgets the past and takes frame, 17 x 2 values from PrepKeypoints,
+// Restart forgets the past and takes frame, one set of keypoints,
 // as if it had come for as long as a window: the padding of a window that
 // starts with it.
 func (c *CameraStream) Restart(frame []float32) error {
-	if err := checkFrame(frame); err != nil {
+	if err := c.check(frame); err != nil {
 		return err
 	}
 	c.restart(frame, CameraWindow)
@@ -114,7 +115,7 @@ func (c *CameraStream) Restart(frame []float32) error {
 // one are unknown, and the feature is a window's only after CameraWindow of
 // them.
 func (c *CameraStream) Push(frame []float32) error {
-	if err := checkFrame(frame); err != nil {
+	if err := c.check(frame); err != nil {
 		return err
 	}
 	if len(c.past) == 0 {
@@ -125,9 +126,9 @@ func (c *CameraStream) Push(frame []float32) error {
 	return nil
 }
 
-func checkFrame(frame []float32) error {
-	if len(frame) != keypointFrame {
-		return fmt.Errorf("camera stream: a frame of %d values, want %d", len(frame), keypointFrame)
+func (c *CameraStream) check(frame []float32) error {
+	if len(frame) != c.frame {
+		return fmt.Errorf("camera stream: a frame of %d values, want %d", len(frame), c.frame)
 	}
 	return nil
 }
@@ -154,8 +155,8 @@ func (c *CameraStream) Feature() []float32 {
 // happened (a gap, a late frame in the middle, another image size) the window
 // is computed as a whole, and the stream starts to fill again.
 func (c *CameraStream) Window(window []float32) ([]float32, error) {
-	if len(window) != KeypointsValues {
-		return nil, fmt.Errorf("camera stream: a window of %d values, want %d", len(window), KeypointsValues)
+	if len(window) != CameraWindow*c.frame {
+		return nil, fmt.Errorf("camera stream: a window of %d values, want %d", len(window), CameraWindow*c.frame)
 	}
 	return c.feature(window), nil
 }
@@ -173,7 +174,7 @@ func (c *CameraStream) feature(window []float32) []float32 {
 // follow brings the stream to the window and reports whether its output is
 // that of the window.
 func (c *CameraStream) follow(window []float32) bool {
-	frame := func(i int) []float32 { return window[i*keypointFrame : (i+1)*keypointFrame] }
+	frame := func(i int) []float32 { return window[i*c.frame : (i+1)*c.frame] }
 	rewind, known, pushes := c.match(window)
 	if known+pushes < CameraWindow {
 		// A window that starts with enough copies of one frame is what the
@@ -195,12 +196,12 @@ func (c *CameraStream) follow(window []float32) bool {
 		return false
 	}
 	c.stream.Rewind(rewind)
-	c.past = c.past[:(c.frames()-rewind)*keypointFrame]
+	c.past = c.past[:(c.frames()-rewind)*c.frame]
 	for i := CameraWindow - pushes; i < CameraWindow; i++ {
 		c.push(frame(i))
 	}
 	// What came before the part in common is of no use.
-	c.past = c.past[(c.frames()-known-pushes)*keypointFrame:]
+	c.past = c.past[(c.frames()-known-pushes)*c.frame:]
 	return known+pushes >= CameraWindow
 }
 
@@ -211,7 +212,7 @@ func (c *CameraStream) follow(window []float32) bool {
 func (c *CameraStream) match(window []float32) (rewind, known, pushes int) {
 	for p := range maxPushes + 1 {
 		for r := range min(maxRewind, c.stream.Undoable()) + 1 {
-			k := commonEnd(c.past[:max(0, c.frames()-r)*keypointFrame], window[:(CameraWindow-p)*keypointFrame])
+			k := commonEnd(c.past[:max(0, c.frames()-r)*c.frame], window[:(CameraWindow-p)*c.frame], c.frame)
 			if k > known {
 				rewind, known, pushes = r, k, p
 			}
@@ -223,20 +224,21 @@ func (c *CameraStream) match(window []float32) (rewind, known, pushes int) {
 	return rewind, known, pushes
 }
 
-// commonEnd returns how many of the last frames of a and b are equal.
-func commonEnd(a, b []float32) int {
-	n := min(len(a), len(b)) / keypointFrame
+// commonEnd returns how many of the last frames, of width values each, of a and b
+// are equal.
+func commonEnd(a, b []float32, width int) int {
+	n := min(len(a), len(b)) / width
 	for k := range n {
-		if !slices.Equal(a[len(a)-keypointFrame:], b[len(b)-keypointFrame:]) {
+		if !slices.Equal(a[len(a)-width:], b[len(b)-width:]) {
 			return k
 		}
-		a, b = a[:len(a)-keypointFrame], b[:len(b)-keypointFrame]
+		a, b = a[:len(a)-width], b[:len(b)-width]
 	}
 	return n
 }
 
 // frames returns how many frames of the past are known.
-func (c *CameraStream) frames() int { return len(c.past) / keypointFrame }
+func (c *CameraStream) frames() int { return len(c.past) / c.frame }
 
 // restart takes a frame that counts as known for the last n positions.
 func (c *CameraStream) restart(frame []float32, n int) {
@@ -250,8 +252,8 @@ func (c *CameraStream) restart(frame []float32, n int) {
 
 func (c *CameraStream) push(frame []float32) {
 	c.last = c.stream.Push(frame)
-	if cap(c.past)-len(c.past) < keypointFrame {
-		keep := min(c.frames(), CameraWindow+maxRewind-1) * keypointFrame
+	if cap(c.past)-len(c.past) < c.frame {
+		keep := min(c.frames(), CameraWindow+maxRewind-1) * c.frame
 		c.past = append(c.memory[:0], c.past[len(c.past)-keep:]...) // moves down within memory
 	}
 	c.past = append(c.past, frame...)

@@ -39,7 +39,7 @@ func tinyCamera() Config {
 }
 
 func randomFrame(rng *rand.Rand) []float32 {
-	f := make([]float32, keypointFrame)
+	f := make([]float32, KeypointValues)
 	for i := range f {
 		f[i] = 2*rng.Float32() - 1
 	}
@@ -313,7 +313,7 @@ func TestStreamedRuntimeEqualsWholeWindows(t *testing.T) {
 		t.Error("a runtime without a stream counts")
 	}
 	if n := testenv.AllocsPerRun(20, func() {
-		copy(in.Camera, in.Camera[keypointFrame:])
+		copy(in.Camera, in.Camera[KeypointValues:])
 		in.Camera[KeypointsValues-1]++
 		if err := live.Infer(in, &got); err != nil {
 			t.Fatal(err)
@@ -368,8 +368,8 @@ func BenchmarkCamera(b *testing.B) {
 				b.Fatal(err)
 			}
 			for i := 0; b.Loop(); i++ {
-				copy(window, window[keypointFrame:])
-				window[KeypointsValues-1-i%keypointFrame]++
+				copy(window, window[KeypointValues:])
+				window[KeypointsValues-1-i%KeypointValues]++
 				if err := rt.Encode(modality.Camera, window); err != nil {
 					b.Fatal(err)
 				}

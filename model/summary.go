@@ -56,7 +56,7 @@ func (n *Network) MeasureMemory() (UsedMemory, error) {
 		return UsedMemory{}, err
 	}
 	cfg := n.Config
-	in := Input{Present: cfg.Mask(), Camera: make([]float32, KeypointsValues), CSI: make([]float32, CSIValues),
+	in := Input{Present: cfg.Mask(), Camera: make([]float32, cfg.CameraValues()), CSI: make([]float32, CSIValues),
 		LiDAR: make([]float32, cfg.LiDAR.Points*LiDARPointDim), Radar: make([]float32, cfg.Radar.Points*RadarPointDim)}
 	var out Output
 	if err := run.Infer(&in, &out); err != nil {

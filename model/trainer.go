@@ -14,7 +14,7 @@ import (
 // Batch is what one training step reads. Slices of modalities the network does
 // not have are ignored. All are sample-major and contiguous.
 type Batch struct {
-	Camera []float32 // B x KeypointsValues
+	Camera []float32 // B x Config.CameraValues
 	LiDAR  []float32 // B x Config.LiDAR.Points x 3
 	Radar  []float32 // B x Config.Radar.Points x 5
 	CSI    []float32 // B x CSIValues

@@ -111,7 +111,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 	}
 	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New()}
 	sizes := [modality.Count]int{
-		modality.Camera: model.KeypointsValues,
+		modality.Camera: card.Config.CameraValues(),
 		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,
 		modality.Radar:  card.Config.Radar.Points * model.RadarPointDim,
 		modality.CSI:    model.CSIValues,

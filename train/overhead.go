@@ -89,7 +89,7 @@ func noise(cfg model.Config, batch int) *model.Batch {
 		return x
 	}
 	b := &model.Batch{Target: fill(model.OutputDim)}
-	perSample := [modality.Count]int{model.KeypointsValues, cfg.LiDAR.Points * model.LiDARPointDim,
+	perSample := [modality.Count]int{cfg.CameraValues(), cfg.LiDAR.Points * model.LiDARPointDim,
 		cfg.Radar.Points * model.RadarPointDim, model.CSIValues}
 	for m := range cfg.Mask().Kinds() {
 		*[modality.Count]*[]float32{&b.Camera, &b.LiDAR, &b.Radar, &b.CSI}[m] = fill(perSample[m])

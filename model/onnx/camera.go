@@ -7,10 +7,10 @@ import (
 )
 
 // camera writes the VideoPose3D encoder in its one-output form. A convolution
-// whose stride is its kernel size is a matrix product on reshaped rows.
-func (g *graph) camera(out, x value, w *weights, c model.CameraConfig) {
+// whose stride is its kernel size is a matrix product on reshaped rows. A set of
+// keypoints has width values.
+func (g *graph) camera(out, x value, w *weights, c model.CameraConfig, width int) {
 	const name = "camera"
-	width := model.NumJoints * 2
 	conv := func(conv, norm string, in, taps int) linear {
 		l := newLinear(c.Channels, tapsFirst(w.get(conv+".weight", c.Channels, in, taps), c.Channels, in, taps), nil)
 		return l.then(w.norm(norm, c.Channels))

@@ -58,7 +58,7 @@ func randomInput(cfg model.Config) model.Input {
 		}
 		return x
 	}
-	return model.Input{Present: modality.All, Camera: fill(model.KeypointsValues), LiDAR: fill(cfg.LiDAR.Points * model.LiDARPointDim),
+	return model.Input{Present: modality.All, Camera: fill(cfg.CameraValues()), LiDAR: fill(cfg.LiDAR.Points * model.LiDARPointDim),
 		Radar: fill(cfg.Radar.Points * model.RadarPointDim), CSI: fill(model.CSIValues)}
 }
 

@@ -130,7 +130,7 @@ func randomBatch(cfg model.Config, n int) *model.Batch {
 		}
 		return x
 	}
-	return &model.Batch{Camera: fill(n * model.KeypointsValues), LiDAR: fill(n * cfg.LiDAR.Points * model.LiDARPointDim),
+	return &model.Batch{Camera: fill(n * cfg.CameraValues()), LiDAR: fill(n * cfg.LiDAR.Points * model.LiDARPointDim),
 		Radar: fill(n * cfg.Radar.Points * model.RadarPointDim), CSI: fill(n * model.CSIValues), Target: fill(n * model.OutputDim)}
 }
 
