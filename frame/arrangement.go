@@ -14,12 +14,19 @@ type Arrangement struct {
 	DistanceM     float64 `json:"distance_m"`
 	// FocalPerWidth is the camera's focal length over its picture's width.
 	FocalPerWidth float64 `json:"focal_per_width"`
+	// Anywhere says that the network has seen people at exactly this place, as a
+	// track tells it, and not where they happened to stand.
+	Anywhere bool `json:"anywhere,omitempty"`
 }
 
 // Simulated is the arrangement of the simulator, which is MM-Fi's, and so of
 // every network trained before arrangements were written down. People stand 3.1 m
 // away, where a track finds them at 3.05.
 var Simulated = Arrangement{CameraHeightM: 0.90, LiDARHeightM: 0.95, RadarHeightM: 0.85, DistanceM: 3.05, FocalPerWidth: 605.0 / 640}
+
+// AnyRoom is the arrangement of networks for any room: the person three metres
+// ahead and everything seen from a metre above the floor.
+var AnyRoom = Arrangement{CameraHeightM: 1, LiDARHeightM: 1, RadarHeightM: 1, DistanceM: 3, FocalPerWidth: 1, Anywhere: true}
 
 // Rig returns the sensors as the arrangement has them.
 func (a *Arrangement) Rig() Rig {

@@ -33,7 +33,7 @@ func (p *Intake) Camera(dst []float32, window []*sensors.Sample) bool {
 		case j >= 0:
 			s, at = before[j], j+1
 		default:
-			if s.known = p.keypoints(s.values[:], w); !s.known && i > 0 {
+			if s.known = p.keypoints(s.values[:p.perSet], w); !s.known && i > 0 {
 				s.values, s.known = now[i-1].values, now[i-1].known
 			}
 		}
@@ -53,7 +53,7 @@ func (p *Intake) Camera(dst []float32, window []*sensors.Sample) bool {
 		if i < first { // nobody was known to be there yet, or somebody else was
 			now[i].values, now[i].known = now[first].values, true
 		}
-		copy(dst[i*KeypointValues:], now[i].values[:])
+		copy(dst[i*p.perSet:], now[i].values[:p.perSet])
 	}
 	return p.held(window[len(window)-1].CaptureNS)
 }
@@ -68,7 +68,8 @@ func find(sets []set, from int, s *sensors.Sample) int {
 	return -1
 }
 
-// Keypoints prepares one set for windows that the caller makes: 34 values. usable
+// Keypoints prepares one set for windows that the caller makes, as many values as
+// a set has for the network. usable
 // is false if dst was left as it is; takesPart is false if the camera has shown
 // nothing usable for a second.
 func (p *Intake) Keypoints(dst []float32, s *sensors.Sample) (usable, takesPart bool) {
@@ -104,7 +105,7 @@ func (p *Intake) held(atNS int64) bool { return p.used && atNS-p.usedNS <= perso
 
 func rawWindow(dst []float32, window []*sensors.Sample) bool {
 	for i, w := range window {
-		if !rawSet(dst[i*KeypointValues:(i+1)*KeypointValues], w.Keypoints) {
+		if !rawSet(dst[i*model.KeypointValues:(i+1)*model.KeypointValues], w.Keypoints) {
 			return false
 		}
 	}

@@ -16,9 +16,6 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// KeypointValues is the number of values of one set of keypoints.
-const KeypointValues = 2 * model.NumJoints
-
 // Intake prepares one room's samples, tick by tick. LiDAR, Radar, Camera and CSI
 // may be called at the same time, each by one goroutine, while Ordered is false;
 // End ends the tick after all of them.
@@ -26,6 +23,7 @@ type Intake struct {
 	stage   *person.Stage // nil: the network sees each sensor in its own frame
 	finder  *person.Finder
 	trained frame.Arrangement
+	perSet  int // values of a set of keypoints, see model.Config.KeypointFrame
 
 	ordered atomic.Bool // changes between two ticks only
 
@@ -50,13 +48,13 @@ type Intake struct {
 // set is a set of keypoints as the network takes it.
 type set struct {
 	sample *sensors.Sample
-	known  bool // values say something
-	values [KeypointValues]float32
+	known  bool                           // values say something
+	values [model.ViewedKeypoints]float32 // perSet of them
 }
 
 // New returns an intake whose network sees each sensor in its own frame.
 func New() *Intake {
-	return &Intake{amp: make([]float64, model.CSIValues), csi: make([][]complex64, model.CSIPackets)}
+	return &Intake{perSet: model.KeypointValues, amp: make([]float64, model.CSIValues), csi: make([][]complex64, model.CSIPackets)}
 }
 
 // NewStaged returns an intake that finds the person in a room and brings what the
@@ -78,6 +76,10 @@ func (p *Intake) Arrange(rig frame.Rig, a frame.Arrangement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trained, p.stage = a, person.NewStage(rig, a, p.finder)
+	p.perSet = model.KeypointValues
+	if a.Anywhere {
+		p.perSet = model.ViewedKeypoints
+	}
 	p.ordered.Store(true)
 	for i := range p.window {
 		p.window[i] = p.window[i][:0] // as seen in the arrangement before

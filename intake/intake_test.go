@@ -195,14 +195,14 @@ func TestKeypointsAreThoseOfTheWindow(t *testing.T) {
 	r := newRoom(t, 100, 100e6)
 	whole, single := r.newIntake(), r.newIntake()
 	in := newInput()
-	rows := make([]float32, len(r.ticks)*KeypointValues)
+	rows := make([]float32, len(r.ticks)*model.KeypointValues)
 	first := -1
 	for i := range r.ticks {
 		whole.LiDAR(in.lidar, r.ticks[i].lidar)
 		ok := whole.Camera(in.camera, r.window(i))
 		whole.End(modality.All)
 		single.LiDAR(in.lidar, r.ticks[i].lidar)
-		row := rows[i*KeypointValues : (i+1)*KeypointValues]
+		row := rows[i*model.KeypointValues : (i+1)*model.KeypointValues]
 		usable, takesPart := single.Keypoints(row, r.ticks[i].camera)
 		single.End(modality.All)
 		if ok != takesPart || !usable && i > 5 {
@@ -213,7 +213,7 @@ func TestKeypointsAreThoseOfTheWindow(t *testing.T) {
 		}
 		for k := range model.CameraWindow {
 			at := max(i-model.CameraWindow+1+k, first)
-			if got, want := in.camera[k*KeypointValues:(k+1)*KeypointValues], rows[at*KeypointValues:(at+1)*KeypointValues]; ok && !slices.Equal(got, want) {
+			if got, want := in.camera[k*model.KeypointValues:(k+1)*model.KeypointValues], rows[at*model.KeypointValues:(at+1)*model.KeypointValues]; ok && !slices.Equal(got, want) {
 				t.Fatalf("tick %d, place %d of the window differs", i+1, k)
 			}
 		}

@@ -36,9 +36,6 @@ type Card struct {
 	Created string `json:"created"` // RFC 3339
 	Config  Config `json:"config"`
 	Window  Window `json:"window"`
-	// Recipe is the form of the network's input and output; empty, as in old
-	// cards, is RecipePaper.
-	Recipe Recipe `json:"recipe,omitempty"`
 	// Arrangement is where a network of RecipePaper has seen its sensors; nil, as
 	// in old cards, is the simulator's.
 	Arrangement *frame.Arrangement `json:"arrangement,omitempty"`

@@ -13,36 +13,32 @@ type Config struct {
 	Size       string `json:"size" yaml:"size"`             // name of the size, for people
 	Modalities string `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
 	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead or XFiHead
-	// Recipe is the form of the inputs, PaperRecipe if empty.
-	Recipe string       `json:"recipe,omitempty" yaml:"recipe,omitempty"`
+	// Recipe is the form of the inputs; empty, as in old cards, is RecipePaper.
+	Recipe Recipe       `json:"recipe,omitempty" yaml:"recipe,omitempty"`
 	Camera CameraConfig `json:"camera" yaml:"camera"`
 	LiDAR  PointsConfig `json:"lidar" yaml:"lidar"`
 	Radar  PointsConfig `json:"radar" yaml:"radar"`
 	CSI    CSIConfig    `json:"csi" yaml:"csi"`
 }
 
-// The forms of a network's inputs.
-const (
-	// PaperRecipe is the paper's: each sensor's values in its own frame, as they
-	// come, and keypoints normalised to the screen.
-	PaperRecipe = "paper"
-	// RoomRecipe is for any room: what package person makes of the sensors, with
-	// the person at one place of one frame wherever they and the sensors are. With
-	// each set of keypoints the network learns which of them were found and from
-	// where the camera looks.
-	RoomRecipe = "room"
-)
-
 // Room returns the configuration for any room.
 func (c Config) Room() Config {
-	c.Recipe = RoomRecipe
+	c.Recipe = RecipeRoom
 	return c
+}
+
+// RecipeName returns the recipe, never empty.
+func (c Config) RecipeName() Recipe {
+	if c.Recipe == "" {
+		return RecipePaper
+	}
+	return c.Recipe
 }
 
 // KeypointFrame returns how many values a set of keypoints has: KeypointValues or
 // ViewedKeypoints.
 func (c Config) KeypointFrame() int {
-	if c.Recipe == RoomRecipe {
+	if c.Recipe == RecipeRoom {
 		return ViewedKeypoints
 	}
 	return KeypointValues
@@ -152,9 +148,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	switch c.Recipe {
-	case "", PaperRecipe, RoomRecipe:
+	case "", RecipePaper, RecipeRoom:
 	default:
-		return fmt.Errorf("recipe %q: use %s or %s", c.Recipe, PaperRecipe, RoomRecipe)
+		return fmt.Errorf("recipe %q: this build knows %s and %s", c.Recipe, RecipePaper, RecipeRoom)
 	}
 	switch c.Head {
 	case ConcatHead, MLPHead, AttentionHead, XFiHead:

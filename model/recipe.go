@@ -6,22 +6,27 @@ import (
 	"posefuse/frame"
 )
 
-// Recipe is the form of a network's input and output.
+// Recipe is the form of a network's inputs and output.
 type Recipe string
 
 const (
 	// RecipePaper is the paper's: each sensor's values in its own frame, as the
 	// sensors stood in training, and joints in the camera's.
 	RecipePaper Recipe = "paper"
-	// RecipeRoom is the product's: everything in one frame of the room, around
-	// the person.
+	// RecipeRoom is for any room: what package person makes of the sensors, with
+	// the person at one place of one frame wherever they and the sensors are. With
+	// each set of keypoints the network learns which of them were found and from
+	// where the camera looks.
 	RecipeRoom Recipe = "room"
 )
 
 // TrainedIn returns the arrangement into which the person stage brings what the
 // sensors see before the network takes it.
 func (c Card) TrainedIn() frame.Arrangement {
-	if c.Arrangement != nil {
+	switch {
+	case c.Config.Recipe == RecipeRoom:
+		return frame.AnyRoom
+	case c.Arrangement != nil:
 		return *c.Arrangement
 	}
 	return frame.Simulated
@@ -30,14 +35,8 @@ func (c Card) TrainedIn() frame.Arrangement {
 // validateRoom refuses a card whose recipe, arrangement and envelope do not go
 // together.
 func (c *Card) validateRoom() error {
-	switch c.Recipe {
-	case "", RecipePaper:
-	case RecipeRoom:
-		if c.Arrangement != nil {
-			return fmt.Errorf("arrangement: a network of recipe %s has none; remove it", RecipeRoom)
-		}
-	default:
-		return fmt.Errorf("recipe %q, this build knows %s and %s", c.Recipe, RecipePaper, RecipeRoom)
+	if c.Config.Recipe == RecipeRoom && c.Arrangement != nil {
+		return fmt.Errorf("arrangement: a network of recipe %s has none; remove it", RecipeRoom)
 	}
 	if c.Arrangement != nil {
 		if err := c.Arrangement.Validate(); err != nil {

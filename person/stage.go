@@ -74,6 +74,9 @@ func (p *spot) move(s *Stage, at [2]float64) (anew bool) {
 	if p.found && p.at == home {
 		within = leaveHomeM
 	}
+	if s.arrangement.Anywhere {
+		within = 0
+	}
 	if math.Hypot(at[0]-home[0], at[1]-home[1]) < within {
 		at = home
 	}
@@ -86,7 +89,7 @@ func (p *spot) move(s *Stage, at [2]float64) (anew bool) {
 		for i := range at {
 			at[i] = p.at[i] + share*(at[i]-p.at[i])
 		}
-		if math.Hypot(at[0]-home[0], at[1]-home[1]) < 0.005 {
+		if within > 0 && math.Hypot(at[0]-home[0], at[1]-home[1]) < 0.005 {
 			at = home
 		}
 	} else {
@@ -175,7 +178,10 @@ func (s *Stage) RadarPerson() []int { return s.chosen }
 
 // Keypoints takes one set and writes it to dst, 34 values in the network's units,
 // as the arrangement's camera would see it. It reports false if there is not
-// enough of a person, or nobody knows yet where they are.
+// enough of a person, or nobody knows yet where they are. If dst has room for
+// ViewedKeypoints values, the others say which keypoints were found (1; 0 if held
+// or guessed), how high above the floor the room's camera is and how far from the
+// person along it, metres.
 func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool {
 	var dirs [NumKeypoints][3]float64
 	have := rays(&s.rig, k, &dirs)
@@ -211,14 +217,32 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 	if s.own.sinceNS == atNS {
 		s.body = skeleton{} // it is of somebody else
 	}
+	found := have
 	if !s.body.fill(atNS, &s.ground, &at, &have) {
 		return false
 	}
 	for j, p := range at {
 		dst[2*j], dst[2*j+1] = float32(p[0]), float32(p[1])
 	}
+	if len(dst) < ViewedKeypoints {
+		return true
+	}
+	seen := dst[2*NumKeypoints:]
+	for j, f := range found {
+		seen[j] = 0
+		if f {
+			seen[j] = 1
+		}
+	}
+	v := &s.pose.view
+	seen[NumKeypoints] = float32(v.cameraAt[2])
+	seen[NumKeypoints+1] = float32(s.arrangement.DistanceM - v.cameraAt[1])
 	return true
 }
+
+// ViewedKeypoints is how many values a set of keypoints has with what the camera
+// is like.
+const ViewedKeypoints = 2*NumKeypoints + NumKeypoints + 2
 
 // sight notes in which direction the camera sees the trunk.
 func (s *Stage) sight(atNS int64, dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {

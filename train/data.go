@@ -53,6 +53,9 @@ type ClipData struct {
 	Present    []modality.Set
 	EmptyLiDAR int // rows without any LiDAR point
 	EmptyRadar int // rows without any radar point
+	// Nobody counts frames that are no rows, because no sensor tells where the
+	// person is: a network for any room gives no pose then.
+	Nobody int
 	// PaddedCamera counts rows whose camera window reaches beyond the clip,
 	// where the first or last frame stands in.
 	PaddedCamera int
@@ -134,7 +137,11 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
 	c := &ClipData{Key: key}
 	c.reserve((to-from+stride-1)/stride, n, cfg)
-	through, err := newFeed(clip, cfg, opt.Stage)
+	stage := opt.Stage
+	if stage == nil && cfg.Recipe == model.RecipeRoom {
+		stage = PersonStage(frame.AnyRoom) // such a network knows nothing else
+	}
+	through, err := newFeed(clip, cfg, stage)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +154,9 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		which := need
 		if !wanted && !through.staged { // the stage follows the person from frame to frame
 			which &= modality.Of(modality.Camera) // a neighbour in somebody's camera window
+		}
+		if !wanted {
+			which &^= modality.Of(modality.CSI)
 		}
 		if which == 0 && !wanted {
 			continue
@@ -166,13 +176,17 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)
 		}
 		if need.Has(modality.Camera) {
-			copy(c.Camera[i*keypointValues:], through.keypoints)
+			copy(c.Camera[i*cfg.KeypointFrame():], through.keypoints)
 			if through.staged {
 				c.CameraFrom[i] = through.since(i)
 			}
 		}
-		through.end(which, &truth)
+		there := through.end(which, &truth)
 		if !wanted {
+			continue
+		}
+		if !there && cfg.Recipe == model.RecipeRoom {
+			c.Nobody++
 			continue
 		}
 		if err := c.appendRow(i, through, &truth); err != nil {
@@ -204,9 +218,8 @@ func cameraWindow(w model.Window) recording.Window {
 }
 
 const (
-	keypointValues = model.NumJoints * 2
-	imageWidth     = 640 // MM-Fi's colour image, pixels
-	imageHeight    = 480
+	imageWidth  = 640 // MM-Fi's colour image, pixels
+	imageHeight = 480
 )
 
 // reserve makes room for the given rows, so that appending them leaves no
@@ -216,7 +229,7 @@ func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
 	c.Frames, c.Truth = make([]int, 0, rows), make([]float32, 0, rows*model.OutputDim)
 	c.Present = make([]modality.Set, 0, rows)
 	if mask.Has(modality.Camera) {
-		c.Camera = make([]float32, frames*keypointValues)
+		c.Camera = make([]float32, frames*cfg.KeypointFrame())
 	}
 	if mask.Has(modality.LiDAR) {
 		c.LiDAR = make([]float32, 0, rows*cfg.LiDAR.Points*model.LiDARPointDim)
@@ -271,6 +284,10 @@ func (d *Data) CheckFits(cfg model.Config) error {
 	if missing := mask &^ d.cfg.Mask(); missing != 0 {
 		return fmt.Errorf("the network needs modality %s, but the data was prepared for %s only (%s): load it for the network's modalities", missing, d.cfg.Mask(), d.source)
 	}
+	if cfg.KeypointFrame() != d.cfg.KeypointFrame() {
+		return fmt.Errorf("the network is of recipe %s, but the data was prepared for %s (%s): load it with the network's configuration",
+			cfg.RecipeName(), d.cfg.RecipeName(), d.source)
+	}
 	for _, m := range []modality.Kind{modality.LiDAR, modality.Radar} {
 		if mask.Has(m) && cfg.Points(m) != d.cfg.Points(m) {
 			return fmt.Errorf("the network takes %d points of modality %s, but the data was prepared with %d (%s): load it with the network's configuration",
@@ -286,7 +303,7 @@ func (d *Data) NewBatch(n int) *model.Batch {
 	b := &model.Batch{Target: make([]float32, n*model.OutputDim), Present: make([]modality.Set, n)}
 	mask := d.cfg.Mask()
 	if mask.Has(modality.Camera) {
-		b.Camera = make([]float32, n*model.KeypointsValues)
+		b.Camera = make([]float32, n*d.cfg.CameraValues())
 	}
 	if mask.Has(modality.LiDAR) {
 		b.LiDAR = make([]float32, n*d.cfg.LiDAR.Points*model.LiDARPointDim)
@@ -307,7 +324,8 @@ func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
 	c := d.Clips[ref.Clip]
 	mask := d.cfg.Mask()
 	if mask.Has(modality.Camera) {
-		d.fillCamera(b.Camera[row*model.KeypointsValues:(row+1)*model.KeypointsValues], c, c.Frames[ref.Row])
+		width := d.cfg.CameraValues()
+		d.fillCamera(b.Camera[row*width:(row+1)*width], c, c.Frames[ref.Row])
 	}
 	if mask.Has(modality.LiDAR) {
 		copyRow(b.LiDAR, row, c.LiDAR, ref.Row, d.cfg.LiDAR.Points*model.LiDARPointDim)
@@ -324,7 +342,8 @@ func (d *Data) Fill(b *model.Batch, row int, ref SampleRef) {
 
 // fillCamera copies the window of the given frame.
 func (d *Data) fillCamera(dst []float32, c *ClipData, target int) {
-	frames, window := len(c.Camera)/keypointValues, cameraWindow(d.window)
+	per := d.cfg.KeypointFrame()
+	frames, window := len(c.Camera)/per, cameraWindow(d.window)
 	for i := range model.CameraWindow {
 		frame, _ := window.Frame(target, i, frames) // padding is counted at loading
 		if c.CameraFrom != nil {
@@ -333,7 +352,7 @@ func (d *Data) fillCamera(dst []float32, c *ClipData, target int) {
 				frame-- // somebody else's
 			}
 		}
-		copy(dst[i*keypointValues:(i+1)*keypointValues], c.Camera[frame*keypointValues:][:keypointValues])
+		copy(dst[i*per:(i+1)*per], c.Camera[frame*per:][:per])
 	}
 }
 

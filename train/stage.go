@@ -63,7 +63,7 @@ func newFeed(clip recording.Clip, cfg model.Config, stage func(recording.Clip) (
 	for m := range s.need.Kinds() {
 		switch m {
 		case modality.Camera:
-			s.keypoints = make([]float32, intake.KeypointValues)
+			s.keypoints = make([]float32, cfg.KeypointFrame())
 		case modality.LiDAR:
 			s.lidar = make([]float32, cfg.LiDAR.Points*model.LiDARPointDim)
 		case modality.Radar:
@@ -149,16 +149,17 @@ func (s *feed) sensor(m modality.Kind, f *recording.Frame, sample *sensors.Sampl
 }
 
 // end ends the frame's tick and brings the truth to where the network's pose of it
-// would be.
-func (s *feed) end(took modality.Set, truth *recording.Pose) {
+// would be. It reports whether anybody is there.
+func (s *feed) end(took modality.Set, truth *recording.Pose) (there bool) {
 	place := s.in.End(took)
 	if !place.Moved || !place.Found {
-		return
+		return place.Found
 	}
 	back := place.CameraFromPose.Inverse()
 	for j := range truth {
 		truth[j] = back.Apply(truth[j])
 	}
+	return true
 }
 
 // since returns the first frame up to i, the newest, that a camera window may hold:

@@ -20,7 +20,7 @@ func TestWindowsHoldOnePerson(t *testing.T) {
 		if i >= change {
 			c.CameraFrom[i] = change
 		}
-		var at [keypointValues]float32
+		var at [model.KeypointValues]float32
 		at[0] = float32(i)
 		c.Camera = append(c.Camera, at[:]...)
 	}
@@ -30,7 +30,7 @@ func TestWindowsHoldOnePerson(t *testing.T) {
 		for _, target := range []int{0, 30, change - 1, change, change + 20, frames - 1} {
 			d.fillCamera(dst, c, target)
 			for i := range model.CameraWindow {
-				if frame := int(dst[i*keypointValues]); frame >= change != (target >= change) {
+				if frame := int(dst[i*model.KeypointValues]); frame >= change != (target >= change) {
 					t.Fatalf("%s window of frame %d holds frame %d at %d", window, target, frame, i)
 				}
 			}
@@ -57,7 +57,7 @@ func TestSomebodyElseDoesNotStayInTheWindow(t *testing.T) {
 		d.Fill(b, 0, SampleRef{0, row})
 		for i := range model.CameraWindow {
 			// Half a metre is 0.3 of the screen.
-			if nose := float64(b.Camera[i*keypointValues]); math.Abs(nose) > 0.3 {
+			if nose := float64(b.Camera[i*model.KeypointValues]); math.Abs(nose) > 0.3 {
 				t.Fatalf("frame %d: the nose is at %.2f of the screen in entry %d of the window", row, nose, i)
 			}
 		}

@@ -130,7 +130,7 @@ func TestWindowsPlaceTheTarget(t *testing.T) {
 			d.Fill(b, 0, SampleRef{0, row})
 			for i := range model.CameraWindow {
 				at := min(max(row+i-c.target, 0), 59)
-				if got, want := b.Camera[i*keypointValues], d.Clips[0].Camera[at*keypointValues]; got != want {
+				if got, want := b.Camera[i*model.KeypointValues], d.Clips[0].Camera[at*model.KeypointValues]; got != want {
 					t.Fatalf("%s window, frame %d, entry %d: %g, want frame %d's %g", c.window, row, i, got, at, want)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 // dataFlags choose the recordings a command works on.
 type dataFlags struct {
 	marsFlags
+	roomFlags
 	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
 	Preset   string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
 	SimSeed  uint64   `default:"1" help:"Simulator seed."`
@@ -37,6 +38,9 @@ func (f dataFlags) open() (train, val recording.Dataset, err error) {
 			return nil, nil, openErr
 		}
 		return dir, dir, nil
+	}
+	if f.Rooms != "" && f.MMFi != "" {
+		return nil, nil, errors.New("--rooms and --mmfi: give one of the two")
 	}
 	if f.MMFi != "" {
 		dir, openErr := mmfi.Open(f.MMFi)
@@ -63,6 +67,9 @@ func (f dataFlags) open() (train, val recording.Dataset, err error) {
 		}
 		trainMotion, valMotion = lib.Only(rest...), lib.Only(f.HeldOut...)
 	}
+	if f.Rooms != "" {
+		return f.openRooms(f.SimSeed, trainMotion, valMotion)
+	}
 	if train, err = sim.NewDataset(sim.Config{Seed: f.SimSeed, Preset: f.Preset, Mocap: trainMotion}); err != nil {
 		return nil, nil, err
 	}
@@ -74,6 +81,9 @@ func (f dataFlags) open() (train, val recording.Dataset, err error) {
 func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []recording.Key, err error) {
 	if f.MARS != "" {
 		return f.marsKeys(train)
+	}
+	if f.Rooms != "" {
+		return train.Keys(), val.Keys(), nil
 	}
 	t, v, err := mmfi.Split(f.Protocol, strings.ToUpper(f.Split))
 	if err != nil {
@@ -108,6 +118,9 @@ func (f dataFlags) choose() (train.Split, error) {
 func (f dataFlags) split() string {
 	if f.MARS != "" {
 		return f.marsSplit()
+	}
+	if f.Rooms != "" {
+		return f.roomSplit()
 	}
 	return fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
 }

@@ -23,6 +23,7 @@ type trainCmd struct {
 	methodFlags
 	Size        string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
 	Window      string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
+	Recipe      string        `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
 	Modalities  string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
 	Epochs      int           `default:"50" help:"Epochs."`
 	Batch       int           `default:"192" help:"Samples per step."`
@@ -58,6 +59,9 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	cfg.Modalities = mask.String()
+	if model.Recipe(c.Recipe) == model.RecipeRoom {
+		cfg = cfg.Room()
+	}
 	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
 	switch err = c.apply(&opt, c.Out); { // before minutes of loading
