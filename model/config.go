@@ -12,7 +12,7 @@ import (
 type Config struct {
 	Size       string `json:"size" yaml:"size"`             // name of the size, for people
 	Modalities string `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
-	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead or XFiHead
+	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead, XFiHead or PrecisionHead
 	// Recipe is the form of the inputs; empty, as in old cards, is RecipePaper.
 	Recipe Recipe       `json:"recipe,omitempty" yaml:"recipe,omitempty"`
 	Camera CameraConfig `json:"camera" yaml:"camera"`
@@ -153,9 +153,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("recipe %q: this build knows %s and %s", c.Recipe, RecipePaper, RecipeRoom)
 	}
 	switch c.Head {
-	case ConcatHead, MLPHead, AttentionHead, XFiHead:
+	case ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead:
 	default:
-		return fmt.Errorf("head %q: use %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead)
+		return fmt.Errorf("head %q: use %s, %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead)
 	}
 	if mask.Has(modality.Camera) {
 		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {

@@ -8,6 +8,7 @@ const (
 	MLPHead       = "mlp"       // four linear layers
 	AttentionHead = "attention" // four transformer encoder layers, then one linear layer
 	XFiHead       = "xfi"       // learned tokens that read from the modalities', a comparison row
+	PrecisionHead = "precision" // a pose and its precision from each modality, weighted by it
 )
 
 // Sizes of the heads (model.md 3).
@@ -43,6 +44,9 @@ func newHead[T nn.Float](kind string, s *nn.Store[T], ctx *nn.Context, n int) nn
 		cfg := xfi
 		cfg.N = n
 		return nn.NewTokenHead(s, "head", cfg)
+	}
+	if kind == PrecisionHead {
+		return nn.NewPrecisionHead(s, "head", n, FeatureDim, OutputDim)
 	}
 	return nn.NewConcatHead(s, "head.fc", n, FeatureDim, OutputDim)
 }
