@@ -20,6 +20,9 @@ const (
 	attentionDropout = 0.1
 )
 
+// MaxLogPrecision bounds the log precisions of a PrecisionHead.
+const MaxLogPrecision = nn.MaxLogPrecision
+
 // AttentionHeads is how many heads each layer of an AttentionHead has.
 const AttentionHeads = 8
 

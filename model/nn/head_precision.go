@@ -33,9 +33,9 @@ type PrecisionHead[T Float] struct {
 	sum     colSum[T]
 }
 
-// maxLogPrecision bounds what a modality may say of its precision, so that no
+// MaxLogPrecision bounds what a modality may say of its precision, so that no
 // weight leaves float32.
-const maxLogPrecision = 15
+const MaxLogPrecision = 15
 
 // NewPrecisionHead builds the head for n features.
 func NewPrecisionHead[T Float](s *Store[T], name string, n, width, out int) *PrecisionHead[T] {
@@ -95,7 +95,7 @@ func (h *PrecisionHead[T]) fuse(s int, out []T) {
 }
 
 func precision[T Float](log T) T {
-	return T(math.Exp(float64(min(max(log, -maxLogPrecision), maxLogPrecision))))
+	return T(math.Exp(float64(min(max(log, -MaxLogPrecision), MaxLogPrecision))))
 }
 
 // anyOf reports whether a value is not zero.
@@ -135,9 +135,9 @@ func (h *PrecisionHead[T]) Backward(dy []T) [][]T {
 	return h.grads
 }
 
-// within is the gradient of a value that is cut off beyond ±maxLogPrecision.
+// within is the gradient of a value that is cut off beyond ±MaxLogPrecision.
 func within[T Float](log, g T) T {
-	if log < -maxLogPrecision || log > maxLogPrecision {
+	if log < -MaxLogPrecision || log > MaxLogPrecision {
 		return 0
 	}
 	return g

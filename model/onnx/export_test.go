@@ -127,7 +127,7 @@ func randomInputs(cfg model.Config, samples int, seed uint64) []model.Input {
 	}
 	out := make([]model.Input, samples)
 	for i := range out {
-		out[i] = model.Input{Present: cfg.Mask(), Camera: fill(model.KeypointsValues, -1, 1), CSI: fill(model.CSIValues, 0, 1),
+		out[i] = model.Input{Present: cfg.Mask(), Camera: fill(cfg.CameraValues(), -1, 1), CSI: fill(model.CSIValues, 0, 1),
 			LiDAR: fill(cfg.LiDAR.Points*model.LiDARPointDim, -2, 2), Radar: fill(cfg.Radar.Points*model.RadarPointDim, -2, 2)}
 		switch (int(seed) + i) % 3 {
 		case 1: // a few distinct points
@@ -271,8 +271,9 @@ func TestRuntimeAgrees(t *testing.T) {
 		{"part of the modalities", small("RLMW"), "LW", 1, 1, 8},
 		{"without the camera", small("LMW"), "LMW", 2, 2, 9},
 		{"camera alone", small("RM"), "R", 0, 2, 10},
+		{"for any room", small("RLMW").Room(), "RLMW", 1, 1, 11},
 	}
-	for i, head := range []string{model.MLPHead, model.AttentionHead, model.MLPHead, model.AttentionHead} {
+	for i, head := range []string{model.MLPHead, model.AttentionHead, model.MLPHead, model.AttentionHead, model.PrecisionHead, model.PrecisionHead} {
 		cfg := small("RLMW")
 		cfg.Head = head
 		tests = append(tests, tests[0])

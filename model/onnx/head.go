@@ -32,8 +32,10 @@ func (g *graph) head(kind string, f fusion, w *weights) error {
 		g.mlpHead(f, w)
 	case model.AttentionHead:
 		g.attentionHead(f, w)
+	case model.PrecisionHead:
+		g.precisionHead(f, w)
 	default:
-		return fmt.Errorf("onnx export: head %q: this build exports %s, %s and %s", kind, model.ConcatHead, model.MLPHead, model.AttentionHead)
+		return fmt.Errorf("onnx export: head %q: this build exports %s, %s, %s and %s", kind, model.ConcatHead, model.MLPHead, model.AttentionHead, model.PrecisionHead)
 	}
 	return nil
 }
@@ -89,6 +91,39 @@ func (g *graph) mlpHead(f fusion, w *weights) {
 		x = g.relu(g.gemm(x, l))
 	}
 	g.gemmTo(PoseOutput, x, layers[last])
+}
+
+// precisionHead writes the mean, weighted by precision, of what the modalities and
+// the constant say.
+func (g *graph) precisionHead(f fusion, w *weights) {
+	const out = model.OutputDim
+	prior := make([]float32, out)
+	for i, log := range w.get("head.prior", 1, out) {
+		prior[i] = float32(math.Exp(float64(log)))
+	}
+	total := g.floats("prior", prior, out)
+	var sum value
+	slot, next := 0, 0
+	for m := range modality.Count {
+		if !f.all.Has(m) {
+			continue
+		}
+		if f.written.Has(m) {
+			said := g.gemm(f.features[next], w.lin(fmt.Sprintf("head.%d", slot), model.FeatureDim, 2*out, true))
+			next++
+			log := g.op("Clip", []value{g.slice(said, 1, out, 2*out), g.scalar("least", -model.MaxLogPrecision), g.scalar("most", model.MaxLogPrecision)})
+			weight := g.op("Exp", []value{log})
+			part := g.mul(weight, g.slice(said, 1, 0, out))
+			if total = g.add(weight, total); sum == "" {
+				sum = part
+			} else {
+				sum = g.add(sum, part)
+			}
+		}
+		slot++
+	}
+	mean := g.op("Div", []value{sum, total})
+	g.opTo(PoseOutput, "Add", []value{mean, g.floats("bias", w.get("head.bias", out), out)})
 }
 
 // attentionHead writes transformer encoder layers on one token per modality of
