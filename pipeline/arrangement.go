@@ -82,9 +82,9 @@ func quantityKey(q frame.Quantity) string {
 
 // leaves says how good poses are without the person found: recipe and figures.
 func leaves(card model.Card) string {
-	recipe := card.Recipe
-	if recipe == "" {
-		recipe = model.RecipePaper
+	recipe := card.Config.RecipeName()
+	if recipe == model.RecipeRoom {
+		return "a model of recipe room is then refused; use one of recipe paper, which holds only as its sensors stood in training"
 	}
 	a := card.TrainedIn()
 	s := fmt.Sprintf("recipe %s is then given each sensor's own values, which holds only where all stand as in training (camera %.2f m, LiDAR %.2f m, radar %.2f m above one mark, level, one person %.2f m ahead)",

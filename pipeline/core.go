@@ -248,12 +248,23 @@ func (c *Core) onSensorChange(s sensors.Snapshot) {
 // and refused if it cannot run live, before the old one is touched. A model
 // that was accepted belongs to the daemon.
 func (c *Core) SwapModel(inf Inferer) error {
+	if card := inf.Card(); card.Config.Recipe == model.RecipeRoom && c.ticks.person == nil {
+		return fmt.Errorf("model %s %s: %w", card.Name, card.Version, c.noRoom())
+	}
 	e, err := newEngine(inf, c.cfg.Model.Contribution)
 	if err != nil {
 		return err
 	}
 	c.ticks.install(e)
 	return nil
+}
+
+// noRoom says why a model for any room cannot work here.
+func (c *Core) noRoom() error {
+	if c.personMissing == "" {
+		return fmt.Errorf("its recipe is %s, which needs the person found: set person.enabled to true, or use a model of recipe %s", model.RecipeRoom, model.RecipePaper)
+	}
+	return fmt.Errorf("its recipe is %s, which needs to know where the sensors stand: give %s, or use a model of recipe %s", model.RecipeRoom, c.personMissing, model.RecipePaper)
 }
 
 // Run starts every part and blocks until ctx ends or a part fails; then it

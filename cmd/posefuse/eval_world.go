@@ -43,7 +43,12 @@ func (c evalCmd) world(ctx context.Context, net *model.Network, card model.Card)
 		return err
 	}
 	bar := newProgress("rooms")
-	stages := []world.Stage{world.Raw(net.Config, card.Window)}
+	var stages []world.Stage
+	if net.Config.Recipe != model.RecipeRoom { // which knows nothing but what is prepared
+		stages = append(stages, world.Raw(net.Config, card.Window))
+	} else if c.Raw {
+		return fmt.Errorf("--raw: a network of recipe %s takes no sensor's values as they come", model.RecipeRoom)
+	}
 	if !c.Raw {
 		stages = append(stages, world.Prepared(net.Config, card.Window, card.TrainedIn()))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +11,8 @@ import (
 // showRooms prints what a card says of the rooms that its model is for: recipe,
 // arrangement, the ranges in which it holds and the rooms in which it does not.
 func showRooms(line func(name, format string, args ...any), c *model.Card) {
-	line("recipe", "%s", cmp.Or(c.Recipe, model.RecipePaper))
-	if c.Recipe != model.RecipeRoom {
+	line("recipe", "%s", c.Config.RecipeName())
+	if c.Config.Recipe != model.RecipeRoom {
 		a := c.TrainedIn()
 		line("trained in", "camera at %.2f m, LiDAR %.2f m, radar %.2f m, person %.2f m ahead, focal length %.3f picture widths",
 			a.CameraHeightM, a.LiDARHeightM, a.RadarHeightM, a.DistanceM, a.FocalPerWidth)
