@@ -10,6 +10,7 @@ type benchCmd struct {
 	Scaling  bench.Scaling   `cmd:"" help:"How cost grows with points, batch and rooms."`
 	Peers    bench.Peers     `cmd:"" help:"Time the network against ONNX Runtime and PyTorch and hold the ratios against the project's bars."`
 	Detector bench.Detector  `cmd:"" help:"Measure the error of the camera's keypoint detector against a better model and known motion."`
+	Decode   bench.Decode    `cmd:"" help:"Time the decoders of LiDARs and radars against what the sensors send."`
 	Parity   bench.Parity    `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 

@@ -70,7 +70,9 @@ func (d *Decoder) UDP(p *Packet) (Datagram, bool) {
 	if d.ip.Protocol != layers.IPProtocolUDP {
 		return d.none(OutcomeOtherTraffic)
 	}
-	if d.cut {
+	// Some sensors give the IP packet a wrong length: of one that is whole, the
+	// UDP header's decides.
+	if bool(d.cut) && (d.ip.FragOffset > 0 || d.ip.Flags&layers.IPv4MoreFragments != 0) {
 		return d.none(OutcomeTruncated)
 	}
 	from, _ := netip.AddrFromSlice(d.ip.SrcIP)

@@ -44,7 +44,6 @@ func outcomesOf() map[string]sensors.Outcome {
 		BadColumn:      "their columns lie outside the frame: fetch the sensor's metadata again",
 		BadBlock:       "they are no data packets: check driver of this sensor",
 		UnknownProduct: "the model has no geometry here: a VLP-16, Puck Hi-Res or VLP-32C is read",
-		NoCalibration:  "a VLP-32C needs the angles of its lasers: name its calibration in calibration_file",
 		UnsupportedPt:  "they hold points of a type that has no decoder: set the sensor to Cartesian or spherical coordinates",
 	} {
 		o[string(reason)] = sensors.Outcome{Unit: "datagrams", Refused: advice}

@@ -416,3 +416,34 @@ func FuzzMetadata(f *testing.F) {
 		NewXYZTable(m)
 	})
 }
+
+// A cloud holds the points that Point gives, whatever the sensor's transform.
+func TestCloudEqualsPoints(t *testing.T) {
+	m := metadata(t, "OS-1-32-G_v2.1.1_1024x10.json")
+	sin, cos := math.Sincos(0.3)
+	m.LidarToSensor = [16]float64{cos, -sin, 0, 10, sin, cos, 0, -20, 0, 0, 1, 36, 0, 0, 0, 1}
+	m.BeamToLidar[11] = 5
+	f := frames(t, m, datagrams(t, "OS-1-32-G_v2.1.1_1024x10.pcap", 7502), outcomes{})[0]
+	table := NewXYZTable(m)
+	for _, box := range []Box{{}, {Min: [3]float64{-4, -4, -2}, Max: [3]float64{4, 4, 2}}} {
+		got := table.Cloud(nil, &f, &box)
+		i := 0
+		for k := range m.Format.Columns {
+			for r := range m.Format.Rows {
+				p, ok := table.Point(r, k, f.RangeMM[k*m.Format.Rows+r])
+				if !ok || !box.Contains(p) {
+					continue
+				}
+				for a := range p {
+					if math.Abs(float64(got[i+a])-p[a]) > 1e-5*(1+math.Abs(p[a])) {
+						t.Fatalf("point %d is %v, want %v", i/3, got[i:i+3], p)
+					}
+				}
+				i += 3
+			}
+		}
+		if i != len(got) {
+			t.Errorf("%d numbers, want %d", len(got), i)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package lidar
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // XYZTable turns ranges into points of the sensor frame. It is made once per
 // metadata and safe for concurrent use.
@@ -76,18 +79,52 @@ func (b *Box) Contains(p [3]float64) bool {
 	return true
 }
 
+// limits reports whether the box leaves anything out.
+func (b *Box) limits() bool { return *b != Box{} }
+
 // Cloud appends the frame's points inside box to dst, n x 3 metres, column by
 // column in the order of measurement.
 func (t *XYZTable) Cloud(dst []float32, f *Frame, box *Box) []float32 {
+	limited := box.limits()
+	// What the sensor's axes make of a column's forward, sideways and upward.
+	var up [3]float64
+	for i := range up {
+		up[i] = t.t[4*i+2] * 0.001
+	}
 	for k := range t.columns {
 		if !f.Have[k] {
 			continue
 		}
-		for i, r := range f.RangeMM[k*t.rows : (k+1)*t.rows] {
-			if p, ok := t.Point(i, k, r); ok && box.Contains(p) {
-				dst = append(dst, float32(p[0]), float32(p[1]), float32(p[2]))
-			}
+		var ahead, aside, origin [3]float64
+		ce, se := t.colCos[k], t.colSin[k]
+		for i := range ahead {
+			m := t.t[4*i : 4*i+4]
+			ahead[i] = (m[0]*ce + m[1]*se) * 0.001
+			aside[i] = (m[1]*ce - m[0]*se) * 0.001
+			origin[i] = t.b*ahead[i] + t.c*up[i] + m[3]*0.001
 		}
+		dst = slices.Grow(dst, 3*t.rows)
+		n := len(dst)
+		out := dst[n : n+3*t.rows]
+		n = 0
+		rowCos, rowSin, rowUp := t.rowCos[:t.rows], t.rowSin[:t.rows], t.rowUp[:t.rows]
+		for i, mm := range f.RangeMM[k*t.rows : (k+1)*t.rows] {
+			if mm == 0 {
+				continue
+			}
+			r := float64(mm) - t.n
+			c, s, u := r*rowCos[i], r*rowSin[i], r*rowUp[i]
+			x := c*ahead[0] + s*aside[0] + u*up[0] + origin[0]
+			y := c*ahead[1] + s*aside[1] + u*up[1] + origin[1]
+			z := c*ahead[2] + s*aside[2] + u*up[2] + origin[2]
+			if limited && !box.Contains([3]float64{x, y, z}) {
+				continue
+			}
+			p := out[n : n+3 : n+3]
+			p[0], p[1], p[2] = float32(x), float32(y), float32(z)
+			n += 3
+		}
+		dst = dst[:len(dst)+n]
 	}
 	return dst
 }

@@ -15,7 +15,6 @@ const (
 	BadColumn      Reason = "bad_column"      // measurement ids outside the frame, or not one behind the other
 	BadBlock       Reason = "bad_block"       // a block without its flag, or with an impossible azimuth
 	UnknownProduct Reason = "unknown_product" // a model without a geometry
-	NoCalibration  Reason = "no_calibration"  // the model needs a calibration file
 	UnsupportedPt  Reason = "unsupported_pts" // point type without a decoder
 )
 

@@ -24,7 +24,7 @@ type VelodyneProduct uint8
 const (
 	VLP16      VelodyneProduct = 0x22 // Puck, Puck LITE
 	PuckHiRes  VelodyneProduct = 0x24 // as VLP-16, elevations closer together
-	VLP32C     VelodyneProduct = 0x28 // needs a calibration file
+	VLP32C     VelodyneProduct = 0x28 // one firing per block
 	noVelodyne VelodyneProduct = 0
 )
 

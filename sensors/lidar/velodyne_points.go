@@ -34,39 +34,58 @@ var (
 	hiResDeg = []float64{-10, 2. / 3, -26. / 3, 2, -22. / 3, 10. / 3, -6, 14. / 3, -14. / 3, 6, -10. / 3, 22. / 3, -2, 26. / 3, -2. / 3, 10}
 )
 
+// vlp32cDeg are the nominal elevations and azimuth offsets of a VLP-32C's
+// lasers, degrees, from its user manual. Units differ from them by hundredths.
+var vlp32cDeg = [velodyneChannels][2]float64{
+	{-25, 1.4}, {-1, -4.2}, {-1.667, 1.4}, {-15.639, -1.4}, {-11.31, 1.4}, {0, -1.4}, {-0.667, 4.2}, {-8.843, -1.4},
+	{-7.254, 1.4}, {0.333, -4.2}, {-0.333, 1.4}, {-6.148, -1.4}, {-5.333, 4.2}, {1.333, -1.4}, {0.667, 4.2}, {-4, -1.4},
+	{-4.667, 1.4}, {1.667, -4.2}, {1, 1.4}, {-3.667, -4.2}, {-3.333, 4.2}, {3.333, -1.4}, {2.333, 1.4}, {-2.667, -1.4},
+	{-3, 1.4}, {7, -1.4}, {4.667, 1.4}, {-2.333, -4.2}, {-2, 4.2}, {15, -1.4}, {10.333, 1.4}, {-1.333, -1.4},
+}
+
 // NewVelodyneGeometry returns the geometry of a product. calibration is that of
-// the user's file, nil if there is none; without it a product whose lasers
-// differ from unit to unit has none, and false is returned.
-func NewVelodyneGeometry(product VelodyneProduct, calibration []VelodyneLaser) (*VelodyneGeometry, bool) {
+// the user's file; one of another number of lasers, or nil, leaves the nominal
+// angles. The result is nil for a product that is not known.
+func NewVelodyneGeometry(product VelodyneProduct, calibration []VelodyneLaser) *VelodyneGeometry {
 	g := &VelodyneGeometry{product: product, unitM: float64(product.RangeUnitMM()) / 1000, firings: 2}
-	deg := vlp16Deg
-	switch product {
-	case VLP16:
-	case PuckHiRes:
-		deg = hiResDeg
-	case VLP32C:
-		deg, g.firings = nil, 1
-	case noVelodyne:
-		return nil, false
+	lasers := calibration
+	if product == VLP32C {
+		g.firings = 1
 	}
-	want := velodyneChannels / g.firings
-	switch {
-	case len(calibration) == want:
-		for _, c := range calibration {
-			g.lasers = append(g.lasers, newLaser(c))
-		}
-	case deg == nil:
-		return nil, false
-	default:
-		for _, e := range deg {
-			g.lasers = append(g.lasers, newLaser(VelodyneLaser{ElevationRad: e * math.Pi / 180}))
-		}
+	if len(lasers) != velodyneChannels/g.firings {
+		lasers = nominalLasers(product)
+	}
+	if lasers == nil {
+		return nil
+	}
+	for _, l := range lasers {
+		g.lasers = append(g.lasers, newLaser(l))
 	}
 	g.sinCos = make([][2]float64, velodyneMaxAzimuth+1)
 	for i := range g.sinCos {
 		g.sinCos[i][0], g.sinCos[i][1] = math.Sincos(float64(i) / 100 * math.Pi / 180)
 	}
-	return g, true
+	return g
+}
+
+// nominalLasers returns what the vendor's manuals say of a product.
+func nominalLasers(product VelodyneProduct) (out []VelodyneLaser) {
+	switch product {
+	case VLP16:
+		for _, e := range vlp16Deg {
+			out = append(out, VelodyneLaser{ElevationRad: e * math.Pi / 180})
+		}
+	case PuckHiRes:
+		for _, e := range hiResDeg {
+			out = append(out, VelodyneLaser{ElevationRad: e * math.Pi / 180})
+		}
+	case VLP32C:
+		for _, l := range vlp32cDeg {
+			out = append(out, VelodyneLaser{ElevationRad: l[0] * math.Pi / 180, AzimuthRad: l[1] * math.Pi / 180})
+		}
+	case noVelodyne:
+	}
+	return out
 }
 
 func newLaser(c VelodyneLaser) laser {
@@ -125,6 +144,7 @@ func (g *VelodyneGeometry) Block(dst []float32, p *VelodynePacket, block int, bo
 	move := float64(step(p, block)) / float64(g.firings)
 	azimuth := float64(p.Azimuth(block))
 	second := p.Mode == VelodyneDual && block%2 == 1
+	limited := box.limits()
 	for channel := range velodyneChannels {
 		distance, _ := p.Return(block, channel)
 		if distance == 0 {
@@ -140,7 +160,7 @@ func (g *VelodyneGeometry) Block(dst []float32, p *VelodynePacket, block int, bo
 		sin, cos := g.direction(azimuth+move*(float64(firing)+g.laserShare(k)), l.azimuth)
 		r := float64(distance)*g.unitM + l.addM
 		q := [3]float64{r * l.cos * cos, -r * l.cos * sin, r * l.sin}
-		if box.Contains(q) {
+		if !limited || box.Contains(q) {
 			dst = append(dst, float32(q[0]), float32(q[1]), float32(q[2]))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // VelodyneConfig describes a Velodyne sensor.
 type VelodyneConfig struct {
 	UDPConfig       `yaml:",inline"`
-	CalibrationFile string  `yaml:"calibration_file"` // angles of the lasers; a VLP-32C needs it
+	CalibrationFile string  `yaml:"calibration_file"` // angles of the lasers; empty: those of the manual
 	CutDeg          float64 `yaml:"cut_deg"`          // azimuth at which a sweep begins
 }
 

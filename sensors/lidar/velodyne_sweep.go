@@ -82,13 +82,8 @@ func (a *VelodyneAssembler) Add(receiveNS int64, b []byte) {
 		return
 	}
 	if p.Product != a.product {
-		g, ok := NewVelodyneGeometry(p.Product, a.calibration)
-		if !ok {
-			a.count(string(NoCalibration), 1)
-			return
-		}
 		a.Flush()
-		a.geometry, a.product = g, p.Product
+		a.geometry, a.product = NewVelodyneGeometry(p.Product, a.calibration), p.Product
 	}
 	if !a.clock(&p) {
 		return

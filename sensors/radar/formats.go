@@ -10,7 +10,7 @@ import (
 // Formats returns the recorded data this package reads.
 func Formats() []capture.Format {
 	return []capture.Format{
-		{Name: "ti", Modality: modality.Radar, Title: "TI mmWave: out-of-box demos and people counting (bytes of the data port)",
+		{Name: "ti", Modality: modality.Radar, Title: "TI mmWave: out-of-box demos, people counting and tracking (bytes of the data port)",
 			Fits: fitsTI, Stream: decodeTI},
 	}
 }
@@ -29,15 +29,22 @@ func fitsTI(h *capture.Head) int {
 // tiDecoder turns the bytes of a data port into records.
 type tiDecoder struct {
 	*Decoder
-	out *capture.Output
+	out    *capture.Output
+	sumX   float64 // of the points in TI's axes: x right, y along boresight
+	sumY   float64
+	points int
 }
 
 func decodeTI(_ *capture.Options, out *capture.Output) (capture.StreamDecoder, error) {
+	t := &tiDecoder{out: out}
 	emit := func(f *Frame) {
 		const width = 5
 		values := make([]float64, 0, width*len(f.Points))
 		for _, p := range f.Points {
 			s := p.Sensor()
+			t.sumX += float64(p.X)
+			t.sumY += float64(p.Y)
+			t.points++
 			values = append(values, float64(s.X), float64(s.Y), float64(s.Z), float64(s.Doppler), float64(s.SNRdB))
 		}
 		out.Packets(1)
@@ -45,8 +52,8 @@ func decodeTI(_ *capture.Options, out *capture.Output) (capture.StreamDecoder, e
 			"layout": f.Layout.String(), "number": f.FrameNumber, "bytes": f.Bytes, "targets": len(f.Targets),
 		}})
 	}
-	d := NewDecoder(LayoutAuto, emit, func(r Reason) { out.Count(string(r), 1) })
-	return &tiDecoder{d, out}, nil
+	t.Decoder = NewDecoder(LayoutAuto, emit, func(r Reason) { out.Count(string(r), 1) })
+	return t, nil
 }
 
 // Feed implements capture.StreamDecoder.
@@ -56,4 +63,7 @@ func (d *tiDecoder) Feed(b []byte) { d.Decoder.Feed(0, b) }
 func (d *tiDecoder) Finish() {
 	d.End(0)
 	d.out.Count("junk_bytes", d.JunkBytes())
+	if d.points > 0 {
+		d.out.Note("ti_axes", map[string]any{"sum_x": d.sumX, "sum_y": d.sumY})
+	}
 }
