@@ -1,10 +1,13 @@
 package replay
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"posefuse/recording"
@@ -17,21 +20,30 @@ import (
 // CSIFormat is the wire format of the fake WiFi receiver.
 type CSIFormat string
 
-// The formats of CSIConfig.
+// The formats of CSIConfig. All but Nexmon's are records on a stream.
 const (
-	CSIAtheros CSIFormat = "atheros" // records on a stream the driver connects to
-	CSINexmon  CSIFormat = "nexmon"  // UDP datagrams, one per antenna and packet
+	CSIAtheros CSIFormat = "atheros"
+	CSINexmon  CSIFormat = "nexmon" // UDP datagrams, one per antenna and packet
+	CSIIntel   CSIFormat = "intel5300"
+	CSIESP32   CSIFormat = "esp32"
+	CSIFeit    CSIFormat = "feitcsi"
 )
+
+// csiEncoders write one WiFi packet in each format.
+var csiEncoders = map[CSIFormat]func(f *csiFake, dst []unit, at time.Duration, t *frameTime, h *csiPacketValues) ([]unit, error){
+	CSIAtheros: (*csiFake).appendAtherosUnit, CSINexmon: (*csiFake).appendNexmonUnits,
+	CSIIntel: (*csiFake).appendIntelUnit, CSIESP32: (*csiFake).appendESP32Unit, CSIFeit: (*csiFake).appendFeitUnit,
+}
 
 // CSIConfig is the fake WiFi receiver. Exactly one of Addr and Path is set.
 type CSIConfig struct {
 	Format CSIFormat // CSIAtheros if empty
-	// Addr, host:port, is the TCP address on which the driver takes Atheros
-	// records, or where the Nexmon datagrams go over UDP.
+	// Addr, host:port, is the TCP address on which the driver takes records, or
+	// where the Nexmon datagrams go over UDP.
 	Addr string
-	// Path is a named pipe, made if there is none: of Atheros records, or of a
-	// pcap capture of the Nexmon datagrams, for where a process may not
-	// capture from an interface.
+	// Path is a named pipe, made if there is none: of records, or of a pcap
+	// capture of the Nexmon datagrams, for where a process may not capture from
+	// an interface.
 	Path string
 }
 
@@ -58,6 +70,7 @@ type out interface {
 type csiFake struct {
 	out
 	format CSIFormat
+	encode func(f *csiFake, dst []unit, at time.Duration, t *frameTime, h *csiPacketValues) ([]unit, error)
 	gain   float64
 	seq    uint16
 	frame  recording.Frame
@@ -68,22 +81,20 @@ func newCSIFake(cfg CSIConfig) (*csiFake, error) {
 	if (cfg.Addr == "") == (cfg.Path == "") {
 		return nil, errors.New("set either an address or the path of a named pipe")
 	}
-	f := &csiFake{format: cfg.Format}
+	f := &csiFake{format: cmp.Or(cfg.Format, CSIAtheros)}
+	if f.encode = csiEncoders[f.format]; f.encode == nil {
+		return nil, fmt.Errorf("format %q: must be one of %v", cfg.Format, slices.Sorted(maps.Keys(csiEncoders)))
+	}
 	var err error
-	switch {
-	case cfg.Format == "" || cfg.Format == CSIAtheros:
-		f.format = CSIAtheros
-		if cfg.Path != "" {
-			f.out, err = newFIFOOut(cfg.Path)
-		} else {
-			f.out, err = newStreamClient(cfg.Addr)
-		}
-	case cfg.Format != CSINexmon:
-		err = fmt.Errorf("format %q: must be %s or %s", cfg.Format, CSIAtheros, CSINexmon)
-	case cfg.Path != "":
+	switch nexmon := f.format == CSINexmon; {
+	case nexmon && cfg.Path != "":
 		f.out, err = newNexmonPipe(cfg.Path)
-	default:
+	case nexmon:
 		f.out, err = newUDPOut(cfg.Addr)
+	case cfg.Path != "":
+		f.out, err = newFIFOOut(cfg.Path)
+	default:
+		f.out, err = newStreamClient(cfg.Addr)
 	}
 	return f, err
 }
@@ -91,7 +102,7 @@ func newCSIFake(cfg CSIConfig) (*csiFake, error) {
 func (f *csiFake) restart() { f.seq = 0 }
 
 // inOrder implements fake. Nexmon's datagrams may overtake each other.
-func (f *csiFake) inOrder() bool { return f.format == CSIAtheros }
+func (f *csiFake) inOrder() bool { return f.format != CSINexmon }
 
 func (f *csiFake) begin(p planned) error {
 	f.gain = p.csiGain
@@ -116,19 +127,14 @@ func (f *csiFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]un
 	for p := range f.values {
 		at := t.scaled(int64(2*p-mmfi.CSIPackets+1), 2*mmfi.CSIPackets)
 		var err error
-		if f.format == CSIAtheros {
-			dst, err = appendAtherosUnit(dst, at, t, &f.values[p])
-		} else {
-			dst, err = f.appendNexmonUnits(dst, at, &f.values[p])
-		}
-		if err != nil {
+		if dst, err = f.encode(f, dst, at, t, &f.values[p]); err != nil {
 			return dst, err
 		}
 	}
 	return dst, nil
 }
 
-func appendAtherosUnit(dst []unit, at time.Duration, t *frameTime, h *csiPacketValues) ([]unit, error) {
+func (f *csiFake) appendAtherosUnit(dst []unit, at time.Duration, t *frameTime, h *csiPacketValues) ([]unit, error) {
 	const absent = 128 // no signal strength is recorded
 	b, err := csi.AppendAtheros(nil, binary.LittleEndian, &csi.AtherosRecord{
 		TSFUS: uint64(max(t.deviceNS(at), 0)) / 1000, ChannelMHz: 5180, Rate: 0x80, Bandwidth: 1,
@@ -144,7 +150,7 @@ const nexmonWords = 128
 // appendNexmonUnits appends one datagram per antenna. They have the header of
 // older builds, whose firmware leaves all tones as they are; newer ones
 // overwrite a used tone with receiver status.
-func (f *csiFake) appendNexmonUnits(dst []unit, at time.Duration, h *csiPacketValues) ([]unit, error) {
+func (f *csiFake) appendNexmonUnits(dst []unit, at time.Duration, _ *frameTime, h *csiPacketValues) ([]unit, error) {
 	tones := csi.NexmonTones(nexmonWords)
 	if len(tones) != mmfi.CSISubcarriers {
 		return dst, fmt.Errorf("nexmon frames carry %d tones at 40 MHz, not %d", len(tones), mmfi.CSISubcarriers)

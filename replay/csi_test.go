@@ -236,3 +236,62 @@ func TestCSIOfWrittenClip(t *testing.T) {
 		}
 	}
 }
+
+// Every other receiver through its own driver: what it can carry of the
+// recording arrives, within its rounding.
+func TestCSIOfOtherReceivers(t *testing.T) {
+	t.Parallel()
+	for format, c := range map[CSIFormat]struct {
+		settings func(path string) sensors.Settings
+		measured int
+		exact    bool
+	}{
+		CSIIntel: {func(path string) sensors.Settings { c := csi.NewIntelConfig(); c.Path = path; return c }, 3, false},
+		CSIESP32: {func(path string) sensors.Settings { c := csi.NewESP32Config(); c.Path = path; return c }, 1, false},
+		CSIFeit:  {func(path string) sensors.Settings { c := csi.NewFeitConfig(); c.Path = path; return c }, 2, true},
+	} {
+		t.Run(string(format), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "csi")
+			sink := newRecorder()
+			drive(t, c.settings(path).Source("csi"), sink) // it retries until the player makes the pipe
+			clip := stored(3, 6)
+			p, wait := play(t, Config{Data: clipSet{clip}, CSI: &CSIConfig{Format: format, Path: path}})
+			got := sink.waitFor(t, 60)
+			wait()
+			if len(got) != 60 {
+				t.Fatalf("%d packets, counts %v", len(got), sink.counts)
+			}
+			for n, s := range got {
+				if s.CSI.Measured != c.measured {
+					t.Fatalf("packet %d: %d antennas measured, want %d", n, s.CSI.Measured, c.measured)
+				}
+				if d := s.DeviceNS - got[0].DeviceNS - int64(n/10)*int64(p.Period()) - int64(n%10)*int64(p.Period())/10; d < -2000 || d > 2000 {
+					t.Errorf("packet %d: device clock is %d ns off", n, d)
+				}
+				checkShape(t, clip.csiAt(n/10), n%10, s, c.measured, c.exact)
+			}
+		})
+	}
+}
+
+// checkShape compares the amplitudes of the antennas measured with the stored
+// ones: equal, or equal up to one factor and the rounding.
+func checkShape(t *testing.T, z *[3420]complex128, p int, s *sensors.Sample, measured int, exact bool) {
+	t.Helper()
+	var xx, xy, yy float64
+	for k, v := range s.CSI.H[:measured*114] {
+		want := z[k*10+p]
+		if exact && complex128(v) != want {
+			t.Fatalf("packet %d cell %d: %v, stored %v", p, k, v, want)
+		}
+		if tone := csi.AtherosTones(114)[k%114]; (tone+58)%4 != 0 && tone < 0 || tone > 0 && (tone-2)%4 != 0 {
+			continue // not among those that an Intel 5300 gives
+		}
+		a, b := math.Hypot(float64(real(v)), float64(imag(v))), math.Hypot(real(want), imag(want))
+		xx, xy, yy = xx+a*a, xy+a*b, yy+b*b
+	}
+	if r := xy / math.Sqrt(xx*yy); r < 0.999 {
+		t.Errorf("packet %d: amplitudes are correlated by %v with the stored ones", p, r)
+	}
+}

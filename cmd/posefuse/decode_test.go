@@ -47,13 +47,24 @@ func TestDecodeCSI(t *testing.T) {
 		"captures/csi-nexmon/test_pi.pcap":               {Format: "nexmon", Frames: 20, Packets: 20, SumRe: 246040, SumIm: -528012},
 		"captures/csi-nexmon/example_4339_first300.pcap": {Format: "nexmon", Frames: 100, Packets: 300},
 		"captures/csi-nexmon/example_4358.pcap":          {Format: "nexmon", Frames: 1, Packets: 4},
-		"captures/csi-atheros/ath_csi_1.dat":             {Format: "atheros", Frames: 401, Packets: 401},
+		"captures/csi-atheros/ath_csi_1.dat":             {Format: "atheros", Frames: 401, Packets: 401, First: map[string]any{"sum_re": 4826.0, "sum_im": -3870.0}},
 		"captures/csi-atheros/sample_bigEndian.dat":      {Format: "atheros", Frames: 16, Packets: 16, Rejected: map[string]uint64{"junk_bytes": 1}},
-		"inputs/sensors/nex_pi_onecore.pcap":             {Format: "nexmon", Frames: 20, Packets: 20},
-		"inputs/sensors/nex_sll2.pcap":                   {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_frag.pcap":                   {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_ethernet.pcapng":             {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_twomacs.pcap":                {Format: "nexmon", Frames: 40, Packets: 120},
+		"captures/csi-intel5300/log.all_csi.6.7.6.dat":   {Format: "intel5300", Frames: 29, Packets: 29},
+		"captures/csi-intel5300/walk_1597159688.dat":     {Format: "intel5300", Frames: 401, Packets: 401, Rejected: map[string]uint64{"cut_record": 1}},
+		"captures/csi-intel5300/sample_0x1_ap.dat":       {Format: "intel5300", Frames: 540, Packets: 540},
+		"captures/csi-esp32/example_100hz_pitraffic.csv": {Format: "esp32", Frames: 833, Packets: 833,
+			Rejected: map[string]uint64{"bad_length": 1, "other_line": 1}, Notes: map[string]any{"sum_of_all_printed_values": 26859.0}},
+		"captures/csi-esp32/example_csi.csv":  {Format: "esp32", Frames: 13, Packets: 13, Notes: map[string]any{"sum_of_all_printed_values": 1409.0}},
+		"captures/csi-feitcsi/HT20_2452.csi":  {Format: "feitcsi", Frames: 48, Packets: 48, First: map[string]any{"sum_re": 943.0, "sum_im": 179.0}},
+		"captures/csi-feitcsi/HT40_2452.csi":  {Format: "feitcsi", Frames: 34, Packets: 34, First: map[string]any{"sum_re": -525.0, "sum_im": 251.0}},
+		"captures/csi-feitcsi/VHT80_5500.csi": {Format: "feitcsi", Frames: 40, Packets: 40, First: map[string]any{"sum_re": -952.0, "sum_im": -71.0}},
+		"inputs/sensors/ath_split_csi.dat":    {Format: "atheros", Frames: 24, Packets: 24, Rejected: map[string]uint64{"no_csi": 21, "bad_record": 21}},
+		"inputs/sensors/ath_two_chains.dat":   {Format: "atheros", Frames: 40, Packets: 40},
+		"inputs/sensors/nex_pi_onecore.pcap":  {Format: "nexmon", Frames: 20, Packets: 20},
+		"inputs/sensors/nex_sll2.pcap":        {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_frag.pcap":        {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_ethernet.pcapng":  {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_twomacs.pcap":     {Format: "nexmon", Frames: 40, Packets: 120},
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			got := summarise(t, decodeCmd{File: testenv.Shared(t, file), Format: "auto"})
@@ -63,6 +74,16 @@ func TestDecodeCSI(t *testing.T) {
 			if got.Format != want.Format || got.Sensor != "csi" || got.Frames != want.Frames || got.Packets != want.Packets ||
 				!reflect.DeepEqual(got.Rejected, want.Rejected) || got.CSI == 0 || got.First == nil || got.Time["span_s"] == nil {
 				t.Errorf("%+v, want %+v", got, want)
+			}
+			for key, v := range want.First {
+				if got.First[key] != v {
+					t.Errorf("first %s is %v, want %v", key, got.First[key], v)
+				}
+			}
+			for key, v := range want.Notes {
+				if got.Notes[key] != v {
+					t.Errorf("note %s is %v, want %v", key, got.Notes[key], v)
+				}
 			}
 			if want.SumRe != 0 && (got.SumRe != want.SumRe || got.SumIm != want.SumIm) {
 				t.Errorf("sums %v, %v, want %v, %v", got.SumRe, got.SumIm, want.SumRe, want.SumIm)

@@ -37,9 +37,9 @@ type replayCmd struct {
 	Metadata string `default:"posefuse-state/ouster.json" help:"Where to write the Ouster metadata that the daemon reads."`
 	RadarCmd string `name:"radar-command" default:"posefuse-state/radar-command" help:"Link to the radar's command terminal."`
 	RadarDat string `name:"radar-data" default:"posefuse-state/radar-data" help:"Link to the radar's data terminal."`
-	CSI      string `name:"csi" help:"Address for CSI: the daemon's TCP port for atheros (127.0.0.1:7020), the UDP address to send nexmon datagrams to (127.0.0.1:5500)."`
-	CSIPipe  string `name:"csi-pipe" placeholder:"PATH" help:"Named pipe for CSI instead: atheros records, or a capture of nexmon datagrams for a daemon that may not capture from an interface (pcap_file)."`
-	CSIAs    string `name:"csi-as" default:"atheros" enum:"atheros,nexmon" help:"WiFi card to play: ${enum}."`
+	CSI      string `name:"csi" help:"Address for CSI: the daemon's TCP port (sensors.csi.<driver>.listen, 127.0.0.1:7020), or the UDP address to send nexmon datagrams to (127.0.0.1:5500)."`
+	CSIPipe  string `name:"csi-pipe" placeholder:"PATH" help:"Named pipe for CSI instead: records, or a capture of nexmon datagrams for a daemon that may not capture from an interface (pcap_file)."`
+	CSIAs    string `name:"csi-as" default:"atheros" enum:"atheros,nexmon,intel5300,esp32,feitcsi" help:"WiFi card to play: ${enum}."`
 
 	JSON bool `name:"json" help:"Print what was sent as JSON."`
 }

@@ -17,6 +17,9 @@ func Drivers() []sensors.Driver {
 	return []sensors.Driver{
 		driver("atheros", func() sensors.Settings { return NewAtherosConfig() }, streamOutcomes()),
 		driver("nexmon", func() sensors.Settings { return NewNexmonConfig() }, nexmonOutcomes()),
+		driver("intel5300", func() sensors.Settings { return NewIntelConfig() }, streamOutcomes()),
+		driver("esp32", func() sensors.Settings { return NewESP32Config() }, streamOutcomes()),
+		driver("feitcsi", func() sensors.Settings { return NewFeitConfig() }, streamOutcomes()),
 	}
 }
 
@@ -46,6 +49,15 @@ func streamOutcomes() map[string]sensors.Outcome {
 	o["no_csi"] = sensors.Outcome{Refused: "the records hold no CSI: let a station send 802.11n packets, as with ping"}
 	o["phy_error"] = sensors.Outcome{Refused: "the receiver could not decode the packets: bring sender and receiver closer"}
 	o["sender_lost"] = sensors.Outcome{Unit: "times"}
+	o["socket_overflow"] = sensors.Outcome{Unit: "times"}
+	o["lost"] = sensors.Outcome{Unit: "packets"}
+	o[OutcomeBadMessage] = sensors.Outcome{Unit: "datagrams"}
+	o[OutcomeOtherLine] = sensors.Outcome{Unit: "lines"}
+	o[OutcomeLongLine] = sensors.Outcome{Unit: "lines", Refused: "no line ends where one must: check baud, and driver of this sensor"}
+	damaged := sensors.Outcome{Refused: "the lines of CSI are damaged: check baud and cable, and send fewer packets or shorter lines than the port can carry"}
+	for _, err := range []error{errESPFields, errESPLength, errESPValue} {
+		o[err.Error()] = damaged
+	}
 	return o
 }
 

@@ -14,10 +14,16 @@ func Formats() []capture.Format {
 	nexmon.Fits, nexmon.Datagrams = fitsNexmon, decodeNexmon
 	atheros := format("atheros", "Atheros CSI Tool (log of a PC or router)")
 	atheros.Fits, atheros.Stream = fitsAtheros, decodeAtherosLog
-	return []capture.Format{nexmon, atheros}
+	intel := format("intel5300", "Intel 5300 CSI (log of linux-80211n-csitool)")
+	intel.Fits, intel.Stream = fitsIntel, decodeIntelLog
+	esp32 := format("esp32", "ESP32 CSI (console text of ESP32-CSI-Tool or esp-csi)")
+	esp32.Fits, esp32.Stream = fitsESP32, decodeESP32Log
+	feit := format("feitcsi", "FeitCSI of Intel AX200 and AX210 (log, packet capture)")
+	feit.Fits, feit.Stream, feit.Datagrams = fitsFeit, decodeFeitLog, decodeFeitDatagrams
+	return []capture.Format{nexmon, atheros, intel, esp32, feit}
 }
 
-// values writes complex numbers as pairs.
+// pairs writes complex numbers as pairs.
 func pairs[T complex64 | complex128](h []T) []float64 {
 	out := make([]float64, 0, 2*len(h))
 	for _, v := range h {

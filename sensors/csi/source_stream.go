@@ -30,10 +30,14 @@ func (c *StreamConfig) check() setting.Problems {
 	if c.Path == "" && c.Listen == "" {
 		p.Add("path", "set path (a device or file) or listen (a TCP address)")
 	}
+	c.checkAddress(&p)
+	return p
+}
+
+func (c *StreamConfig) checkAddress(p *setting.Problems) {
 	if c.Listen != "" {
 		p.Address("listen", c.Listen)
 	}
-	return p
 }
 
 // recordFormat is what a format gives the source for one run: it turns bytes
@@ -60,6 +64,7 @@ type streamDecoder interface {
 type StreamSource struct {
 	driver    string
 	cfg       *StreamConfig
+	baud      int // of a serial port at the path; 0: it is none
 	newFormat func(sensors.Sink) recordFormat
 
 	mu   sync.Mutex
@@ -134,6 +139,15 @@ func (s *StreamSource) readPath(ctx context.Context, sink sensors.Sink) error {
 	}
 	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink, driver: s.driver}
 	switch {
+	case mode&fs.ModeCharDevice != 0 && s.baud > 0:
+		_ = f.Close() // opened again as what it is
+		var port *os.File
+		if port, err = openSerial(s.cfg.Path, s.baud); err != nil {
+			return err
+		}
+		if err = readAll(ctx, port, in); err == nil || errors.Is(err, unix.EIO) {
+			return sensors.Told(fmt.Errorf("serial port %s is gone: plug the device in again: %w", s.cfg.Path, unix.ENODEV))
+		}
 	case mode&fs.ModeCharDevice != 0:
 		err = readDevice(ctx, f, in)
 	case mode&fs.ModeNamedPipe != 0:
