@@ -52,6 +52,9 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if c.Plot != "" || c.Raw || c.Card != "" {
 		return errors.New("--plot, --raw and --card are about a table of rooms: add --world FILE")
 	}
+	if c.MMFi == "" && c.marsAlone(net.Config) {
+		return c.radarAlone(ctx, net, card)
+	}
 	_, valSet, err := c.open()
 	if err != nil {
 		return err

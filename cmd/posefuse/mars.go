@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 
 	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/mars"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -71,4 +75,53 @@ func (f marsFlags) marsSplit() string {
 		return fmt.Sprintf("subject %d held out", f.MARSHoldOut)
 	}
 	return "within clips: 60 % train, 20 % validation, 20 % test"
+}
+
+// marsAlone reports whether a network has a radar encoder and others that MARS has
+// nothing for.
+func (f marsFlags) marsAlone(cfg model.Config) bool {
+	radar := modality.Of(modality.Radar)
+	return f.MARS != "" && cfg.Mask() != radar && cfg.Mask().Has(modality.Radar)
+}
+
+// radarAlone evaluates the radar encoder of a network that was trained with other
+// sensors too, on other data.
+func (c evalCmd) radarAlone(ctx context.Context, net *model.Network, card model.Card) error {
+	if c.Clips != "" || c.Poses != "" || c.Contribution {
+		return errors.New("of MARS a network of several sensors is evaluated by its radar alone: leave --clips, --poses and --contribution out")
+	}
+	ds, err := mars.Open(c.MARS, mars.Options{History: c.MARSHistory, RadarFrame: true})
+	if err != nil {
+		return err
+	}
+	_, keys, err := c.marsKeys(ds)
+	if err != nil {
+		return err
+	}
+	radar := modality.Of(modality.Radar)
+	cfg := net.Config
+	cfg.Modalities = radar.String()
+	data, err := loadWithProgress(ctx, "loading clips", ds, keys, cfg, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest)})
+	if err != nil {
+		return err
+	}
+	reference, err := c.marsReference(ctx, ds, cfg, card.Window)
+	if err != nil {
+		return err
+	}
+	run, err := model.NewRuntime(net)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = run.Close() }() // gives memory back only
+	rep, err := train.EvaluatePoser(ctx, train.Alone{Run: run, Sensor: modality.Radar}, radar, data, reference, []modality.Set{radar}, ds.Describe(), nil)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(rep)
+	}
+	fmt.Printf("model %s %s, by its radar alone\n", card.Name, card.Version)
+	printReport(rep)
+	return nil
 }

@@ -72,3 +72,17 @@ func TestMARSSplits(t *testing.T) {
 		t.Errorf("other data is tested on the part %v of its clips", p)
 	}
 }
+
+// TestRadarOfSeveralSensors: the shipped network's radar is evaluated alone.
+func TestRadarOfSeveralSensors(t *testing.T) {
+	mars := dataFlags{marsFlags: marsFlags{MARS: testenv.Shared(t, "realdata/mars"), MARSHistory: 1}}
+	out := string(printed(t, func() error { return evalCmd{dataFlags: mars, Stride: 400}.Run(t.Context()) }))
+	for _, want := range []string{"by its radar alone", "real radar IWR1443", "\nM  ", train.MeanPose} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report lacks %q:\n%s", want, out)
+		}
+	}
+	if err := (evalCmd{dataFlags: mars, Stride: 400, Clips: "S02"}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "leave --clips") {
+		t.Errorf("--clips: %v", err)
+	}
+}

@@ -48,6 +48,7 @@ var (
 type Dataset struct {
 	root    string
 	history recording.Window // radar frames of one sample
+	forward bool             // points are x away, y to the radar's left
 	keys    []recording.Key
 	names   map[recording.Key]string
 }
@@ -58,12 +59,16 @@ type Options struct {
 	// before it: one frame of 20 to 50 points shows little of a body. 1 if 0,
 	// at most 32.
 	History int
+	// RadarFrame gives points in the frame of package frame's radars, x away from
+	// the radar, y to its left, for networks that were trained on others than
+	// MARS. Without it they keep the axes of the files.
+	RadarFrame bool
 }
 
 // Open reads the index of a folder. Subject and movement become the clip's
 // key: the movement as the MM-Fi activity nearest to it.
 func Open(root string, opt Options) (*Dataset, error) {
-	d := &Dataset{root: root, history: recording.Window{Before: max(opt.History, 1) - 1}, names: map[recording.Key]string{}}
+	d := &Dataset{root: root, forward: opt.RadarFrame, history: recording.Window{Before: max(opt.History, 1) - 1}, names: map[recording.Key]string{}}
 	if d.history.Len() > maxRadarHistory {
 		return nil, fmt.Errorf("mars: history of %d radar frames: want at most %d", d.history.Len(), maxRadarHistory)
 	}
@@ -160,6 +165,9 @@ func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 		}
 		points[i+3] *= dopplerPerStep
 		points[i+4] = 10 * math.Log10(max(points[i+4], 1))
+		if d.forward { // the person faces the radar: their left is its right
+			points[i], points[i+1] = points[i+1], -points[i]
+		}
 	}
 	c.points = points
 	rows := frames.Float64()

@@ -194,3 +194,32 @@ func TestBadFolders(t *testing.T) {
 		t.Error("opened a clip that is not there")
 	}
 }
+
+// TestRadarFrame: the person's left is a facing radar's right.
+func TestRadarFrame(t *testing.T) {
+	root := testenv.Shared(t, "realdata/mars")
+	var rows [2][]float64
+	for i, o := range []Options{{}, {RadarFrame: true}} {
+		d, err := Open(root, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := d.Open(d.Keys()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f recording.Frame
+		if err := c.Frame(40, &f); err != nil {
+			t.Fatal(err)
+		}
+		rows[i] = f.MmWave
+	}
+	if len(rows[0]) == 0 || len(rows[0]) != len(rows[1]) {
+		t.Fatalf("%d and %d values", len(rows[0]), len(rows[1]))
+	}
+	for a, b := rows[0], rows[1]; len(a) > 0; a, b = a[5:], b[5:] {
+		if b[0] != a[1] || b[1] != -a[0] || b[2] != a[2] || b[3] != a[3] || b[4] != a[4] || b[0] < 0.5 {
+			t.Fatalf("%v became %v", a[:5], b[:5])
+		}
+	}
+}
