@@ -43,6 +43,12 @@ type room struct {
 // lidar is ouster or livox.
 func startDaemon(t *testing.T, lidar string) *room {
 	t.Helper()
+	return startRoom(t, lidar, "")
+}
+
+// startRoom is startDaemon with more configuration.
+func startRoom(t *testing.T, lidar, more string) *room {
+	t.Helper()
 	dir := t.TempDir()
 	var p [8]string
 	for i := range p {
@@ -66,7 +72,7 @@ sensors:
 bus: {nats: {listen: %q}, mqtt: {listen: %q}, websocket: {listen: %q}}
 web: {listen: %q}
 exercise: {enabled: true}
-`, filepath.Join(dir, "state"), r.camera, lidar, latency, r.livox, r.ouster, r.ousterJ, r.radarData, r.radarCommand, profile, r.csi, r.nats, r.mqtt, p[7], r.web))
+%s`, filepath.Join(dir, "state"), r.camera, lidar, latency, r.livox, r.ouster, r.ousterJ, r.radarData, r.radarCommand, profile, r.csi, r.nats, r.mqtt, p[7], r.web, more))
 	r.cmd = exec.Command(binary(t), "run", "--config", filepath.Join(dir, "posefuse.yaml"))
 	r.cmd.Stderr, r.cmd.Stdout = r.log, r.log
 	if err := r.cmd.Start(); err != nil {

@@ -17,9 +17,9 @@ func (c *Clip) check(i int) error {
 	return nil
 }
 
-// Frame fills f with frame i, as MM-Fi stores it. Slices of f are reused. A
-// modality that is missing is zero key points, no points, or CSI of minus
-// infinity; see Present.
+// Frame fills f with frame i, as MM-Fi stores it, with the keypoints' scores.
+// Slices of f are reused. A modality that is missing is zero key points, no points,
+// or CSI of minus infinity, and absent.
 func (c *Clip) Frame(i int, f *recording.Frame) error { return c.FrameOf(i, modality.All, f) }
 
 // FrameOf fills the members of f that belong to which with frame i and leaves
@@ -30,11 +30,18 @@ func (c *Clip) FrameOf(i int, which modality.Set, f *recording.Frame) error {
 	}
 	sc := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(sc)
+	f.Absent &^= which
+	for m := range which.Kinds() {
+		if c.degraded.missing(m, frameTime(i)) {
+			f.Absent |= modality.Of(m)
+		}
+	}
 	if which.Has(modality.Camera) {
 		if c.detect(i, sc) {
-			f.RGB = sc.detection.xy
+			f.RGB, f.Scores = sc.detection.xy, append(f.Scores[:0], sc.detection.score[:]...)
 		} else {
-			f.RGB = [numKeypoints][2]float64{}
+			f.RGB, f.Scores = [numKeypoints][2]float64{}, append(f.Scores[:0], make([]float64, numKeypoints)...)
+			f.Absent |= modality.Of(modality.Camera)
 		}
 	}
 	if which.Has(modality.LiDAR) {
