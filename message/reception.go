@@ -17,6 +17,9 @@ type Reception struct {
 	// Milliseconds from the last sensor byte of a tick to its publication, and
 	// the parts the daemon reports.
 	Total Quantiles `json:"latency_total_ms"`
+	// Publish is from the tick's instant to its publication; what it is more than
+	// sync.hold_ms the daemon itself took. Ticks with WiFi alone do not tell.
+	Publish Quantiles `json:"latency_publish_ms"`
 	Align Quantiles `json:"latency_align_ms"`
 	Infer Quantiles `json:"latency_infer_ms"`
 }
@@ -33,6 +36,7 @@ type Quantiles struct {
 type Receiver struct {
 	seen                Reception
 	total, align, infer []float64
+	publish             []float64
 	first, last         time.Time
 	seq                 uint64
 }
@@ -55,7 +59,21 @@ func (r *Receiver) Add(p *Pose, at time.Time) {
 		m.WithoutJoints++
 	} else {
 		r.total, r.align, r.infer = append(r.total, p.LatencyMS.Total), append(r.align, p.LatencyMS.Align), append(r.infer, p.LatencyMS.Infer)
+		if ms, ok := publishedAfter(p); ok {
+			r.publish = append(r.publish, ms)
+		}
 	}
+}
+
+// publishedAfter returns when a pose was published after its tick, ms: a sample's
+// age then, and how far it lies before the tick.
+func publishedAfter(p *Pose) (ms float64, ok bool) {
+	for _, letter := range [...]string{"R", "L", "M"} {
+		if m := p.Modalities[letter]; m.AgeMS != nil && m.SkewMS != nil {
+			return *m.AgeMS + *m.SkewMS, true
+		}
+	}
+	return 0, false
 }
 
 // Poses returns how many there were.
@@ -67,6 +85,7 @@ func (r *Receiver) Reception() Reception {
 	m.Seconds = r.last.Sub(r.first).Seconds()
 	m.RateHz = float64(m.Poses-1) / m.Seconds
 	m.Total, m.Align, m.Infer = quantilesOf(r.total), quantilesOf(r.align), quantilesOf(r.infer)
+	m.Publish = quantilesOf(r.publish)
 	return m
 }
 

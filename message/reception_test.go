@@ -20,6 +20,8 @@ func TestReception(t *testing.T) {
 		pose := &message.Pose{Seq: p.seq, Coalition: p.coalition, LatencyMS: message.PoseLatency{Total: p.total}}
 		if p.joints {
 			pose.JointsM = &[17][3]float64{}
+			age, skew := p.total+50, -3.0
+			pose.Modalities = map[string]message.PoseModality{"L": {AgeMS: &age, SkewMS: &skew}}
 		}
 		r.Add(pose, begin.Add(time.Duration(p.atMS)*time.Millisecond))
 		if r.Poses() != i+1 {
@@ -35,5 +37,8 @@ func TestReception(t *testing.T) {
 	}
 	if want := (message.Quantiles{P50: 30, P95: 40, P99: 40, Max: 40}); m.Total != want {
 		t.Errorf("total %+v, want %+v", m.Total, want)
+	}
+	if want := (message.Quantiles{P50: 77, P95: 87, P99: 87, Max: 87}); m.Publish != want {
+		t.Errorf("publication %+v, want %+v", m.Publish, want)
 	}
 }

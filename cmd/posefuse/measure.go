@@ -51,7 +51,7 @@ func (c measureCmd) Run(ctx context.Context) error {
 	for _, r := range []struct {
 		name string
 		q    message.Quantiles
-	}{{"last sensor byte to publication", m.Total}, {"tick to aligned set", m.Align}, {"network", m.Infer}} {
+	}{{"last sensor byte to publication", m.Total}, {"tick to publication", m.Publish}, {"tick to aligned set", m.Align}, {"network", m.Infer}} {
 		fmt.Printf("%-34s %8.1f %8.1f %8.1f %8.1f\n", r.name, r.q.P50, r.q.P95, r.q.P99, r.q.Max)
 	}
 	return nil
