@@ -86,9 +86,11 @@ type Core struct {
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
 
-	notes         []ArrangementNote // what is wrong with the sensors' places
-	pictures      pictureSize       // of the camera, as it sends
-	personMissing string            // the key without which the person cannot be searched
+	notes    []ArrangementNote // what is wrong with the sensors' places
+	pictures pictureSize       // of the camera, as it sends
+	wall     wallClock         // what became of the wall clock
+
+	personMissing string // the key without which the person cannot be searched
 
 	bus     atomic.Pointer[bus.Bus] // set while running
 	web     atomic.Pointer[string]  // address of the HTTP server

@@ -177,6 +177,9 @@ func (r *reporter) run(ctx context.Context) error {
 func (r *reporter) report() {
 	now := r.core.clock.NowNS()
 	r.progress(now)
+	if step := r.core.wall.follow(r.core.clock); step != 0 {
+		r.core.log.Warn("the wall clock was set: capture_time follows, the room clock does not move", "step_s", roundTo(step.Seconds(), 1e3))
+	}
 	s := r.core.Status()
 	codes := make([]string, len(s.Parts))
 	for i, p := range s.Parts {
