@@ -86,19 +86,27 @@ type Skeleton [numJoints][3]float64
 
 func (s *Skeleton) at(j int) vec { return vec(s[j]) }
 
+// maxUnknown joints may be unknown in a pose that says anything.
+const maxUnknown = 8
+
 // FromPose converts the joints of a pose message to a Skeleton. A pose in the
 // camera frame of a camera that looks down by tiltDeg is made level; a pose in
-// the room frame (z up) is turned. It reports false if the message holds no
-// joints or one that is not finite.
+// the room frame (z up) is turned. Joints that are unknown stay NaN, and so
+// does all that is computed from them. It reports false if the message holds no
+// joints, too few known ones, or an infinite one.
 func FromPose(p *message.Pose, tiltDeg float64) (Skeleton, bool) {
 	var s Skeleton
 	if p.JointsM == nil {
 		return s, false
 	}
 	sin, cos := math.Sincos(tiltDeg * math.Pi / 180)
+	unknown := 0
 	for j, q := range p.JointsM {
+		if math.IsNaN(q[0] + q[1] + q[2]) {
+			unknown++
+		}
 		for _, c := range q {
-			if math.IsNaN(c) || math.IsInf(c, 0) {
+			if math.IsInf(c, 0) {
 				return s, false
 			}
 		}
@@ -108,7 +116,7 @@ func FromPose(p *message.Pose, tiltDeg float64) (Skeleton, bool) {
 			s[j] = [3]float64{q[0], q[1]*cos + q[2]*sin, q[2]*cos - q[1]*sin}
 		}
 	}
-	return s, true
+	return s, unknown <= maxUnknown
 }
 
 // Mirror returns the skeleton seen in a mirror: left and right exchanged.
@@ -152,7 +160,7 @@ type body struct {
 func (b body) seg(from, to int) (vec, bool) {
 	v := b.s.at(to).sub(b.s.at(from))
 	n := v.norm()
-	if n < minSegmentM {
+	if !(n >= minSegmentM) { // nor if a joint is unknown
 		return v, false
 	}
 	if l := b.cal.length(from, to); l > 0 && n > maxSegmentRel*l {
@@ -278,47 +286,6 @@ func (b body) tilt(a, c int) (float64, bool) {
 	return deg(math.Atan2(v[1], v.horizontal().norm())), v.norm() > minSegmentM
 }
 
-// pelvisDrop is how far the pelvis is below standing, in leg lengths.
-func (b body) pelvisDrop() (float64, bool) {
-	if !b.cal.standing {
-		return 0, false
-	}
-	return (b.s[jPelvis][1] - b.cal.neutral[jPelvis][1]) / b.cal.legLengthM(), true
-}
-
-func (b body) kneeAnkleRatio() (float64, bool) {
-	knees := b.s.at(jRKnee).sub(b.s.at(jLKnee)).norm()
-	ankles := b.s.at(jRAnkle).sub(b.s.at(jLAnkle)).norm()
-	if ankles < minSegmentM {
-		return 0, false
-	}
-	return knees / ankles, true
-}
-
-// ankleLead is how far the ankle of the side is in front of the other one, in
-// leg lengths.
-func (b body) ankleLead(side Side) (float64, bool) {
-	f, ok := b.forward()
-	_, _, own := leg(side)
-	_, _, other := leg(side.Other())
-	return b.s.at(own).sub(b.s.at(other)).dot(f) / b.cal.legLengthM(), ok
-}
-
-// ankleLift is how far the ankle of the side is above the other one, in leg
-// lengths.
-func (b body) ankleLift(side Side) (float64, bool) {
-	_, _, own := leg(side)
-	_, _, other := leg(side.Other())
-	return (b.s[other][1] - b.s[own][1]) / b.cal.legLengthM(), true
-}
-
-// pelvisShift is how far the pelvis is to the left of the middle of the ankles, metres.
-func (b body) pelvisShift() (float64, bool) {
-	l, ok := b.left()
-	mid := b.s.at(jLAnkle).add(b.s.at(jRAnkle)).scale(0.5)
-	return b.s.at(jPelvis).sub(mid).dot(l), ok
-}
-
 // armExtension is how far the arm is stretched out, 0..1: the distance of wrist
 // and shoulder in arm lengths, from 0.5 (bent at the chest) to 1 (straight),
 // times the squared sine of the arm's elevation, because a straight arm that
@@ -334,4 +301,45 @@ func (b body) armExtension(side Side) (float64, bool) {
 	reach := upper.add(fore).norm() / (upper.norm() + fore.norm())
 	sin := math.Sin(e * math.Pi / 180)
 	return max(2*reach-1, 0) * sin * sin, true
+}
+
+// thighLead is how much higher the thigh of the side is than the other one.
+func (b body) thighLead(side Side) (float64, bool) {
+	own, ok1 := b.thighElevation(side)
+	other, ok2 := b.thighElevation(side.Other())
+	return own - other, ok1 && ok2
+}
+
+// kneeLead is how much more the knee of the side is bent than the other one.
+func (b body) kneeLead(side Side) (float64, bool) {
+	own, ok1 := b.kneeFlexion(side)
+	other, ok2 := b.kneeFlexion(side.Other())
+	return own - other, ok1 && ok2
+}
+
+// wristDistance is how far the wrists are apart, in lengths of one arm.
+func (b body) wristDistance() (float64, bool) {
+	length := 0.0
+	for _, side := range []Side{Left, Right} {
+		shoulder, elbow, wrist := arm(side)
+		upper, ok1 := b.seg(shoulder, elbow)
+		fore, ok2 := b.seg(elbow, wrist)
+		if !ok1 || !ok2 {
+			return 0, false
+		}
+		length += (upper.norm() + fore.norm()) / 2
+	}
+	return b.s.at(jLWrist).sub(b.s.at(jRWrist)).norm() / length, true
+}
+
+// wristHeight is how far the wrist of the side is above its shoulder, in arm
+// lengths.
+func (b body) wristHeight(side Side) (float64, bool) {
+	shoulder, elbow, wrist := arm(side)
+	upper, ok1 := b.seg(shoulder, elbow)
+	fore, ok2 := b.seg(elbow, wrist)
+	if !ok1 || !ok2 {
+		return 0, false
+	}
+	return -upper.add(fore)[1] / (upper.norm() + fore.norm()), true
 }

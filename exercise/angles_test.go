@@ -165,15 +165,17 @@ func TestAnglesInvariant(t *testing.T) {
 			moved[j] = turn(s.at(j)).add(move)
 		}
 		mirrored := s.Mirror()
-		cal := &calibration{}
+		place := vec{0.3, 0, 3.1}
+		cal := &calibration{place: place}
+		calMoved, calMirrored := &calibration{place: turn(place).add(move)}, &calibration{place: vec{-place[0], place[1], place[2]}}
 		for n, q := range quantities {
 			for _, side := range []Side{Left, Right} {
 				v, ok := q.value(body{&s, cal}, side)
-				w, ok2 := q.value(body{&moved, cal}, side)
+				w, ok2 := q.value(body{&moved, calMoved}, side)
 				if ok != ok2 || ok && math.Abs(math.Remainder(v-w, 360)) > 1e-6 {
 					t.Fatalf("%s %s: %v, moved %v", n, side, v, w)
 				}
-				x, ok3 := q.value(body{&mirrored, cal}, side.Other())
+				x, ok3 := q.value(body{&mirrored, calMirrored}, side.Other())
 				signed := n == "trunkSide" || n == "trunkTwist" || n == "shoulderTilt" || n == "pelvisTilt" || n == "pelvisShift"
 				if signed {
 					x = -x
@@ -207,9 +209,24 @@ func TestFromPose(t *testing.T) {
 	if lean, _ := (body{&s, &calibration{}}).trunkLean(); math.Abs(lean-10) > 1e-6 {
 		t.Errorf("lean %v without undoing a tilt of 10", lean)
 	}
-	tilted[3][1] = math.NaN()
+	// An unknown joint takes the angles with it that need it, and no others.
+	tilted[jRAnkle] = [3]float64{math.NaN(), math.NaN(), math.NaN()}
+	s, ok = FromPose(&message.Pose{JointsM: &tilted}, 0)
+	for side, want := range map[string]bool{"left": true, "right": false} {
+		if v, valid := (Signal{"kneeFlexion", side}).value(body{&s, &calibration{}}, Left); !ok || valid != want {
+			t.Errorf("%s knee %v %v without the right ankle", side, v, valid)
+		}
+	}
+	for j := range tilted[:maxUnknown+1] {
+		tilted[j][0] = math.NaN()
+	}
 	if _, ok := FromPose(&message.Pose{JointsM: &tilted}, 0); ok {
-		t.Error("NaN accepted")
+		t.Error("a pose of few joints accepted")
+	}
+	tilted = joints
+	tilted[3][1] = math.Inf(1)
+	if _, ok := FromPose(&message.Pose{JointsM: &tilted}, 0); ok {
+		t.Error("infinity accepted")
 	}
 	if _, ok := FromPose(&message.Pose{}, 0); ok {
 		t.Error("a pose without joints accepted")

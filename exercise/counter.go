@@ -1,44 +1,55 @@
 package exercise
 
-// Shares of the counting state machine (exercises.md 3).
-const (
-	enterShare      = 0.65 // of base..top: the movement is out
-	leaveShare      = 0.35 // and back again
-	countShare      = 0.40 // of base..target: least peak that counts
-	shallowShare    = 0.80 // below: counted, but shallow
-	incompleteShare = 0.25 // below: no attempt at all
-	turnedShare     = 0.55 // of a peak's height: that far back, and
-	againShare      = 0.30 // that far out again, is a return and a new attempt
-	firstTopShare   = 0.62 // assumed peak before the first one: enterShare of it is countShare
-	minDurationRel  = 0.4  // of the table's 10 % duration
-	maxDurationRel  = 2.5  // of the table's 90 % duration
-	minOutFrames    = 2
-	maxInvalidShare = 0.3 // of a repetition's poses, beyond: not judged
+import (
+	"cmp"
+	"math"
+	"slices"
 )
 
-// counter is the state machine for one signal. Internally the signal is a
-// share s: 0 at neutral, 1 at the target.
-type counter struct {
-	neutral, target float64 // of the signal; the target may be the smaller one
-	p10S, p90S      float64 // usual duration
+// Repetitions are the rises and falls of one signal, a share s: 0 at rest, 1
+// at the target. A network that is not sure gives something between the poses
+// it knows, so its movements are smaller than the person's, by a share that
+// differs between people, exercises and models. But they go up and down when
+// the person does, and hardly ever otherwise. Hence the rises and falls of a
+// set measure each other, and the noise of the signal measures what a rise is.
+// What share of the target must be reached is asked only where the size of the
+// poses is known, see Tracker.SetFigures.
+const (
+	riseFloor      = 0.11  // least rise, share of rest..target
+	riseMaxFloor   = 0.60  // where pose noise stops raising it
+	quietFew       = 20.0  // poses of quiet standing that show half of the variance
+	quietMost      = 200.0 // poses of it used
+	riseNoise      = 6.0   // standard deviations of the smoothed signal that are a rise
+	riseShare      = 0.4   // of the usual rise is a rise, where the size of poses is not known
+	attemptShare   = 0.25  // of the usual rise is an attempt
+	fallShare      = 0.45  // of the own rise is the return
+	turnShare      = 0.25  // of the first rise, down and up again, is a return too
+	sureRise       = 0.35  // a smaller first rise is believed when a second one follows
+	alikeShare     = 0.5   // least ratio of those two, and of a repetition to the usual one
+	followRel      = 2.0   // of the table's 90 % duration: latest start of the second
+	noisePass      = 0.05  // weight of the newest pose in the noise
+	followShare    = 0.4   // weight of the newest repetition in the usual rise
+	wobbleShare    = 0.35  // of the usual rise above the usual low: a dip on the way, no attempt
+	completeShare  = 0.40  // of the target is a repetition, where the size of poses is known (exercises.md 3)
+	noAttemptShare = 0.25  // of the target is an attempt there
+	slopeShare     = 0.35  // foot of the slopes, share of the height
 
-	base, top float64 // in s
-	peaks     int
+	minDurationRel  = 0.4 // of the table's 10 % duration
+	endAllowance    = 0.6 // of the duration is seen when the signal is back
+	minOutFrames    = 2
+	maxInvalidShare = 0.3 // of a repetition's poses, beyond: not judged
 
-	out        bool
-	low, high  point // in rest: lowest since the last repetition, highest since low
-	peak       point // in out
-	trough     point // in out, lowest since the peak
-	outFrames  int
-	startLow   float64
-	poses, bad int
-	gap        bool
+	// maxRepetitionS is the longest repetition, seconds: 30 s for slow and held
+	// ones of patients, and what leaving and reaching rest adds to it.
+	maxRepetitionS = 35.0
+)
 
-	trail []point // since the last repetition, for its start
-	last  *repetition
-
-	swing // for estimated poses only
-}
+// Reasons why an attempt does not count.
+const (
+	whyTooSmall = "too_small" // less than 40 % of the target, or half of the usual repetition
+	whyTooShort = "too_short" // faster than a person moves
+	whyTooLong  = "too_long"  // not back within maxRepetitionS
+)
 
 // point is a value of s at a time.
 type point struct {
@@ -46,45 +57,62 @@ type point struct {
 	s  float64
 }
 
-// outcome is what became of an attempt.
-type outcome int
-
-const (
-	nothing    outcome = iota
-	complete           // counts
-	incomplete         // peak too low, or too short or long
-)
-
 // repetition is one attempt as the counter saw it.
 type repetition struct {
 	startNS, peakNS, endNS int64
 	leftNS                 int64 // when the signal had clearly left its low
-	// outNS and returnNS are how long the signal took between leaveShare of
+	// outNS and returnNS are how long the signal took between slopeShare of
 	// the height of the peak and nearly the peak, there and back; 0 if not seen.
 	outNS, returnNS int64
 	peak            float64 // in s
-	height          float64 // in s, of what was counted: peak, or on estimates the swing's rise
+	height          float64 // in s: the rise
 	notJudged       bool
 	low             float64 // in s, where it ended
 	settled         bool
 }
 
-func newCounter(neutral, target, p10S, p90S float64) *counter {
-	c := &counter{neutral: neutral, target: target, p10S: p10S, p90S: p90S, top: firstTopShare}
-	c.low.s, c.high.s = 0, 0
-	return c
+// seen is a finished attempt and why it does not count, "" if it does.
+type seen struct {
+	rep *repetition
+	why string
 }
 
-// setNeutral moves the calibrated neutral value; only at rest.
-func (c *counter) setNeutral(v float64) {
-	c.neutral = v
-	c.base = 0
-	c.trail = c.trail[:0]
-	c.low, c.high = point{}, point{}
+// counter finds the attempts in one signal.
+type counter struct {
+	p10S, p90S float64 // usual duration
+	restNS     int64   // without a repetition that long, the usual rise is forgotten
+	least      float64 // share that a repetition must reach, 0 where the size of poses is not known
+
+	out        bool
+	low        point // in rest: lowest since the last repetition
+	peak       point // in out
+	trough     point // in out, lowest since the peak
+	outNS      int64 // when the signal had clearly left its low
+	outFrames  int
+	startLow   float64
+	poses, bad int
+	gap        bool
+
+	trail []point // since the last repetition
+	last  *repetition
+
+	usual      float64     // rise of the set's repetitions, 0 if not known
+	usualLow   float64     // where the last repetition began
+	usualNS    int64       // when it was last confirmed
+	before     float64     // usual, before the newest repetition
+	newest     *repetition // whose fall is not measured yet
+	doubtful   *repetition // a small first one, not reported yet
+	variance   float64     // of the signal around its smoothed self
+	unsmoothed bool        // the shares are those of single poses
+	measured   int
+
+	quietNS                         int64 // newest pose of quiet standing
+	quietN, quietMean, quietSquares float64
 }
 
-// x is s between the usual low and the usual peak.
-func (c *counter) x(s float64) float64 { return (s - c.base) / (c.top - c.base) }
+func newCounter(p10S, p90S, restS float64) *counter {
+	return &counter{p10S: p10S, p90S: p90S, restNS: int64(restS * 1e9)}
+}
 
 // invalid counts a pose whose signal could not be measured.
 func (c *counter) invalid() {
@@ -95,172 +123,211 @@ func (c *counter) invalid() {
 // cut notes a gap in the poses: the repetition across it is not judged.
 func (c *counter) cut() { c.gap = true }
 
-// feed takes the signal's value at time ns.
-func (c *counter) feed(ns int64, value float64) (outcome, repetition) {
-	p := point{ns, (value - c.neutral) / (c.target - c.neutral)}
+// busy reports whether a repetition may be going on, more than the noise of
+// somebody who stands.
+func (c *counter) busy() bool { return c.out && c.peak.s-c.startLow >= c.least }
+
+// rest forgets an attempt that goes on: what follows begins here.
+func (c *counter) rest() {
+	c.out, c.gap, c.poses, c.bad, c.doubtful = false, false, 0, 0, nil
+	c.trail = c.trail[:0]
+}
+
+// noisy takes how far the newest pose's share is from the smoothed one.
+func (c *counter) noisy(residual float64) {
+	c.measured++
+	c.variance += max(noisePass, 1/float64(c.measured)) * (residual*residual - c.variance)
+}
+
+// quiet takes the shares of somebody who stands quietly.
+func (c *counter) quiet(ns int64, share float64) {
+	if ns <= c.quietNS || c.quietN >= quietMost {
+		return
+	}
+	c.quietNS = ns
+	if c.quietN >= quietFew && math.Abs(share-c.quietMean) > c.floor() {
+		return // a slow exercise looks like standing to the calibration
+	}
+	c.quietN++
+	d := share - c.quietMean
+	c.quietMean += d / c.quietN
+	c.quietSquares += d * (share - c.quietMean)
+}
+
+// floor is the least rise that is movement: above the noise between poses and
+// the slower one that quiet standing shows. The residual of a mean of three is
+// white noise of twice the mean's own variance. Neighbouring poses of slow
+// noise are alike, so few of them show too little of it.
+func (c *counter) floor() float64 {
+	variance := c.variance / 2
+	if c.unsmoothed {
+		variance = c.variance * 3 / 2
+	}
+	if c.quietN >= 2 {
+		variance = max(variance, c.quietSquares/(c.quietN-1)*(1+quietFew/c.quietN))
+	}
+	return min(max(riseFloor, riseNoise*math.Sqrt(variance)), riseMaxFloor)
+}
+
+// feed takes the signal's share at time ns and returns the attempts that it
+// finishes: none, one, or two if it confirms a doubtful one.
+func (c *counter) feed(ns int64, s float64) []seen {
+	p := point{ns, s}
 	c.poses++
 	c.remember(p)
 	c.settle(p)
-	if c.out {
-		return c.feedOut(p)
+	var found []seen
+	if !c.out && c.usual > 0 {
+		late := c.restNS
+		if c.doubtful != nil {
+			late = int64(followRel * c.p90S * 1e9)
+		}
+		if ns-c.usualNS > late {
+			if c.doubtful != nil {
+				found = append(found, seen{c.doubtful, whyTooSmall})
+			}
+			c.usual, c.doubtful = 0, nil
+		}
 	}
-	return c.feedRest(p)
-}
-
-func (c *counter) feedRest(p point) (outcome, repetition) {
-	if len(c.trail) == 1 || p.s < c.low.s {
-		c.low, c.high = p, p
-	}
-	if p.s > c.high.s {
-		c.high = p
-	}
-	if c.x(p.s) > enterShare {
-		c.out, c.peak, c.trough, c.outFrames, c.startLow = true, p, p, 1, c.low.s
-		return nothing, repetition{}
-	}
-	// An attempt that stays below the threshold is seen by its return: most
-	// of the way back to where it came from.
-	rise := c.high.s - c.low.s
-	if rise < incompleteShare || c.high.s < incompleteShare || c.high.s-p.s < 0.65*rise {
-		return nothing, repetition{}
-	}
-	c.peak, c.startLow, c.outFrames = c.high, c.low.s, minOutFrames
-	if rise < 0.9*countShare {
-		return c.finish(p, incomplete)
-	}
-	return c.finish(p, complete)
-}
-
-func (c *counter) feedOut(p point) (outcome, repetition) {
-	if p.s > c.peak.s {
-		c.peak, c.trough = p, p
-	}
-	if p.s < c.trough.s {
-		c.trough = p
+	rise := c.rise()
+	if !c.out {
+		switch {
+		case s <= c.low.s:
+			c.low = p
+		case c.low.ns < c.trail[0].ns: // forgotten
+			c.low = slices.MinFunc(c.trail, func(a, b point) int { return cmp.Compare(a.s, b.s) })
+		}
+		if s > c.low.s+rise {
+			c.rising(p, c.low.s)
+		}
+		return found
 	}
 	c.outFrames++
-	if c.x(p.s) < leaveShare {
-		return c.finish(p, complete)
+	// The first rise of a set may come from farther below than the others,
+	// whose lows then are no return. A clear fall and as clear a new rise is.
+	least := max(rise, turnShare*(c.peak.s-c.startLow))
+	turned := c.usual == 0 && c.peak.s-c.trough.s >= least && s-c.trough.s >= least
+	if s > c.peak.s && !turned {
+		c.peak, c.trough = p, p
 	}
-	// The low a person returns to may have moved. Most of the way back and
-	// then clearly out again is a return, too.
+	if s < c.trough.s {
+		c.trough = p
+	}
 	height := c.peak.s - c.startLow
-	if c.peak.s-c.trough.s > turnedShare*height && p.s-c.trough.s > againShare*height {
-		verdict, rep := c.finish(c.trough, complete)
-		c.trail, c.high = append(c.trail, p), p
-		if c.x(p.s) > enterShare {
-			c.out, c.peak, c.trough, c.outFrames, c.startLow = true, p, p, 1, c.low.s
-		}
-		return verdict, rep
+	full := height // what a return is measured by
+	if c.usual > 0 {
+		full = min(full, c.usual)
 	}
-	return nothing, repetition{}
-}
-
-// finish ends the attempt at p.
-func (c *counter) finish(p point, verdict outcome) (outcome, repetition) {
-	startNS, leftNS := c.start()
-	rep := repetition{
-		startNS: startNS, leftNS: leftNS, peakNS: c.peak.ns, endNS: p.ns, peak: c.peak.s, height: c.peak.s, low: p.s,
-		notJudged: c.gap || float64(c.bad) > maxInvalidShare*float64(c.poses),
-	}
-	rep.outNS, rep.returnNS = c.slopes(p)
-	duration := float64(rep.endNS-rep.startNS) / 1e9
+	end := p
 	switch {
-	case c.peak.s < countShare, c.outFrames < minOutFrames,
-		// The end is not reached yet when the signal is back, hence the allowance.
-		duration < 0.6*minDurationRel*c.p10S, duration > maxDurationRel*c.p90S:
-		verdict = incomplete
+	case turned:
+		end = c.trough
+	case c.peak.s-s >= max(min(rise, 0.8*height), fallShare*full):
+	case ns-c.outNS >= int64(maxRepetitionS*1e9):
+		rep := c.finish(p, height)
+		c.low = p
+		return append(found, seen{rep, whyTooLong})
+	default:
+		return found
 	}
-	if verdict == complete {
-		c.adapt()
-		c.last = &rep
+	found = append(found, c.believe(c.finish(end, height))...)
+	if s > end.s+rise { // on its way out again
+		c.trail = append(c.trail, p)
+		c.rising(p, end.s)
 	}
-	c.out, c.gap, c.poses, c.bad = false, false, 0, 0
-	c.low, c.high = p, p
-	c.trail = append(c.trail[:0], p)
-	return verdict, rep
+	return found
 }
 
-// adapt follows the person: the usual peak is an exponential average of about
-// three, the usual low moves slowly and not far from neutral.
-func (c *counter) adapt() {
-	peak := min(c.peak.s, 1.5)
-	if c.peaks == 0 {
-		c.top = peak
-	} else {
-		c.top += 0.5 * (peak - c.top)
+// rise is the least rise that is an attempt now.
+func (c *counter) rise() float64 {
+	share := riseShare
+	if c.least > 0 {
+		share = attemptShare
 	}
-	c.peaks++
-	low := min(max(c.startLow, -0.3), 0.35)
-	c.base += 0.5 * (low - c.base)
-	c.base = min(c.base, c.top-0.3)
+	return max(c.floor(), share*c.usual)
 }
 
-// start is when the signal left its low before the peak, and when it had
-// clearly left it: what a person looks like on the way out, whatever the
-// standstill before was like.
-func (c *counter) start() (startNS, leftNS int64) {
-	height := c.peak.s - c.startLow
-	startNS, leftNS = c.peak.ns, 0
-	for i := len(c.trail) - 1; i >= 0; i-- {
-		p := c.trail[i]
-		if p.ns > c.peak.ns {
-			continue
-		}
-		startNS = p.ns
-		if leftNS == 0 && p.s <= c.startLow+0.2*height {
-			leftNS = p.ns
-		}
-		if p.s <= c.startLow+0.1*height {
-			break
-		}
-	}
-	return startNS, max(leftNS, startNS)
+// rising notes that the signal has clearly left its low.
+func (c *counter) rising(p point, low float64) {
+	c.measureFall(low)
+	c.out, c.outNS, c.peak, c.trough, c.outFrames, c.startLow = true, p.ns, p, p, 1, low
 }
 
-// slopes returns how long the way out and the way back took, without the hold
-// in between.
-func (c *counter) slopes(end point) (outNS, returnNS int64) {
-	height := c.peak.s - c.startLow
-	foot, crest := c.startLow+leaveShare*height, c.startLow+0.95*height
-	var low, first, last int64
-	for _, p := range c.trail {
+// believe takes a finished attempt and returns what is known now.
+func (c *counter) believe(rep *repetition) []seen {
+	if c.outFrames < minOutFrames || durationS(rep) < endAllowance*minDurationRel*c.p10S {
+		if rep.height < max(c.least, alikeShare*c.usual) || c.usual == 0 && c.least == 0 {
+			return nil
+		}
+		return []seen{{rep, whyTooShort}}
+	}
+	height := rep.height
+	if c.usual > 0 && c.doubtful == nil && height < alikeShare*c.usual {
+		if rep.low > c.usualLow+wobbleShare*c.usual || c.startLow > c.usualLow+wobbleShare*c.usual {
+			return nil
+		}
+		if height >= max(attemptShare*c.usual, noAttemptShare/completeShare*c.least) {
+			return []seen{{rep, whyTooSmall}}
+		}
+	}
+	if c.least > 0 {
 		switch {
-		case p.s < foot && first == 0:
-			low = p.ns
-		case p.s >= crest && low > 0:
-			if first == 0 {
-				first = p.ns
-			}
-			last = p.ns
+		case height < noAttemptShare/completeShare*c.least:
+			return nil
+		case height < c.least:
+			return []seen{{rep, whyTooSmall}}
 		}
+		return []seen{c.complete(rep)}
 	}
-	if low == 0 || first == 0 || end.ns <= last {
-		return 0, 0
+	first := c.doubtful
+	switch {
+	case first != nil && min(height, first.height) >= alikeShare*max(height, first.height):
+		again := c.complete(rep)
+		c.doubtful = nil
+		return []seen{{first, ""}, again}
+	case first == nil && c.usual > 0, height >= sureRise:
+		if first != nil {
+			c.usual = 0
+		}
+		again := c.complete(rep)
+		c.doubtful = nil
+		if first != nil {
+			return []seen{{first, whyTooSmall}, again}
+		}
+		return []seen{again}
 	}
-	return first - low, end.ns - last
+	c.usual, c.usualNS, c.doubtful, c.newest, c.before = height, rep.endNS, rep, rep, 0
+	return nil
 }
 
-// remember keeps the signal since the last repetition, as long as one may take.
-func (c *counter) remember(p point) {
-	c.trail = append(c.trail, p)
-	oldest := p.ns - int64((maxDurationRel*c.p90S+2)*1e9)
-	if n := len(c.trail); n > 64 && c.trail[n/2].ns < oldest {
-		c.trail = c.trail[:copy(c.trail, c.trail[n/2:])]
-	}
+// complete takes a repetition that counts.
+func (c *counter) complete(rep *repetition) seen {
+	c.last, c.newest, c.usualNS, c.before, c.usualLow = rep, rep, rep.endNS, c.usual, c.startLow
+	c.follow(rep.height)
+	return seen{rep, ""}
 }
 
-// settle moves the end of the last repetition to where the signal really came
-// to rest or turned.
-func (c *counter) settle(p point) {
-	r := c.last
-	if r == nil || r.settled {
+// follow takes the height of one more repetition.
+func (c *counter) follow(height float64) {
+	if c.before == 0 {
+		c.usual = height
 		return
 	}
-	if p.s < r.low {
-		r.low, r.endNS = p.s, p.ns
+	c.usual = c.before + followShare*(height-c.before)
+}
+
+// measureFall corrects the height of the last repetition when the signal rises
+// again: the first one of a set may come from farther below, from standing
+// instead of the exercise's own start, than the others.
+func (c *counter) measureFall(low float64) {
+	r := c.newest
+	if r == nil || c.usual == 0 {
+		return
 	}
-	if c.out || p.s > r.low+0.05 || p.ns-r.endNS > 3e8 {
-		r.settled = true
+	if fall := r.peak - low; fall < r.height {
+		r.height = fall
+		c.usualLow = low
+		c.follow(fall)
 	}
+	c.newest = nil
 }

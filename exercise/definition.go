@@ -25,20 +25,31 @@ const DefinitionVersion = 1
 type Definition struct {
 	Version  int    `yaml:"version"`  // of the format, DefinitionVersion
 	Revision int    `yaml:"revision"` // of the content, from 1; raise it with every change
-	Activity string `yaml:"activity"` // MM-Fi's number, e.g. "A12"
+	Activity string `yaml:"activity"` // MM-Fi's number, e.g. "A12"; other letters for others
 	Name     string `yaml:"name"`     // short, for messages, e.g. "squat"
 	// OfSide is the side the exercise is for, empty if it uses both or none.
 	// Signals with side "own" are taken from it; the same movement of the
 	// other side is reported as wrong_side.
 	OfSide Side `yaml:"of_side,omitempty"`
 
-	Count Count `yaml:"count"` // what is counted
-	// Estimate is what is counted on estimated poses, see Count; empty: Count.
-	// Several signals are averaged, each as a share of its neutral..target.
-	Estimate []Count `yaml:"estimate,omitempty"`
-	Range    Range   `yaml:"range"` // what is reported as range of motion
+	// Mirror is the activity that is the same exercise of the other side.
+	Mirror string `yaml:"mirror,omitempty"`
+
+	Count Count `yaml:"count"` // what a patient's target is for
+	// FoundBy is what repetitions are found by; empty: Count. Several signals
+	// are averaged, each as a share of its neutral..target.
+	FoundBy []Count `yaml:"found_by,omitempty"`
+	// SideBy tells whose repetition it was where FoundBy does not: if the mean
+	// of what can be measured is above 0, it was that of OfSide.
+	SideBy []SideBy `yaml:"side_by,omitempty"`
+	// Alternate counts the two sides in turn as one repetition, as in marching.
+	Alternate bool  `yaml:"alternate,omitempty"`
+	Range     Range `yaml:"range"` // what is reported as range of motion
 	// TempoS is how long a repetition usually takes.
 	TempoS Tempo `yaml:"tempo_s"`
+	// SetRestS is how long somebody may rest between two repetitions of a set,
+	// seconds; 0 means DefaultSetRestS.
+	SetRestS float64 `yaml:"set_rest_s,omitempty"`
 	// MinOutReturn is the least ratio of the time out to the time back; below
 	// it the fault is fast_descent. 0 means not judged.
 	MinOutReturn float64       `yaml:"min_out_return,omitempty"`
@@ -46,14 +57,77 @@ type Definition struct {
 	Rules        []Rule        `yaml:"rules,omitempty"`
 }
 
-// Count is the signal a repetition is counted by. A pose that the network
-// estimates (it has a coalition) shows less of a movement than a measured one,
-// and not the same share of every signal: how far apart the feet of a lunge
-// are is lost when how deep it is is not. Hence Definition.Estimate, and swing.go.
+// Count is a signal with its values at rest and of a full repetition. A pose
+// that the network estimates shows less of a movement than the person did, and
+// not the same share of every signal: how far apart the feet of a lunge are is
+// lost when how deep it is is not. Hence Definition.FoundBy.
 type Count struct {
 	Signal  `yaml:",inline"`
 	Neutral float64 `yaml:"neutral"` // value at rest before calibration
 	Target  float64 `yaml:"target"`  // value of a full repetition: the bar at 100 %
+}
+
+// SideBy is the measure of a repetition that tells whose it was.
+type SideBy struct {
+	Signal  `yaml:",inline"`
+	Measure Measure `yaml:"measure"`
+}
+
+// DefaultSetRestS is how long somebody may rest between two repetitions of one
+// set, seconds, where neither definition nor configuration say so. Patients
+// rest for up to 8 s between slow repetitions.
+const DefaultSetRestS = 10.0
+
+// restS is how long a rest may be in a set, seconds.
+func (d *Definition) restS() float64 {
+	if d.SetRestS > 0 {
+		return d.SetRestS
+	}
+	return DefaultSetRestS
+}
+
+// signals are what repetitions are found by.
+func (d *Definition) signals() []Count {
+	if len(d.FoundBy) == 0 {
+		return []Count{d.Count}
+	}
+	return d.FoundBy
+}
+
+// quickS: a repetition of a shorter period than this loses its peaks in the mean
+// of three poses at 10 Hz (exercises.md 2).
+const quickS = 0.8
+
+// quick reports whether the exercise is too quick for smoothed poses.
+func (d *Definition) quick() bool { return d.TempoS.Median < quickS }
+
+// firstSide is the side that the first counter of the exercise is for.
+func (d *Definition) firstSide() Side {
+	if d.Alternate {
+		return Left
+	}
+	return d.OfSide
+}
+
+// share is the mean share of the signals that repetitions are found by. Before
+// calibration it does without those that need it.
+func (d *Definition) share(b body, side Side) (share float64, ok bool) {
+	n := 0
+	for _, c := range d.signals() {
+		v, ok := c.value(b, side)
+		if !ok {
+			if b.cal.standing {
+				return 0, false
+			}
+			continue
+		}
+		share += (v - c.Neutral) / (c.Target - c.Neutral)
+		n++
+	}
+	if n == 0 {
+		return 0, false
+	}
+	return share / float64(n), true
 }
 
 // Range is the signal whose peak is reported per repetition.
@@ -77,6 +151,8 @@ const (
 	AtStart Measure = "start"
 	AtPeak  Measure = "peak"
 	AtEnd   Measure = "end"
+	AtRise  Measure = "rise"  // peak minus what is farthest from it before
+	AtMean  Measure = "mean"  // of all poses from the start's on
 	AtRange Measure = "range" // largest minus smallest
 	AtMax   Measure = "max"
 	AtMin   Measure = "min"
@@ -90,18 +166,20 @@ type Requirement struct {
 	Below   *float64 `yaml:"below,omitempty"`
 	// When restricts the requirement, empty: always.
 	When Occasion `yaml:"when,omitempty"`
+	// Unless names what excuses a repetition that does not meet it.
+	Unless *Requirement `yaml:"unless,omitempty"`
 }
 
 // Occasion says when a requirement applies.
 type Occasion string
 
-// The occasions. Estimated poses show details too weakly to ask for them of
-// somebody whose exercise is known (WhenMeasured). Where it is not known,
-// exercises are told apart by what estimates show of them (WhenRecognising),
-// which is less than the movement itself.
+// The occasions. Where one exercise is looked for, less needs to be asked than
+// where exercises are told apart. What a network shows of a movement is less
+// than the movement itself, so where the size of its poses is not known,
+// details cannot be asked for.
 const (
-	WhenMeasured    Occasion = "measured"    // not of estimated poses
-	WhenRecognising Occasion = "recognising" // of estimated poses, among several exercises; without margin
+	WhenRecognising Occasion = "recognising" // among several exercises
+	WhenSized       Occasion = "sized"       // of poses whose size is known, among several exercises
 )
 
 // Rule raises a fault when its measure is beyond the threshold by the margin
@@ -182,8 +260,8 @@ func (d *Definition) check() error {
 		return fmt.Errorf("version is %d, this program reads %d", d.Version, DefinitionVersion)
 	case d.Revision < 1:
 		return errors.New("revision is missing, start with 1")
-	case len(d.Activity) != 3 || d.Activity[0] != 'A' || strings.Trim(d.Activity[1:], "0123456789") != "":
-		return fmt.Errorf("activity is %q, write A and two digits", d.Activity)
+	case len(d.Activity) != 3 || d.Activity[0] < 'A' || d.Activity[0] > 'Z' || strings.Trim(d.Activity[1:], "0123456789") != "":
+		return fmt.Errorf("activity is %q, write a capital letter and two digits; A is for those of MM-Fi", d.Activity)
 	case d.Name == "":
 		return errors.New("name is missing")
 	case d.OfSide != "" && d.OfSide != Left && d.OfSide != Right:
@@ -194,33 +272,38 @@ func (d *Definition) check() error {
 	if d.MinOutReturn < 0 || d.MinOutReturn > 5 {
 		return fmt.Errorf("min_out_return is %v, give 0 to 5", d.MinOutReturn)
 	}
-	if err := d.Count.check(d.OfSide); err != nil {
+	if err := d.Count.check(d.firstSide()); err != nil {
 		return fmt.Errorf("count: %w", err)
 	}
 	if diff := d.Count.Target - d.Count.Neutral; !(diff*diff > 1e-4 && diff*diff < 1e6) {
 		return fmt.Errorf("count: target %v is too near to neutral %v", d.Count.Target, d.Count.Neutral)
 	}
-	for i, c := range d.Estimate {
-		if err := c.check(d.OfSide); err != nil {
-			return fmt.Errorf("estimate[%d]: %w", i, err)
+	for i, c := range d.FoundBy {
+		if err := c.check(d.firstSide()); err != nil {
+			return fmt.Errorf("found_by[%d]: %w", i, err)
 		}
 		if diff := c.Target - c.Neutral; !(diff*diff > 1e-4 && diff*diff < 1e6) {
-			return fmt.Errorf("estimate[%d]: target %v is too near to neutral %v", i, c.Target, c.Neutral)
+			return fmt.Errorf("found_by[%d]: target %v is too near to neutral %v", i, c.Target, c.Neutral)
 		}
 	}
-	if err := d.Range.check(d.OfSide); err != nil {
+	if err := d.Range.check(d.firstSide()); err != nil {
 		return fmt.Errorf("range: %w", err)
 	}
 	for i, r := range d.Needs {
-		if err := checkMeasure(r.Signal, r.Measure, r.Above, r.Below, d.OfSide); err != nil {
+		if err := checkMeasure(r.Signal, r.Measure, r.Above, r.Below, d.firstSide()); err != nil {
 			return fmt.Errorf("requires[%d]: %w", i, err)
 		}
-		if r.When != "" && r.When != WhenMeasured && r.When != WhenRecognising {
-			return fmt.Errorf("requires[%d]: when is %q, write measured or recognising or leave it out", i, r.When)
+		if r.When != "" && r.When != WhenSized && r.When != WhenRecognising {
+			return fmt.Errorf("requires[%d]: when is %q, write recognising or sized or leave it out", i, r.When)
+		}
+		if u := r.Unless; u != nil {
+			if err := checkMeasure(u.Signal, u.Measure, u.Above, u.Below, d.firstSide()); err != nil {
+				return fmt.Errorf("requires[%d]: unless: %w", i, err)
+			}
 		}
 	}
 	for i, r := range d.Rules {
-		if err := checkMeasure(r.Signal, r.Measure, r.Above, r.Below, d.OfSide); err != nil {
+		if err := checkMeasure(r.Signal, r.Measure, r.Above, r.Below, d.firstSide()); err != nil {
 			return fmt.Errorf("rules[%d] %s: %w", i, r.Key, err)
 		}
 		switch {
@@ -239,8 +322,8 @@ func checkMeasure(g Signal, m Measure, above, below *float64, own Side) error {
 	if err := g.check(own); err != nil {
 		return err
 	}
-	if !slices.Contains([]Measure{AtStart, AtPeak, AtEnd, AtRange, AtMax, AtMin}, m) {
-		return fmt.Errorf("measure is %q, choose start, peak, end, range, max or min", m)
+	if !slices.Contains([]Measure{AtStart, AtPeak, AtEnd, AtRise, AtMean, AtRange, AtMax, AtMin}, m) {
+		return fmt.Errorf("measure is %q, choose start, peak, end, rise, mean, range, max or min", m)
 	}
 	if (above == nil) == (below == nil) {
 		return errors.New("give one of above and below")

@@ -19,7 +19,7 @@ func TestBuiltinDefinitions(t *testing.T) {
 			t.Errorf("%s: side %s is not in the name %q", d.Activity, d.OfSide, d.Name)
 		}
 	}
-	if want := "A07 A08 A09 A10 A11 A12 A13 A14"; strings.Join(got, " ") != want {
+	if want := "A01 A06 A07 A08 A09 A10 A11 A12 A13 A14 A15 A16 A24 A25 A26"; strings.Join(got, " ") != want {
 		t.Errorf("definitions %v, want %s", got, want)
 	}
 }
@@ -27,7 +27,7 @@ func TestBuiltinDefinitions(t *testing.T) {
 // TestSidedPairsAgree: the left and the right definition differ in nothing but
 // the side, the names and the tempo.
 func TestSidedPairsAgree(t *testing.T) {
-	for _, pair := range [][2]string{{"a07", "a08"}, {"a09", "a10"}, {"a13", "a14"}} {
+	for _, pair := range [][2]string{{"a07", "a08"}, {"a09", "a10"}, {"a13", "a14"}, {"a15", "a16"}, {"a24", "a25"}} {
 		var bodies [2]string
 		for i, file := range pair {
 			text, err := os.ReadFile("definitions/" + file + ".yaml")
@@ -39,7 +39,7 @@ func TestSidedPairsAgree(t *testing.T) {
 				t.Fatalf("%s has no side", file)
 			}
 			for line := range strings.Lines(rest) {
-				if !strings.HasPrefix(line, "tempo_s:") && line != "left\n" && line != "right\n" {
+				if !strings.HasPrefix(line, "tempo_s:") && !strings.HasPrefix(line, "mirror:") && line != "left\n" && line != "right\n" {
 					bodies[i] += line
 				}
 			}
@@ -93,7 +93,7 @@ func TestDefinitionErrors(t *testing.T) {
 		{"target", "target: 60", "target: 5", "target"},
 		{"target not a number", "target: 60", "target: .nan", "target"},
 		{"tempo", "median: 0.6", "median: 6", "tempo_s"},
-		{"measure", "measure: max", "measure: mean", "measure"},
+		{"measure", "measure: max", "measure: middle", "measure"},
 		{"no bound", "below: 30", "", "above and below"},
 		{"two bounds", "below: 30", "below: 30, above: 3", "above and below"},
 		{"key", "key: trunk_lean", "key: Trunk Lean", "key"},

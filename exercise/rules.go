@@ -26,7 +26,8 @@ const (
 	weightTempo      = 10
 	tooFastShare     = 0.6
 	tooSlowShare     = 1.8
-	descentMargin    = 0.2 // of the out:return ratio; 10 poses a second see no better
+	shallowShare     = 0.80 // of rest..target; below, a repetition counts but is shallow
+	descentMargin    = 0.2  // of the out:return ratio; 10 poses a second see no better
 )
 
 // canJudgeAngles reports whether poses of a coalition support angles: with
@@ -64,6 +65,10 @@ func (p span) measure(g Signal, m Measure) (float64, bool) {
 		return g.value(body{&p.frames[len(p.frames)-1].smooth, p.cal}, p.side)
 	case AtPeak:
 		return g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
+	case AtRise:
+		return p.rise(g)
+	case AtMean:
+		return p.mean(g)
 	case AtRange, AtMax, AtMin:
 	}
 	lo, hi := math.Inf(1), math.Inf(-1)
@@ -88,6 +93,34 @@ func (p span) measure(g Signal, m Measure) (float64, bool) {
 	return hi - lo, true
 }
 
+// rise is how much the signal changed on the way to the peak: its value there
+// minus the one before that is farthest from it.
+func (p span) rise(g Signal) (float64, bool) {
+	to, ok := g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
+	change := 0.0
+	for i := range p.frames[:p.peak] {
+		if v, ok := g.value(body{&p.frames[i].smooth, p.cal}, p.side); ok && math.Abs(to-v) > math.Abs(change) {
+			change = to - v
+		}
+	}
+	return change, ok
+}
+
+// mean is the signal's mean from where the repetition had clearly begun.
+func (p span) mean(g Signal) (float64, bool) {
+	sum, n := 0.0, 0
+	for i := p.left; i < len(p.frames); i++ {
+		if v, ok := g.value(body{&p.frames[i].smooth, p.cal}, p.side); ok {
+			sum += v
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, false
+	}
+	return sum / float64(n), true
+}
+
 // bias is how far the person's calibrated neutral angle is from the nominal
 // one, 0 while that is small or so large that the person did not stand
 // neutrally.
@@ -103,30 +136,62 @@ func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
 	return v - q.nominal
 }
 
-// meets reports whether the repetition fulfils a requirement, with the benefit
-// of the error of estimated poses. What cannot be measured is not held against
-// the person. Several says that more than one exercise is looked for.
-func (p span) meets(r Requirement, coalition string, several bool) bool {
-	m := margin(r.Signal, coalition)
+// ofOther reports whether the repetition was that of the side opposite to the
+// span's, by the mean of what can be measured.
+func (p span) ofOther(by []SideBy) bool {
+	sum := 0.0
+	for _, m := range by {
+		if v, ok := p.measure(m.Signal, m.Measure); ok {
+			sum += v
+		}
+	}
+	return sum < 0
+}
+
+// meets reports whether the repetition fulfils a requirement. Where the size of
+// the poses is known, the limits lie between the exercise and others and are
+// taken as they are. Where it is not, less movement is enough, and somebody
+// whose exercise is known has the benefit of the error. What cannot be measured
+// is not held against the person. Several says that more than one exercise is
+// looked for, shown how much of its movement the poses show.
+func (p span) meets(r Requirement, coalition string, several bool, shown float64) bool {
+	sized := shown >= fullShare
 	switch r.When {
-	case WhenMeasured:
-		if coalition != "" {
+	case WhenSized:
+		if !several || !sized {
 			return true
 		}
 	case WhenRecognising:
-		if coalition == "" || !several {
+		if !several {
 			return true
 		}
-		m = 0
 	}
 	v, ok := p.measure(r.Signal, r.Measure)
 	if !ok {
 		return true
 	}
-	if r.Above != nil {
-		return v > *r.Above-m
+	m, share := 0.0, 1.0
+	if !sized {
+		if !several {
+			m = margin(r.Signal, coalition)
+		}
+		if r.Measure == AtRange || r.Measure == AtRise {
+			if share = shown; share == 0 {
+				share = smallShare
+			}
+		}
 	}
-	return v < *r.Below+m
+	switch {
+	case r.Above != nil && *r.Above > 0:
+		ok = v > *r.Above*share-m
+	case r.Above != nil:
+		ok = v > *r.Above-m
+	case *r.Below < 0:
+		ok = v < *r.Below*share+m
+	default:
+		ok = v < *r.Below+m
+	}
+	return ok || r.Unless != nil && p.meets(*r.Unless, coalition, several, shown)
 }
 
 // ruleState is a rule with its verdicts on the last repetitions of a set.

@@ -9,6 +9,7 @@ import (
 type nopOutput struct{}
 
 func (nopOutput) Event(*message.ExerciseEvent)     {}
+func (nopOutput) Notice(string, string)            {}
 func (nopOutput) Summary(*message.ExerciseSummary) {}
 
 // TestFaultNeedsTwoOfThree: one bad repetition is noise, two of three are a

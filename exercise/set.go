@@ -1,7 +1,6 @@
 package exercise
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -16,21 +15,29 @@ const (
 	phaseOut  = "out"
 )
 
+// smallAttempts that do not count are a set even without a repetition.
+const smallAttempts = 2
+
 // set is a run of repetitions of one exercise without a long rest.
 type set struct {
 	id       string
 	run      *run
 	startAt  time.Time
+	restS    float64
 	activeNS int64 // when something last happened
 	phase    string
 
 	reps       []done
-	incomplete int
+	incomplete map[string]int // by reason
+	why        string         // of the newest one, while its event is made
 	notJudged  int
 	wrong      int
 	rules      []*ruleState
 	descent    *ruleState               // nil if not judged
 	faults     map[string]message.Fault // raised by the rules every exercise has
+	misread    bool                     // its repetitions were of another exercise
+	foreign    int                      // movements in a row that are another exercise
+	timed      int                      // repetitions whose tempo is judged
 	fast, slow int                      // in a row
 }
 
@@ -62,8 +69,15 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 	start := t.wallAt(startNS)
 	t.set = &set{
 		id:  fmt.Sprintf("%s-%s-%x", t.cfg.Room, r.def.Activity, start.UnixMilli()),
-		run: r, startAt: start, activeNS: t.nowNS, phase: phaseRest, faults: map[string]message.Fault{},
+		run: r, startAt: start, restS: t.restS(r.def), activeNS: t.nowNS, phase: phaseRest, faults: map[string]message.Fault{}, incomplete: map[string]int{},
 	}
+	t.set.rules = append(t.set.rules, &ruleState{rule: r.shallow()})
+	for _, small := range t.small {
+		if small.rep.endNS > startNS-int64(t.set.restS*1e9) {
+			t.set.incomplete[small.why]++
+		}
+	}
+	t.small = t.small[:0]
 	for _, rule := range r.def.Rules {
 		t.set.rules = append(t.set.rules, &ruleState{rule: rule})
 	}
@@ -82,7 +96,7 @@ func (t *Tracker) count(a attempt) {
 // addRep records the repetition itself.
 func (t *Tracker) addRep(a attempt) {
 	s := t.set
-	s.activeNS = t.nowNS
+	s.activeNS, s.foreign = t.nowNS, 0
 	if a.side != s.run.def.OfSide {
 		s.wrong++
 	}
@@ -153,16 +167,6 @@ func (t *Tracker) found(a attempt) []weighted {
 	if a.side != def.OfSide {
 		raise(message.Fault{Key: keyWrongSide, Measured: float64(s.wrong)}, 35)
 	}
-	{
-		duration, ref := durationS(a.rep), def.TempoS.Median
-		s.fast, s.slow = inARow(s.fast, duration < tooFastShare*ref), inARow(s.slow, duration > tooSlowShare*ref)
-		if s.fast >= 2 {
-			raise(message.Fault{Key: keyTooFast, Measured: round(duration), Limit: round(tooFastShare * ref), Unit: "s"}, weightTempo)
-		}
-		if s.slow >= 2 {
-			raise(message.Fault{Key: keyTooSlow, Measured: round(duration), Limit: round(tooSlowShare * ref), Unit: "s"}, weightTempo)
-		}
-	}
 	if s.descent != nil && a.rep.returnNS > 0 {
 		ratio, limit := float64(a.rep.outNS)/float64(a.rep.returnNS), def.MinOutReturn
 		if f, ok := s.descent.note(ratio, limit, limit-ratio, descentMargin); ok {
@@ -171,12 +175,6 @@ func (t *Tracker) found(a attempt) []weighted {
 	}
 	if !d.judged {
 		return found
-	}
-	if a.rep.peak < shallowShare {
-		value := func(share float64) float64 {
-			return round(def.Count.Neutral + share*(s.run.target-def.Count.Neutral))
-		}
-		raise(message.Fault{Key: keyShallow, Measured: value(a.rep.peak), Limit: value(shallowShare), Unit: def.Count.unit()}, weightRange)
 	}
 	p := t.spanOf(a.rep, a.side)
 	if len(p.frames) == 0 {
@@ -190,6 +188,38 @@ func (t *Tracker) found(a attempt) []weighted {
 	return found
 }
 
+// tempo judges how long the repetitions took whose end is settled.
+func (s *set) tempo() (found []weighted) {
+	ref := s.run.tempoS
+	for s.timed < len(s.reps) && s.reps[s.timed].settled {
+		duration := durationS(s.reps[s.timed].repetition)
+		s.timed++
+		s.fast, s.slow = inARow(s.fast, duration < tooFastShare*ref), inARow(s.slow, duration > tooSlowShare*ref)
+		f := message.Fault{Key: keyTooFast, Measured: round(duration), Limit: round(tooFastShare * ref), Unit: "s", Verdict: verdictFault}
+		if s.slow >= 2 {
+			f.Key, f.Limit = keyTooSlow, round(tooSlowShare*ref)
+		} else if s.fast < 2 {
+			continue
+		}
+		found = append(found, weighted{f, weightTempo})
+		if _, ok := s.faults[f.Key]; !ok {
+			s.faults[f.Key] = f
+		}
+	}
+	return found
+}
+
+// shallow is the rule that every exercise has: the person's target is reached.
+func (r *run) shallow() Rule {
+	c := r.def.Count
+	limit := round(c.Neutral + shallowShare*(r.target-c.Neutral))
+	rule := Rule{Key: keyShallow, Signal: c.Signal, Measure: AtMax, Below: &limit, Weight: weightRange}
+	if r.target < c.Neutral {
+		rule.Measure, rule.Above, rule.Below = AtMin, &limit, nil
+	}
+	return rule
+}
+
 func inARow(n int, yes bool) int {
 	if yes {
 		return n + 1
@@ -198,22 +228,41 @@ func inARow(n int, yes bool) int {
 }
 
 // incomplete counts an attempt that was too small, short or long.
-func (t *Tracker) incomplete(r *run, side Side) {
+func (t *Tracker) incomplete(r *run, side Side, what seen) {
 	if t.set == nil {
-		return // not known yet to belong to an exercise
-	}
-	if t.set.run != r || side != r.def.OfSide {
+		if len(t.runs) > 1 || side != r.def.OfSide && !r.def.Alternate {
+			return // not known to belong to an exercise
+		}
+		// One may be a sway of somebody who stands.
+		t.small = slices.DeleteFunc(append(t.small, what), func(s seen) bool {
+			return s.rep.endNS < what.rep.endNS-int64(t.restS(r.def)*1e9)
+		})
+		if len(t.small) >= smallAttempts {
+			t.openSet(r, t.small[0].rep.startNS)
+			t.set.why = what.why
+			t.emit("new", nil)
+			t.set.why = ""
+		}
 		return
 	}
-	t.set.incomplete++
+	if t.set.run != r || side != r.def.OfSide && !r.def.Alternate {
+		return
+	}
+	t.set.incomplete[what.why]++
 	t.set.activeNS = t.nowNS
 	t.set.phase = phaseRest
+	t.set.why = what.why
 	t.emit("update", nil)
+	t.set.why = ""
 }
 
 // wrongExercise notes a movement of the counted signal that is another exercise.
+// One between two repetitions may be the way from or to their start.
 func (t *Tracker) wrongExercise(r *run) {
 	if t.set == nil || t.set.run != r {
+		return
+	}
+	if t.set.foreign++; t.set.foreign < 2 {
 		return
 	}
 	f := message.Fault{Key: keyWrongExercise, Verdict: verdictFault}
@@ -228,6 +277,9 @@ func (t *Tracker) phase() {
 	s := t.set
 	if s == nil {
 		return
+	}
+	if found := s.tempo(); len(found) > 0 {
+		t.emit("update", found)
 	}
 	c := s.run.own
 	if c.out || s.run.other != nil && s.run.other.out {
@@ -244,13 +296,21 @@ func (t *Tracker) phase() {
 // repetitions counts the repetitions of the exercise's own side.
 func (s *set) repetitions() int { return len(s.reps) - s.wrong }
 
+// incompletes counts the attempts that do not count.
+func (s *set) incompletes() (n int) {
+	for _, k := range s.incomplete {
+		n += k
+	}
+	return n
+}
+
 // emit sends an event about the running set.
 func (t *Tracker) emit(kind string, found []weighted) {
 	s := t.set
 	e := &message.ExerciseEvent{
 		Schema: message.ExerciseEventSchema, Room: t.cfg.Room, Type: kind, ID: s.id,
 		Time: stampRFC(t.wallOfNS), Exercise: s.run.def.Activity, Name: s.run.def.Name, Side: string(s.run.def.OfSide),
-		Phase: s.phase, Repetitions: s.repetitions(), Incomplete: s.incomplete,
+		Phase: s.phase, Repetitions: s.repetitions(), TargetRepetitions: s.run.goal.Repetitions, Incomplete: s.incompletes(), IncompleteWhy: s.why,
 		AnglesDeg: t.angles(), Faults: topFault(found), Coalition: t.coalition,
 	}
 	if t.lastPose != nil && t.lastPose.Model.Name != "" {
@@ -292,94 +352,16 @@ func (t *Tracker) angles() map[string]float64 {
 func (t *Tracker) endSet() {
 	s := t.set
 	s.phase = phaseRest
-	t.emit("end", nil)
-	t.out.Summary(s.summary(t))
+	for _, d := range s.reps {
+		d.settled = true
+	}
+	if s.misread {
+		s.reps, s.wrong = s.reps[:0], 0
+		t.emit("end", nil)
+	} else {
+		t.emit("end", s.tempo())
+		t.out.Summary(s.summary(t))
+	}
 	t.set = nil
 	t.rivals = t.rivals[:0]
-}
-
-func durationS(r *repetition) float64 { return float64(r.endNS-r.startNS) / 1e9 }
-
-// summary sums up the set.
-func (s *set) summary(t *Tracker) *message.ExerciseSummary {
-	def := s.run.def
-	end := s.startAt
-	sum := &message.ExerciseSummary{
-		Schema: message.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: def.Name,
-		Start: stampRFC(s.startAt), Repetitions: s.repetitions(), Incomplete: s.incomplete, NotJudged: s.notJudged,
-		RangeUnit: def.Range.unit(), Faults: []message.Fault{},
-	}
-	var ranges, tempos, left, right []float64
-	for _, d := range s.reps {
-		if at := d.endAt; at.After(end) {
-			end = at
-		}
-		switch d.side {
-		case Left:
-			sum.Left++
-		case Right:
-			sum.Right++
-		}
-		tempos = append(tempos, durationS(d.repetition))
-		if d.judged && !math.IsNaN(d.rangeValue) {
-			ranges = append(ranges, d.rangeValue)
-			if d.left > 0 && d.right > 0 {
-				left, right = append(left, d.left), append(right, d.right)
-			}
-		}
-	}
-	sum.End = stampRFC(end)
-	if len(ranges) > 0 {
-		sum.RangeDeg = message.MedianBest{Median: round(medianOf(ranges)), Best: round(slices.Max(ranges))}
-	}
-	if len(tempos) > 0 {
-		best := slices.MinFunc(tempos, func(a, b float64) int {
-			return cmp.Compare(math.Abs(a-def.TempoS.Median), math.Abs(b-def.TempoS.Median))
-		})
-		sum.TempoS = message.MedianBest{Median: round(medianOf(tempos)), Best: round(best)}
-	}
-	if len(tempos) >= 2 {
-		v := round(regularity(tempos))
-		sum.Regularity = &v
-	}
-	if len(left) > 0 {
-		l, r := medianOf(left), medianOf(right)
-		v := round(min(l, r) / max(l, r))
-		sum.Symmetry = &v
-	}
-	for _, f := range s.faults {
-		sum.Faults = append(sum.Faults, f)
-	}
-	rules := s.rules
-	if s.descent != nil {
-		rules = append(slices.Clone(rules), s.descent)
-	}
-	for _, r := range rules {
-		if r.ever {
-			sum.Faults = append(sum.Faults, r.worst)
-		}
-	}
-	slices.SortFunc(sum.Faults, func(a, b message.Fault) int { return cmp.Compare(a.Key, b.Key) })
-	return sum
-}
-
-func medianOf(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	if n%2 == 1 {
-		return v[n/2]
-	}
-	return (v[n/2-1] + v[n/2]) / 2
-}
-
-// regularity is the standard deviation of the durations over their mean.
-func regularity(v []float64) float64 {
-	var mean, square float64
-	for _, x := range v {
-		mean += x / float64(len(v))
-	}
-	for _, x := range v {
-		square += (x - mean) * (x - mean) / float64(len(v))
-	}
-	return math.Sqrt(square) / mean
 }

@@ -43,6 +43,15 @@ var quantities = map[string]quantity{
 	"armExtension":      {"", true, 0.1, 0, body.armExtension},
 	"ankleLead":         {"", true, 0.1, 0, body.ankleLead},
 	"ankleLift":         {"", true, 0.1, 0, body.ankleLift},
+	"thighLead":         {"deg", true, 12, 0, body.thighLead},
+	"kneeLead":          {"deg", true, 15, 0, body.kneeLead},
+	"pelvisTravel":      {"", true, 0.06, 0, body.pelvisTravel},
+	"pelvisOut":         {"", true, 0.06, 0, body.pelvisOut},
+	"wristHeight":       {"", true, 0.15, 0, body.wristHeight},
+	"wristDistance":     {"", false, 0.15, 0, unsided(body.wristDistance)},
+	"ankleOut":          {"", false, 0.08, 0, unsided(body.ankleOut)},
+	"stepAngle":         {"deg", false, 10, 0, unsided(body.stepAngle)},
+	"ankleHeight":       {"", false, 0.06, 0, unsided(body.ankleHeight)},
 	"trunkLean":         {"deg", false, 6, 3, unsided(body.trunkLean)},
 	"trunkSide":         {"deg", false, 5, 0, unsided(body.trunkSide)},
 	"shoulderTilt": {"deg", false, 6, 0, func(b body, _ Side) (float64, bool) {
@@ -94,8 +103,14 @@ func (g Signal) check(own Side) error {
 func (g Signal) unit() string { return quantities[g.Name].unit }
 
 // value returns the signal of a body for a definition of side own, false if
-// the joints do not allow it.
+// the joints do not allow it: a joint that is not known makes a value that is
+// no number.
 func (g Signal) value(b body, own Side) (float64, bool) {
+	v, ok := g.raw(b, own)
+	return v, ok && !math.IsNaN(v)
+}
+
+func (g Signal) raw(b body, own Side) (float64, bool) {
 	q := quantities[g.Name]
 	switch g.Side {
 	case "left":

@@ -49,15 +49,19 @@ type SubscriberConfig struct {
 	Timeout time.Duration
 	// Retry keeps trying to reach the broker at start; without it Run returns
 	// the error. A connection lost later is always taken up again.
-	Retry   bool
-	Tracker Config       // Tracker.Room is required
-	Log     *slog.Logger // default slog.Default()
+	Retry bool
+	// Heartbeat is how often the owner of a room says that it counts, default
+	// 10 s.
+	Heartbeat time.Duration
+	Tracker   Config       // Tracker.Room is required
+	Log       *slog.Logger // default slog.Default()
 }
 
 // SubscriberStats counts what a Subscriber did.
 type SubscriberStats struct {
 	Poses       uint64 // taken from the broker
 	Bad         uint64 // messages that are no pose of this room and schema
+	Retained    uint64 // poses that the broker had kept: nobody does that now
 	Dropped     uint64 // poses given up because the tracker was behind
 	Published   uint64 // results the broker confirmed
 	Unconfirmed uint64 // results not confirmed in time or given up; those sent go out after a reconnect
@@ -71,11 +75,24 @@ type Subscriber struct {
 	tracker *Tracker
 	prefix  string // posefuse/<room>
 
-	inbox  chan *message.Pose
-	outbox chan result
+	inbox   chan input
+	outbox  chan result
+	failed  chan error    // the subscription is refused
+	arrived chan struct{} // connected, with the subscription in place
+	owner   owner
+	hears   atomic.Bool            // something came through a subscription since the connection
+	hearing chan struct{}          // it is the first
+	refused atomic.Bool            // the subscription, with Retry
+	model   atomic.Pointer[string] // sha256 of the model whose figures are known
 
-	poses, bad, dropped, published, unconfirmed, connects atomic.Uint64
-	lastBadLog                                            atomic.Int64
+	poses, bad, retained, dropped, published, unconfirmed, connects atomic.Uint64
+	lastBadLog                                                      atomic.Int64
+}
+
+// input is what the tracker gets: a pose, or what is known of the model.
+type input struct {
+	pose    *message.Pose
+	figures *Figures
 }
 
 // result is a message for the broker.
@@ -100,6 +117,9 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	if cfg.Timeout < 0 {
 		return nil, fmt.Errorf("exercise subscriber: timeout is %v, give a positive duration", cfg.Timeout)
 	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = 10 * time.Second
+	}
 	if cfg.ClientID == "" {
 		var id [4]byte
 		if _, err := rand.Read(id[:]); err != nil {
@@ -112,9 +132,11 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	}
 	s := &Subscriber{
 		cfg: cfg, prefix: "posefuse/" + room,
-		inbox:  make(chan *message.Pose, inboxPoses),
+		inbox:  make(chan input, inboxPoses),
 		outbox: make(chan result, outboxResults),
+		failed: make(chan error, 1), arrived: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
 	}
+	s.owner.id = cfg.ClientID
 	var err error
 	s.tracker, err = NewTracker(cfg.Tracker, s)
 	if err != nil {
@@ -126,13 +148,14 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 // Stats returns the counters.
 func (s *Subscriber) Stats() SubscriberStats {
 	return SubscriberStats{
-		Poses: s.poses.Load(), Bad: s.bad.Load(), Dropped: s.dropped.Load(),
+		Poses: s.poses.Load(), Bad: s.bad.Load(), Retained: s.retained.Load(), Dropped: s.dropped.Load(),
 		Published: s.published.Load(), Unconfirmed: s.unconfirmed.Load(), Connects: s.connects.Load(),
 	}
 }
 
 // Run connects and works until ctx ends, then ends the running set, publishes
-// its summary and disconnects. It returns nil after ctx ended. Run at most once.
+// its summary and disconnects. It returns nil after ctx ended, and an error if
+// the broker does not let it read the poses. Run at most once.
 func (s *Subscriber) Run(ctx context.Context) error {
 	client := mqtt.NewClient(s.options())
 	if err := s.connect(ctx, client); err != nil {
@@ -143,24 +166,50 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		return nil // stopped while connecting: what was asked
 	}
 	var sending sync.WaitGroup
-	sending.Go(func() { s.send(client) })
-	for ctx.Err() == nil {
+	last := make(chan struct{})
+	sending.Go(func() { s.send(client, last) })
+	beat := time.NewTicker(s.cfg.Heartbeat)
+	defer beat.Stop()
+	settle := time.NewTimer(time.Hour)
+	defer settle.Stop()
+	deaf := time.NewTimer(time.Hour)
+	defer deaf.Stop()
+	var refused error
+	for ctx.Err() == nil && refused == nil {
 		select {
-		case p := <-s.inbox:
-			s.tracker.Pose(p)
+		case in := <-s.inbox:
+			if in.figures != nil {
+				s.tracker.SetFigures(*in.figures)
+			} else {
+				s.tracker.Pose(in.pose)
+			}
+		case refused = <-s.failed:
+		case <-s.arrived:
+			settle.Reset(settleTime)
+		case <-settle.C:
+			s.settle()
+			deaf.Reset(s.cfg.Timeout)
+		case <-s.hearing:
+			s.settle()
+		case <-deaf.C:
+			s.deaf()
+		case <-beat.C:
+			s.heartbeat(client)
 		case <-ctx.Done():
 		}
 	}
 	s.tracker.Stop()
-	s.put(s.statusResult(message.Stopped))
-	close(s.outbox)
+	if refused == nil {
+		s.leave()
+	}
+	close(last)
 	sending.Wait()
 	client.Disconnect(250)
-	return nil
+	return refused
 }
 
 func (s *Subscriber) options() *mqtt.ClientOptions {
-	will := s.statusResult(message.Offline)
+	will := s.statusResult(message.Offline, time.Now())
 	opts := mqtt.NewClientOptions()
 	if s.cfg.TLS != nil {
 		opts.SetTLSConfig(s.cfg.TLS)
@@ -208,27 +257,6 @@ func (s *Subscriber) connect(ctx context.Context, client mqtt.Client) error {
 	}
 }
 
-// connected subscribes after every connection: with a clean session the broker
-// has forgotten.
-func (s *Subscriber) connected(client mqtt.Client) {
-	topic := s.prefix + "/pose"
-	token := client.Subscribe(topic, poseQoS, s.receive)
-	switch {
-	case !token.WaitTimeout(s.cfg.Timeout):
-		s.cfg.Log.Error("subscription not confirmed", "topic", topic, "within", s.cfg.Timeout)
-		return
-	case token.Error() != nil:
-		s.cfg.Log.Error("subscription refused", "topic", topic, "error", token.Error())
-		return
-	}
-	s.connects.Add(1)
-	st := s.statusResult(message.Online)
-	if err := wait(client.Publish(st.topic, resultQoS, st.retain, st.text), s.cfg.Timeout); err != nil {
-		s.cfg.Log.Warn("status not published", "error", err)
-	}
-	s.cfg.Log.Info("exercise subscriber connected", "broker", s.cfg.Broker, "topic", topic)
-}
-
 // errUnconfirmed is what a token that ran out of time gives.
 var errUnconfirmed = errors.New("not confirmed in time")
 
@@ -239,48 +267,27 @@ func wait(token mqtt.Token, timeout time.Duration) error {
 	return token.Error()
 }
 
-// receive takes a pose message; it never blocks the client's reader.
-func (s *Subscriber) receive(_ mqtt.Client, m mqtt.Message) {
-	p := new(message.Pose)
-	err := json.Unmarshal(m.Payload(), p)
-	switch {
-	case err != nil:
-	case p.Schema != message.PoseSchema:
-		err = fmt.Errorf("schema is %q, this program reads %q", p.Schema, message.PoseSchema)
-	case p.Room != s.cfg.Tracker.Room:
-		err = fmt.Errorf("room is %q, the topic's is %q", p.Room, s.cfg.Tracker.Room)
-	case p.JointOrder != "h36m17":
-		err = fmt.Errorf("joint order is %q, this program reads h36m17", p.JointOrder)
-	}
-	if err != nil {
-		s.bad.Add(1)
-		now := time.Now().Unix()
-		if last := s.lastBadLog.Load(); now-last >= 10 && s.lastBadLog.CompareAndSwap(last, now) {
-			s.cfg.Log.Warn("message is no pose", "topic", m.Topic(), "error", err, "so_far", s.bad.Load())
-		}
-		return
-	}
-	s.poses.Add(1)
-	for {
-		select {
-		case s.inbox <- p:
-			return
-		default:
-		}
-		select {
-		case <-s.inbox:
-			s.dropped.Add(1)
-		default:
-		}
+// Event queues an exercise event for publication.
+func (s *Subscriber) Event(e *message.ExerciseEvent) {
+	if s.owner.counts() {
+		s.queue("/exercise/event", eventKept, e)
 	}
 }
 
-// Event queues an exercise event for publication.
-func (s *Subscriber) Event(e *message.ExerciseEvent) { s.queue("/exercise/event", eventKept, e) }
-
 // Summary queues a set's summary for publication.
 func (s *Subscriber) Summary(m *message.ExerciseSummary) {
-	s.queue("/exercise/summary", summaryKept, m)
+	if s.owner.counts() {
+		s.queue("/exercise/summary", summaryKept, m)
+	}
+}
+
+// Notice logs what the tracker says about the poses, and tells it in the status
+// where it keeps from counting right.
+func (s *Subscriber) Notice(code, text string) {
+	s.cfg.Log.Warn(text, "code", code, "room", s.cfg.Tracker.Room)
+	if code == noticeTwoDaemons {
+		s.trouble(code, text)
+	}
 }
 
 func (s *Subscriber) queue(what string, retain bool, message any) {
@@ -310,22 +317,31 @@ func (s *Subscriber) put(r result) {
 }
 
 // send publishes results in order until the outbox is closed. While the broker
-// is away the client keeps them and sends them after the reconnect.
-func (s *Subscriber) send(client mqtt.Client) {
-	for r := range s.outbox {
-		if err := wait(client.Publish(r.topic, resultQoS, r.retain, r.text), s.cfg.Timeout); err != nil {
-			s.unconfirmed.Add(1)
-			s.cfg.Log.Warn("result not confirmed by the broker", "topic", r.topic, "error", err)
-			continue
+// send publishes results, one after the other, until last is closed and
+// everything before it is sent.
+func (s *Subscriber) send(client mqtt.Client, last <-chan struct{}) {
+	for {
+		select {
+		case r := <-s.outbox:
+			s.publish(client, r)
+		case <-last:
+			for {
+				select {
+				case r := <-s.outbox:
+					s.publish(client, r)
+				default:
+					return
+				}
+			}
 		}
-		s.published.Add(1)
 	}
 }
 
-func (s *Subscriber) statusResult(state string) result {
-	text, err := json.Marshal(message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: s.cfg.Tracker.Room, State: state})
-	if err != nil {
-		panic("exercise: status message: " + err.Error()) // three strings
+func (s *Subscriber) publish(client mqtt.Client, r result) {
+	if err := wait(client.Publish(r.topic, resultQoS, r.retain, r.text), s.cfg.Timeout); err != nil {
+		s.unconfirmed.Add(1)
+		s.cfg.Log.Warn("result not confirmed by the broker", "topic", r.topic, "error", err)
+		return
 	}
-	return result{s.prefix + "/exercise/status", statusKept, text}
+	s.published.Add(1)
 }

@@ -185,7 +185,7 @@ func statusIs(state string) func(mqtt.Message) bool {
 	return func(m mqtt.Message) bool {
 		var got message.ExerciseStatus
 		return strings.HasSuffix(m.Topic(), "/status") && json.Unmarshal(m.Payload(), &got) == nil &&
-			got == message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: "room1", State: state}
+			got.Schema == message.ExerciseStatusSchema && got.Room == "room1" && got.State == state && got.Owner != "" && got.Time != ""
 	}
 }
 
@@ -244,8 +244,8 @@ func TestSubscriberErrors(t *testing.T) {
 		"wildcard room":    {Tracker: exercise.Config{Room: "a/#"}},
 		"unknown exercise": {Tracker: exercise.Config{Room: "a", Exercises: []string{"A99"}}},
 		"twice":            {Tracker: exercise.Config{Room: "a", Exercises: []string{"A12", "A12"}}},
-		"unknown target":   {Tracker: exercise.Config{Room: "a", Targets: map[string]float64{"A50": 3}}},
-		"target below":     {Tracker: exercise.Config{Room: "a", Targets: map[string]float64{"A12": -3}}},
+		"unknown target":   {Tracker: exercise.Config{Room: "a", Goals: map[string]exercise.Goal{"A50": {Range: 3}}}},
+		"target below":     {Tracker: exercise.Config{Room: "a", Goals: map[string]exercise.Goal{"A12": {Range: -3}}}},
 		"timeout":          {Tracker: exercise.Config{Room: "a"}, Timeout: -1},
 	} {
 		if s, err := exercise.NewSubscriber(cfg); err == nil || s != nil {

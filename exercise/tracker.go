@@ -2,21 +2,18 @@ package exercise
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"posefuse/message"
 )
 
 const (
-	setRestS        = 4.0        // of rest end a set
-	chooseNS        = int64(3e8) // rivals are compared this long before a set starts
-	switchReps      = 2          // repetitions of another exercise that end a set
-	recalibrate     = int64(5e8) // between looks for quiet standing
-	maxNeutralShare = 0.35       // of base..target that calibration may move neutral
-	trackKeepS      = 30.0       // poses kept to judge repetitions
+	chooseNS    = int64(6e8)         // rivals are compared this long before a set starts
+	switchReps  = 2                  // repetitions of another exercise that end a set
+	recalibrate = int64(5e8)         // between looks for quiet standing
+	trackKeepS  = maxRepetitionS + 5 // poses kept to judge repetitions
+	goneNS      = int64(4e9)         // without joints: the person has left
 )
 
 // Output receives what a Tracker finds out. Its methods are called from the
@@ -24,6 +21,9 @@ const (
 type Output interface {
 	Event(e *message.ExerciseEvent)
 	Summary(s *message.ExerciseSummary)
+	// Notice says, with a code, what a person should know about the poses: a
+	// clock set back, a restarted daemon, two daemons, a new person.
+	Notice(code, text string)
 }
 
 // Config configures a Tracker.
@@ -31,14 +31,16 @@ type Config struct {
 	Room string
 	// Definitions to choose from; nil means the built-in ones.
 	Definitions []*Definition
-	// Exercises names the activities to look for, e.g. "A12". Empty means all
-	// loaded ones: the exercise is recognised. A repetition is given to the
-	// definition whose requirements it meets; if there are several, to the one
-	// whose signal moved most in relation to its target.
+	// Exercises names what to look for, by activity ("A12") or name ("squat").
+	// Empty means all definitions: the exercise is recognised. A repetition is
+	// given to the definition whose requirements it meets; if there are
+	// several, to the one whose signal moved most in relation to its target.
 	Exercises []string
-	// Targets replaces the target of an activity's counting signal for this
-	// person, in the signal's unit.
-	Targets map[string]float64
+	// Goals are this person's targets, by activity or name.
+	Goals map[string]Goal
+	// SetRestS is how long a rest may be in a set, seconds; 0 leaves it to the
+	// definitions.
+	SetRestS float64
 	// CameraTiltDeg is how far the camera looks down; used for poses in the
 	// camera frame only.
 	CameraTiltDeg float64
@@ -50,18 +52,22 @@ type Tracker struct {
 	cfg    Config
 	out    Output
 	runs   []*run
+	follow follower
 	filter filter
+	seat   seat
 
-	raw       []frame // the newest accepted poses that wait for their smoothing
-	track     []track // smoothed poses, oldest first
-	calibNS   int64   // when calibration was last tried
-	busyNS    int64   // when a counter was last out
-	estimated bool    // the poses are estimates
+	raw       []frame  // the newest accepted poses that wait for their smoothing
+	track     []track  // smoothed poses, oldest first
+	calibNS   int64    // when calibration was last tried
+	busyNS    int64    // when a counter was last out
+	seenNS    int64    // when the person was last seen
+	figures   *Figures // of the model in use; nil until they are known
 	lastPose  *message.Pose
 	nowNS     int64
 	wallOfNS  time.Time // wall time at nowNS
 	set       *set
 	rivals    []attempt // complete repetitions outside the set
+	small     []seen    // attempts outside a set that do not count
 	coalition string
 }
 
@@ -74,9 +80,19 @@ type track struct {
 // run is one definition at work.
 type run struct {
 	def    *Definition
-	target float64
+	target float64 // of Count
+	tempoS float64 // that a repetition is to take
+	goal   Goal
+	shown  float64 // share of the movement that the poses show, 0 if not known
 	own    *counter
-	other  *counter // the same movement of the other side; nil without sides
+	other  *counter // the same movement of the other side; nil without sides, or if SideBy tells
+	turns  turns
+}
+
+// scale is the person's target as a share of the definition's.
+func (r *run) scale() float64 {
+	c := r.def.Count
+	return (r.target - c.Neutral) / (c.Target - c.Neutral)
 }
 
 // attempt is a complete repetition of a run that met its requirements.
@@ -99,39 +115,25 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 		}
 		cfg.Definitions = defs
 	}
-	byActivity := map[string]*Definition{}
-	var known []string
-	for _, d := range cfg.Definitions {
-		byActivity[d.Activity] = d
-		known = append(known, d.Activity)
-	}
-	wanted := cfg.Exercises
-	if len(wanted) == 0 {
-		wanted = known
+	wanted, err := cfg.choose()
+	if err != nil {
+		return nil, err
 	}
 	t := &Tracker{cfg: cfg, out: out}
-	for a := range cfg.Targets {
-		if byActivity[a] == nil {
-			return nil, fmt.Errorf("exercise targets: no exercise %q, known are %s", a, strings.Join(known, ", "))
+	t.follow.notice = out.Notice
+	for _, d := range wanted {
+		goal, err := t.cfg.goal(d)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for _, a := range wanted {
-		d := byActivity[a]
-		if d == nil {
-			return nil, fmt.Errorf("exercises: no exercise %q, known are %s", a, strings.Join(known, ", "))
+		r := &run{def: d, target: d.Count.Target, tempoS: d.TempoS.Median, goal: goal, shown: 1}
+		if goal.Range != 0 {
+			r.target = goal.Range
 		}
-		if slices.ContainsFunc(t.runs, func(r *run) bool { return r.def == d }) {
-			return nil, fmt.Errorf("exercises: %q is listed twice", a)
+		if goal.TempoS != 0 {
+			r.tempoS = goal.TempoS
 		}
-		target := d.Count.Target
-		if v, ok := cfg.Targets[a]; ok {
-			if (v-d.Count.Neutral)*(target-d.Count.Neutral) <= 0 {
-				return nil, fmt.Errorf("exercise targets: %s: target %v is not beyond neutral %v", a, v, d.Count.Neutral)
-			}
-			target = v
-		}
-		r := &run{def: d, target: target}
-		r.reset(false)
+		t.reset(r)
 		t.runs = append(t.runs, r)
 	}
 	return t, nil
@@ -139,33 +141,33 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 
 // Pose takes the next pose. Poses without joints only let time pass.
 func (t *Tracker) Pose(p *message.Pose) {
-	if p.CaptureNS <= t.nowNS && t.nowNS-p.CaptureNS < int64(10*time.Second) {
-		return // a duplicate or reordered message
+	for _, q := range t.follow.take(p) {
+		t.pose(q)
 	}
-	if p.CaptureNS < t.nowNS {
-		t.restart() // the daemon's clock started over
-	}
-	t.nowNS = p.CaptureNS
-	if w, err := time.Parse(time.RFC3339Nano, p.CaptureTime); err == nil {
-		t.wallOfNS = w
-	} else {
-		t.wallOfNS = time.Unix(0, p.CaptureNS)
-	}
-	if estimated := p.Coalition != ""; estimated != t.estimated {
-		t.restart()
-		t.estimated, t.nowNS = estimated, p.CaptureNS
-	}
-	t.lastPose, t.coalition = p, p.Coalition
-	if s, ok := FromPose(p, t.cfg.CameraTiltDeg); ok {
-		if fr, ok := t.filter.accept(p.CaptureNS, &s); ok {
+}
+
+func (t *Tracker) pose(p stamped) {
+	t.nowNS, t.wallOfNS = p.ns, p.wall
+	t.lastPose, t.coalition = p.pose, p.pose.Coalition
+	if s, ok := FromPose(p.pose, t.cfg.CameraTiltDeg); ok {
+		fr, ok, another := t.filter.accept(p.ns, &s)
+		if another {
+			t.newPerson("the bones of the person have changed")
+		}
+		if ok {
+			t.seenNS = p.ns
 			t.smooth(fr)
 		}
 	}
 	t.choose(false)
-	if t.set != nil && float64(t.nowNS-t.set.activeNS) > setRestS*1e9 {
+	if t.set != nil && (float64(t.nowNS-t.set.activeNS) > t.set.restS*1e9 || t.nowNS-t.seenNS > goneNS) {
 		t.endSet()
 	}
-	if t.set == nil && t.nowNS-t.calibNS > recalibrate {
+	if t.seenNS > 0 && t.nowNS-t.seenNS > goneNS { // who comes next may be somebody else
+		t.filter, t.seat, t.seenNS = filter{}, seat{}, 0
+		t.forget()
+	}
+	if t.nowNS-t.calibNS > recalibrate {
 		t.calibNS = t.nowNS
 		t.calibrate()
 	}
@@ -179,28 +181,26 @@ func (t *Tracker) Stop() {
 	}
 }
 
-func (t *Tracker) restart() {
-	t.Stop()
-	t.filter = filter{}
-	t.raw, t.track, t.rivals, t.nowNS = nil, nil, nil, 0
-	t.calibNS, t.busyNS = 0, 0
-	for _, r := range t.runs {
-		r.reset(t.estimated)
+// reset gives a run new counters.
+func (t *Tracker) reset(r *run) {
+	fresh := func() *counter {
+		c := newCounter(r.def.TempoS.P10, r.def.TempoS.P90, t.restS(r.def))
+		c.unsmoothed = r.def.quick()
+		c.least = r.least()
+		return c
+	}
+	r.own, r.other, r.turns = fresh(), nil, turns{}
+	if r.def.OfSide != "" && len(r.def.SideBy) == 0 || r.def.Alternate {
+		r.other = fresh()
 	}
 }
 
-// reset gives a run new counters, for estimated or for measured poses.
-func (r *run) reset(estimated bool) {
-	fresh := func() *counter {
-		if estimated {
-			return newSwingCounter(r.def.TempoS.P10, r.def.TempoS.P90)
-		}
-		return newCounter(r.def.Count.Neutral, r.target, r.def.TempoS.P10, r.def.TempoS.P90)
+// restS is how long a rest in a set of the exercise may be, seconds.
+func (t *Tracker) restS(d *Definition) float64 {
+	if t.cfg.SetRestS > 0 {
+		return t.cfg.SetRestS
 	}
-	r.own = fresh()
-	if r.def.OfSide != "" {
-		r.other = fresh()
-	}
+	return d.restS()
 }
 
 // smooth runs the counters on the centred mean of three poses, one pose late.
@@ -226,10 +226,16 @@ func (t *Tracker) smooth(fr frame) {
 		t.track = t.track[:copy(t.track, t.track[m/2:])]
 	}
 	b := body{&mid.smooth, &t.filter.cal}
+	if t.seat.look(b, mid.ns) {
+		t.satDown()
+	}
 	for _, r := range t.runs {
-		t.feed(r, r.own, b, mid.ns, r.def.OfSide)
+		if t.seat.seated && r.def.ofLegs() {
+			continue
+		}
+		t.feed(r, r.own, b, mid.ns, r.def.firstSide())
 		if r.other != nil {
-			t.feed(r, r.other, b, mid.ns, r.def.OfSide.Other())
+			t.feed(r, r.other, b, mid.ns, r.def.firstSide().Other())
 		}
 	}
 	t.phase()
@@ -237,54 +243,82 @@ func (t *Tracker) smooth(fr frame) {
 
 // feed gives one smoothed pose to one counter of a run.
 func (t *Tracker) feed(r *run, c *counter, b body, ns int64, side Side) {
-	if t.estimated {
-		t.feedEstimate(r, c, b, ns, side)
-		return
-	}
-	v, ok := r.def.Count.value(b, side)
+	share, ok := r.def.share(b, side)
 	if !ok {
 		c.invalid()
 		return
 	}
-	verdict, rep := c.feed(ns, v)
-	if c.out || verdict != nothing {
+	if raw, ok := r.def.share(body{&t.track[len(t.track)-1].raw, b.cal}, side); ok {
+		c.noisy(raw - share)
+		if r.def.quick() {
+			share = raw
+		}
+	}
+	found := c.feed(ns, share)
+	if c.busy() || len(found) > 0 {
 		t.busyNS = t.nowNS
 	}
-	if verdict == nothing {
-		return
+	for _, s := range found {
+		t.attempt(r, side, s)
 	}
-	t.attempt(r, side, verdict, &rep, c.last)
 }
 
-// attempt takes what a counter of a run saw; kept is the repetition whose end
-// may still move.
-func (t *Tracker) attempt(r *run, side Side, verdict outcome, rep, kept *repetition) {
-	p := t.spanOf(rep, side)
+// attempt takes what a counter of a run saw.
+func (t *Tracker) attempt(r *run, side Side, s seen) {
+	p := t.spanOf(s.rep, side)
 	if len(p.frames) == 0 {
 		return
 	}
+	if len(r.def.SideBy) > 0 {
+		if p.side = r.def.OfSide; p.ofOther(r.def.SideBy) {
+			p.side = p.side.Other()
+		}
+		side = p.side
+	}
 	for _, need := range r.def.Needs {
-		if !p.meets(need, t.coalition, len(t.runs) > 1) {
-			if verdict == complete {
+		if s.why != "" && need.Above != nil {
+			continue // a smaller movement of this kind
+		}
+		if !p.meets(need, t.coalition, len(t.runs) > 1, r.shown) {
+			if s.why == "" {
 				t.wrongExercise(r)
 			}
 			return
 		}
 	}
-	if verdict == incomplete {
-		t.incomplete(r, side)
+	if s.why != "" {
+		t.incomplete(r, side, s)
 		return
 	}
-	a := attempt{run: r, rep: kept, wall: t.wallAt(rep.endNS), side: side}
+	a := attempt{run: r, rep: s.rep, wall: t.wallAt(s.rep.endNS), side: side}
+	if r.def.Alternate {
+		for _, whole := range r.turns.take(a) {
+			t.repetition(whole)
+		}
+		return
+	}
+	t.repetition(a)
+}
+
+// repetition takes one that meets the requirements of its exercise.
+func (t *Tracker) repetition(a attempt) {
+	r := a.run
+	if a.side != r.def.OfSide && t.looksFor(r.def.Mirror) {
+		return // its own definition counts it
+	}
 	if t.set != nil && t.set.run == r {
-		t.rivals = t.rivals[:0]
 		t.count(a)
 		return
 	}
-	if side != r.def.OfSide && len(t.runs) > 1 {
-		return // its own definition is loaded, or nobody asked for it
+	if a.side != r.def.OfSide && len(t.runs) > 1 {
+		return // nobody asked for it
 	}
 	t.rivals = append(t.rivals, a)
+}
+
+// looksFor reports whether the definition of an activity is at work.
+func (t *Tracker) looksFor(activity string) bool {
+	return slices.ContainsFunc(t.runs, func(r *run) bool { return r.def.Activity == activity })
 }
 
 // spanOf returns the poses of a repetition.
@@ -306,83 +340,16 @@ func (t *Tracker) spanOf(rep *repetition, side Side) span {
 	return p
 }
 
-// choose starts a set when a repetition was done outside one, or ends one when
-// another exercise took over.
-func (t *Tracker) choose(now bool) {
-	if len(t.rivals) == 0 {
-		return
+// counters returns the counters of a run with the sides they are for.
+func (r *run) counters() map[*counter]Side {
+	m := map[*counter]Side{r.own: r.def.firstSide()}
+	if r.other != nil {
+		m[r.other] = r.def.firstSide().Other()
 	}
-	if t.set != nil {
-		for _, r := range t.runs {
-			n := 0
-			for _, a := range t.rivals {
-				if a.run == r && a.rep.startNS > t.set.activeNS-int64(setRestS*1e9) {
-					n++
-				}
-			}
-			if n < switchReps || r == t.set.run || t.set.run.own.out {
-				continue
-			}
-			reps := t.take(r)
-			t.endSet()
-			t.startSet(reps)
-			return
-		}
-		return
-	}
-	wait := chooseNS
-	if len(t.runs) == 1 || now {
-		wait = 0
-	}
-	if t.nowNS-t.rivals[0].rep.endNS < wait {
-		return
-	}
-	best := t.rivals[0]
-	for _, a := range t.rivals[1:] {
-		if a.rep.height > best.rep.height {
-			best = a
-		}
-	}
-	t.startSet(t.take(best.run))
+	return m
 }
 
-// take removes all rivals and returns those of one run.
-func (t *Tracker) take(r *run) []attempt {
-	reps := slices.DeleteFunc(slices.Clone(t.rivals), func(a attempt) bool { return a.run != r })
-	t.rivals = t.rivals[:0]
-	return reps
-}
-
-// calibrate takes the neutral values from quiet standing between sets.
-func (t *Tracker) calibrate() {
-	old := t.filter.cal
-	if float64(t.nowNS-t.busyNS) < calibrationS*1e9 && t.busyNS > 0 || !t.filter.calibrate() {
-		return
-	}
-	if t.estimated { // a swing has no neutral value
-		t.recalibrated(&old)
-		return
-	}
-	for _, r := range t.runs {
-		r.own.setNeutral(t.neutral(r, r.def.OfSide))
-		if r.other != nil {
-			r.other.setNeutral(t.neutral(r, r.def.OfSide.Other()))
-		}
-	}
-}
-
-// neutral is the standing value of a run's signal. Somebody who stands quietly
-// in the start position of another exercise must not spoil it, hence the limit.
-func (t *Tracker) neutral(r *run, side Side) float64 {
-	def := r.def.Count.Neutral
-	v, ok := r.def.Count.value(body{&t.filter.cal.neutral, &t.filter.cal}, side)
-	if !ok {
-		return def
-	}
-	share := (v - def) / (r.target - def)
-	return def + min(max(share, -maxNeutralShare), maxNeutralShare)*(r.target-def)
-}
-
+// wallAt is the wall time of an instant of the tracker's clock.
 func (t *Tracker) wallAt(ns int64) time.Time {
 	return t.wallOfNS.Add(time.Duration(ns - t.nowNS))
 }

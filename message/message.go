@@ -88,9 +88,22 @@ type Status struct {
 	Time   string       `json:"time"`  // RFC 3339
 	Parts  []PartHealth `json:"parts"`
 	Model  *PoseModel   `json:"model,omitempty"`
-	Poses  uint64       `json:"poses"`    // published since start
-	FPS    float64      `json:"fps"`      // over the last 5 s
-	Uptime float64      `json:"uptime_s"` //
+	// Figures are those of the model in use, for who judges its poses.
+	Figures *ModelFigures `json:"model_figures,omitempty"`
+	Poses   uint64        `json:"poses"`    // published since start
+	FPS     float64       `json:"fps"`      // over the last 5 s
+	Uptime  float64       `json:"uptime_s"` //
+}
+
+// ModelFigures are what the card of a model says of its poses, measured on
+// people that it was not trained on.
+type ModelFigures struct {
+	// AngleSDDeg is the standard deviation of the error of each angle, degrees,
+	// by signal; null where it was not measured.
+	AngleSDDeg map[string]float64 `json:"angle_sd_deg"`
+	// MovementShare is how much of an exercise's movement the poses show, by
+	// activity, 1 being all; null where it was not measured.
+	MovementShare map[string]float64 `json:"movement_share"`
 }
 
 // PartHealth is the health of one part of the daemon.
@@ -152,21 +165,25 @@ type ImageKeypoints struct {
 
 // ExerciseEvent is published per change on posefuse.<room>.exercise.event.
 type ExerciseEvent struct {
-	Schema      string             `json:"schema"`
-	Room        string             `json:"room"`
-	Type        string             `json:"type"` // "new", "update", "end"
-	ID          string             `json:"id"`   // stable for the life of a set
-	Time        string             `json:"time"`
-	Exercise    string             `json:"exercise"` // "A12"
-	Name        string             `json:"name"`     // "squat"
-	Side        string             `json:"side,omitempty"`
-	Phase       string             `json:"phase"` // "rest", "out"
-	Repetitions int                `json:"repetitions"`
-	Incomplete  int                `json:"incomplete"`
-	AnglesDeg   map[string]float64 `json:"angles_deg"`
-	Faults      []Fault            `json:"faults"`
-	Coalition   string             `json:"coalition,omitempty"`
-	Model       string             `json:"model,omitempty"`
+	Schema      string `json:"schema"`
+	Room        string `json:"room"`
+	Type        string `json:"type"` // "new", "update", "end"
+	ID          string `json:"id"`   // stable for the life of a set
+	Time        string `json:"time"`
+	Exercise    string `json:"exercise"` // "A12"
+	Name        string `json:"name"`     // "squat"
+	Side        string `json:"side,omitempty"`
+	Phase       string `json:"phase"` // "rest", "out"
+	Repetitions int    `json:"repetitions"`
+	// TargetRepetitions is how many the person is to do, if somebody said so.
+	TargetRepetitions int `json:"target_repetitions,omitempty"`
+	Incomplete        int `json:"incomplete"`
+	// IncompleteWhy says why the attempt of this event does not count.
+	IncompleteWhy string             `json:"incomplete_why,omitempty"`
+	AnglesDeg     map[string]float64 `json:"angles_deg"`
+	Faults        []Fault            `json:"faults"`
+	Coalition     string             `json:"coalition,omitempty"`
+	Model         string             `json:"model,omitempty"`
 }
 
 // Fault is one finding about a repetition.
@@ -181,32 +198,45 @@ type Fault struct {
 // ExerciseSummary is published per finished set on
 // posefuse.<room>.exercise.summary.
 type ExerciseSummary struct {
-	Schema      string     `json:"schema"`
-	Room        string     `json:"room"`
-	ID          string     `json:"id"`
-	Exercise    string     `json:"exercise"`
-	Name        string     `json:"name"`
-	Start       string     `json:"start"`
-	End         string     `json:"end"`
-	Repetitions int        `json:"repetitions"`
-	Left        int        `json:"left"`
-	Right       int        `json:"right"`
-	Incomplete  int        `json:"incomplete"`
-	NotJudged   int        `json:"not_judged"`
-	RangeDeg    MedianBest `json:"range_of_motion"`
-	RangeUnit   string     `json:"range_unit"`
-	TempoS      MedianBest `json:"tempo_s"`
-	Regularity  *float64   `json:"regularity"` // standard deviation / mean of repetition durations
-	Symmetry    *float64   `json:"symmetry"`   // weaker side / stronger side, two-sided exercises
-	Faults      []Fault    `json:"faults"`
+	Schema            string `json:"schema"`
+	Room              string `json:"room"`
+	ID                string `json:"id"`
+	Exercise          string `json:"exercise"`
+	Name              string `json:"name"`
+	Start             string `json:"start"`
+	End               string `json:"end"`
+	Repetitions       int    `json:"repetitions"`
+	TargetRepetitions int    `json:"target_repetitions,omitempty"`
+	Left              int    `json:"left"`
+	Right             int    `json:"right"`
+	Incomplete        int    `json:"incomplete"`
+	// IncompleteWhy counts the incomplete ones by reason.
+	IncompleteWhy map[string]int `json:"incomplete_why,omitempty"`
+	NotJudged     int            `json:"not_judged"`
+	RangeDeg      MedianBest     `json:"range_of_motion"`
+	RangeUnit     string         `json:"range_unit"`
+	TempoS        MedianBest     `json:"tempo_s"`
+	Regularity    *float64       `json:"regularity"` // standard deviation / mean of repetition durations
+	Symmetry      *float64       `json:"symmetry"`   // weaker side / stronger side, two-sided exercises
+	Faults        []Fault        `json:"faults"`
 }
 
 // ExerciseStatus is published on posefuse.<room>.exercise.status when the
-// exercise subscriber comes or goes, retained on MQTT.
+// exercise subscriber comes or goes, on change and every ten seconds, retained
+// on MQTT.
 type ExerciseStatus struct {
 	Schema string `json:"schema"`
 	Room   string `json:"room"`
 	State  string `json:"state"` // Online, Stopped, Offline (last will)
+	// Owner is the MQTT client that counts in the room. Another one that finds
+	// it there waits.
+	Owner string `json:"owner,omitempty"`
+	Since string `json:"since,omitempty"` // RFC 3339, when it began
+	Time  string `json:"time,omitempty"`  // RFC 3339
+	// Problem and Text say what keeps it from counting right, with what to do;
+	// left out while all is well.
+	Problem string `json:"problem,omitempty"`
+	Text    string `json:"text,omitempty"`
 }
 
 // MedianBest is the median over repetitions and the best one.

@@ -45,9 +45,15 @@ type Card struct {
 	Data       string             `json:"data"`              // what the training data is
 	Split      string             `json:"split"`             // what was trained on and what held out
 	Metrics    map[string]float64 `json:"metrics,omitempty"` // units in the names, e.g. "val_mpjpe_mm"
-	Parent     string             `json:"parent,omitempty"`  // sha256 of the checkpoint it started from
-	Command    string             `json:"command,omitempty"` // reproduces it
-	Notes      string             `json:"notes,omitempty"`
+	// AngleSDDeg is the standard deviation of the error of each joint angle,
+	// degrees, by the signal's name in package exercise, and MovementShare how
+	// much of an exercise's movement the poses show, by activity; both on people
+	// that were held out. Missing where nobody measured them.
+	AngleSDDeg    map[string]float64 `json:"angle_sd_deg,omitempty"`
+	MovementShare map[string]float64 `json:"movement_share,omitempty"`
+	Parent        string             `json:"parent,omitempty"`  // sha256 of the checkpoint it started from
+	Command       string             `json:"command,omitempty"` // reproduces it
+	Notes         string             `json:"notes,omitempty"`
 	// Quantization makes runtimes of the checkpoint compute in low precision.
 	Quantization *Quantization `json:"quantization,omitempty"`
 	Weights      string        `json:"weights"` // file name in the same folder

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"posefuse/exercise"
 )
@@ -36,8 +35,8 @@ func (c exerciseCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	for _, want := range c.Exercise {
-		if !slices.ContainsFunc(defs, func(d *exercise.Definition) bool { return d.Activity == want }) {
-			return fmt.Errorf("--exercise %s: not known; posefuse exercise --list shows what is", want)
+		if _, err := exercise.Find(defs, want); err != nil {
+			return fmt.Errorf("--exercise: %w; posefuse exercise --list shows them", err)
 		}
 	}
 	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{Broker: c.Broker, Username: c.Username, Password: c.Password,

@@ -171,11 +171,11 @@ func checkFusedSet(network *model.Network, card model.Card, s fusedSet) (r fused
 	if err != nil {
 		return fail(err)
 	}
-	told, err := countRepetitions(poses, s.name())
+	told, err := countRepetitions(poses, card, s.name())
 	if err != nil {
 		return fail(err)
 	}
-	free, err := countRepetitions(poses)
+	free, err := countRepetitions(poses, card)
 	if err != nil {
 		return fail(err)
 	}
@@ -242,16 +242,18 @@ func fusedPoses(network *model.Network, card model.Card, clip recording.Clip) ([
 type summaries map[string]int
 
 func (s summaries) Event(*message.ExerciseEvent)         {}
+func (summaries) Notice(string, string)                  {}
 func (s summaries) Summary(sum *message.ExerciseSummary) { s[sum.Exercise] += sum.Repetitions }
 
 // countRepetitions feeds poses to an exercise tracker that looks for the
 // exercises, or for any if there are none.
-func countRepetitions(poses []message.Pose, exercises ...string) (map[string]int, error) {
+func countRepetitions(poses []message.Pose, known model.Card, exercises ...string) (map[string]int, error) {
 	counted := summaries{}
 	tracker, err := exercise.NewTracker(exercise.Config{Room: "test", Exercises: exercises}, counted)
 	if err != nil {
 		return nil, err
 	}
+	tracker.SetFigures(exercise.Figures{MovementShare: known.MovementShare})
 	for i := range poses {
 		tracker.Pose(&poses[i])
 	}

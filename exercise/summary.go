@@ -1,0 +1,95 @@
+package exercise
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"posefuse/message"
+)
+
+func durationS(r *repetition) float64 { return float64(r.endNS-r.startNS) / 1e9 }
+
+// summary sums up the set.
+func (s *set) summary(t *Tracker) *message.ExerciseSummary {
+	def := s.run.def
+	end := s.startAt
+	sum := &message.ExerciseSummary{
+		Schema: message.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: def.Name,
+		Start: stampRFC(s.startAt), Repetitions: s.repetitions(), TargetRepetitions: s.run.goal.Repetitions, Incomplete: s.incompletes(), IncompleteWhy: s.incomplete, NotJudged: s.notJudged,
+		RangeUnit: def.Range.unit(), Faults: []message.Fault{},
+	}
+	var ranges, tempos, left, right []float64
+	for _, d := range s.reps {
+		if at := d.endAt; at.After(end) {
+			end = at
+		}
+		switch d.side {
+		case Left:
+			sum.Left++
+		case Right:
+			sum.Right++
+		}
+		tempos = append(tempos, durationS(d.repetition))
+		if d.judged && !math.IsNaN(d.rangeValue) {
+			ranges = append(ranges, d.rangeValue)
+			if d.left > 0 && d.right > 0 {
+				left, right = append(left, d.left), append(right, d.right)
+			}
+		}
+	}
+	sum.End = stampRFC(end)
+	if len(ranges) > 0 {
+		sum.RangeDeg = message.MedianBest{Median: round(medianOf(ranges)), Best: round(slices.Max(ranges))}
+	}
+	if len(tempos) > 0 {
+		best := slices.MinFunc(tempos, func(a, b float64) int {
+			return cmp.Compare(math.Abs(a-s.run.tempoS), math.Abs(b-s.run.tempoS))
+		})
+		sum.TempoS = message.MedianBest{Median: round(medianOf(tempos)), Best: round(best)}
+	}
+	if len(tempos) >= 2 {
+		v := round(regularity(tempos))
+		sum.Regularity = &v
+	}
+	if len(left) > 0 {
+		l, r := medianOf(left), medianOf(right)
+		v := round(min(l, r) / max(l, r))
+		sum.Symmetry = &v
+	}
+	for _, f := range s.faults {
+		sum.Faults = append(sum.Faults, f)
+	}
+	rules := s.rules
+	if s.descent != nil {
+		rules = append(slices.Clone(rules), s.descent)
+	}
+	for _, r := range rules {
+		if r.ever {
+			sum.Faults = append(sum.Faults, r.worst)
+		}
+	}
+	slices.SortFunc(sum.Faults, func(a, b message.Fault) int { return cmp.Compare(a.Key, b.Key) })
+	return sum
+}
+
+func medianOf(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	if n%2 == 1 {
+		return v[n/2]
+	}
+	return (v[n/2-1] + v[n/2]) / 2
+}
+
+// regularity is the standard deviation of the durations over their mean.
+func regularity(v []float64) float64 {
+	var mean, square float64
+	for _, x := range v {
+		mean += x / float64(len(v))
+	}
+	for _, x := range v {
+		square += (x - mean) * (x - mean) / float64(len(v))
+	}
+	return math.Sqrt(square) / mean
+}
