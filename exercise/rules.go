@@ -137,21 +137,25 @@ func bias(g Signal, m Measure, cal *calibration, side Side) float64 {
 }
 
 // ofOther reports whether the repetition was that of the side opposite to the
-// span's, by the mean of what can be measured.
-func (p span) ofOther(by []SideBy) bool {
-	sum := 0.0
+// span's, by the sum of what can be measured. Where the poses do not show the
+// movement at its size, it must be beyond the error.
+func (p span) ofOther(by []SideBy, shown float64) bool {
+	sum, error := 0.0, 0.0
 	for _, m := range by {
 		if v, ok := p.measure(m.Signal, m.Measure); ok {
 			sum += v
+			if shown < fullShare {
+				error = max(error, quantities[m.Name].margin)
+			}
 		}
 	}
-	return sum < 0
+	return sum < -error
 }
 
 // meets reports whether the repetition fulfils a requirement. Where the size of
 // the poses is known, the limits lie between the exercise and others and are
-// taken as they are. Where it is not, less movement is enough, and somebody
-// whose exercise is known has the benefit of the error. What cannot be measured
+// taken as they are. Where it is not, less movement is enough; of somebody whose
+// exercise is known none is demanded, and there is the benefit of the error. What cannot be measured
 // is not held against the person. Several says that more than one exercise is
 // looked for, shown how much of its movement the poses show.
 func (p span) meets(r Requirement, coalition string, several bool, shown float64) bool {
@@ -165,6 +169,10 @@ func (p span) meets(r Requirement, coalition string, several bool, shown float64
 		if !several {
 			return true
 		}
+	}
+	demands := r.Above != nil || *r.Below < 0 // a movement, and not the lack of one
+	if demands && !sized && !several {
+		return true
 	}
 	v, ok := p.measure(r.Signal, r.Measure)
 	if !ok {

@@ -270,7 +270,7 @@ func (t *Tracker) attempt(r *run, side Side, s seen) {
 		return
 	}
 	if len(r.def.SideBy) > 0 {
-		if p.side = r.def.OfSide; p.ofOther(r.def.SideBy) {
+		if p.side = r.def.OfSide; p.ofOther(r.def.SideBy, r.shown) {
 			p.side = p.side.Other()
 		}
 		side = p.side
