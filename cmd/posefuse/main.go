@@ -28,6 +28,7 @@ type cli struct {
 	Exercise   exerciseCmd   `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
 	Bench      benchCmd      `cmd:"" help:"Measure the network on this machine."`
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
+	Doctor     doctorCmd     `cmd:"" help:"Say what is plugged in, what each port gives, what is missing and how to mend it."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
