@@ -14,6 +14,7 @@ import (
 	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
+	"posefuse/replay"
 	"posefuse/train"
 )
 
@@ -28,6 +29,9 @@ type evalCmd struct {
 	Raw    bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
 	Card   string `placeholder:"DIR" help:"With --world: write where the model holds into card.json in DIR, which is that of --model."`
 	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
+
+	Receiver string `placeholder:"NAME" help:"Take the CSI as another WiFi receiver would have recorded it: atheros, intel5300, esp32 or feitcsi."`
+	Antennas string `default:"repeat" placeholder:"RULE" help:"With --receiver: what missing antennas become: repeat, zero or absent, as sensors.csi.antennas."`
 
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
 }
@@ -67,12 +71,18 @@ func (c evalCmd) Run(ctx context.Context) error {
 	} else if _, keys, err = c.keys(valSet, valSet); err != nil {
 		return err
 	}
+	source := valSet
+	if c.Receiver != "" {
+		if valSet, err = replay.Received(valSet, replay.CSIFormat(c.Receiver), c.Antennas); err != nil {
+			return fmt.Errorf("--receiver: %w", err)
+		}
+	}
 	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest)})
 	if err != nil {
 		return err
 	}
 	if c.Contribution {
-		return c.influence(ctx, net, card, valSet, data)
+		return c.influence(ctx, net, card, source, data)
 	}
 	var poses *lineFile
 	var visit func(recording.Key, int, *[model.OutputDim]float32)

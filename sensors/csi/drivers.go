@@ -11,7 +11,7 @@ import (
 // records, its recordFormat.
 func Drivers() []sensors.Driver {
 	driver := func(name string, fresh func() sensors.Settings, outcomes map[string]sensors.Outcome) sensors.Driver {
-		return sensors.Driver{Name: name, Modality: modality.CSI, New: fresh, Silent: silent, MaxHz: maxPacketsHz, Outcomes: outcomes,
+		return sensors.Driver{Name: name, Modality: modality.CSI, New: fresh, Silent: silent, Outcomes: outcomes,
 			Common: func() sensors.Common { return NewReceptionConfig() }}
 	}
 	return []sensors.Driver{
@@ -22,9 +22,6 @@ func Drivers() []sensors.Driver {
 		driver("feitcsi", func() sensors.Settings { return NewFeitConfig() }, streamOutcomes()),
 	}
 }
-
-// maxPacketsHz is more than any of these tools gets through.
-const maxPacketsHz = 5000
 
 // silent is the advice where nothing comes at all.
 const silent = sensors.CheckPower + ", that the CSI tool runs on it, and that something sends it WiFi packets, such as a ping a hundred times a second"

@@ -158,7 +158,7 @@ func (l *ESP32Line) checkLength() error {
 
 // espValues reads the numbers between the brackets: all of one separator.
 func espValues(b []byte, d ESP32Dialect) ([]int16, error) {
-	least, most := -128, 127
+	least, most := int64(-128), int64(127)
 	if d == ESPCSI6 {
 		least, most = -2048, 2047
 	}
@@ -172,7 +172,7 @@ func espValues(b []byte, d ESP32Dialect) ([]int16, error) {
 		for end < len(b) && b[end] != ' ' && b[end] != ',' {
 			end++
 		}
-		v, err := strconv.Atoi(string(b[i:end]))
+		v, err := strconv.ParseInt(string(b[i:end]), 10, 16)
 		if err != nil || v < least || v > most || len(out) >= espMaxValues {
 			return nil, errESPValue
 		}

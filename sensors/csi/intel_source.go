@@ -138,7 +138,7 @@ func decodeIntelLog(_ *capture.Options, out *capture.Output) (capture.StreamDeco
 	emit := func(r *IntelRecord) {
 		out.Packets(1)
 		out.Emit(&capture.Record{TimeNS: int64(r.TimeUS) * 1000, HasTime: true, Values: pairs(r.CSI), Width: 2, Fields: map[string]any{
-			"count": r.Count, "antennas": r.NRx, "streams": r.NTx, "tones": intelGroups, "rssi": [3]uint8(r.RSSI), "noise_dbm": r.NoiseDBm,
+			"count": r.Count, "antennas": r.NRx, "streams": r.NTx, "tones": intelGroups, "rssi": r.RSSI, "noise_dbm": r.NoiseDBm,
 			"agc": r.AGC, "antenna_sel": r.AntennaSel, "permutation": r.Antennas(), "rate": r.Rate, "scale": r.Scale(),
 		}})
 	}

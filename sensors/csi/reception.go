@@ -60,8 +60,8 @@ func (c *PacketConfig) check(p *setting.Problems) {
 
 // output makes the output of a run.
 func (c *PacketConfig) output(name string, s *Shared, sink sensors.Sink) output {
-	mac, _ := parseMAC(c.MAC) // checked
-	return output{name: name, sink: sink, rule: s.rule(), resample: c.Resample, senders: senders{only: mac}}
+	only, _ := parseMAC(c.MAC) // checked
+	return output{name: name, sink: sink, rule: s.rule(), resample: c.Resample, senders: senders{only: only}}
 }
 
 // reception is one WiFi packet as a decoder gives it.

@@ -126,6 +126,15 @@ func (s *StreamSource) serve(ctx context.Context, sink sensors.Sink) error {
 	}
 }
 
+// Decode runs a whole log through the driver at once.
+func (s *StreamSource) Decode(log []byte, sink sensors.Sink) {
+	format := s.newFormat(sink)
+	format.at(sink.NowNS())
+	d := format.stream()
+	d.Feed(log)
+	d.Finish()
+}
+
 func (s *StreamSource) setAddr(a net.Addr) {
 	s.mu.Lock()
 	s.addr = a
