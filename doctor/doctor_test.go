@@ -26,7 +26,7 @@ func tree(t *testing.T, files map[string]string) string {
 	}
 	for path, text := range files {
 		path = filepath.Join(root, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if to, ok := strings.CutPrefix(text, "->"); ok {

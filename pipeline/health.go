@@ -48,13 +48,14 @@ func (c *Core) Status() message.Status {
 	return s
 }
 
-// health lists the parts: sensors in the model's order, model, aligner, bus.
+// health lists the parts: sensors in the model's order, person, arrangement,
+// model, aligner, wall clock, bus.
 func (c *Core) health() []message.PartHealth {
 	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
-	parts = append(parts, c.personHealth(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth())
+	parts = append(parts, c.personHealth(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth(), c.wall.health(c.clock))
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}

@@ -68,6 +68,6 @@ func guessOuster(b []byte) (Format, bool) {
 func looksLikeOusterIMU(b []byte) bool {
 	le := binary.LittleEndian
 	sys, accel, gyro := le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:])
-	near := func(x uint64) bool { return max(x, sys)-min(x, sys) < uint64(restartNS) }
+	near := func(x uint64) bool { return max(x, sys)-min(x, sys) < restartNS }
 	return sys != 0 && near(accel) && near(gyro)
 }

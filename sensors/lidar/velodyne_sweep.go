@@ -27,7 +27,6 @@ type VelodyneAssembler struct {
 	product  VelodyneProduct
 
 	started   bool
-	hours     int64  // full hours since the first packet, microseconds
 	stampUS   uint32 // of the newest packet
 	newestNS  int64  // its time on the unwrapped clock
 	restarted bool

@@ -167,7 +167,7 @@ func (f *Frame) compressed(planar bool) ([]byte, error) {
 		}
 		b = le.AppendUint16(b, uint16(r))
 		b = le.AppendUint16(b, uint16(snr))
-		if !(ok1 && ok2 && ok3 && ok4 && ok5) {
+		if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 			return nil, fmt.Errorf("point %d does not fit the demo's units: %+v", i, s)
 		}
 	}
