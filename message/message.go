@@ -145,6 +145,21 @@ type Points struct {
 	Frame     string       `json:"frame"`
 	LiDAR     [][3]float32 `json:"lidar"`
 	Radar     [][4]float32 `json:"radar"` // x, y, z, Doppler m/s
+	// Search says what the points were taken for; absent where nobody searches for
+	// the person.
+	Search *PointSearch `json:"search,omitempty"`
+}
+
+// PointSearch tells foreground from background in a Points. The points of lidar
+// are in this order: the person's, what else is new in the room, the rest. Those of
+// radar: the person's, the rest.
+type PointSearch struct {
+	LiDARPerson int `json:"lidar_person"` // so many of lidar are the person's
+	LiDARNew    int `json:"lidar_new"`    // so many after them are new, but not the person's: a visitor, a chair just moved
+	RadarPerson int `json:"radar_person"`
+	// Sweep counts all points of the sweep, of which lidar is a choice, by what
+	// they were taken for: person, other, background, floor, outside, broken.
+	Sweep map[string]int `json:"sweep,omitempty"`
 }
 
 // ImageKeypoints carries what the camera saw last, for viewers, on

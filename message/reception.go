@@ -20,8 +20,8 @@ type Reception struct {
 	// Publish is from the tick's instant to its publication; what it is more than
 	// sync.hold_ms the daemon itself took. Ticks with WiFi alone do not tell.
 	Publish Quantiles `json:"latency_publish_ms"`
-	Align Quantiles `json:"latency_align_ms"`
-	Infer Quantiles `json:"latency_infer_ms"`
+	Align   Quantiles `json:"latency_align_ms"`
+	Infer   Quantiles `json:"latency_infer_ms"`
 }
 
 // Quantiles of a time, milliseconds.

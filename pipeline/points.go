@@ -3,10 +3,15 @@ package pipeline
 import (
 	"context"
 	"math"
+	"slices"
 
 	"posefuse/frame"
+	"posefuse/intake"
 	"posefuse/message"
+	"posefuse/person"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
+	timesync "posefuse/sync"
 )
 
 // What becomes of the points of a cloud on their way to the network.
@@ -32,8 +37,13 @@ func (u *pointUse) count(points, usable, capacity int) bool {
 	return points == 0 || usable > 0
 }
 
-// maxViewerPoints bounds the LiDAR points of one message for viewers.
-const maxViewerPoints = 1500
+// Bounds of the LiDAR points of one message for viewers: of all, and of them the
+// person's and what else is new.
+const (
+	maxViewerPoints = 1500
+	maxViewerPerson = 600
+	maxViewerNew    = 300
+)
 
 // viewerMinNS is the shortest time between two messages for viewers: 10 Hz,
 // less a little, so that a tick that comes early is not skipped.
@@ -45,6 +55,9 @@ type pointSet struct {
 	captureNS int64
 	lidar     *sensors.PointCloud
 	radar     *sensors.RadarFrame
+	searched  bool           // for the person
+	labels    []person.Label // of lidar's points; empty if that sweep was not searched
+	own       []int          // the person's points of radar
 }
 
 // pointFeed publishes point clouds for viewers apart from the tick loop; a
@@ -54,12 +67,13 @@ type pointFeed struct {
 	lidar   frame.Transform // to the frame of the message
 	radar   frame.Transform
 	room    string
-	pending chan pointSet // capacity 1
+	pending chan pointSet       // capacity 1
+	labels  chan []person.Label // memory of sets that are done with
 	lastNS  int64
 }
 
 func newPointFeed(room, frame string, e *ExtrinsicsConfig) *pointFeed {
-	f := &pointFeed{frame: frame, room: room, lidar: cameraFromSensor, radar: cameraFromSensor, pending: make(chan pointSet, 1)}
+	f := &pointFeed{frame: frame, room: room, lidar: cameraFromSensor, radar: cameraFromSensor, pending: make(chan pointSet, 1), labels: make(chan []person.Label, 2)}
 	if e.RoomFromCamera == nil {
 		return f
 	}
@@ -75,6 +89,32 @@ func newPointFeed(room, frame string, e *ExtrinsicsConfig) *pointFeed {
 	return f
 }
 
+// offerTick hands over a tick's points with what they were taken for.
+func (f *pointFeed) offerTick(t *timesync.Tick, in *intake.Intake) {
+	if f.lastNS != 0 && t.TimeNS-f.lastNS < viewerMinNS {
+		return
+	}
+	s := pointSet{captureNS: t.TimeNS}
+	if t.Fused(modality.LiDAR) {
+		sample := t.Slots[modality.LiDAR].Sample
+		s.lidar = sample.Cloud
+		var buf []person.Label
+		select {
+		case buf = <-f.labels:
+		default:
+		}
+		s.labels, s.searched = in.Labels(sample, buf[:0])
+	}
+	if t.Fused(modality.Radar) {
+		sample := t.Slots[modality.Radar].Sample
+		s.radar = sample.Radar
+		var ok bool
+		s.own, ok = in.RadarPerson(sample, nil)
+		s.searched = s.searched || ok
+	}
+	f.offer(s)
+}
+
 // offer hands over a set and never waits. Calls come from one goroutine.
 func (f *pointFeed) offer(s pointSet) {
 	if f.lastNS != 0 && s.captureNS-f.lastNS < viewerMinNS {
@@ -82,10 +122,22 @@ func (f *pointFeed) offer(s pointSet) {
 	}
 	f.lastNS = s.captureNS
 	select {
-	case <-f.pending:
+	case old := <-f.pending:
+		f.reuse(&old)
 	default:
 	}
 	f.pending <- s // this goroutine alone sends, so there is room
+}
+
+// reuse keeps the memory of a set that nobody needs any more.
+func (f *pointFeed) reuse(s *pointSet) {
+	if s.labels == nil {
+		return
+	}
+	select {
+	case f.labels <- s.labels:
+	default:
+	}
 }
 
 // run publishes until ctx ends.
@@ -96,6 +148,7 @@ func (f *pointFeed) run(ctx context.Context, publish func(*message.Points)) erro
 			return nil
 		case s := <-f.pending:
 			publish(f.message(s))
+			f.reuse(&s)
 		}
 	}
 }
@@ -103,25 +156,74 @@ func (f *pointFeed) run(ctx context.Context, publish func(*message.Points)) erro
 func (f *pointFeed) message(s pointSet) *message.Points {
 	m := &message.Points{Schema: message.PointsSchema, Room: f.room, CaptureNS: s.captureNS, Frame: f.frame,
 		LiDAR: [][3]float32{}, Radar: [][4]float32{}}
+	if s.searched {
+		m.Search = &message.PointSearch{}
+	}
 	if s.lidar != nil {
-		n := len(s.lidar.XYZ) / 3
-		// Every k-th point keeps the shape of a sweep.
-		step := (n + maxViewerPoints - 1) / maxViewerPoints
-		for i := 0; i < n; i += max(step, 1) {
+		f.addSweep(m, &s)
+	}
+	if s.radar != nil {
+		f.addRadar(m, &s)
+	}
+	return m
+}
+
+// addSweep adds a choice of a sweep's points: the person's, what else is new, the
+// rest. Every k-th of each keeps their shape.
+func (f *pointFeed) addSweep(m *message.Points, s *pointSet) {
+	n := len(s.lidar.XYZ) / 3
+	add := func(is func(person.Label) bool, many, most int) (added int) {
+		step, at := max((many+most-1)/max(most, 1), 1), 0
+		for i := range n {
+			if s.labels != nil && !is(s.labels[i]) {
+				continue
+			}
+			if at++; (at-1)%step != 0 {
+				continue
+			}
 			p := s.lidar.XYZ[3*i : 3*i+3]
 			if q, ok := viewerPoint(&f.lidar, p[0], p[1], p[2]); ok {
 				m.LiDAR = append(m.LiDAR, q)
+				added++
 			}
 		}
+		return added
 	}
-	if s.radar != nil {
-		for _, p := range s.radar.Points {
+	if len(s.labels) != n || n == 0 {
+		s.labels = nil
+		add(nil, n, maxViewerPoints)
+		return
+	}
+	var count person.Sweep
+	for _, l := range s.labels {
+		count[l]++
+	}
+	m.Search.Sweep = map[string]int{}
+	for l, many := range count {
+		m.Search.Sweep[person.Label(l).String()] = many //nolint:gosec // one of few labels
+	}
+	isPerson := func(l person.Label) bool { return l == person.Person }
+	isNew := func(l person.Label) bool { return l == person.Other }
+	m.Search.LiDARPerson = add(isPerson, count[person.Person], maxViewerPerson)
+	m.Search.LiDARNew = add(isNew, count[person.Other], maxViewerNew)
+	add(func(l person.Label) bool { return !isPerson(l) && !isNew(l) }, n-count[person.Person]-count[person.Other], maxViewerPoints-len(m.LiDAR))
+}
+
+// addRadar adds a frame's detections: the person's, the rest.
+func (f *pointFeed) addRadar(m *message.Points, s *pointSet) {
+	for _, own := range [...]bool{true, false} {
+		for i, p := range s.radar.Points {
+			if slices.Contains(s.own, i) != own {
+				continue
+			}
 			if q, ok := viewerPoint(&f.radar, p.X, p.Y, p.Z); ok && p.Doppler-p.Doppler == 0 {
 				m.Radar = append(m.Radar, [4]float32{q[0], q[1], q[2], float32(roundTo(float64(p.Doppler), 1e3))})
 			}
 		}
+		if own && m.Search != nil {
+			m.Search.RadarPerson = len(m.Radar)
+		}
 	}
-	return m
 }
 
 // viewerPoint transforms a point and rounds it to millimetres, which halves

@@ -1,16 +1,20 @@
 package pipeline
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/model"
+	"posefuse/person"
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
+	timesync "posefuse/sync"
 )
 
 // pointCount reads posefuse_points_total from the registry.
@@ -113,4 +117,88 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestViewersSeeForegroundAndBackground: the person's points come first, then what
+// else is new, then the room's; a sweep of any size gives a bounded message whose
+// counts are the sweep's.
+func TestViewersSeeForegroundAndBackground(t *testing.T) {
+	f := newPointFeed("room1", "room", &ExtrinsicsConfig{RoomFromCamera: &frame.CameraPose{}, RoomFromLiDAR: &frame.SensorPose{}, RoomFromRadar: &frame.SensorPose{}})
+	// Each point says in its height what it was taken for.
+	height := map[person.Label]float32{person.Person: 1, person.Other: 2, person.Background: 3, person.Floor: 4, person.Outside: 5}
+	rapid.Check(t, func(t *rapid.T) {
+		s := pointSet{captureNS: 1, searched: true, lidar: &sensors.PointCloud{}, radar: &sensors.RadarFrame{}}
+		want := map[string]int{"broken": 0}
+		for l := person.Outside; l <= person.Person; l++ {
+			n := rapid.IntRange(0, 3000).Draw(t, l.String())
+			want[l.String()] = n
+			for range n {
+				s.lidar.XYZ, s.labels = append(s.lidar.XYZ, 3, 1, height[l]), append(s.labels, l)
+			}
+		}
+		for i := range rapid.IntRange(0, 20).Draw(t, "radar") {
+			s.radar.Points = append(s.radar.Points, sensors.RadarPoint{X: 2, Z: float32(i)})
+			if i%3 == 1 {
+				s.own = append(s.own, i)
+			}
+		}
+		m := f.message(s)
+		if len(m.LiDAR) > maxViewerPoints {
+			t.Fatalf("%d points", len(m.LiDAR))
+		}
+		if len(s.labels) > 0 && !maps.Equal(m.Search.Sweep, want) {
+			t.Fatalf("counted %v, want %v", m.Search.Sweep, want)
+		}
+		for i, p := range m.LiDAR {
+			wantPerson, wantNew := i < m.Search.LiDARPerson, i >= m.Search.LiDARPerson && i < m.Search.LiDARPerson+m.Search.LiDARNew
+			if (p[2] == 1) != wantPerson || (p[2] == 2) != wantNew {
+				t.Fatalf("point %d of %d person's and %d new ones is at %g m", i, m.Search.LiDARPerson, m.Search.LiDARNew, p[2])
+			}
+		}
+		for name, c := range map[string]struct{ got, all, most int }{
+			"person": {m.Search.LiDARPerson, want["person"], maxViewerPerson},
+			"new":    {m.Search.LiDARNew, want["other"], maxViewerNew},
+		} {
+			if c.got > c.all || c.got < min(c.all, c.most/3) {
+				t.Fatalf("%s: %d of %d points are shown", name, c.got, c.all)
+			}
+		}
+		if len(m.Radar) != len(s.radar.Points) || m.Search.RadarPerson != len(s.own) {
+			t.Fatalf("%d of %d detections, %d of %d the person's", len(m.Radar), len(s.radar.Points), m.Search.RadarPerson, len(s.own))
+		}
+		for i, p := range m.Radar {
+			if (int(p[2])%3 == 1) != (i < m.Search.RadarPerson) {
+				t.Fatalf("detection %d is out of order", i)
+			}
+		}
+	})
+	if m := f.message(pointSet{lidar: &sensors.PointCloud{XYZ: []float32{1, 2, 3}}}); m.Search != nil || len(m.LiDAR) != 1 {
+		t.Errorf("nobody searched: %+v", m)
+	}
+}
+
+// TestViewersGetTheLabelsOfTheirSweep: through the tick loop.
+func TestViewersGetTheLabelsOfTheirSweep(t *testing.T) {
+	core, err := New(Options{Config: wholeRoomConfig(DefaultConfig()), Model: newFakeModel("fake")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core.ticks.publish = func(buf []byte, _ *message.Pose) ([]byte, error) { return buf, nil }
+	core.ticks.onError = func(err error) { t.Error(err) }
+	all, own := sweeps(t, 5)
+	for i, s := range all {
+		tick := fullTick()
+		tick.TimeNS = s.CaptureNS
+		for m := range tick.Slots {
+			if modality.Kind(m) != modality.LiDAR {
+				tick.Slots[m] = timesync.Slot{State: timesync.Late}
+			}
+		}
+		tick.Slots[modality.LiDAR].Sample = s
+		core.ticks.tick(tick)
+		m := core.points.message(<-core.points.pending)
+		if n := m.Search.Sweep["person"]; n < own[i]*85/100 || n > own[i]*120/100 || m.Search.LiDARPerson != n {
+			t.Errorf("sweep %d: %d points of the person, %d of them shown, want %d", i+1, n, m.Search.LiDARPerson, own[i])
+		}
+	}
 }

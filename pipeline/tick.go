@@ -241,7 +241,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	}
 	l.metrics.observe(p, t, now-last)
 	l.progress.note(l.clock.NowNS())
-	l.points.offer(pointsOf(t))
+	l.points.offerTick(t, l.intake)
 }
 
 // countPoints counts what became of the points of the tick's clouds, and says
@@ -295,14 +295,3 @@ func (l *tickLoop) modality(m modality.Kind, t *timesync.Tick, e *engine, res *r
 
 // milliseconds converts and rounds to microseconds.
 func milliseconds(ns int64) float64 { return roundTo(float64(ns)/1e6, 1e3) }
-
-func pointsOf(t *timesync.Tick) pointSet {
-	s := pointSet{captureNS: t.TimeNS}
-	if t.Fused(modality.LiDAR) {
-		s.lidar = t.Slots[modality.LiDAR].Sample.Cloud
-	}
-	if t.Fused(modality.Radar) {
-		s.radar = t.Slots[modality.Radar].Sample.Radar
-	}
-	return s
-}

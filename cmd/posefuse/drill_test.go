@@ -24,7 +24,13 @@ import (
 // ends.
 func (r *room) play(t *testing.T, key recording.Key) *replay.Player {
 	t.Helper()
-	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{key.Subject}, Activities: []int{key.Activity}})
+	return r.playIn(t, key, nil)
+}
+
+// playIn is play in a room of its own.
+func (r *room) playIn(t *testing.T, key recording.Key, w *sim.World) *replay.Player {
+	t.Helper()
+	ds, err := sim.NewDataset(sim.Config{Seed: 1, Preset: "mmfi", FramesPerClip: 3000, Subjects: []int{key.Subject}, Activities: []int{key.Activity}, World: w})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,14 +127,16 @@ func captured(t *testing.T, p message.Pose) time.Time {
 	return at
 }
 
-// TestLivePage opens the daemon's page in a real browser: the skeleton moves,
-// and a sensor taken away shows as lost; the log says how soon.
+// TestLivePage opens the daemon's page in a real browser: the skeleton moves, the
+// person's points are told from the room's, and a sensor taken away shows as lost;
+// the log says how soon.
 func TestLivePage(t *testing.T) {
 	if _, err := os.Stat("../../pipeline/web/dist/index.html"); err != nil {
 		t.Fatal("the page is not built: run make web")
 	}
-	r := startDaemon(t, "ouster")
-	player := r.play(t, recording.Key{Subject: 10, Activity: 13})
+	r := startRoom(t, "ouster", simulatedPlaces)
+	w := sim.WholeRoom(sim.ScanRows, sim.MeasuredClutter)
+	player := r.playIn(t, recording.Key{Subject: 10, Activity: 13}, &w)
 
 	page := browser.Open(t, "http://"+r.web)
 	page.Wait("the page goes live", `document.getElementById("link").textContent === "live"`)
@@ -136,6 +144,8 @@ func TestLivePage(t *testing.T) {
 	before := page.Read(`document.getElementById("view").dataset.wrist`)
 	page.Wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
 	page.Wait("points are drawn", `Number(document.getElementById("view").dataset.lidar) > 100`)
+	page.Wait("the person's points are drawn, and more of the room", `((d) => Number(d.person) > 100 && Number(d.lidar) > 3 * Number(d.person) && Number(d.personRadar) > 0)(document.getElementById("view").dataset)`)
+	page.Wait("the legend says so", `!document.getElementById("legend").hidden && /^[0-9.]+ % · [0-9]+$/.test(document.getElementById("sharePerson").textContent) && /^9[0-9.]+ % · 2[0-9],[0-9]{3}$/.test(document.getElementById("shareRoom").textContent) && /^[0-9]+ of [0-9]+ the person's$/.test(document.getElementById("shareRadar").textContent)`)
 	rates := `[...document.querySelectorAll("#sensors tbody tr td:nth-child(3)")].map((c) => c.textContent).join(" ")`
 	seen := page.Read(rates)
 	page.Wait("the numbers change", fmt.Sprintf(`%s !== %q`, rates, seen))

@@ -20,7 +20,7 @@ document.getElementById("reset").addEventListener("click", () => stage.resetView
 openFeed({
   link: (state) => panels.link(state),
   pose: (m) => { stage.pose(m); panels.pose(m); },
-  points: (m) => stage.points(m),
+  points: (m) => { stage.points(m); panels.points(m); },
   image_keypoints: (m) => figure.seen(m),
   status: (m) => panels.status(m),
   sensor: (m) => panels.sensor(m),

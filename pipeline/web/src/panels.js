@@ -107,6 +107,19 @@ export class Panels {
     text(byId("influenceNote"), defined ? "" : present === 1 ? "Only one sensor makes the pose." : present ? "Off in the configuration (model.contribution)." : "");
   }
 
+  // points fills the legend of the picture.
+  points(m) {
+    const found = m.search, sweep = found?.sweep;
+    byId("legend").hidden = !found;
+    if (!found) return;
+    const all = sweep ? Object.values(sweep).reduce((sum, n) => sum + n, 0) : 0;
+    const share = (n) => (all ? `${((100 * n) / all).toFixed(n && n < all / 1000 ? 2 : 1)} % · ${n.toLocaleString("en")}` : "–");
+    text(byId("sharePerson"), share(sweep?.person ?? 0));
+    text(byId("shareNew"), share(sweep?.other ?? 0));
+    text(byId("shareRoom"), share(all - (sweep?.person ?? 0) - (sweep?.other ?? 0)));
+    if (m.radar.length) text(byId("shareRadar"), `${found.radar_person} of ${m.radar.length} the person's`);
+  }
+
   sensor(m) {
     this.sensors[m.modality] = m;
     this.#sensors();

@@ -12,6 +12,10 @@ const MAX_POINTS = 4096;
 const SPREAD_FULL_MM = 150;
 const RAMP = [0x38d6b4, 0xf2b84b, 0xff5d5d].map((c) => new THREE.Color(c));
 
+// Colours of what points were taken for; the page's legend shows the same. They are
+// told apart with any colour vision, and the person's points are larger.
+const TAKEN_FOR = Object.fromEntries(Object.entries({ person: 0xe69f00, fresh: 0x56b4e9, room: 0x6b7887 }).map(([name, c]) => [name, new THREE.Color(c).toArray()]));
+
 // spreadColour sets colour to that of a spread, grey if there is none.
 function spreadColour(colour, mm) {
   if (mm === undefined) return colour.set(0x8fa1b5);
@@ -60,7 +64,7 @@ export class Stage {
       return mesh;
     });
     this.scene.add(this.person);
-    this.clouds = { lidar: this.#cloud(0x5aa9ff, 0.03), radar: this.#cloud(0xffffff, 0.075) };
+    this.clouds = { lidar: [this.#cloud(0.026), this.#cloud(0.036)], radar: [this.#cloud(0.06), this.#cloud(0.085)] }; // the room's, the person's
     this.spread = true;
     this.colour = false; // joints and bones by spread
     this.resetView();
@@ -69,12 +73,12 @@ export class Stage {
     this.renderer.setAnimationLoop(() => { this.controls.update(); this.renderer.render(this.scene, this.camera); });
   }
 
-  #cloud(colour, size) {
+  #cloud(size) {
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(3 * MAX_POINTS), 3).setUsage(THREE.DynamicDrawUsage));
     geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(3 * MAX_POINTS).fill(1), 3).setUsage(THREE.DynamicDrawUsage));
     geometry.setDrawRange(0, 0);
-    const points = new THREE.Points(geometry, new THREE.PointsMaterial({ color: colour, size, vertexColors: true, transparent: true, opacity: 0.85 }));
+    const points = new THREE.Points(geometry, new THREE.PointsMaterial({ size, vertexColors: true, transparent: true, opacity: 0.85 }));
     points.frustumCulled = false;
     this.scene.add(points);
     return points;
@@ -97,7 +101,7 @@ export class Stage {
   show(what, on) {
     if (what === "spread") this.spread = on;
     else if (what === "colour") this.colour = on;
-    else this.clouds[what].visible = on;
+    else for (const cloud of this.clouds[what]) cloud.visible = on;
   }
 
   pose(m) {
@@ -131,13 +135,23 @@ export class Stage {
   }
 
   points(m) {
-    this.#fill(this.clouds.lidar, m.frame, m.lidar ?? [], () => [1, 1, 1]);
-    this.#fill(this.clouds.radar, m.frame, m.radar ?? [], (p) => {
-      const v = Math.max(-1, Math.min(1, (p[3] ?? 0) / 0.8)); // towards: orange, away: violet
-      return v < 0 ? [1, 0.62, 0.36] : v > 0 ? [0.75, 0.55, 1] : [1, 0.85, 0.7];
-    });
-    this.canvas.dataset.lidar = (m.lidar ?? []).length;
-    this.canvas.dataset.radar = (m.radar ?? []).length;
+    const lidar = m.lidar ?? [], radar = m.radar ?? [], found = m.search;
+    const [room, person] = this.clouds.lidar, [clutter, own] = this.clouds.radar;
+    if (found) {
+      this.#fill(person, m.frame, lidar.slice(0, found.lidar_person), () => TAKEN_FOR.person);
+      this.#fill(room, m.frame, lidar.slice(found.lidar_person), (_, i) => (i < found.lidar_new ? TAKEN_FOR.fresh : TAKEN_FOR.room));
+      this.#fill(own, m.frame, radar.slice(0, found.radar_person), () => TAKEN_FOR.person);
+      this.#fill(clutter, m.frame, radar.slice(found.radar_person), () => TAKEN_FOR.room);
+    } else { // nobody searches: LiDAR by sensor, radar by Doppler
+      this.#fill(person, m.frame, lidar, () => [0.35, 0.66, 1]);
+      this.#fill(own, m.frame, radar, (p) => {
+        const v = Math.max(-1, Math.min(1, (p[3] ?? 0) / 0.8)); // towards: orange, away: violet
+        return v < 0 ? [1, 0.62, 0.36] : v > 0 ? [0.75, 0.55, 1] : [1, 0.85, 0.7];
+      });
+      this.#fill(room, m.frame, [], () => []);
+      this.#fill(clutter, m.frame, [], () => []);
+    }
+    Object.assign(this.canvas.dataset, { lidar: lidar.length, radar: radar.length, person: found?.lidar_person ?? "", personRadar: found?.radar_person ?? "" });
   }
 
   #fill(cloud, frame, points, colour) {
@@ -145,7 +159,7 @@ export class Stage {
     const n = Math.min(points.length, MAX_POINTS);
     for (let i = 0; i < n; i++) {
       position.setXYZ(i, ...toScene(frame, points[i]));
-      color.setXYZ(i, ...colour(points[i]));
+      color.setXYZ(i, ...colour(points[i], i));
     }
     cloud.geometry.setDrawRange(0, n);
     position.needsUpdate = color.needsUpdate = true;
