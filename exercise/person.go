@@ -54,6 +54,7 @@ func (t *Tracker) calibrate() {
 		return
 	}
 	t.filter.cal = cal
+	t.measureStill()
 	if same {
 		t.recalibrated(&old)
 	}
@@ -81,6 +82,36 @@ func (t *Tracker) recalibrated(old *calibration) {
 				if v, ok := r.def.share(body{&t.track[i].smooth, &t.filter.cal}, side); ok {
 					c.quiet(t.track[i].ns, v)
 				}
+			}
+		}
+	}
+}
+
+// measureStill notes the range that signals of rules show while the person
+// stands still: noise of the poses, which no rule may take for movement.
+func (t *Tracker) measureStill() {
+	p := span{cal: &t.filter.cal}
+	since := t.nowNS - int64(calibrationS*1e9)
+	for i := range t.track {
+		if t.track[i].ns >= since {
+			p.frames = t.track[i:]
+			break
+		}
+	}
+	if len(p.frames) == 0 {
+		return
+	}
+	for _, r := range t.runs {
+		p.side = r.def.firstSide()
+		for _, rule := range r.def.Rules {
+			if rule.Measure != AtRange {
+				continue
+			}
+			if v, ok := p.measure(rule.Signal, AtRange); ok {
+				if old, ok := t.still[rule.Signal]; ok {
+					v = old + followShare*(v-old)
+				}
+				t.still[rule.Signal] = v
 			}
 		}
 	}

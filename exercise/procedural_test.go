@@ -149,3 +149,13 @@ func TestProceduralSetsExactly(t *testing.T) {
 		t.Errorf("%d of %d sets are recognised", right, sets)
 	}
 }
+
+// faulty reports whether a set has a fault other than tempo.
+func faulty(s message.ExerciseSummary) bool {
+	for _, f := range s.Faults {
+		if f.Key != "too_fast" && f.Key != "too_slow" && f.Key != "fast_descent" {
+			return true
+		}
+	}
+	return false
+}

@@ -12,6 +12,8 @@ import (
 const (
 	verdictFault      = "fault"
 	verdictBorderline = "borderline"
+	// verdictCannotTell: the limit lies within the error that the model has.
+	verdictCannotTell = "cannot_tell"
 )
 
 // Keys and weights of the faults every exercise has.
@@ -37,13 +39,33 @@ func canJudgeAngles(coalition string) bool {
 	return coalition == "" || strings.ContainsAny(coalition, "RL")
 }
 
+// sigma90 standard deviations hold 90 % of the errors.
+const sigma90 = 1.645
+
 // margin is how far a value must be beyond its threshold: the 90 % error of
-// poses of this coalition.
+// poses of this coalition, by the figures of exercises.md 5. Measured poses have
+// none.
 func margin(g Signal, coalition string) float64 {
 	if coalition == "" {
 		return 0
 	}
 	return quantities[g.Name].margin
+}
+
+// accuracy is what a rule may rely on.
+type accuracy struct {
+	coalition string
+	sdDeg     map[string]float64 // of the model's angles; nil if nobody measured them
+	still     map[Signal]float64 // range of a signal that poses of somebody who stands still show
+}
+
+// margin is how far a value must be beyond a rule's threshold, and known
+// whether that is the model's own error.
+func (a accuracy) margin(g Signal) (m float64, known bool) {
+	if sd, ok := a.sdDeg[g.Name]; ok && a.coalition != "" {
+		return sigma90 * sd, true
+	}
+	return margin(g, a.coalition), false
 }
 
 // span is the smoothed poses of one repetition.
@@ -207,18 +229,51 @@ type ruleState struct {
 	rule     Rule
 	verdicts []string // of the last three judged repetitions, newest last
 	raised   bool
-	ever     bool
-	worst    message.Fault
+	values   []float64 // of all judged repetitions
+	limit    float64
+	margin   float64
+	known    bool // the margin is that of the model
+}
+
+// Of a set the median is judged, which is surer than one repetition: its error
+// falls with their number, but for what all share.
+const (
+	medianError = 1.25 // of the median to that of a mean
+	sharedError = 0.4  // of the error that all repetitions share
+)
+
+// sum returns the verdict on all repetitions of the set, found false if there
+// is nothing to say.
+func (r *ruleState) sum() (f message.Fault, found bool) {
+	n := len(r.values)
+	if n < 2 {
+		return f, false
+	}
+	v := medianOf(r.values)
+	beyond := v - r.limit
+	if r.rule.Below != nil {
+		beyond = -beyond
+	}
+	m := r.margin * max(medianError/math.Sqrt(float64(n)), sharedError)
+	f = message.Fault{Key: r.rule.Key, Measured: round(v), Limit: r.limit, Unit: r.rule.unit(), Verdict: verdictFault}
+	switch {
+	case beyond > m:
+		return f, true
+	case r.known && beyond > -m:
+		f.Verdict = verdictCannotTell
+		return f, true
+	}
+	return f, false
 }
 
 // judge applies the rule to one repetition and returns the finding, if any:
 // a fault only when it is raised, a borderline as it is.
-func (r *ruleState) judge(p span, coalition string) (f message.Fault, found bool) {
+func (r *ruleState) judge(p span, a accuracy) (f message.Fault, found bool) {
 	sensors := r.rule.Sensors
 	if sensors == "" {
 		sensors = "RL"
 	}
-	if coalition != "" && !strings.ContainsAny(coalition, sensors) {
+	if a.coalition != "" && !strings.ContainsAny(a.coalition, sensors) {
 		return f, false
 	}
 	v, ok := p.measure(r.rule.Signal, r.rule.Measure)
@@ -226,10 +281,15 @@ func (r *ruleState) judge(p span, coalition string) (f message.Fault, found bool
 		return f, false
 	}
 	v -= bias(r.rule.Signal, r.rule.Measure, p.cal, p.side)
-	if r.rule.Above != nil {
-		return r.note(v, *r.rule.Above, v-*r.rule.Above, margin(r.rule.Signal, coalition))
+	if still := a.still[r.rule.Signal]; r.rule.Measure == AtRange {
+		v = math.Sqrt(max(v*v-still*still, 0)) // noise and movement add up like this
 	}
-	return r.note(v, *r.rule.Below, *r.rule.Below-v, margin(r.rule.Signal, coalition))
+	m, known := a.margin(r.rule.Signal)
+	r.margin, r.known = m, known
+	if r.rule.Above != nil {
+		return r.note(v, *r.rule.Above, v-*r.rule.Above, m)
+	}
+	return r.note(v, *r.rule.Below, *r.rule.Below-v, m)
 }
 
 // note adds the verdict on one repetition, whose value v is beyond the limit
@@ -239,9 +299,12 @@ func (r *ruleState) note(v, limit, beyond, margin float64) (f message.Fault, fou
 	switch {
 	case beyond > margin:
 		verdict = verdictFault
+	case r.known && beyond > -margin:
+		verdict = verdictCannotTell
 	case beyond > 0:
 		verdict = verdictBorderline
 	}
+	r.values, r.limit = append(r.values, v), limit
 	f = message.Fault{Key: r.rule.Key, Measured: round(v), Limit: limit, Unit: r.rule.unit(), Verdict: verdict}
 	r.verdicts = append(r.verdicts, verdict)
 	if len(r.verdicts) > 3 {
@@ -260,17 +323,7 @@ func (r *ruleState) note(v, limit, beyond, margin float64) (f message.Fault, fou
 	case n >= 2 && r.verdicts[n-1] == "" && r.verdicts[n-2] == "":
 		r.raised = false
 	}
-	switch {
-	case verdict == verdictFault && r.raised:
-		if !r.ever || math.Abs(f.Measured-f.Limit) > math.Abs(r.worst.Measured-r.worst.Limit) {
-			r.worst = f
-		}
-		r.ever = true
-		return f, true
-	case verdict == verdictBorderline:
-		return f, true
-	}
-	return f, false
+	return f, verdict == verdictFault && r.raised || verdict == verdictBorderline || verdict == verdictCannotTell
 }
 
 // weighted is a finding with the weight that orders messages.

@@ -28,13 +28,13 @@ func TestFaultNeedsTwoOfThree(t *testing.T) {
 	for i, st := range steps {
 		s := turnedTrunk(standing(), rotX(st.value))
 		p := span{frames: []track{{smooth: s}}, cal: &calibration{}}
-		f, found := r.judge(p, "RLMW") // margin 6 degrees
+		f, found := r.judge(p, accuracy{coalition: "RLMW"}) // margin 6 degrees
 		if found != (st.verdict != "") || found && (f.Verdict != st.verdict || f.Limit != 15 || f.Unit != "deg") || r.raised != st.raised {
 			t.Errorf("step %d, %v degrees: found %v %+v, raised %v", i, st.value, found, f, r.raised)
 		}
 	}
-	if !r.ever || r.worst.Measured != 22 {
-		t.Errorf("worst %+v", r.worst)
+	if f, found := r.sum(); !found || f.Measured != 18 || f.Limit != 15 { // the median, whose error is 2.5
+		t.Errorf("of the set: %+v %v", f, found)
 	}
 }
 
@@ -45,8 +45,8 @@ func TestSensorsDecideWhatIsJudged(t *testing.T) {
 	p := span{frames: []track{{smooth: s}}, cal: &calibration{}}
 	for coalition, want := range map[string]bool{"": true, "R": true, "LM": true, "MW": false, "W": false, "-": false} {
 		r := &ruleState{rule: Rule{Key: "trunk_lean", Signal: Signal{Name: "trunkLean"}, Measure: AtPeak, Above: &limit}}
-		r.judge(p, coalition)
-		if _, found := r.judge(p, coalition); found != want {
+		r.judge(p, accuracy{coalition: coalition})
+		if _, found := r.judge(p, accuracy{coalition: coalition}); found != want {
 			t.Errorf("coalition %q: found %v", coalition, found)
 		}
 	}
@@ -61,7 +61,7 @@ func TestRulesUseTheDifferenceFromNeutral(t *testing.T) {
 	r := &ruleState{rule: Rule{Key: "trunk_lean", Signal: Signal{Name: "trunkLean"}, Measure: AtPeak, Above: &limit}}
 	for _, lean := range []float64{22, 22} { // 9 more than nominal standing
 		p := span{frames: []track{{smooth: turnedTrunk(standing(), rotX(lean))}}, cal: cal}
-		if f, found := r.judge(p, ""); found {
+		if f, found := r.judge(p, accuracy{}); found {
 			t.Errorf("lean %v of a person who leans by 12: %+v", lean, f)
 		}
 	}

@@ -82,7 +82,7 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 		t.set.rules = append(t.set.rules, &ruleState{rule: rule})
 	}
 	if r.def.MinOutReturn > 0 {
-		t.set.descent = &ruleState{rule: Rule{Key: keyFastDescent}}
+		t.set.descent = &ruleState{rule: Rule{Key: keyFastDescent, Below: &r.def.MinOutReturn}, margin: descentMargin}
 	}
 }
 
@@ -181,7 +181,7 @@ func (t *Tracker) found(a attempt) []weighted {
 		return found
 	}
 	for _, r := range s.rules {
-		if f, ok := r.judge(p, t.coalition); ok {
+		if f, ok := r.judge(p, t.accuracy()); ok {
 			found = append(found, weighted{f, r.rule.Weight})
 		}
 	}
@@ -218,6 +218,15 @@ func (r *run) shallow() Rule {
 		rule.Measure, rule.Above, rule.Below = AtMin, &limit, nil
 	}
 	return rule
+}
+
+// accuracy is what rules may rely on now.
+func (t *Tracker) accuracy() accuracy {
+	a := accuracy{coalition: t.coalition, still: t.still}
+	if t.figures != nil {
+		a.sdDeg = t.figures.AngleSDDeg
+	}
+	return a
 }
 
 func inARow(n int, yes bool) int {

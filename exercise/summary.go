@@ -8,6 +8,9 @@ import (
 	"posefuse/message"
 )
 
+// wrongSideRare: one repetition of so many on the wrong side is no fault of the set.
+const wrongSideRare = 5
+
 func durationS(r *repetition) float64 { return float64(r.endNS-r.startNS) / 1e9 }
 
 // summary sums up the set.
@@ -58,6 +61,9 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 		sum.Symmetry = &v
 	}
 	for _, f := range s.faults {
+		if f.Key == keyWrongSide && wrongSideRare*s.wrong < len(s.reps) {
+			continue
+		}
 		sum.Faults = append(sum.Faults, f)
 	}
 	rules := s.rules
@@ -65,8 +71,12 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 		rules = append(slices.Clone(rules), s.descent)
 	}
 	for _, r := range rules {
-		if r.ever {
-			sum.Faults = append(sum.Faults, r.worst)
+		f, found := r.sum()
+		switch {
+		case found && f.Verdict == verdictFault:
+			sum.Faults = append(sum.Faults, f)
+		case found:
+			sum.CannotTell = append(sum.CannotTell, f)
 		}
 	}
 	slices.SortFunc(sum.Faults, func(a, b message.Fault) int { return cmp.Compare(a.Key, b.Key) })

@@ -69,6 +69,7 @@ type Tracker struct {
 	rivals    []attempt // complete repetitions outside the set
 	small     []seen    // attempts outside a set that do not count
 	coalition string
+	still     map[Signal]float64 // range of a signal while the person stands still
 }
 
 // track is a smoothed pose with the raw one it came from.
@@ -119,7 +120,7 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracker{cfg: cfg, out: out}
+	t := &Tracker{cfg: cfg, out: out, still: map[Signal]float64{}}
 	t.follow.notice = out.Notice
 	for _, d := range wanted {
 		goal, err := t.cfg.goal(d)
@@ -292,7 +293,7 @@ func (t *Tracker) attempt(r *run, side Side, s seen) {
 	}
 	a := attempt{run: r, rep: s.rep, wall: t.wallAt(s.rep.endNS), side: side}
 	if r.def.Alternate {
-		for _, whole := range r.turns.take(a) {
+		for _, whole := range r.turns.take(a, t.restS(r.def)) {
 			t.repetition(whole)
 		}
 		return

@@ -8,9 +8,9 @@ type turns struct {
 }
 
 // take takes a lift and returns the repetitions that it completes.
-func (u *turns) take(a attempt) []attempt {
+func (u *turns) take(a attempt, restS float64) []attempt {
 	first := u.pending
-	if first != nil && float64(a.rep.startNS-first.rep.endNS) > followRel*a.run.def.TempoS.P90*1e9 {
+	if first != nil && float64(a.rep.startNS-first.rep.endNS) > restS*1e9 {
 		first = nil // not in turn any more
 	}
 	side := a.side

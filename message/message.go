@@ -207,7 +207,7 @@ type Fault struct {
 	Measured float64 `json:"measured"`
 	Limit    float64 `json:"limit"`
 	Unit     string  `json:"unit"`
-	Verdict  string  `json:"verdict"` // "fault", "borderline"
+	Verdict  string  `json:"verdict"` // "fault", "borderline", "cannot_tell"
 }
 
 // ExerciseSummary is published per finished set on
@@ -234,6 +234,8 @@ type ExerciseSummary struct {
 	Regularity    *float64       `json:"regularity"` // standard deviation / mean of repetition durations
 	Symmetry      *float64       `json:"symmetry"`   // weaker side / stronger side, two-sided exercises
 	Faults        []Fault        `json:"faults"`
+	// CannotTell are the rules whose limit lies within the error of the poses.
+	CannotTell []Fault `json:"cannot_tell,omitempty"`
 }
 
 // ExerciseStatus is published on posefuse.<room>.exercise.status when the
