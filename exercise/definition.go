@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -195,10 +198,35 @@ type Rule struct {
 	Weight int `yaml:"weight"`
 	// Sensors are letters of "RLMW", one of which must be alive; empty: R or L.
 	Sensors string `yaml:"sensors,omitempty"`
+	// Say is the sentence for the person by language, for keys that
+	// messages.<lang>.json does not know; {measured} and {limit} stand for the
+	// values.
+	Say map[string]string `yaml:"say,omitempty"`
 }
 
 // Definitions returns the built-in definitions, by activity.
 func Definitions() ([]*Definition, error) { return LoadDefinitions(builtin, "definitions") }
+
+// AllDefinitions returns the built-in definitions and those of a folder, which
+// take the place of built-in ones of the same activity; "" is no folder.
+func AllDefinitions(folder string) ([]*Definition, error) {
+	defs, err := Definitions()
+	if err != nil || folder == "" {
+		return defs, err
+	}
+	own, err := LoadDefinitions(os.DirFS(folder), ".")
+	if err != nil {
+		return nil, fmt.Errorf("folder %s: %w", folder, err)
+	}
+	for _, d := range own {
+		if i := slices.IndexFunc(defs, func(b *Definition) bool { return b.Activity == d.Activity }); i >= 0 {
+			defs[i] = d
+		} else {
+			defs = append(defs, d)
+		}
+	}
+	return defs, nil
+}
 
 // LoadDefinitions reads every .yaml file of a folder.
 func LoadDefinitions(fsys fs.FS, dir string) ([]*Definition, error) {
@@ -249,9 +277,34 @@ func ParseDefinition(text []byte) (*Definition, error) {
 		return nil, errors.New("exercise definition: more than one document in the file")
 	}
 	if err := d.check(); err != nil {
-		return nil, fmt.Errorf("exercise definition %s: %w", d.Activity, err)
+		return nil, fmt.Errorf("exercise definition %s: %s%w", d.Activity, lineOf(text, err), err)
 	}
 	return d, nil
+}
+
+// keyOf is the key that an error of check begins with, and its place in a list.
+var keyOf = regexp.MustCompile(`^([a-z_]+)(?:\[(\d+)\])?`)
+
+// lineOf returns "line N: " for the key that an error begins with, "" if the
+// file does not have it.
+func lineOf(text []byte, err error) string {
+	var root yaml.Node
+	m := keyOf.FindStringSubmatch(err.Error())
+	if yaml.Unmarshal(text, &root) != nil || m == nil || len(root.Content) == 0 {
+		return ""
+	}
+	pairs := root.Content[0].Content
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i].Value != m[1] {
+			continue
+		}
+		line := pairs[i].Line
+		if k, err := strconv.Atoi(m[2]); err == nil && k < len(pairs[i+1].Content) {
+			line = pairs[i+1].Content[k].Line
+		}
+		return fmt.Sprintf("line %d: ", line)
+	}
+	return ""
 }
 
 func (d *Definition) check() error {
@@ -268,6 +321,17 @@ func (d *Definition) check() error {
 		return fmt.Errorf("of_side is %q, write left or right or leave it out", d.OfSide)
 	case !(d.TempoS.P10 > 0.2 && d.TempoS.P10 <= d.TempoS.Median && d.TempoS.Median <= d.TempoS.P90 && d.TempoS.P90 < 60):
 		return fmt.Errorf("tempo_s: %v, %v, %v must rise, from 0.2 s to 60 s", d.TempoS.P10, d.TempoS.Median, d.TempoS.P90)
+	}
+	if d.SetRestS < 0 || d.SetRestS > 600 {
+		return fmt.Errorf("set_rest_s is %v, give 0 to 600 seconds", d.SetRestS)
+	}
+	for i, m := range d.SideBy {
+		if err := checkMeasure(m.Signal, m.Measure, new(float64), nil, d.OfSide); err != nil {
+			return fmt.Errorf("side_by[%d]: %w", i, err)
+		}
+	}
+	if len(d.SideBy) > 0 && d.OfSide == "" {
+		return errors.New("side_by goes with of_side: an exercise without a side has none to tell")
 	}
 	if d.MinOutReturn < 0 || d.MinOutReturn > 5 {
 		return fmt.Errorf("min_out_return is %v, give 0 to 5", d.MinOutReturn)

@@ -99,6 +99,9 @@ func TestDefinitionErrors(t *testing.T) {
 		{"key", "key: trunk_lean", "key: Trunk Lean", "key"},
 		{"twist", "key: trunk_lean, signal: trunkLean", "key: twist, signal: trunkTwist", "trunkTwist"},
 		{"sensors", "sensors: RL", "sensors: RX", "sensors"},
+		{"line of a rule", "signal: trunkLean, measure: peak", "signal: trunkBend, measure: peak", "line 12: rules[0]"},
+		{"rest", "name: mark time", "name: mark time\nset_rest_s: -2", "set_rest_s"},
+		{"side told without a side", "name: mark time", "name: mark time\nside_by: [{signal: trunkSide, measure: mean}]", "side_by"},
 		{"two documents", "version: 1", "version: 1\n---\nversion: 1", ""},
 	} {
 		text := strings.Replace(goodDefinition, tc.old, tc.new, 1)

@@ -318,9 +318,22 @@ func (t *Tracker) emit(kind string, found []weighted) {
 	s := t.set
 	e := &message.ExerciseEvent{
 		Schema: message.ExerciseEventSchema, Room: t.cfg.Room, Type: kind, ID: s.id,
-		Time: stampRFC(t.wallOfNS), Exercise: s.run.def.Activity, Name: s.run.def.Name, Side: string(s.run.def.OfSide),
+		Time: stampRFC(t.wallOfNS), Exercise: s.run.def.Activity, Name: t.phrases.name(s.run.def), Side: string(s.run.def.OfSide),
 		Phase: s.phase, Repetitions: s.repetitions(), TargetRepetitions: s.run.goal.Repetitions, Incomplete: s.incompletes(), IncompleteWhy: s.why,
 		AnglesDeg: t.angles(), Faults: topFault(found), Coalition: t.coalition,
+	}
+	for i, f := range e.Faults {
+		e.Faults[i] = t.say(s, f)
+		e.Text = e.Faults[i].Text
+	}
+	if s.why != "" {
+		e.Text = t.phrases.Incomplete[s.why]
+	}
+	if n := len(t.track); n > 0 && canJudgeAngles(t.coalition) {
+		if v, ok := s.run.def.Count.value(body{&t.track[n-1].smooth, &t.filter.cal}, s.run.def.firstSide()); ok {
+			v = round(v)
+			e.Value, e.ValueName, e.ValueUnit = &v, t.phrases.signal(s.run.def), s.run.def.Count.unit()
+		}
 	}
 	if t.lastPose != nil && t.lastPose.Model.Name != "" {
 		e.Model = t.lastPose.Model.Name + "@" + t.lastPose.Model.Version

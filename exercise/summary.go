@@ -18,7 +18,7 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 	def := s.run.def
 	end := s.startAt
 	sum := &message.ExerciseSummary{
-		Schema: message.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: def.Name,
+		Schema: message.ExerciseSummarySchema, Room: t.cfg.Room, ID: s.id, Exercise: def.Activity, Name: t.phrases.name(def),
 		Start: stampRFC(s.startAt), Repetitions: s.repetitions(), TargetRepetitions: s.run.goal.Repetitions, Incomplete: s.incompletes(), IncompleteWhy: s.incomplete, NotJudged: s.notJudged,
 		RangeUnit: def.Range.unit(), Faults: []message.Fault{},
 	}
@@ -77,6 +77,11 @@ func (s *set) summary(t *Tracker) *message.ExerciseSummary {
 			sum.Faults = append(sum.Faults, f)
 		case found:
 			sum.CannotTell = append(sum.CannotTell, f)
+		}
+	}
+	for _, list := range [][]message.Fault{sum.Faults, sum.CannotTell} {
+		for i := range list {
+			list[i] = t.say(s, list[i])
 		}
 	}
 	slices.SortFunc(sum.Faults, func(a, b message.Fault) int { return cmp.Compare(a.Key, b.Key) })

@@ -38,6 +38,8 @@ type Config struct {
 	Exercises []string
 	// Goals are this person's targets, by activity or name.
 	Goals map[string]Goal
+	// Language of the sentences, one of Languages; "" is English.
+	Language string
 	// SetRestS is how long a rest may be in a set, seconds; 0 leaves it to the
 	// definitions.
 	SetRestS float64
@@ -69,6 +71,7 @@ type Tracker struct {
 	rivals    []attempt // complete repetitions outside the set
 	small     []seen    // attempts outside a set that do not count
 	coalition string
+	phrases   *phrases
 	still     map[Signal]float64 // range of a signal while the person stands still
 }
 
@@ -120,7 +123,11 @@ func NewTracker(cfg Config, out Output) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracker{cfg: cfg, out: out, still: map[Signal]float64{}}
+	sentences, err := loadPhrases(cfg.Language)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tracker{cfg: cfg, out: out, phrases: sentences, still: map[Signal]float64{}}
 	t.follow.notice = out.Notice
 	for _, d := range wanted {
 		goal, err := t.cfg.goal(d)

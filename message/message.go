@@ -194,11 +194,19 @@ type ExerciseEvent struct {
 	TargetRepetitions int `json:"target_repetitions,omitempty"`
 	Incomplete        int `json:"incomplete"`
 	// IncompleteWhy says why the attempt of this event does not count.
-	IncompleteWhy string             `json:"incomplete_why,omitempty"`
-	AnglesDeg     map[string]float64 `json:"angles_deg"`
-	Faults        []Fault            `json:"faults"`
-	Coalition     string             `json:"coalition,omitempty"`
-	Model         string             `json:"model,omitempty"`
+	IncompleteWhy string `json:"incomplete_why,omitempty"`
+	// Value is the newest value of what the exercise is counted by, ValueName
+	// its name in words, ValueUnit "deg", "m" or "" for a share.
+	Value     *float64 `json:"value,omitempty"`
+	ValueName string   `json:"value_name,omitempty"`
+	ValueUnit string   `json:"value_unit,omitempty"`
+	// Text is a sentence about the event for the person: of the fault, or of
+	// the attempt that does not count.
+	Text      string             `json:"text,omitempty"`
+	AnglesDeg map[string]float64 `json:"angles_deg"`
+	Faults    []Fault            `json:"faults"`
+	Coalition string             `json:"coalition,omitempty"`
+	Model     string             `json:"model,omitempty"`
 }
 
 // Fault is one finding about a repetition.
@@ -208,6 +216,8 @@ type Fault struct {
 	Limit    float64 `json:"limit"`
 	Unit     string  `json:"unit"`
 	Verdict  string  `json:"verdict"` // "fault", "borderline", "cannot_tell"
+	// Text is a sentence for the person, with what to do.
+	Text string `json:"text,omitempty"`
 }
 
 // ExerciseSummary is published per finished set on

@@ -88,8 +88,24 @@ type WebConfig struct {
 
 // ExerciseConfig runs the exercise subscriber inside the daemon.
 type ExerciseConfig struct {
-	Enabled  bool   `yaml:"enabled"`
-	Exercise string `yaml:"exercise"` // "auto" or an MM-Fi activity such as "A12"
+	Enabled bool `yaml:"enabled"`
+	// Exercise is "auto", or activities or names, separated by commas: "squat, A09".
+	Exercise    string `yaml:"exercise"`
+	Definitions string `yaml:"definitions"` // folder of exercises that replace or join the built-in ones
+	Language    string `yaml:"language"`    // of the sentences
+	// SetRestS is how long a rest in a set may be, seconds; 0 leaves it to the exercise.
+	SetRestS float64 `yaml:"set_rest_s"`
+	// CameraTiltDeg is how far the camera looks down, for poses in its frame.
+	CameraTiltDeg float64                   `yaml:"camera_tilt_deg"`
+	Targets       map[string]ExerciseTarget `yaml:"targets"` // by activity or name
+}
+
+// ExerciseTarget is what a patient is to reach in an exercise; what is left out
+// is the exercise's own.
+type ExerciseTarget struct {
+	Range       float64 `yaml:"range"` // in the unit of what is counted, degrees for most
+	Repetitions int     `yaml:"repetitions"`
+	TempoS      float64 `yaml:"tempo_s"`
 }
 
 // LogConfig is the daemon's log on standard error.
@@ -115,7 +131,7 @@ func DefaultConfig() Config {
 		Person:   PersonConfig{Enabled: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
-		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto"},
+		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en"},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }
@@ -200,8 +216,11 @@ func (c *Config) Check() error {
 			p.Add("web.listen", "%s can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front", c.Web.Listen)
 		}
 	}
-	if c.Exercise.Exercise != "auto" && (len(c.Exercise.Exercise) != 3 || c.Exercise.Exercise[0] != 'A') {
-		p.Add("exercise.exercise", "%q is unknown: use auto or an activity such as A12", c.Exercise.Exercise)
+	if c.Exercise.SetRestS < 0 || c.Exercise.SetRestS > 600 {
+		p.Add("exercise.set_rest_s", "%v is out of range: give 0 to 600 seconds", c.Exercise.SetRestS)
+	}
+	if c.Exercise.CameraTiltDeg < -90 || c.Exercise.CameraTiltDeg > 90 {
+		p.Add("exercise.camera_tilt_deg", "%v is out of range: give -90 to 90 degrees", c.Exercise.CameraTiltDeg)
 	}
 	if c.Exercise.Enabled && c.Bus.MQTT.URL == "" && (c.Bus.MQTT.Listen == "" || c.Bus.NATS.URL != "") {
 		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")

@@ -195,8 +195,12 @@ func (c runCmd) useCamera(cfg *pipeline.Config) (string, error) {
 // checkExercise refuses an activity that nobody counts: the daemon would go on
 // without its subscriber.
 func checkExercise(cfg pipeline.Config) error {
-	if _, err := exercise.NewSubscriber(subscriberConfig(cfg, bus.MQTTAccess{}, slog.Default())); err != nil {
-		return fmt.Errorf("exercise.exercise: %w", err)
+	c, err := subscriberConfig(cfg, bus.MQTTAccess{}, slog.Default())
+	if err != nil {
+		return fmt.Errorf("exercise.definitions: %w", err)
+	}
+	if _, err = exercise.NewSubscriber(c); err != nil {
+		return fmt.Errorf("exercise: %w", err)
 	}
 	return nil
 }
@@ -215,7 +219,12 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 		log.Error("exercise subscriber does not start: it reads MQTT, and bus.mqtt has neither listen nor url")
 		return
 	}
-	sub, err := exercise.NewSubscriber(subscriberConfig(cfg, access, log))
+	settings, err := subscriberConfig(cfg, access, log)
+	if err != nil {
+		log.Error("exercise subscriber does not start", "error", err)
+		return
+	}
+	sub, err := exercise.NewSubscriber(settings)
 	if err != nil {
 		log.Error("exercise subscriber does not start", "error", err)
 		return
@@ -227,12 +236,20 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 	})
 }
 
-func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logger) exercise.SubscriberConfig {
-	tracker := exercise.Config{Room: cfg.Room}
-	if cfg.Exercise.Exercise != "auto" && cfg.Exercise.Exercise != "" {
-		tracker.Exercises = []string{cfg.Exercise.Exercise}
+func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logger) (exercise.SubscriberConfig, error) {
+	e := cfg.Exercise
+	tracker := exercise.Config{Room: cfg.Room, Language: e.Language, SetRestS: e.SetRestS, CameraTiltDeg: e.CameraTiltDeg, Goals: map[string]exercise.Goal{}}
+	for name, t := range e.Targets {
+		tracker.Goals[name] = exercise.Goal{Range: t.Range, Repetitions: t.Repetitions, TempoS: t.TempoS}
 	}
-	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}
+	if e.Exercise != "auto" && e.Exercise != "" {
+		tracker.Exercises = exerciseWords(e.Exercise)
+	}
+	var err error
+	if tracker.Definitions, err = exercise.AllDefinitions(e.Definitions); err != nil {
+		return exercise.SubscriberConfig{}, err
+	}
+	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
 }
 
 func newLog(cfg pipeline.LogConfig) *slog.Logger {

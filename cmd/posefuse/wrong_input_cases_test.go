@@ -98,7 +98,7 @@ var wrongSettings = []wrongInput{
 	{name: "bus: limits", doc: "bus: {max_pending_kib: 1, write_limit_ms: 99, max_store_mib: 15}\n"},
 	{name: "page: open to the network", doc: "web: {listen: \"0.0.0.0:8080\"}\n"},
 	{name: "page: address", doc: "web: {listen: \"8080\"}\n"},
-	{name: "exercise: no activity", doc: "exercise: {exercise: squat}\n"},
+	{name: "exercise: no activity", doc: "exercise: {exercise: squid}\n"},
 	{name: "exercise: nobody counts it", doc: "exercise: {exercise: A99}\n"},
 	{name: "exercise: without MQTT", doc: "exercise: {enabled: true}\nbus: {mqtt: {listen: \"\"}}\n"},
 	{name: "exercise: with another NATS server and no broker", doc: "exercise: {enabled: true}\nbus: {nats: {url: \"nats://bus:4222\"}}\n"},

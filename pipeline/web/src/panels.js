@@ -169,18 +169,18 @@ export class Panels {
   }
 
   exercise(m) {
-    text(byId("exercise"), `${m.name}${m.side ? `, ${m.side}` : ""}`);
-    text(byId("reps"), String(m.repetitions));
+    text(byId("exercise"), m.name);
+    text(byId("reps"), m.target_repetitions ? `${m.repetitions}/${m.target_repetitions}` : String(m.repetitions));
     text(byId("phase"), m.type === "end" ? "Set finished" : m.phase === "out" ? "Moving" : "At rest");
-    byId("angles").replaceChildren(...Object.entries(m.angles_deg ?? {}).slice(0, 8).flatMap(([name, deg]) => {
+    if (m.value !== undefined) {
       const dt = document.createElement("dt"), dd = document.createElement("dd");
-      dt.textContent = name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-      dd.textContent = `${deg.toFixed(0)}°`;
-      return [dt, dd];
-    }));
-    byId("faults").replaceChildren(...(m.faults ?? []).map((f) => {
+      dt.textContent = m.value_name;
+      dd.textContent = m.value_unit === "deg" ? `${m.value.toFixed(0)}°` : m.value_unit === "m" ? `${(100 * m.value).toFixed(0)} cm` : `${(100 * m.value).toFixed(0)} %`;
+      byId("angles").replaceChildren(dt, dd);
+    }
+    byId("faults").replaceChildren(...(m.text ? [m.text] : []).map((sentence) => {
       const li = document.createElement("li");
-      li.textContent = `${f.key.replaceAll("_", " ")}: ${f.measured.toFixed(0)} ${f.unit} (limit ${f.limit.toFixed(0)})`;
+      li.textContent = sentence;
       return li;
     }));
   }
