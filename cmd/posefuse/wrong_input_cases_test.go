@@ -63,6 +63,8 @@ var wrongSettings = []wrongInput{
 	{name: "every sensor off", doc: "sensors: {camera: {enabled: false}, lidar: {enabled: false}, radar: {enabled: false}, csi: {enabled: false}}\n"},
 
 	{name: "unknown camera driver", doc: "sensors: {camera: {driver: webcam}}\n"},
+	{name: "URL in place of an Ouster's address", doc: "sensors: {lidar: {ouster: {sensor: 'http://192.168.50.20'}}}\n"},
+	{name: "cut beyond a turn", doc: "sensors: {lidar: {driver: velodyne, velodyne: {cut_deg: 360}}}\n"},
 	{name: "unknown lidar driver", doc: "sensors: {lidar: {driver: hesai}}\n"},
 	{name: "unknown radar driver", doc: "sensors: {radar: {driver: ti_udp}}\n"},
 	{name: "unknown csi driver", doc: "sensors: {csi: {driver: intel5300}}\n"},
@@ -169,6 +171,8 @@ var wrongFlags = []wrongInput{
 	{name: "enum: head", args: "models export --onnx x.onnx --head xfi"},
 	{name: "enum: only", args: "experiment trial.yaml --only figures"},
 	{name: "enum: LiDAR", args: "replay --lidar-as velodyne"},
+	{name: "no port", args: "doctor --ports 0"},
+	{name: "listening too long", args: "doctor --for 2h"},
 	{name: "enum: WiFi card", args: "replay --csi-as intel"},
 
 	{name: "number: frames", args: "simulate --out out --frames many"},

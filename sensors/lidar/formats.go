@@ -24,6 +24,7 @@ func Formats() []capture.Format {
 
 // fitsOuster knows the sizes of Ouster's packets alone: they carry no magic.
 func fitsOuster(h *capture.Head) int {
+	var imu OusterIMU
 	return 60 * h.Share(func(b []byte) bool {
 		for p := range numProfiles {
 			for _, rows := range [...]int{16, 32, 64, 128} {
@@ -33,7 +34,7 @@ func fitsOuster(h *capture.Head) int {
 				}
 			}
 		}
-		return len(b) == ousterIMUSize && looksLikeOusterIMU(b)
+		return isOusterZones(b) || DecodeOusterIMU(b, &imu) == nil && (!imu.Legacy || looksLikeOusterIMU(b))
 	}) / 100
 }
 

@@ -32,7 +32,7 @@ const (
 	reorderPackets = 8                            // of the next frame
 	reorderNS      = int64(3 * time.Millisecond)  // after the next frame began, or after the last packet of its own came
 	gapNS          = int64(8 * time.Millisecond)  // after the last packet was due, where the window leaves a pause behind it
-	stallNS        = int64(20 * time.Millisecond) // the same, where the next frame follows at once
+	stallNS        = int64(50 * time.Millisecond) // the same, where the next frame follows at once and ends it
 )
 
 // forgetAfter is how many frames in a row must lack a packet of the window

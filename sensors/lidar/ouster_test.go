@@ -287,6 +287,11 @@ func TestMetadata(t *testing.T) {
 		t.Error("column window lost")
 	}
 	metadata(t, "metadata/3_0_1_os-122246000293-128.json")
+	for product, mm := range map[string]float64{"": 12.163, "OS-1-64": 12.163, "OS-1-128": 15.806, "OS-0-32-U1": 27.67, "OS-2-128": 13.762, "OSDOME": 12.163} {
+		if got := defaultOrigin(product); got != mm {
+			t.Errorf("product %q: beam origin %g mm, want %g", product, got, mm)
+		}
+	}
 	for name, want := range map[string]string{
 		"complete_but_all_zeros_legacy.json":     "all zero",
 		"garbled_legacy_and_nonlegacy.json":      "sensor_info",

@@ -2,6 +2,7 @@ package radar
 
 import (
 	"math"
+	"time"
 
 	"posefuse/sensors"
 	"posefuse/sensors/modality"
@@ -21,6 +22,26 @@ type frameMapper struct {
 	magicNS  int64
 	ticks    int64  // unwrapped cycles since the first frame
 	seq      uint64 // unwrapped frame number
+
+	restarts [manyRestarts]int64 // when the counter last went back, room clock
+	restartN int
+}
+
+// So many steps back of the frame counter within manyRestartsNS are no restarts:
+// two radars write to one port.
+const (
+	manyRestarts   = 3
+	manyRestartsNS = int64(10 * time.Second)
+)
+
+// wentBack notes a step back of the frame counter.
+func (m *frameMapper) wentBack(nowNS int64) {
+	oldest := &m.restarts[m.restartN%manyRestarts]
+	if m.restartN >= manyRestarts && nowNS-*oldest < manyRestartsNS {
+		sensors.Tell(m.sink, sensors.Finding{Code: "two_senders", Text: "the frame counter goes back again and again: two radars write to this port, or the radar restarts all the time; check data_port and the radar's supply"})
+	}
+	*oldest = nowNS
+	m.restartN++
 }
 
 // frame takes one decoded frame.
@@ -34,6 +55,7 @@ func (m *frameMapper) frame(f *Frame) {
 			return
 		case step < 0:
 			restarted = true
+			m.wentBack(f.MagicNS)
 		case step > 1:
 			m.sink.Count("lost", uint64(step-1))
 		}
