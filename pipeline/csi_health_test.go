@@ -74,7 +74,7 @@ func TestCSIHealthTellsTheTruth(t *testing.T) {
 		measured         int
 	}{
 		"two antennas":     {"atheros", csi.AntennasRepeat, twoAntennas, "ok", []string{"live at", "2 of the model's 3 antennas, repeated"}, 2},
-		"and no rule":      {"atheros", csi.AntennasAbsent, twoAntennas, "antennas", []string{"data comes but is rejected", "few_antennas", "repeat or zero"}, 0},
+		"and no rule":      {"atheros", csi.AntennasAbsent, twoAntennas, "antennas", []string{"data comes but is rejected", "few_antennas", "zero or repeat"}, 0},
 		"another tool":     {"atheros", csi.AntennasRepeat, console, "wrong_format", []string{"data comes but is rejected", "junk_bytes", "set driver to esp32"}, 0},
 		"two WiFi senders": {"feitcsi", csi.AntennasRepeat, feit, "two_senders", []string{"live at", "02:00:00:00:00:07", "02:00:00:00:00:08", "56 tones"}, 0},
 	} {

@@ -31,7 +31,7 @@ type evalCmd struct {
 	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
 
 	Receiver string `placeholder:"NAME" help:"Take the CSI as another WiFi receiver would have recorded it: atheros, intel5300, esp32 or feitcsi."`
-	Antennas string `default:"repeat" placeholder:"RULE" help:"With --receiver: what missing antennas become: repeat, zero or absent, as sensors.csi.antennas."`
+	Antennas string `default:"zero" placeholder:"RULE" help:"With --receiver: what missing antennas become: zero, repeat or absent, as sensors.csi.antennas."`
 
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
 }

@@ -32,7 +32,7 @@ func packetOutcomes() map[string]sensors.Outcome {
 		OutcomeDeadAntenna:      {Unit: "antennas"},
 		OutcomeOtherMAC:         {Refused: "no packet is of the sender in mac: correct it, or leave it empty to follow the busiest sender"},
 		OutcomeAllDead:          {Refused: "every antenna measures nothing: check the antennas' cables and the firmware's parameters"},
-		OutcomeFewAntennas:      {Refused: "the receiver has fewer antennas than the model and the setting antennas is absent: set it to repeat or zero"},
+		OutcomeFewAntennas:      {Refused: "the receiver has fewer antennas than the model and the setting antennas is absent: set it to zero or repeat"},
 		OutcomeUnsupportedShape: {Refused: "the packets do not have the model's 114 tones: set resample to true, or the channel to 40 MHz"},
 	}
 }

@@ -152,7 +152,7 @@ func antennaText(rule string, measured int) string {
 	case AntennasZero:
 		return has + ", the others are zero"
 	case AntennasAbsent:
-		return has + ", and antennas is absent: WiFi takes no part; set it to repeat or zero"
+		return has + ", and antennas is absent: WiFi takes no part; set it to zero or repeat"
 	}
 	return has + ", repeated for the others"
 }

@@ -42,7 +42,7 @@ func TestReceivers(t *testing.T) {
 		counts   map[string]uint64
 		found    map[string]string // by code, a part of the text
 	}{
-		"one core": {file: "inputs/sensors/nex_pi_onecore.pcap", samples: 20, measured: 1, found: map[string]string{"antennas": "1 of the model's 3 antennas, repeated"}},
+		"one core": {file: "inputs/sensors/nex_pi_onecore.pcap", samples: 20, measured: 1, found: map[string]string{"antennas": "1 of the model's 3 antennas, the others are zero"}},
 		"dead cores": {file: "inputs/sensors/nex_dead.pcap", samples: 20, measured: 1, counts: map[string]uint64{OutcomeDeadAntenna: 40},
 			found: map[string]string{"dead_antenna": "antennas 1, 2 of 3", "antennas": "1 of the model's 3"}},
 		"two senders": {file: "inputs/sensors/nex_twomacs.pcap", samples: 20, measured: 3, counts: map[string]uint64{OutcomeOtherSender: 20},

@@ -7,8 +7,8 @@ import (
 
 // What a model of three antennas gets of a receiver that has fewer.
 const (
+	AntennasZero   = "zero"   // zeros, which preprocessing fills with the packet's mean; costs least (docs/performance.md)
 	AntennasRepeat = "repeat" // the antennas there are, over again
-	AntennasZero   = "zero"   // nothing: zeros, which preprocessing fills with the packet's mean
 	AntennasAbsent = "absent" // no sample: the poses come from the other sensors
 )
 
@@ -19,7 +19,7 @@ type ReceptionConfig struct {
 }
 
 // NewReceptionConfig returns the defaults.
-func NewReceptionConfig() *ReceptionConfig { return &ReceptionConfig{Antennas: AntennasRepeat} }
+func NewReceptionConfig() *ReceptionConfig { return &ReceptionConfig{Antennas: AntennasZero} }
 
 // Check reports what cannot work. Keys are relative to the sensor.
 func (c *ReceptionConfig) Check() setting.Problems {
