@@ -104,6 +104,33 @@ func (s *SensorPose) RoomFromSensor() Transform {
 	return Transform{R: multiply(turn(s.PanDeg, s.TiltDeg, s.RollDeg), roomFromLevelSensor), T: s.PositionM}
 }
 
+// CameraPoseOf returns the pose, position and angles, of a transform.
+func CameraPoseOf(roomFromCamera Transform) CameraPose {
+	p := CameraPose{PositionM: roomFromCamera.T}
+	p.PanDeg, p.TiltDeg, p.RollDeg = angles(roomFromCamera.R, roomFromLevelCamera)
+	return p
+}
+
+// SensorPoseOf returns the pose of a LiDAR or radar.
+func SensorPoseOf(roomFromSensor Transform) SensorPose {
+	p := SensorPose{PositionM: roomFromSensor.T}
+	p.PanDeg, p.TiltDeg, p.RollDeg = angles(roomFromSensor.R, roomFromLevelSensor)
+	return p
+}
+
+// angles is the inverse of turn. Looking straight up or down, pan and roll are not
+// told apart.
+func angles(r, level [3][3]float64) (panDeg, tiltDeg, rollDeg float64) {
+	var back [3][3]float64
+	for i := range 3 {
+		for j := range 3 {
+			back[i][j] = level[j][i]
+		}
+	}
+	m := multiply(r, back)
+	return deg(math.Atan2(-m[0][1], m[1][1])), deg(math.Asin(clamp(m[2][1]))), deg(math.Atan2(-m[2][0], m[2][2]))
+}
+
 func fromMatrix(m [][]float64) (t Transform) {
 	for i := range 3 {
 		copy(t.R[i][:], m[i][:3])

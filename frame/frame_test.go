@@ -47,6 +47,13 @@ func TestTransformsAreRigid(t *testing.T) {
 		c := CameraPose{PanDeg: angle.Draw(t, "pan"), TiltDeg: angle.Draw(t, "tilt"), RollDeg: angle.Draw(t, "roll")}
 		s := SensorPose{PanDeg: angle.Draw(t, "pan"), TiltDeg: angle.Draw(t, "tilt"), PositionM: [3]float64{1, 2, 3}}
 		a, b := c.RoomFromCamera(), s.RoomFromSensor()
+		again, againS := CameraPoseOf(a), SensorPoseOf(b)
+		ra, rb := again.RoomFromCamera(), againS.RoomFromSensor()
+		for i := range 3 {
+			if !near(ra.R[i], a.R[i]) || !near(rb.R[i], b.R[i]) {
+				t.Fatalf("%+v became %+v, %+v became %+v", c, again, s, againS)
+			}
+		}
 		if !isRotation(a.R) || !isRotation(b.R) {
 			t.Fatal("no rotation")
 		}

@@ -20,8 +20,9 @@ import (
 )
 
 type calibrateCmd struct {
-	Camera calibrateCameraCmd `cmd:"" help:"Find a camera's lens from pictures of a printed checkerboard."`
-	Board  calibrateBoardCmd  `cmd:"" help:"Write the checkerboard, to be printed."`
+	Camera  calibrateCameraCmd  `cmd:"" help:"Find a camera's lens from pictures of a printed checkerboard."`
+	Sensors calibrateSensorsCmd `cmd:"" help:"Find where camera, LiDAR and radar stand, from a person who walks about."`
+	Board   calibrateBoardCmd   `cmd:"" help:"Write the checkerboard, to be printed."`
 }
 
 // Help shows the command's example.

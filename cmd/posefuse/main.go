@@ -17,7 +17,7 @@ import (
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Run the daemon: sensors in, poses out on NATS, MQTT and a web page."`
 	Keypoints  keypointsCmd  `cmd:"" help:"Find a person's joints in pictures: print keypoint lines, draw figures."`
-	Calibrate  calibrateCmd  `cmd:"" help:"Find a camera's lens from pictures of a printed checkerboard."`
+	Calibrate  calibrateCmd  `cmd:"" help:"Find a camera's lens from a checkerboard, the sensors' places from a person who walks."`
 	Replay     replayCmd     `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
 	Decode     decodeCmd     `cmd:"" help:"Decode a sensor's capture file of any format to JSON, or sum it up."`
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`

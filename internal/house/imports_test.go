@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
 	"balance":           {},
 
-	"calibration": {"frame", "setting"},
+	"calibration": {"frame", "person", "sensors", "setting"},
 
 	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
