@@ -298,6 +298,9 @@ func (c *Clip) placeMovingBodies(tS float64, sc *scratch) int {
 
 // skeletonsAt returns the joints of everybody present at tS.
 func (c *Clip) skeletonsAt(tS float64, dst *[maxBodies]Skeleton) int {
+	if c.place.absent {
+		return 0
+	}
 	dst[0] = c.motion.At(tS)
 	if c.second != nil && c.degraded.severity(SecondPerson, tS) > 0 {
 		dst[1] = c.second.at(tS)

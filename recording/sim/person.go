@@ -16,7 +16,7 @@ type placedMotion struct {
 // placed returns the movement as the world wants it, m itself if it changes
 // nothing.
 func (w *PersonWorld) placed(m Motion) Motion {
-	if *w == (PersonWorld{}) {
+	if *w == (PersonWorld{Absent: w.Absent}) {
 		return m
 	}
 	root := m.At(0)[0]

@@ -18,6 +18,8 @@ type place struct {
 		joints [numKeypoints]bool
 		share  float64
 	}
+	absent     bool    // nobody is there
+	ghostShare float64 // of the camera's frames without anybody
 	grid       *lidarGrid
 	wholeSweep bool
 	reflectors []reflector // of the radar's static clutter; nil without
@@ -46,6 +48,7 @@ func newPlace(w *World, m Motion) place {
 		p.missing.joints[j] = slices.Contains(w.Camera.Missing.Joints, name)
 	}
 	p.missing.share = w.Camera.Missing.Share
+	p.absent, p.ghostShare = w.Person.Absent, w.Camera.GhostShare
 	p.lateS = [modality.Count]float64{camera: w.Camera.LateMS / 1000, lidar: w.LiDAR.LateMS / 1000, radar: w.Radar.LateMS / 1000}
 	p.rateHz = [modality.Count]float64{camera: w.Camera.RateHz, lidar: w.LiDAR.RateHz, radar: w.Radar.RateHz}
 	return p

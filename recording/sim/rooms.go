@@ -31,6 +31,8 @@ type Ranges struct {
 	// others face the camera within a standard deviation of FacingSDDeg.
 	TurnedShare float64 `yaml:"turned_share" json:"turned_share"`
 	FacingSDDeg float64 `yaml:"facing_sd_deg" json:"facing_sd_deg"`
+	// SeatedShare of the clips show the person on a chair.
+	SeatedShare float64 `yaml:"seated_share" json:"seated_share"`
 	// OtherHeightShare of the people have a height from HeightM instead of a
 	// usual one.
 	OtherHeightShare float64 `yaml:"other_height_share" json:"other_height_share"`
@@ -65,7 +67,7 @@ func DefaultRanges() Ranges {
 	return Ranges{
 		Name:      "rooms",
 		DistanceM: Range{1.5, 5}, AsideM: Range{-1.5, 1.5},
-		TurnedShare: 0.4, FacingSDDeg: 12,
+		TurnedShare: 0.4, FacingSDDeg: 12, SeatedShare: 0.12,
 		OtherHeightShare: 0.25, HeightM: Range{1.1, 2.02},
 		CameraHeightM: Range{0.7, 2.2}, CameraTiltDeg: Range{-25, 15}, FocalWidths: Range{0.75, 2},
 		LiDARHeightM: Range{0.5, 2.1}, RadarHeightM: Range{0.6, 2.1}, SensorAsideM: Range{-1.2, 1.2},
@@ -99,7 +101,7 @@ func (r *Ranges) Check() setting.Problems {
 		key   string
 		value float64
 	}{
-		{"turned_share", r.TurnedShare}, {"other_height_share", r.OtherHeightShare}, {"partly_seen_share", r.PartlySeenShare},
+		{"turned_share", r.TurnedShare}, {"seated_share", r.SeatedShare}, {"other_height_share", r.OtherHeightShare}, {"partly_seen_share", r.PartlySeenShare},
 		{"dense_share", r.DenseShare}, {"clutter_share", r.ClutterShare}, {"missing_share", r.MissingShare}, {"late_share", r.LateShare},
 		{"degraded_share", r.DegradedShare}, {"furnished_share", r.FurnishedShare}, {"recorded_share", r.RecordedShare},
 	} {
@@ -261,10 +263,22 @@ func (r *Ranges) drawOnce(s *Stream, heightM float64) World {
 	w.Room.BehindM = s.Uniform(0.8, 4)
 	w.Room.SideM = max(math.Abs(aside)+0.7, 1.5) + s.Uniform(0, 2.5)
 	w.Room.CeilingM = s.Uniform(2.4, 3.4)
+	if s.Float64() < r.SeatedShare {
+		w.seat()
+	}
 	if s.Float64() < r.FurnishedShare {
 		r.furnish(s, [2]float64{aside, ahead}, &w.Room)
 	}
 	return w
+}
+
+// seat puts the person on a chair that faces their way, as nearly as chairs do.
+func (w *World) seat() {
+	w.Person.Seated = true
+	quarters := int(math.Round(w.Person.TurnDeg/90)) % 4
+	w.Room.Furniture = append(w.Room.Furniture, Furniture{
+		Kind: "chair", AtM: [2]float64{w.Person.RightM, standingDepthM + w.Person.FartherM}, Turn: 90 * ((quarters + 4) % 4),
+	})
 }
 
 // face turns the person to the camera, more or less.

@@ -138,6 +138,10 @@ func (c *Clip) camera(i int, sc *scratch, out *detection) {
 	tS := frameTime(frame) + shiftS
 	spec := &c.preset.Camera
 	n := c.placeBodies(tS, sc)
+	if n == 0 {
+		c.ghost(frame, out)
+		return
+	}
 	bodies := sc.bodies[:n]
 	pose := c.place.camera.pose(Vec{}, c.degraded.shockRad(camera, tS))
 	occluder := c.occluderAt(tS)

@@ -36,6 +36,9 @@ type CameraWorld struct {
 	// Missing are the keypoints that the detector does not find: they come as
 	// (0, 0) with score 0, as common detectors send them.
 	Missing MissingKeypoints `yaml:"missing" json:"missing"`
+	// GhostShare of the frames without anybody show keypoints all the same: a
+	// detector takes a thing in the room for a person, with low scores.
+	GhostShare float64 `yaml:"ghost_share" json:"ghost_share,omitempty"`
 	LateMS  float64          `yaml:"late_ms" json:"late_ms"` // what is sent for a frame is older by this
 	// RateHz is how often the sensor measures: a frame holds the newest. 0: with
 	// each frame.
@@ -81,6 +84,8 @@ type PersonWorld struct {
 	// Seated puts the person on a seat of a chair's height, where they stood: the
 	// legs keep still, trunk and arms move as they would.
 	Seated bool `yaml:"seated" json:"seated,omitempty"`
+	// Absent leaves the room empty; the truth is where the person would be.
+	Absent bool `yaml:"absent" json:"absent,omitempty"`
 }
 
 // RoomWorld is what does not move. A cropped cloud holds points of the floor and of
@@ -188,6 +193,7 @@ func (c *CameraWorld) check(p *setting.Problems) {
 	p.Between("camera.centre_u_px", c.CentreUPx, 0, float64(c.WidthPx))
 	p.Between("camera.centre_v_px", c.CentreVPx, 0, float64(c.HeightPx))
 	p.Between("camera.missing.share", c.Missing.Share, 0, 1)
+	p.Between("camera.ghost_share", c.GhostShare, 0, 1)
 	for _, j := range c.Missing.Joints {
 		if !slices.Contains(KeypointNames[:], j) {
 			p.Add("camera.missing.joints", "%q is unknown: use %s", j, strings.Join(KeypointNames[:], ", "))
