@@ -34,6 +34,7 @@ type Intake struct {
 	track    person.Track    // of the newest tick; valid if there
 	there    bool
 	assumed  bool
+	shape    bool  // a person's shape suffices
 	usedNS   int64 // of the newest usable set of keypoints
 	used     bool
 	cloud    []float32 // of the newest sweep, arrangement's frame
@@ -160,9 +161,22 @@ type Place struct {
 	CameraFromPose frame.Transform
 	// Found says that somebody is there: without a person there is no pose.
 	Found bool
-	// Moved is false if poses are in the camera's frame as they are.
+	// Moved says that CameraFromPose holds; else poses are in the camera's frame.
 	Moved bool
 }
+
+// TrustShape is for a room in which neither camera nor radar can tell a person
+// from a thing of their shape: the LiDAR's word suffices.
+func (p *Intake) TrustShape() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shape = true
+}
+
+// sureOfSomebody is from when on a track gives poses: a thing that has a person's
+// shape, but has neither moved nor been taken for a person by the camera, is
+// furniture until it does.
+const sureOfSomebody = 0.65
 
 // End ends a tick that took the samples of some sensors: what they told is where
 // the next one is seen from. What was given of others, for a tick that was then
@@ -174,6 +188,7 @@ func (p *Intake) End(took modality.Set) Place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, ok := p.stage.CameraFromArrangement()
+	sure := ok && (p.assumed || p.shape || p.there && p.track.Sure >= sureOfSomebody)
 	for m := range (modality.All &^ took).Kinds() {
 		p.stage.Forget(m)
 	}
@@ -181,7 +196,7 @@ func (p *Intake) End(took modality.Set) Place {
 	p.ordered.Store(!p.stage.Placed())
 	p.track, p.there = p.stage.Track()
 	p.assumed = p.stage.Assumed()
-	return Place{CameraFromPose: t, Found: ok, Moved: true}
+	return Place{CameraFromPose: t, Found: sure, Moved: ok}
 }
 
 // Person returns the person's track as the newest tick left it and false if nobody

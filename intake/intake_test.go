@@ -66,7 +66,7 @@ func TestOrderWithinATickChangesNothing(t *testing.T) {
 			found++
 		}
 	}
-	if found < 38 {
+	if found < 34 { // who they are is settled only by half a second of pictures
 		t.Fatalf("somebody in %d of %d ticks", found, len(r.ticks))
 	}
 	rapid.Check(t, func(t *rapid.T) {

@@ -151,13 +151,9 @@ func (f *Finder) take(atNS int64, t *thing, carve bool) {
 	if carve {
 		middle = s.placeM
 	}
-	if f.sight.agrees(atNS, middle, t.topM()) {
-		s.agreedS += f.stepS
-		if s.agreedS >= agreedS {
-			s.stir(atNS)
-		}
-	} else {
-		s.agreedS = 0
+	s.agree(f.sight.atNS, f.sight.agrees(atNS, middle, t.topM()))
+	if s.agreedS >= agreedS {
+		s.stir(atNS)
 	}
 	f.complete(atNS, t.columns, t.upper)
 	if !carve && !t.upper {

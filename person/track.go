@@ -81,7 +81,8 @@ type state struct {
 	topM    float64
 	columns float64 // usual area
 	lively  float64
-	agreedS float64 // for how long the camera has agreed
+	agreedS float64 // for how long the camera has agreed, picture after picture
+	sightNS int64   // of the newest picture that did; 0 is none
 
 	slowM, anchorM [2]float64 // place over two seconds; where it was at the last sign of life
 	anchorPoints   float64    // how many points the person had there
@@ -115,6 +116,21 @@ func (s *state) end(atNS int64, gaveUp bool) {
 
 // stir notes a sign of life.
 func (s *state) stir(atNS int64) { s.stirred, s.stirNS, s.anchorM = true, atNS, s.slowM }
+
+// agree counts for how long the camera has taken the track for a person: from one
+// picture to the next, so that a detector's error in one of them counts for nothing.
+func (s *state) agree(sightNS int64, agrees bool) {
+	switch {
+	case !agrees:
+		s.agreedS, s.sightNS = 0, 0
+		return
+	case sightNS == s.sightNS:
+		return
+	case s.sightNS != 0:
+		s.agreedS += min(max(float64(sightNS-s.sightNS)/1e9, 0), mostS)
+	}
+	s.sightNS = sightNS
+}
 
 // seen reports whether a sensor has seen the person of late.
 func (s *state) seen(k modality.Kind, atNS, holdNS int64) bool {

@@ -68,6 +68,9 @@ func (c *Config) personStage(a frame.Arrangement) (s *personStage, missing strin
 		rig, _ := c.rig(a) // nothing is missing, as above
 		return rig
 	}}
+	if !c.Sensors.Camera.Enabled && !c.Sensors.Radar.Enabled {
+		s.TrustShape()
+	}
 	return s, ""
 }
 

@@ -53,8 +53,8 @@ type ClipData struct {
 	Present    []modality.Set
 	EmptyLiDAR int // rows without any LiDAR point
 	EmptyRadar int // rows without any radar point
-	// Nobody counts frames that are no rows, because no sensor tells where the
-	// person is: a network for any room gives no pose then.
+	// Nobody counts the selected frames in which no sensor told where a person is,
+	// so that a daemon gives no pose. For a network for any room they are no rows.
 	Nobody int
 	// PaddedCamera counts rows whose camera window reaches beyond the clip,
 	// where the first or last frame stands in.
@@ -119,6 +119,9 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 		for r := range c.Frames {
 			d.Samples = append(d.Samples, SampleRef{i, r})
 		}
+	}
+	if found := d.Found(); len(d.Samples) == 0 && found.Ticks > 0 {
+		return d, fmt.Errorf("%w: %d frames of %s", ErrNobody, found.Ticks, ds.Describe())
 	}
 	if len(d.Samples) == 0 {
 		return nil, fmt.Errorf("no frames to load: %d clips of %s", len(keys), ds.Describe())
@@ -185,9 +188,11 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		if !wanted {
 			continue
 		}
-		if !there && cfg.Recipe == model.RecipeRoom {
+		if !there {
 			c.Nobody++
-			continue
+			if cfg.Recipe == model.RecipeRoom {
+				continue
+			}
 		}
 		if err := c.appendRow(i, through, &truth); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)

@@ -59,6 +59,9 @@ func newFeed(clip recording.Clip, cfg model.Config, stage func(recording.Clip) (
 			return nil, err
 		}
 		s.in, s.staged = in, true
+		if s.need&(modality.Of(modality.Camera)|modality.Of(modality.Radar)) == 0 {
+			in.TrustShape()
+		}
 	}
 	for m := range s.need.Kinds() {
 		switch m {
@@ -152,14 +155,14 @@ func (s *feed) sensor(m modality.Kind, f *recording.Frame, sample *sensors.Sampl
 // would be. It reports whether anybody is there.
 func (s *feed) end(took modality.Set, truth *recording.Pose) (there bool) {
 	place := s.in.End(took)
-	if !place.Moved || !place.Found {
+	if !place.Moved {
 		return place.Found
 	}
 	back := place.CameraFromPose.Inverse()
 	for j := range truth {
 		truth[j] = back.Apply(truth[j])
 	}
-	return true
+	return place.Found
 }
 
 // since returns the first frame up to i, the newest, that a camera window may hold:

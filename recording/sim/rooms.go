@@ -120,6 +120,8 @@ type RoomsConfig struct {
 	Mocap         *MocapLibrary `json:"-"` // recorded movement; may be nil
 	// LabelNoise of the truth as a share of MM-Fi's; 0 is the true pose.
 	LabelNoise float64 `json:"label_noise"`
+	// Empty leaves nobody in any room.
+	Empty bool `json:"empty,omitempty"`
 }
 
 // Rooms is a data set in which every clip has a room of its own: sensors, place,
@@ -194,6 +196,9 @@ func (d *Rooms) clip(k recording.Key) (*Clip, *World, error) {
 	s := NewStream(seed, "room", own.Subject, own.Activity)
 	m := d.movement(&s, seed, own)
 	world := d.cfg.Ranges.draw(&s, m.Subject().HeightM)
+	if world.Person.Absent = d.cfg.Empty; d.cfg.Empty {
+		world.Camera.GhostShare = float64(0.02 * s.Float64())
+	}
 	cfg := Config{Seed: seed, Custom: &d.preset, FramesPerClip: d.cfg.FramesPerClip, World: &world}
 	frames := d.cfg.FramesPerClip
 	if frames == 0 {

@@ -25,6 +25,9 @@ func (t *Table) Envelope(f *File) (*model.Envelope, error) {
 		return nil, err
 	}
 	for i := range f.Rows {
+		if rows[i].Empty {
+			continue // it says nothing of poses
+		}
 		values, err := f.measure(&f.Rows[i])
 		if err != nil {
 			return nil, err

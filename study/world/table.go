@@ -40,6 +40,10 @@ type RowScore struct {
 	PelvisMM float64            `json:"pelvis_mm"` // both poses moved so that the pelvis is the origin
 	AloneMM  map[string]float64 `json:"alone_mm"`  // each sensor alone, by its letter
 	Ratio    float64            `json:"ratio"`     // fused, to the base's of the same stage
+	// Found tells in how many frames somebody was found; of an empty room that is
+	// all there is to tell.
+	Found train.Found `json:"found"`
+	Empty bool        `json:"empty,omitempty"`
 	// Skipped says which key of the row cannot be applied to the recordings, and
 	// why; the figures are 0 then.
 	Skipped string `json:"skipped,omitempty"`
@@ -126,12 +130,18 @@ func (t *Table) evaluate(ctx context.Context, f *File, from recording.Dataset, r
 	}
 	for k, s := range stages {
 		score, frames, err := evaluateRow(ctx, ds, f.Clips, net, s)
+		if errors.Is(err, train.ErrNobody) {
+			err = nil
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
-		t.Frames = frames
+		t.Frames = max(t.Frames, frames)
 		score.Name = row.Name
 		rows := &t.Stages[k].Rows
+		if score.Empty = row.World.Person.Absent; score.Empty {
+			score = RowScore{Name: row.Name, Found: score.Found, Empty: true}
+		}
 		*rows = append(*rows, score)
 		(*rows)[len(*rows)-1].Ratio = score.FusedMM / (*rows)[0].FusedMM
 		if s.Trained == nil || from != nil { // nobody knows what a recorded point lies on
@@ -149,8 +159,11 @@ func (t *Table) evaluate(ctx context.Context, f *File, from recording.Dataset, r
 // evaluateRow returns the scores in one room and of how many frames they are.
 func evaluateRow(ctx context.Context, ds recording.Dataset, keys []recording.Key, net *model.Network, s Stage) (out RowScore, frames int, err error) {
 	data, err := s.Load(ctx, ds, keys)
+	if data != nil {
+		out.Found = data.Found()
+	}
 	if err != nil {
-		return RowScore{}, 0, err
+		return out, 0, err
 	}
 	full := net.Config.Mask()
 	coalitions := []modality.Set{full}
@@ -164,7 +177,7 @@ func evaluateRow(ctx context.Context, ds recording.Dataset, keys []recording.Key
 		return RowScore{}, 0, err
 	}
 	fused := rep.Coalitions[full.String()]
-	out = RowScore{FusedMM: fused.MPJPEMM, PelvisMM: fused.PelvisMM, AloneMM: map[string]float64{}}
+	out.FusedMM, out.PelvisMM, out.AloneMM = fused.MPJPEMM, fused.PelvisMM, map[string]float64{}
 	for _, one := range coalitions[1:] {
 		out.AloneMM[one.String()] = rep.Coalitions[one.String()].MPJPEMM
 	}
@@ -186,13 +199,17 @@ func (t *Table) Print(w io.Writer) error {
 		fmt.Fprintf(&b, " %7s", l+" mm")
 	}
 	if t.Search != nil {
-		fmt.Fprintf(&b, " %9s %7s %9s", "points", "kept %", "foreign %")
+		fmt.Fprintf(&b, " %7s %9s %7s %9s", "found %", "points", "kept %", "foreign %")
 	}
 	b.WriteByte('\n')
 	for i := range last.Rows {
 		fmt.Fprintf(&b, "%-44s", last.Rows[i].Name)
 		if why := last.Rows[i].Skipped; why != "" {
 			fmt.Fprintf(&b, " not of recordings: %s\n", why)
+			continue
+		}
+		if r := &last.Rows[i]; r.Empty {
+			fmt.Fprintf(&b, " empty: somebody in %.1f %% of the frames\n", 100*r.Found.Share())
 			continue
 		}
 		for _, s := range t.Stages {
@@ -203,7 +220,7 @@ func (t *Table) Print(w io.Writer) error {
 			fmt.Fprintf(&b, " %7.1f", last.Rows[i].AloneMM[l])
 		}
 		if t.Search != nil {
-			fmt.Fprintf(&b, " %9.0f %7.1f %9.1f", t.Search[i].Points, 100*t.Search[i].Kept, 100*t.Search[i].Foreign)
+			fmt.Fprintf(&b, " %7.1f %9.0f %7.1f %9.1f", 100*last.Rows[i].Found.Share(), t.Search[i].Points, 100*t.Search[i].Kept, 100*t.Search[i].Foreign)
 		}
 		b.WriteByte('\n')
 	}
@@ -230,7 +247,7 @@ func (t *Table) Chart() *plot.Bars {
 	for i, s := range t.Stages {
 		bars := plot.BarSeries{Name: s.Name}
 		for _, r := range s.Rows {
-			if r.Skipped != "" {
+			if r.Skipped != "" || r.Empty {
 				continue
 			}
 			if i == 0 {

@@ -14,6 +14,7 @@ import (
 	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/train"
 )
 
 // The shipped files of rooms are whole: each row differs from the base, and a row's
@@ -251,15 +252,18 @@ func TestPersonIsFoundInSmallTable(t *testing.T) {
 // both.
 func TestTwoStages(t *testing.T) {
 	table := &Table{Name: "two", Data: "made up", Stages: []StageScores{
-		{Name: "raw", Rows: []RowScore{{Name: "base", FusedMM: 60, Ratio: 1, AloneMM: map[string]float64{"L": 130}}, {Name: "far", FusedMM: 240, Ratio: 4, AloneMM: map[string]float64{"L": 500}}}},
-		{Name: "room", Rows: []RowScore{{Name: "base", FusedMM: 61, Ratio: 1, AloneMM: map[string]float64{"L": 131}}, {Name: "far", FusedMM: 73.2, Ratio: 1.2, AloneMM: map[string]float64{"L": 140}}}},
-	}, Search: []SearchScore{{}, {Kept: 0.97, Foreign: 0.015, Points: 27000}}}
+		{Name: "raw", Rows: []RowScore{{Name: "base", FusedMM: 60, Ratio: 1, AloneMM: map[string]float64{"L": 130}}, {Name: "far", FusedMM: 240, Ratio: 4, AloneMM: map[string]float64{"L": 500}}, {Name: "nobody", Empty: true}}},
+		{Name: "room", Rows: []RowScore{{Name: "base", FusedMM: 61, Ratio: 1, AloneMM: map[string]float64{"L": 131}}, {Name: "far", FusedMM: 73.2, Ratio: 1.2, Found: train.Found{Ticks: 8, Somebody: 6}, AloneMM: map[string]float64{"L": 140}}, {Name: "nobody", Empty: true, Found: train.Found{Ticks: 8, Somebody: 2}}}},
+	}, Search: []SearchScore{{}, {Kept: 0.97, Foreign: 0.015, Points: 27000}, {}}}
 	var text bytes.Buffer
 	if err := table.Print(&text); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if got := strings.Fields(lines[len(lines)-1]); strings.Join(got, " ") != "far 240.0 4.00 73.2 1.20 0.0 140.0 27000 97.0 1.5" {
+	if got := lines[len(lines)-1]; strings.Join(strings.Fields(got), " ") != "nobody empty: somebody in 25.0 % of the frames" {
+		t.Errorf("the empty room: %q", got)
+	}
+	if got := strings.Fields(lines[len(lines)-2]); strings.Join(got, " ") != "far 240.0 4.00 73.2 1.20 0.0 140.0 75.0 27000 97.0 1.5" {
 		t.Errorf("last row %q", got)
 	}
 	c := table.Chart()
