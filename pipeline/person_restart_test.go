@@ -57,6 +57,7 @@ func sweeps(t *testing.T, n int) (out []*sensors.Sample, own []int) {
 // is the room alone.
 func TestRestartWithThePatientInTheRoom(t *testing.T) {
 	cfg := wholeRoomConfig(DefaultConfig())
+	cfg.Sensors.Camera.Enabled, cfg.Sensors.Radar.Enabled = false, false // which would have to agree
 	all, own := sweeps(t, 330)
 	buf := make([]float32, 384*model.LiDARPointDim)
 	start := func() *personStage {

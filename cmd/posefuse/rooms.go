@@ -10,7 +10,7 @@ import (
 
 // roomFlags choose simulated rooms that all differ.
 type roomFlags struct {
-	Rooms     string `placeholder:"FILE" help:"Simulated rooms that all differ, drawn from the ranges of a file such as configs/rooms.yaml."`
+	Rooms     string `placeholder:"FILE" help:"Simulated rooms that all differ, drawn from the ranges of a file such as configs/rooms/train.yaml."`
 	People    int    `default:"120" help:"People of --rooms to train on, each in 27 rooms."`
 	ValPeople int    `default:"12" help:"Other people of --rooms to judge by, in rooms and with movements of other seeds."`
 	Frames    int    `default:"120" help:"Frames of each clip of --rooms, a tenth of a second each."`
