@@ -131,7 +131,7 @@ func DefaultConfig() Config {
 		Person:   PersonConfig{Enabled: true},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
-		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en"},
+		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }
