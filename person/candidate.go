@@ -75,7 +75,7 @@ func (f *Finder) score(atNS int64, t *thing) float64 {
 	}
 	v := 0.0
 	if agrees {
-		v += 3
+		v += 3 + f.sight.onFeet(atNS, t.middleM)
 	}
 	if moves {
 		v += 2

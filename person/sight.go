@@ -136,6 +136,21 @@ func (s *sight) feet(atNS int64) ([2]float64, bool) {
 	return s.feetM, s.fresh(atNS) && s.feetNS-s.feetFromNS >= sureFeetNS && atNS-s.feetNS <= sightHoldNS
 }
 
+// onFeet says whether a thing in the camera's direction stands where the camera
+// sees the feet: 1.25 if it does, -1.25 for what stands nearer or farther, 0 if
+// nobody knows. It is no more than a preference, for a tilt that is wrong by a
+// degree moves feet by a fifth of a metre.
+func (s *sight) onFeet(atNS int64, middleM [2]float64) float64 {
+	if !s.fresh(atNS) || s.feetNS != s.atNS {
+		return 0
+	}
+	away := math.Sqrt(distance2(s.feetM, [2]float64{s.origin[0], s.origin[1]}))
+	if within := 0.3 + 0.1*away; distance2(middleM, s.feetM) > within*within {
+		return -1.25
+	}
+	return 1.25
+}
+
 // agrees reports whether the person whom the camera sees may be a thing around a
 // place: in the direction of the rays, and as high as the highest of them there.
 func (s *sight) agrees(atNS int64, middleM [2]float64, topM float64) bool {

@@ -61,12 +61,12 @@ func TestSimulatedRooms(t *testing.T) {
 	}
 }
 
-// TestTableBeforeTheLegs: what hides the legs is not taken for them, and does not
-// pull the person nearer.
+// TestTableBeforeTheLegs: what hides the legs, or one half of the body, is not
+// taken for the person, and does not pull them nearer.
 func TestTableBeforeTheLegs(t *testing.T) {
 	testenv.SlowRace(t)
 	for _, whole := range []bool{false, true} {
-		for _, severity := range []int{1, 2} { // hides the knees, the hips
+		for severity, most := range map[int]float64{1: 0.02, 2: 0.02, 3: 0.1} { // hides the knees, the hips, one side
 			t.Run(fmt.Sprintf("whole sweep=%v severity %d", whole, severity), func(t *testing.T) {
 				var all measure
 				for i, key := range []recording.Key{{Subject: 5, Activity: 1}, {Subject: 10, Activity: 13}, {Subject: 15, Activity: 17}, {Subject: 7, Activity: 12}} {
@@ -77,8 +77,8 @@ func TestTableBeforeTheLegs(t *testing.T) {
 					t.Logf("%s: %v", key, m)
 					all.add(m)
 				}
-				if all.recall() < 0.9 || all.others() > 0.02 || all.offM > 0.15*float64(all.sweeps) {
-					t.Errorf("%v; want 90 and 2 %%, 150 mm", all)
+				if all.recall() < 0.9 || all.others() > most || all.offM > 0.15*float64(all.sweeps) {
+					t.Errorf("%v; want 90 and %.0f %%, 150 mm", all, 100*most)
 				}
 			})
 		}
