@@ -19,6 +19,9 @@ import (
 // shows.
 const firstValues = 8
 
+// maxListed is how many senders a report names.
+const maxListed = 64
+
 // decodeReport prints frames, or sums them up.
 type decodeReport struct {
 	format  *capture.Format
@@ -34,6 +37,7 @@ type decodeReport struct {
 	sums     [2]float64
 	first    map[string]any
 	notes    map[string]any
+	senders  map[string]uint64 // frames by the address that a WiFi packet came from
 	timed    bool
 	span     [2]int64 // ns
 }
@@ -64,6 +68,12 @@ func (r *decodeReport) frame(f *capture.Record) {
 		sums[0] += f.Values[i]
 		sums[1] += f.Values[i+1]
 		rows++
+	}
+	if from, ok := f.Fields["mac"].(string); ok && (len(r.senders) < maxListed || r.senders[from] > 0) {
+		if r.senders == nil {
+			r.senders = map[string]uint64{}
+		}
+		r.senders[from]++
 	}
 	r.sums[0] += sums[0]
 	r.sums[1] += sums[1]
@@ -170,6 +180,9 @@ func (r *decodeReport) finish() error {
 			fmt.Fprintf(os.Stderr, "; not decoded: %s", reasons(r.Rejected))
 		}
 		fmt.Fprintln(os.Stderr)
+		if len(r.senders) > 1 {
+			fmt.Fprintf(os.Stderr, "  packets of %d WiFi senders: %s\n", len(r.senders), reasons(r.senders))
+		}
 		for _, key := range slices.Sorted(maps.Keys(r.notes)) {
 			fmt.Fprintf(os.Stderr, "  %s: %v\n", key, r.notes[key])
 		}
@@ -186,6 +199,9 @@ func (r *decodeReport) writeSummary() error {
 	}
 	if r.first != nil {
 		s["first"] = r.first
+	}
+	if r.senders != nil {
+		s["senders"] = r.senders
 	}
 	if r.timed {
 		s["time"] = map[string]any{"first_ns": r.span[0], "last_ns": r.span[1], "span_s": float64(r.span[1]-r.span[0]) / 1e9}

@@ -22,6 +22,7 @@ type decodeSummary struct {
 	SumY               float64 `json:"sum_y"`
 	SumRe              float64 `json:"sum_re"`
 	SumIm              float64 `json:"sum_im"`
+	Senders            map[string]uint64
 	First, Time, Notes map[string]any
 }
 
@@ -61,10 +62,12 @@ func TestDecodeCSI(t *testing.T) {
 		"inputs/sensors/ath_split_csi.dat":    {Format: "atheros", Frames: 24, Packets: 24, Rejected: map[string]uint64{"no_csi": 21, "bad_record": 21}},
 		"inputs/sensors/ath_two_chains.dat":   {Format: "atheros", Frames: 40, Packets: 40},
 		"inputs/sensors/nex_pi_onecore.pcap":  {Format: "nexmon", Frames: 20, Packets: 20},
-		"inputs/sensors/nex_sll2.pcap":        {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_frag.pcap":        {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_ethernet.pcapng":  {Format: "nexmon", Frames: 20, Packets: 60},
-		"inputs/sensors/nex_twomacs.pcap":     {Format: "nexmon", Frames: 40, Packets: 120},
+		"inputs/sensors/nex_dead.pcap": {Format: "nexmon", Frames: 20, Packets: 60,
+			Notes: map[string]any{"dead_antennas": []any{"core 1 stream 0", "core 2 stream 0"}}},
+		"inputs/sensors/nex_sll2.pcap":       {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_frag.pcap":       {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_ethernet.pcapng": {Format: "nexmon", Frames: 20, Packets: 60},
+		"inputs/sensors/nex_twomacs.pcap":    {Format: "nexmon", Frames: 40, Packets: 120, Senders: map[string]uint64{"02:00:00:00:00:07": 20, "02:00:00:00:00:09": 20}},
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			got := summarise(t, decodeCmd{File: testenv.Shared(t, file), Format: "auto"})
@@ -81,9 +84,12 @@ func TestDecodeCSI(t *testing.T) {
 				}
 			}
 			for key, v := range want.Notes {
-				if got.Notes[key] != v {
+				if !reflect.DeepEqual(got.Notes[key], v) {
 					t.Errorf("note %s is %v, want %v", key, got.Notes[key], v)
 				}
+			}
+			if want.Senders != nil && !reflect.DeepEqual(got.Senders, want.Senders) {
+				t.Errorf("senders %v, want %v", got.Senders, want.Senders)
 			}
 			if want.SumRe != 0 && (got.SumRe != want.SumRe || got.SumIm != want.SumIm) {
 				t.Errorf("sums %v, %v, want %v, %v", got.SumRe, got.SumIm, want.SumRe, want.SumIm)

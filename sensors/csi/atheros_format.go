@@ -2,6 +2,7 @@ package csi
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"posefuse/sensors/capture"
 )
@@ -22,26 +23,37 @@ func fitsAtheros(h *capture.Head) int {
 // atherosLog turns the bytes of a log into records.
 type atherosLog struct {
 	*AtherosDecoder
-	out *capture.Output
+	out  *capture.Output
+	dead *deadRows
 }
 
 func decodeAtherosLog(_ *capture.Options, out *capture.Output) (capture.StreamDecoder, error) {
+	dead := &deadRows{}
 	emit := func(r *AtherosRecord) {
 		if r.H == nil {
 			out.Count("no_csi", 1)
 			return
 		}
+		for chain := range int(r.NR) {
+			n := len(r.H) / int(r.NR)
+			dead.look(fmt.Sprint("chain ", chain), r.H[chain*n:(chain+1)*n])
+		}
 		out.Packets(1)
-		out.Emit(&capture.Record{TimeNS: int64(r.TSFUS) * 1000, HasTime: true, Values: pairs(r.H), Width: 2, Fields: map[string]any{
+		rec := capture.Record{TimeNS: int64(r.TSFUS) * 1000, HasTime: true, Values: pairs(r.H), Width: 2, Fields: map[string]any{
 			"channel_mhz": r.ChannelMHz, "phy_error": r.PHYError, "rate": r.Rate, "tones": r.Tones, "antennas": r.NR, "streams": r.NC,
 			"rssi": [4]uint8{r.RSSI, r.RSSIChain[0], r.RSSIChain[1], r.RSSIChain[2]}, "payload_bytes": len(r.Payload),
-		}})
+		}}
+		if from := frameSender(r.Payload); from != (mac{}) {
+			rec.Fields["mac"] = from.String()
+		}
+		out.Emit(&rec)
 	}
-	return &atherosLog{NewAtherosDecoder(emit, func(o string) { out.Count(o, 1) }), out}, nil
+	return &atherosLog{NewAtherosDecoder(emit, func(o string) { out.Count(o, 1) }), out, dead}, nil
 }
 
 // Finish implements capture.StreamDecoder.
 func (d *atherosLog) Finish() {
 	d.AtherosDecoder.Finish()
 	d.out.Count("junk_bytes", d.JunkBytes())
+	d.dead.note(d.out)
 }

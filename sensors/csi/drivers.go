@@ -66,7 +66,6 @@ func nexmonOutcomes() map[string]sensors.Outcome {
 		capture.OutcomeOtherTraffic, capture.OutcomeFragment, capture.OutcomeLostFragment, capture.OutcomeRepeated, capture.OutcomeCutPacket} {
 		o[outcome] = sensors.Outcome{Unit: "datagrams"}
 	}
-	o[string(NexmonChip)] = sensors.Outcome{Refused: "the chip's number is unknown: set chip"}
 	for outcome, advice := range map[string]string{
 		OutcomeIncomplete:          "cores of each WiFi frame are missing: set cores to 0, which finds out how many there are, or window_ms higher",
 		string(NexmonShort):        "they are no Nexmon datagrams: check driver of this sensor and what sends to this port",

@@ -1,6 +1,9 @@
 package csi
 
 import (
+	"maps"
+	"slices"
+
 	"posefuse/sensors/capture"
 	"posefuse/sensors/modality"
 )
@@ -21,6 +24,34 @@ func Formats() []capture.Format {
 	feit := format("feitcsi", "FeitCSI of Intel AX200 and AX210 (log, packet capture)")
 	feit.Fits, feit.Stream, feit.Datagrams = fitsFeit, decodeFeitLog, decodeFeitDatagrams
 	return []capture.Format{nexmon, atheros, intel, esp32, feit}
+}
+
+// deadRows finds the antennas of a recording that hold nothing but zeros.
+type deadRows struct{ alive map[string]bool }
+
+// look takes the values of one antenna.
+func (d *deadRows) look(name string, h []complex64) {
+	if d.alive == nil {
+		d.alive = map[string]bool{}
+	}
+	zero := true
+	for _, v := range h {
+		zero = zero && v == 0
+	}
+	d.alive[name] = d.alive[name] || !zero
+}
+
+// note tells them, if there are any.
+func (d *deadRows) note(out *capture.Output) {
+	var dead []string
+	for _, name := range slices.Sorted(maps.Keys(d.alive)) {
+		if !d.alive[name] {
+			dead = append(dead, name)
+		}
+	}
+	if dead != nil {
+		out.Note("dead_antennas", dead)
+	}
 }
 
 // pairs writes complex numbers as pairs.

@@ -103,11 +103,7 @@ func TestMATLABInt16Reference(t *testing.T) {
 		if c.padded { // MATLAB skipped these
 			continue
 		}
-		h, err := c.frame.RawValues(csi.ChipAuto)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k, v := range h {
+		for k, v := range c.frame.RawValues(csi.ChipAuto) {
 			if v != at(row, k) {
 				t.Fatalf("packet %d (row %d) word %d: %v, matlab %v", i, row, k, v, at(row, k))
 			}

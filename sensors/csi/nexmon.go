@@ -68,13 +68,12 @@ type NexmonReason string
 // Error makes the reason an error.
 func (r NexmonReason) Error() string { return "nexmon datagram rejected: " + string(r) }
 
-// The reasons of ParseNexmon and NexmonFrame.Decode.
+// The reasons of ParseNexmon, and of datagrams of one frame that differ.
 const (
 	NexmonShort     NexmonReason = "short"         // less than a header
 	NexmonMagic     NexmonReason = "bad_magic"     // does not start 11 11
 	NexmonLength    NexmonReason = "bad_length"    // not 64, 128 or 256 words
 	NexmonBandwidth NexmonReason = "bad_bandwidth" // chanspec and number of words disagree
-	NexmonChip      NexmonReason = "unknown_chip"  // no word format known: configure the chip
 )
 
 // ParseNexmon decodes the payload of one UDP datagram. The error is a

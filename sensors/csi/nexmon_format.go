@@ -1,7 +1,9 @@
 package csi
 
 import (
+	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"posefuse/sensors/capture"
@@ -26,6 +28,7 @@ type nexmonDecoder struct {
 	out    *capture.Output
 	frames []*NexmonFrame // of the open record
 	since  time.Time
+	dead   deadRows
 }
 
 func decodeNexmon(_ *capture.Options, out *capture.Output) (capture.DatagramDecoder, error) {
@@ -72,6 +75,7 @@ func (d *nexmonDecoder) Finish() {
 	if len(d.frames) > 0 {
 		d.emit()
 	}
+	d.dead.note(d.out)
 }
 
 // emit gives the open record out: the words of each datagram in the order of
@@ -84,12 +88,10 @@ func (d *nexmonDecoder) emit() {
 	}}
 	var parts [][2]int
 	for _, f := range d.frames {
-		h, err := f.RawValues(ChipAuto)
-		if err != nil {
-			d.out.Count(nexmonOutcome(err), 1)
-			continue
-		}
+		h := f.RawValues(ChipAuto)
 		parts = append(parts, [2]int{f.Core, f.Stream})
+		status := f.statusWords()
+		d.dead.look(fmt.Sprintf("core %d stream %d", f.Core, f.Stream), slices.Concat(h[:status[0]], h[status[1]:]))
 		r.Values = append(r.Values, pairs(h)...)
 	}
 	if f.New {
@@ -97,7 +99,5 @@ func (d *nexmonDecoder) emit() {
 	}
 	r.Fields["core_stream"] = parts
 	d.frames = d.frames[:0]
-	if len(parts) > 0 {
-		d.out.Emit(&r)
-	}
+	d.out.Emit(&r)
 }

@@ -42,11 +42,7 @@ func (g *NexmonGroup) reception(chip Chip) (*reception, error) {
 		if len(f.Words) != len(first.Words) {
 			return nil, NexmonBandwidth
 		}
-		h, err := f.Values(chip)
-		if err != nil {
-			return nil, err
-		}
-		r.h = append(r.h, h...)
+		r.h = append(r.h, f.Values(chip)...)
 		r.names = append(r.names, f.Core)
 	}
 	if first.New {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -144,9 +145,9 @@ func TestNexmon4339Streams(t *testing.T) {
 		if i > 0 {
 			continue
 		}
-		h, err := f.RawValues(ChipAuto)
-		if err != nil || f.SequenceCtl != 56816 || f.Sequence() != 3551 || h[0] != -136+19i || h[1] != 1974-8170i {
-			t.Errorf("packet 0: sequence %d, words %v %v, %v", f.SequenceCtl, h[0], h[1], err)
+		h := f.RawValues(ChipAuto)
+		if f.SequenceCtl != 56816 || f.Sequence() != 3551 || h[0] != -136+19i || h[1] != 1974-8170i {
+			t.Errorf("packet 0: sequence %d, words %v %v", f.SequenceCtl, h[0], h[1])
 		}
 	}
 }
@@ -161,8 +162,8 @@ func TestNexmon4358Float(t *testing.T) {
 		t.Errorf("cores and streams %v, want 2 x 2", seen)
 	}
 	for i, f := range frames {
-		if c, err := f.wordChip(ChipAuto); c != Chip4358 {
-			t.Errorf("packet %d with chip 0xDEAD is read as that of chip %#x, %v", i, uint16(c), err)
+		if c := f.wordChip(ChipAuto); c != Chip4358 {
+			t.Errorf("packet %d with chip 0xDEAD is read as that of chip %#x", i, uint16(c))
 		}
 	}
 	q, _ := Chip4358.floatFormat()
@@ -170,8 +171,35 @@ func TestNexmon4358Float(t *testing.T) {
 	if re != -48 || im != 131 || exp != -7 {
 		t.Errorf("word 10 is %d %d exponent %d, want -48 131 -7", re, im, exp)
 	}
-	h, err := frames[0].RawValues(Chip4358)
-	if err != nil || h[10] != complex(-48.0/128, 131.0/128) {
-		t.Errorf("word 10 is %v, %v", h[10], err)
+	if h := frames[0].RawValues(Chip4358); h[10] != complex(-48.0/128, 131.0/128) {
+		t.Errorf("word 10 is %v", h[10])
+	}
+}
+
+// TestChipOfWords: where the chip's number says nothing, its words do.
+func TestChipOfWords(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 8))
+	for _, words := range []int{64, 128, 256} {
+		for chip, bits := range map[Chip]int{Chip4358: 23, Chip4366: 30, Chip43455: 32} {
+			f := NexmonFrame{New: true, Chip: chipOldTag, Words: make([]uint32, words)}
+			for i := range f.Words {
+				f.Words[i] = rng.Uint32() >> (32 - bits)
+			}
+			for i := f.statusWords()[0]; i < f.statusWords()[1]; i++ {
+				f.Words[i] = 0xFFFFFFFF // receiver status
+			}
+			if got := f.wordChip(ChipAuto); got != chip {
+				t.Errorf("%d words of chip %#x are read as those of %#x", words, uint16(chip), uint16(got))
+			}
+			if got := f.wordChip(Chip4339); got != Chip4339 {
+				t.Errorf("the setting is overruled by %#x", uint16(got))
+			}
+		}
+	}
+	zeros := NexmonFrame{Chip: chipOldTag, Words: make([]uint32, 64)}
+	for i, v := range zeros.Values(ChipAuto) {
+		if v != 0 {
+			t.Errorf("tone %d of nothing is %v", i, v)
+		}
 	}
 }

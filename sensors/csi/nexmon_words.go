@@ -45,14 +45,14 @@ func Int16Word(re, im int16) uint32 { return uint32(uint16(re)) | uint32(uint16(
 
 // wordChip returns the chip whose word format applies, configured or from the
 // frame.
-func (f *NexmonFrame) wordChip(configured Chip) (Chip, error) {
+func (f *NexmonFrame) wordChip(configured Chip) Chip {
 	c := configured
 	if c == ChipAuto {
 		c = f.Chip
 	}
 	switch c {
 	case Chip4339, Chip4358, Chip43455, Chip4366:
-		return c, nil
+		return c
 	case ChipAuto, chipOldTag:
 	}
 	return f.chipOfWords()
@@ -61,9 +61,8 @@ func (f *NexmonFrame) wordChip(configured Chip) (Chip, error) {
 // chipOfWords tells the word format where the chip's number is unknown, as
 // 0xDEAD of old builds: the float formats leave the upper bits of each word
 // unset, which in 64 and more words of two int16 does not happen. The two chips
-// with int16 words need not be told apart. NexmonChip means that nothing but
-// zeros is there to tell by.
-func (f *NexmonFrame) chipOfWords() (Chip, error) {
+// with int16 words need not be told apart.
+func (f *NexmonFrame) chipOfWords() Chip {
 	var all uint32
 	status := f.statusWords()
 	for i, w := range f.Words {
@@ -72,14 +71,12 @@ func (f *NexmonFrame) chipOfWords() (Chip, error) {
 		}
 	}
 	switch n := bits.Len32(all); {
-	case n == 0:
-		return 0, NexmonChip
-	case n <= 23: // 5 + 2 x 9 bits
-		return Chip4358, nil
+	case n <= 23: // 5 + 2 x 9 bits; also zeros alone, which are zeros in all formats
+		return Chip4358
 	case n <= 30: // 6 + 2 x 12 bits
-		return Chip4366, nil
+		return Chip4366
 	}
-	return Chip43455, nil
+	return Chip43455
 }
 
 // statusWords returns the first of the words that newer builds overwrite with
@@ -97,24 +94,21 @@ func (f *NexmonFrame) statusWords() [2]int {
 // RawValues converts all words to complex numbers in FFT order: exactly, with
 // no scaling and nothing zeroed. configured overrides the frame's chip number;
 // with ChipAuto the words themselves decide where the number is unknown.
-func (f *NexmonFrame) RawValues(configured Chip) ([]complex64, error) {
-	c, err := f.wordChip(configured)
-	if err != nil {
-		return nil, err
-	}
+func (f *NexmonFrame) RawValues(configured Chip) []complex64 {
+	c := f.wordChip(configured)
 	h := make([]complex64, len(f.Words))
 	if q, ok := c.floatFormat(); ok {
 		for i, w := range f.Words {
 			re, im, exp := q.split(w)
 			h[i] = complex(float32(math.Ldexp(float64(re), exp)), float32(math.Ldexp(float64(im), exp)))
 		}
-		return h, nil
+		return h
 	}
 	for i, w := range f.Words {
 		re, im := int16Word(w)
 		h[i] = complex(float32(re), float32(im))
 	}
-	return h, nil
+	return h
 }
 
 // Autoscaled returns the integers that Nexmon's own MATLAB routine makes of a
@@ -181,11 +175,8 @@ func NexmonTones(words int) []int {
 // 80 MHz, of which word 2 is used tone +2; 28 to 30 at 20 MHz, of which word 28
 // is used tone +28. Such a tone is replaced by its neighbours: the mean of two,
 // or at the edge the one.
-func (f *NexmonFrame) Values(configured Chip) ([]complex64, error) {
-	raw, err := f.RawValues(configured)
-	if err != nil {
-		return nil, err
-	}
+func (f *NexmonFrame) Values(configured Chip) []complex64 {
+	raw := f.RawValues(configured)
 	n := len(raw)
 	switch {
 	case f.New && n == 64:
@@ -198,5 +189,5 @@ func (f *NexmonFrame) Values(configured Chip) ([]complex64, error) {
 	for i, k := range tones {
 		h[i] = raw[(k+n)%n]
 	}
-	return h, nil
+	return h
 }
