@@ -86,6 +86,18 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 	}
 }
 
+// slowRest is how long who moves slowly rests, as a share of a repetition: the
+// first and last part of a slow one look like rest.
+const slowRest = 0.6
+
+// longestRestS is how long a rest may be in the set, seconds.
+func (s *set) longestRestS() float64 {
+	if n := len(s.reps); n > 0 {
+		return max(s.restS, slowRest*durationS(s.reps[n-1].repetition))
+	}
+	return s.restS
+}
+
 // count adds a repetition to the running set.
 func (t *Tracker) count(a attempt) {
 	t.addRep(a)

@@ -262,3 +262,65 @@ func TestSubscriberErrors(t *testing.T) {
 		t.Errorf("run without broker: %v", err)
 	}
 }
+
+// TestOneServiceCounts: of two services in a room one publishes; when it stops,
+// the other goes on with the set, and what the broker keeps is the living one's.
+func TestOneServiceCounts(t *testing.T) {
+	b := startBroker(t)
+	a := newApp(t, b, "app", "posefuse/room1/exercise/#")
+	first, stopFirst := startSubscriber(t, b)
+	a.await(t, "online", statusIs("online"))
+	second, stopSecond := startSubscriber(t, b)
+	testenv.Wait(t, "the second connection", func() bool { return second.Stats().Connects == 1 })
+	time.Sleep(time.Second) // it listens for an owner before it would be one
+	_, squats := set(1, 12, 5, sim.MotionOptions{})
+	half := len(squats) / 2
+	until := a.publishSet(t, first, squats[:half], 0)
+	testenv.Wait(t, "the second service's poses", func() bool { return second.Stats().Poses == uint64(half) })
+	if n := second.Stats().Published; n != 0 {
+		t.Errorf("the service that waits has published %d messages", n)
+	}
+	if err := stopFirst(); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Wait(t, "the second service to take over", func() bool { return second.Stats().Published >= 1 })
+	a.publishSet(t, second, squats[half:], until)
+	a.await(t, "5 repetitions by the second service", func(m mqtt.Message) bool {
+		var e message.ExerciseEvent
+		return strings.HasSuffix(m.Topic(), "/event") && json.Unmarshal(m.Payload(), &e) == nil && e.Repetitions == 5
+	})
+	late := newApp(t, b, "late", "posefuse/room1/exercise/status")
+	late.await(t, "the second service's retained word", func(m mqtt.Message) bool { return m.Retained() && statusIs("online")(m) })
+	if err := stopSecond(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBadPosesAreRefused: skeletons that are none are counted as bad, and what
+// the broker has kept is no pose of now.
+func TestBadPosesAreRefused(t *testing.T) {
+	b := startBroker(t)
+	a := newApp(t, b, "app", "posefuse/room1/exercise/#")
+	joint := "[0.1,0.2,3]"
+	pose := func(joints string) string {
+		return `{"schema":"posefuse.pose.v1","room":"room1","seq":1,"capture_ns":5,"frame":"camera","joint_order":"h36m17","joints_m":[` + joints + `]}`
+	}
+	must(t, a.client.Publish("posefuse/room1/pose", 1, true, pose(strings.Repeat(joint+",", 16)+joint)))
+	sub, _ := startSubscriber(t, b)
+	a.await(t, "online", statusIs("online"))
+	list := strings.Repeat(joint+",", 16)
+	bad := []string{
+		pose(list + "[1,2]"), pose(strings.Repeat(joint+",", 15) + joint), pose(strings.Repeat(joint+",", 32) + joint),
+		strings.Replace(pose(list+joint), "camera", "world", 1), strings.Replace(pose(list+joint), `"capture_ns":5,`, "", 1),
+		pose("[0,0,3000],[0,0,3000],[0,0,3000],[0,0,3000],[0,0,3000],[0,0,3000],[0,0,3000],[0,0,3000],[0,-480,3000]" + strings.Repeat(",[0,0,3000]", 8)),
+		"", "\x00\xff",
+	}
+	for _, text := range bad {
+		must(t, a.client.Publish("posefuse/room1/pose", 1, false, text))
+	}
+	must(t, a.client.Publish("posefuse/room1/pose", 1, false, pose(list+"null")))
+	testenv.Wait(t, "the good pose", func() bool { return sub.Stats().Poses == 1 })
+	if st := sub.Stats(); st.Bad != uint64(len(bad)) || st.Retained > 1 {
+		t.Errorf("%+v, want %d bad", st, len(bad))
+	}
+}

@@ -168,7 +168,7 @@ func (t *Tracker) pose(p stamped) {
 		}
 	}
 	t.choose(false)
-	if t.set != nil && (float64(t.nowNS-t.set.activeNS) > t.set.restS*1e9 || t.nowNS-t.seenNS > goneNS) {
+	if t.set != nil && (float64(t.nowNS-t.set.activeNS) > t.set.longestRestS()*1e9 || t.nowNS-t.seenNS > goneNS) {
 		t.endSet()
 	}
 	if t.seenNS > 0 && t.nowNS-t.seenNS > goneNS { // who comes next may be somebody else

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"posefuse/configs"
 	"posefuse/frame"
@@ -28,6 +29,15 @@ var demoProgramme = sim.Programme{Subject: 5, Seed: 1, World: &demoWorld, Sets: 
 // demoWorld is the whole room, as real sensors send it.
 var demoWorld = sim.WholeRoom(sim.ScanRows, sim.MeasuredClutter)
 
+// demoExercises is what the patient's programme asks for.
+func demoExercises() string {
+	words := make([]string, len(demoProgramme.Sets))
+	for i, s := range demoProgramme.Sets {
+		words[i] = fmt.Sprintf("A%02d", s.Activity)
+	}
+	return strings.Join(words, ",")
+}
+
 // othersSimulated is the word of --others for sensors that are played beside a
 // real camera.
 const othersSimulated = "simulated"
@@ -40,6 +50,7 @@ func prepareDemo(room *runRoom, others bool) error {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	cfg.Exercise.Enabled = true
+	cfg.Exercise.Exercise = demoExercises()
 	switch {
 	case room.camera == "":
 		room.simulated = modality.All
