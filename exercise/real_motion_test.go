@@ -18,7 +18,7 @@ import (
 // performance is a set of one movement by one real person, as a stream at 10 Hz
 // with a known number of repetitions.
 type performance struct {
-	source   string // "uiprmd", "mars", "cmu"
+	source   string // "uiprmd" or "mars"
 	subject  string
 	movement string
 	label    string // "correct", "incorrect" or ""
@@ -147,29 +147,6 @@ func marsSets(t testing.TB) (sets []performance) {
 			p.poses = append(p.poses, pose)
 		}
 		p.reps = cycles(p.poses)
-		sets = append(sets, p)
-	}
-	return sets
-}
-
-// cmuSets loads the CMU clips.
-func cmuSets(t testing.TB) (sets []performance) {
-	t.Helper()
-	for _, row := range indexRows(t, testenv.Shared(t, "motion", "index.csv")) {
-		if row[1] != "cmu" {
-			continue
-		}
-		all := loadPoses(t, filepath.Join(testenv.Shared(t, "motion"), row[0]))
-		first, err1 := strconv.Atoi(row[7])
-		count, err2 := strconv.Atoi(row[8])
-		if err1 != nil || err2 != nil {
-			t.Fatalf("index.csv: row %v", row)
-		}
-		p := performance{source: "cmu", subject: row[2], movement: row[3], activity: row[9], reps: -1}
-		for i := first; i < first+count; i += recordedEvery {
-			p.poses = append(p.poses, all[i])
-		}
-		p.poses = stood(p.poses)
 		sets = append(sets, p)
 	}
 	return sets

@@ -121,7 +121,7 @@ func (p span) rise(g Signal) (float64, bool) {
 	to, ok := g.value(body{&p.frames[p.peak].smooth, p.cal}, p.side)
 	change := 0.0
 	for i := range p.frames[:p.peak] {
-		if v, ok := g.value(body{&p.frames[i].smooth, p.cal}, p.side); ok && math.Abs(to-v) > math.Abs(change) {
+		if v, seen := g.value(body{&p.frames[i].smooth, p.cal}, p.side); seen && math.Abs(to-v) > math.Abs(change) {
 			change = to - v
 		}
 	}

@@ -28,11 +28,11 @@ func (r *tableRow) add(t *testing.T, p performance, s stream) {
 		told := feed(t, s, 100, "RLMW", p.activity)
 		n := told.count(p.activity)
 		r.counted += n
-		switch d := n - p.reps; {
-		case d == 0:
+		switch n - p.reps {
+		case 0:
 			r.exact++
 			r.within++
-		case d == 1 || d == -1:
+		case 1, -1:
 			r.within++
 		}
 		if slices.ContainsFunc(told.summaries, faulty) {

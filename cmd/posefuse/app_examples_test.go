@@ -49,8 +49,8 @@ func TestAppExamples(t *testing.T) {
 			if !ok || !closed {
 				t.Fatal("no example")
 			}
-			if _, err := exec.LookPath(c.command[0]); err != nil {
-				testenv.LeaveOut(t, err.Error())
+			if _, missing := exec.LookPath(c.command[0]); missing != nil {
+				testenv.LeaveOut(t, missing.Error())
 			}
 			dir := t.TempDir()
 			if lang == "go" { // inside the module, whose libraries it uses
@@ -60,13 +60,13 @@ func TestAppExamples(t *testing.T) {
 				defer func() { _ = os.RemoveAll(dir) }()
 			}
 			path := filepath.Join(dir, c.file)
-			if err := os.WriteFile(path, []byte(code), 0o600); err != nil {
+			if err = os.WriteFile(path, []byte(code), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if lang == "go" {
 				path = filepath.Join(dir, "app")
-				if out, err := exec.Command("go", "build", "-o", path, filepath.Join(".", dir, c.file)).CombinedOutput(); err != nil {
-					t.Fatalf("%v\n%s", err, out)
+				if out, failed := exec.Command("go", "build", "-o", path, filepath.Join(".", dir, c.file)).CombinedOutput(); failed != nil {
+					t.Fatalf("%v\n%s", failed, out)
 				}
 				c.command = nil
 				if path, err = filepath.Abs(path); err != nil {
@@ -78,7 +78,7 @@ func TestAppExamples(t *testing.T) {
 			cmd := exec.Command(args[0], args[1:]...)
 			cmd.Env = append(os.Environ(), fmt.Sprintf("NATS=127.0.0.1:%d", port))
 			cmd.Stdout, cmd.Stderr = said, said
-			if err := cmd.Start(); err != nil {
+			if err = cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
@@ -87,7 +87,7 @@ func TestAppExamples(t *testing.T) {
 			}()
 			testenv.Wait(t, "the example", func() bool { return strings.Contains(said.String(), "listening") })
 			for n := 1; n <= 2; n++ {
-				if err := nc.Publish("posefuse.room1.exercise.event", fmt.Appendf(nil, `{"name":"squat","repetitions":%d,"text":"Göd – ok"}`, n)); err != nil {
+				if err = nc.Publish("posefuse.room1.exercise.event", fmt.Appendf(nil, `{"name":"squat","repetitions":%d,"text":"Göd – ok"}`, n)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -54,7 +54,7 @@ func (c exerciseCountCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	for _, want := range c.Exercise {
-		if _, err := exercise.Find(defs, want); err != nil {
+		if _, err = exercise.Find(defs, want); err != nil {
 			return fmt.Errorf("--exercise: %w; posefuse exercise --list shows them", err)
 		}
 	}
