@@ -77,6 +77,13 @@ type PartialClip interface {
 	FrameOf(i int, which modality.Set, f *Frame) error
 }
 
+// Backgrounded is a Clip of a room that a daemon had learned before it began.
+type Backgrounded interface {
+	Clip
+	// Background returns the daemon's file of it, nil if nobody kept it.
+	Background() []byte
+}
+
 // PartialDataset is a Dataset that may lack a sensor altogether and says so.
 type PartialDataset interface {
 	Dataset

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"posefuse/frame"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
@@ -52,8 +53,8 @@ func (f *cameraFake) inOrder() bool       { return true }
 func (f *cameraFake) begin(planned) error { return nil }
 func (f *cameraFake) restart()            { f.seq = 0 }
 
-// units implements fake. Stored key points carry no scores; they are sent with
-// the score 1. A set of zeros only is how a data set stores that nobody was
+// units implements fake. Where nobody noted the
+// scores of stored key points, they are sent with the score 1. A set of zeros only is how a data set stores that nobody was
 // found; nothing is sent then.
 func (f *cameraFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([]unit, error) {
 	f.msg.CaptureNS = t.capture.Add(t.clock.stepped).UnixNano()
@@ -72,9 +73,13 @@ func (f *cameraFake) units(dst []unit, c recording.Clip, i int, t *frameTime) ([
 			return dst, nil
 		}
 		*k = sensors.Keypoints{XY: f.frame.RGB, Width: sim.CameraWidth, Height: sim.CameraHeight}
+		if rig, ok := frame.RigOf(c); ok {
+			k.Width, k.Height = int(rig.Camera.WidthPx), int(rig.Camera.HeightPx)
+		}
 		for j := range k.Score {
 			k.Score[j] = 1
 		}
+		copy(k.Score[:], f.frame.Scores)
 	}
 	b, err := camera.Encode(nil, &f.msg)
 	if err != nil {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"fmt"
 
 	"posefuse/frame"
@@ -14,14 +15,21 @@ import (
 
 // PersonStage returns what LoadOptions.Stage wants for networks of an arrangement:
 // an intake on the rig of each clip, or where nobody noted one, on that of the
-// arrangement itself.
+// arrangement itself. It begins with what was known of the room, if the recording
+// has that.
 func PersonStage(a frame.Arrangement) func(recording.Clip) (*intake.Intake, error) {
 	return func(clip recording.Clip) (*intake.Intake, error) {
 		rig, noted := frame.RigOf(clip)
 		if !noted {
 			rig = a.Rig()
 		}
-		return intake.NewStaged(rig, a, person.Config{}), nil
+		in := intake.NewStaged(rig, a, person.Config{})
+		if b, ok := clip.(recording.Backgrounded); ok && b.Background() != nil {
+			if err := in.LoadBackground(bytes.NewReader(b.Background())); err != nil {
+				return nil, fmt.Errorf("the background kept with the recording: %w; put the one of this room and LiDAR there, or take it away", err)
+			}
+		}
+		return in, nil
 	}
 }
 

@@ -43,7 +43,7 @@ func (f dataFlags) open() (train, val recording.Dataset, err error) {
 		return nil, nil, errors.New("--rooms and --mmfi: give one of the two")
 	}
 	if f.MMFi != "" {
-		dir, openErr := mmfi.Open(f.MMFi)
+		dir, openErr := openMMFi(f.MMFi)
 		if openErr != nil {
 			return nil, nil, openErr
 		}
@@ -75,6 +75,18 @@ func (f dataFlags) open() (train, val recording.Dataset, err error) {
 	}
 	val, err = sim.NewDataset(sim.Config{Seed: f.SimSeed, Preset: f.Preset, Mocap: valMotion})
 	return train, val, err
+}
+
+// openMMFi opens a folder of recordings and says what they do not tell.
+func openMMFi(path string) (*mmfi.Directory, error) {
+	dir, err := mmfi.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if lacks := dir.Lacks(); len(lacks) > 0 {
+		fmt.Fprintf(os.Stderr, "posefuse: %s has %s\n", path, strings.Join(lacks, "; "))
+	}
+	return dir, nil
 }
 
 // keys returns the clips of the flags' split that each data set holds.

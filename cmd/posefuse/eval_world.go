@@ -90,7 +90,7 @@ func (c evalCmd) recordedRooms(f *world.File) (recording.Dataset, error) {
 	if c.MMFi == "" {
 		return nil, nil
 	}
-	dir, err := mmfi.Open(c.MMFi)
+	dir, err := openMMFi(c.MMFi)
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (c replayCmd) config() (replay.Config, error) {
 	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[modality.Kind]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if c.MMFi != "" {
-		dir, err := mmfi.Open(c.MMFi)
+		dir, err := openMMFi(c.MMFi)
 		if err != nil {
 			return cfg, err
 		}

@@ -45,10 +45,10 @@ var allowed = map[string][]string{
 	"exercise":     {"message"},
 
 	"recording":      {"sensors/modality"},
-	"recording/mmfi": {"recording", "sensors/modality"},
+	"recording/mmfi": {"frame", "recording", "sensors/modality", "setting"},
 	"recording/mars": {"recording", "recording/mmfi", "sensors/modality"},
 	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
-	"replay":         {"internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
+	"replay":         {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality"},
 	"study/plot":       {},

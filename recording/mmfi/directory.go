@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"posefuse/frame"
 	"posefuse/recording"
 	"posefuse/sensors/modality"
 )
@@ -36,9 +37,11 @@ const maxFrameFile = 64 << 20
 // Directory is a data set in a folder of MM-Fi's layout (model.md 1.1). It is
 // safe for concurrent use.
 type Directory struct {
-	root      string
-	simulated bool
-	keys      []recording.Key
+	root       string
+	simulated  bool
+	keys       []recording.Key
+	rig        *frame.Rig // nil: nobody noted it
+	background []byte     // nil: nobody kept it
 
 	mu    sync.Mutex
 	clips map[recording.Key]*directoryClip // with their ground truth
@@ -47,6 +50,8 @@ type Directory struct {
 var (
 	_ recording.PartialDataset = (*Directory)(nil)
 	_ recording.PartialClip    = (*directoryClip)(nil)
+	_ recording.Backgrounded   = (*directoryClip)(nil)
+	_ frame.Rigged             = riggedClip{}
 )
 
 // Open lists the clips below root. Clips and frames may be missing; what is
@@ -85,6 +90,9 @@ func Open(root string) (*Directory, error) {
 	})
 	_, err = os.Stat(filepath.Join(root, ManifestName))
 	d.simulated = err == nil
+	if err := d.readRoom(); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -140,17 +148,24 @@ func (d *Directory) Open(k recording.Key) (recording.Clip, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c, ok := d.clips[k]; ok {
-		return c, nil
+		return d.withRig(c), nil
 	}
-	c := &directoryClip{key: k, path: d.path(k)}
+	c := &directoryClip{key: k, path: d.path(k), background: d.background}
 	if _, err := os.Stat(c.path); err != nil {
 		return nil, fmt.Errorf("mmfi: open clip: %w", err)
 	}
-	if err := c.loadTruth(); err != nil {
+	if err := errors.Join(c.loadTruth(), c.loadScores()); err != nil {
 		return nil, err
 	}
 	d.clips[k] = c
-	return c, nil
+	return d.withRig(c), nil
+}
+
+func (d *Directory) withRig(c *directoryClip) recording.Clip {
+	if d.rig == nil {
+		return c
+	}
+	return riggedClip{c, *d.rig}
 }
 
 // directoryClip is one clip of a Directory.
@@ -159,6 +174,30 @@ type directoryClip struct {
 	path  string
 	len   int
 	truth []recording.Pose // nil if there is no file
+	// scores are those of the keypoints, frame by frame; nil if nobody noted them.
+	scores     []float64
+	background []byte // of the room, nil if nobody kept it
+}
+
+// loadScores reads the keypoints' scores, if there are any.
+func (c *directoryClip) loadScores() error {
+	path := filepath.Join(c.path, scoresName)
+	b, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a, err := ReadNPY(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("mmfi: %s: %w", path, err)
+	}
+	if len(a.Shape) != 2 || a.Shape[0] != c.len || a.Shape[1] != 17 {
+		return fmt.Errorf("mmfi: %s: shape %v, want (%d, 17)", path, a.Shape, c.len)
+	}
+	c.scores = a.Float64()
+	return nil
 }
 
 func (c *directoryClip) loadTruth() error {
@@ -237,6 +276,13 @@ func (c *directoryClip) FrameOf(i int, which modality.Set, f *recording.Frame) e
 	if which.Has(modality.Camera) {
 		if err := c.read(rgbFolder, i, ".npy", func(b []byte) error { return decodeRGB(b, f) }); err != nil {
 			return err
+		}
+		f.Scores, f.Absent = f.Scores[:0], f.Absent&^modality.Of(modality.Camera)
+		if c.scores != nil {
+			f.Scores = append(f.Scores, c.scores[17*i:17*(i+1)]...)
+		}
+		if f.RGB == [17][2]float64{} { // nobody was found
+			f.Absent |= modality.Of(modality.Camera)
 		}
 	}
 	if which.Has(modality.LiDAR) {

@@ -16,7 +16,7 @@ const partialSuffix = ".partial"
 
 // WriteClip writes a clip below root in MM-Fi's layout and types: rgb float64
 // (17,2) .npy, lidar and mmwave raw float64 .bin, wifi-csi .mat and ground
-// truth float32 (n,17,3) .npy. The clip appears under its name only when it is
+// truth float32 (n,17,3) .npy, and the keypoints' scores where the clip tells them. The clip appears under its name only when it is
 // complete; until then its folder ends in ".partial", and what an earlier,
 // interrupted run left there is replaced. A clip that already exists is an
 // error wrapping fs.ErrExist. If progress is not nil it is called after each
@@ -39,6 +39,7 @@ func WriteClip(root string, c recording.Clip, progress func(frames int)) error {
 	}
 	var f recording.Frame
 	truth := make([]float32, 0, c.Len()*17*3)
+	var scores []float64
 	for i := range c.Len() {
 		if err := c.Frame(i, &f); err != nil {
 			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
@@ -46,6 +47,7 @@ func WriteClip(root string, c recording.Clip, progress func(frames int)) error {
 		if err := writeFrame(partial, i, &f); err != nil {
 			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
 		}
+		scores = append(scores, f.Scores...)
 		pose, err := c.Truth(i)
 		if err != nil {
 			return fmt.Errorf("mmfi: write clip %s: frame %d: %w", Path(c.Key()), i+1, err)
@@ -59,6 +61,11 @@ func WriteClip(root string, c recording.Clip, progress func(frames int)) error {
 	}
 	if err := writeArray(filepath.Join(partial, groundTruthName), NewFloat32Array(truth, c.Len(), 17, 3)); err != nil {
 		return fmt.Errorf("mmfi: write clip: %w", err)
+	}
+	if len(scores) == c.Len()*17 && len(scores) > 0 { // the clip tells them
+		if err := writeArray(filepath.Join(partial, scoresName), NewFloat64Array(scores, c.Len(), 17)); err != nil {
+			return fmt.Errorf("mmfi: write clip: %w", err)
+		}
 	}
 	if err := os.Rename(partial, final); err != nil {
 		return fmt.Errorf("mmfi: write clip: %w", err)

@@ -88,12 +88,15 @@ type WriteOptions struct {
 var ErrOtherDataset = errors.New("folder holds another data set")
 
 // Write writes the data set below root in MM-Fi's layout, with SIMULATED.json
-// beside the environments and clean_truth.npy beside each ground_truth.npy.
+// and rig.json beside the environments and clean_truth.npy beside each ground_truth.npy.
 // Clips that an earlier run of the same configuration finished are kept, so an
 // interrupted run can be repeated to go on. The manifest is written first:
 // whatever lies below root is marked as simulated from the first file on.
 func (d *Dataset) Write(ctx context.Context, root string, opt WriteOptions) error {
 	if err := d.writeManifest(root); err != nil {
+		return err
+	}
+	if err := d.writeRig(root); err != nil {
 		return err
 	}
 	workers := opt.Workers
@@ -221,6 +224,23 @@ func (d *Dataset) writeManifest(root string) error {
 	}
 	if !reflect.DeepEqual(was, now) {
 		return fmt.Errorf("sim: %s: %w (other seed, preset, version or selection): choose an empty folder", path, ErrOtherDataset)
+	}
+	return nil
+}
+
+// writeRig writes where the sensors stand, as somebody would measure it.
+func (d *Dataset) writeRig(root string) error {
+	c, err := d.Clip(d.keys[0])
+	if err != nil {
+		return err
+	}
+	rig := c.Rig()
+	b, err := mmfi.EncodeRig(&rig)
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(filepath.Join(root, mmfi.RigName), b, 0o644); err != nil {
+		return fmt.Errorf("sim: write arrangement: %w", err)
 	}
 	return nil
 }

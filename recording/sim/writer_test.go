@@ -179,7 +179,7 @@ func TestWriteResumes(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || files != 4*(4*6+2)+1 {
+	if err != nil || files != 4*(4*6+3)+2 {
 		t.Errorf("%d files, error %v", files, err)
 	}
 }
