@@ -193,6 +193,7 @@ func (r *reporter) report() {
 			r.slow = slow
 		}
 	}
+	r.tellSensors(&s, codes)
 	if !slices.Equal(codes, r.last) || now-r.lastSent >= int64(reportPeriod) {
 		r.last, r.lastSent = codes, now
 		if err := r.bus.PublishStatus(&s); err != nil {
@@ -207,6 +208,18 @@ func (r *reporter) report() {
 		if err := r.bus.PublishSensor(&m); err != nil {
 			r.core.errors.report(err)
 		}
+	}
+}
+
+// tellSensors logs what is newly wrong with the sensors' data; that one is silent,
+// failed or live again is logged when it happens.
+func (r *reporter) tellSensors(s *message.Status, codes []string) {
+	for i, p := range s.Parts {
+		known := p.Code == sensors.Stale.String() || p.Code == sensors.Down.String() || p.Code == codeOthers
+		if !strings.HasPrefix(p.Part, "sensor.") || p.Severity != severityWarning || known || i < len(r.last) && codes[i] == r.last[i] {
+			continue
+		}
+		r.core.log.Warn("sensor's data", "sensor", strings.TrimPrefix(p.Part, "sensor."), "code", p.Code, "text", p.Text)
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 
 // Codes of a sensor's health beside its states and its driver's findings.
 const (
+	codeOthers     = "others"     // a camera sees more than one person
 	codeRejected   = "rejected"   // data come and are refused
 	codeClockJump  = "clock_jump" // the device's clock was set, or there are two devices
 	codeRate       = "rate"       // more samples than such a sensor can give
@@ -216,7 +217,7 @@ func (c *Core) addSight(h *message.PartHealth) {
 	case sightNobody:
 		h.Code, h.Text = "nobody", h.Text+", nobody in view"
 	case sightOthers:
-		h.Code, h.Severity = "others", severityWarning
+		h.Code, h.Severity = codeOthers, severityWarning
 		h.Text += ", another person in view; the pose follows one of them, so let one person alone be in the picture"
 	case sightPerson:
 	}

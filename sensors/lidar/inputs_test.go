@@ -230,3 +230,26 @@ func TestInputOusterOnePacketLost(t *testing.T) {
 		t.Errorf("%v", sink.counts)
 	}
 }
+
+// A VLP-16 through the live driver: whole sweeps behind the first, cut behind the
+// sensor.
+func TestUDPSourceVelodyne(t *testing.T) {
+	t.Parallel()
+	cfg := NewVelodyneConfig()
+	sink := listenOnce(t, cfg, &cfg.Listen)
+	var packets []sent
+	for i, b := range velodynePackets(t, "vlp16_strongest_1000x1206.bin")[:260] {
+		packets = append(packets, sent{time.Time{}.Add(time.Duration(i) * 1327 * time.Microsecond), "velodyne", b})
+	}
+	newPlayer(t, cfg.Listen).play(t, packets)
+	testenv.Receive(t, "the part of a sweep at the start", sink.samples)
+	for range 2 {
+		s := testenv.Receive(t, "a sweep", sink.samples)
+		if n := len(s.Cloud.XYZ) / 3; s.Cloud.Complete != 1 || n < 14_000 || !s.HasDevice {
+			t.Errorf("%d points, complete %g", n, s.Cloud.Complete)
+		}
+	}
+	if sink.counted("lost_packet") != 0 || sink.counted("packet") != 260 {
+		t.Errorf("%v", sink.counts)
+	}
+}
