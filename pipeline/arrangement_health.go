@@ -8,17 +8,22 @@ import (
 
 	"posefuse/frame"
 	"posefuse/message"
+	"posefuse/model"
 	"posefuse/sensors"
 )
 
 // arrangementHealth says whether the model holds where the sensors stand.
 func (c *Core) arrangementHealth() message.PartHealth {
 	h := message.PartHealth{Part: "arrangement", Code: "ok", Severity: severityOK}
-	notes := c.notes
+	e := c.ticks.engine.Load()
+	var card model.Card
+	if e != nil {
+		card = e.card // that of a model which came later, too
+	}
+	_, notes := c.opt.Config.Arrangement(card)
 	if n, ok := c.pictures.conflict(c.cfg.Extrinsics.Camera); ok {
 		notes = append([]ArrangementNote{n}, notes...)
 	}
-	e := c.ticks.engine.Load()
 	switch {
 	case len(notes) > 0:
 		h.Severity, h.Code = severityWarning, notes[0].Code
@@ -29,12 +34,33 @@ func (c *Core) arrangementHealth() message.PartHealth {
 		h.Text = strings.Join(all, "; ")
 	case c.ticks.person == nil:
 		h.Code, h.Text = stateOff, "not looked at: person.enabled is false"
-	case e == nil || e.card.Envelope == nil:
+	case card.Envelope == nil:
 		h.Code, h.Text = codeUnmeasured, "the model's card does not say in which rooms it holds; posefuse eval --world measures it"
 	default:
-		h.Text = fmt.Sprintf("the model holds where the sensors stand: at most %.2g times the %.0f mm of its own arrangement (%s)", e.card.Envelope.MaxRatio, e.card.Envelope.BaseMM, e.card.Envelope.Data)
+		h.Text = fmt.Sprintf("the model holds where the sensors stand: at most %.2g times the %.0f mm of its own arrangement (%s)", card.Envelope.MaxRatio, card.Envelope.BaseMM, card.Envelope.Data)
 	}
 	return h
+}
+
+// away says what it costs that somebody stands at a place, "" where the model
+// holds or nobody measured it.
+func (c *Core) away(placeM [2]float64) string {
+	e := c.ticks.engine.Load()
+	if e == nil || e.card.Envelope == nil {
+		return ""
+	}
+	trained := e.card.TrainedIn()
+	rig, missing := c.cfg.rig(&trained)
+	if missing != "" {
+		return ""
+	}
+	place := frame.Measures{}
+	place[frame.Distance], place[frame.Aside] = rig.MeasurePlace(placeM)
+	var all []string
+	for _, x := range e.card.Envelope.Outside(place) {
+		all = append(all, x.String())
+	}
+	return strings.Join(all, "; ")
 }
 
 // pictureSize is that of the newest keypoints' picture. It is safe for concurrent

@@ -119,3 +119,33 @@ func TestPicturesOfAnotherShape(t *testing.T) {
 		t.Error("a conflict with intrinsics that nobody gave")
 	}
 }
+
+// TestStatusSaysWhetherTheModelHolds: the part arrangement follows the model that
+// runs, and the part person where somebody stands.
+func TestStatusSaysWhetherTheModelHolds(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Person.Enabled = true
+	cfg.Extrinsics.RoomFromCamera = &frame.CameraPose{PositionM: [3]float64{0, 0, 2.3}}
+	cfg.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{0, 0, 1.4}}
+	cfg.Extrinsics.RoomFromRadar = &frame.SensorPose{PositionM: [3]float64{0, 0, 1.2}}
+	c, err := New(Options{Config: cfg, Model: newFakeModel("unmeasured")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := c.arrangementHealth(); h.Code != codeUnmeasured || h.Severity != severityOK {
+		t.Errorf("without an envelope: %+v", h)
+	}
+	measured := newFakeModel("measured")
+	measured.card.Envelope = measuredCard().Envelope
+	if err := c.SwapModel(measured); err != nil {
+		t.Fatal(err)
+	}
+	if h := c.arrangementHealth(); h.Code != codeOutside || h.Severity != severityWarning || !strings.Contains(h.Text, "extrinsics.room_from_camera: camera_height_m is 2.3") {
+		t.Errorf("a high camera: %+v", h)
+	}
+	for place, want := range map[[2]float64]string{{0, 3}: "", {0.5, 2.2}: "", {0, 5}: "distance_m is 5, and the model holds from 2.1 to 4.1", {2, 3}: "aside_m is 2"} {
+		if got := c.away(place); got != want && (want == "" || !strings.HasPrefix(got, want)) {
+			t.Errorf("at %v: %q, want %q", place, got, want)
+		}
+	}
+}

@@ -86,9 +86,8 @@ type Core struct {
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
 
-	notes    []ArrangementNote // what is wrong with the sensors' places
-	pictures pictureSize       // of the camera, as it sends
-	wall     wallClock         // what became of the wall clock
+	pictures pictureSize // of the camera, as it sends
+	wall     wallClock   // what became of the wall clock
 
 	personMissing string // the key without which the person cannot be searched
 
@@ -129,8 +128,9 @@ func New(opt Options) (*Core, error) {
 	if opt.Model != nil {
 		card = opt.Model.Card()
 	}
-	c.cfg.Extrinsics, c.notes = opt.Config.Arrangement(card)
-	for _, n := range c.notes {
+	used, notes := opt.Config.Arrangement(card)
+	c.cfg.Extrinsics = used
+	for _, n := range notes {
 		c.log.Warn("where the sensors are", "key", n.Key, "problem", n.Text)
 	}
 	var roomFromCamera *frame.Transform

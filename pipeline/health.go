@@ -65,7 +65,13 @@ func (c *Core) health() []message.PartHealth {
 // personHealth says where the person is, or why nobody is searched.
 func (c *Core) personHealth() message.PartHealth {
 	if c.ticks.person != nil {
-		return c.ticks.person.health()
+		h := c.ticks.person.health()
+		if track, there, assumed := c.ticks.person.Person(); there && !assumed {
+			if cost := c.away(track.PlaceM); cost != "" {
+				h.Code, h.Severity, h.Text = codeOutside, severityWarning, h.Text+"; "+cost
+			}
+		}
+		return h
 	}
 	h := message.PartHealth{Part: "person", Code: stateOff, Text: "not searched: person.enabled is false", Severity: severityOK}
 	if c.personMissing != "" {

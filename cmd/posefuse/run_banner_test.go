@@ -8,6 +8,21 @@ import (
 	"posefuse/pipeline/bus"
 )
 
+// TestBannerSaysWhatPlacesCost, and nothing where the model holds.
+func TestBannerSaysWhatPlacesCost(t *testing.T) {
+	room := runRoom{Config: pipeline.DefaultConfig()}
+	for _, want := range []bool{false, true} {
+		if want {
+			room.notes = []pipeline.ArrangementNote{{Key: "extrinsics.room_from_camera", Text: "camera_height_m is 3"}}
+		}
+		var b strings.Builder
+		printBanner(&b, &room, addresses{})
+		if got := strings.Contains(b.String(), "  extrinsics.room_from_camera: camera_height_m is 3\n"); got != want || strings.Contains(b.String(), "costs accuracy") != want {
+			t.Errorf("%t: %s", want, b.String())
+		}
+	}
+}
+
 func TestBannerTellsCommandsThatWork(t *testing.T) {
 	for name, c := range map[string]struct {
 		at         addresses
