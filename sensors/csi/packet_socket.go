@@ -1,10 +1,12 @@
 package csi
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,10 +30,10 @@ const snapLen = 65535
 
 // openPacketSocket captures UDP datagrams to a port on an interface.
 //
-// The socket asks for IPv4 alone: such sockets get a packet once, on its way
-// in, while a socket for all protocols sees loopback traffic twice, going out
-// and coming in. Without link header, Ethernet, loopback and monitor mode look
-// the same.
+// The socket asks for all protocols, for VLANs in VLANs are one of their own; the
+// filter takes incoming packets alone, as loopback traffic comes twice, going
+// out and coming in. Without link header, Ethernet, loopback and monitor mode
+// look the same.
 func openPacketSocket(ifname string, port uint16) (*packetSocket, error) {
 	intf, err := net.InterfaceByName(ifname)
 	if err != nil {
@@ -78,24 +80,41 @@ func setUpPacketSocket(fd, ifindex int, port uint16) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
-	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: ifindex})
+	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: ifindex})
 }
 
-// udpPortFilter accepts IPv4 UDP packets to a port, and later fragments of any
-// datagram, for only the first names the port; offsets count from the IP
-// header.
+// vlanTag is the length of a VLAN tag: its number and the type of what follows.
+const vlanTag = 4
+
+// udpPortFilter accepts incoming IPv4 UDP packets to a port, and later fragments
+// of any datagram, for only the first names the port. The kernel takes one VLAN
+// tag off; the IP header may lie behind a second.
 func udpPortFilter(port uint16) []bpf.Instruction {
-	return []bpf.Instruction{
-		bpf.LoadAbsolute{Off: 9, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
-		bpf.LoadAbsolute{Off: 6, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1FFF, SkipTrue: 3}, // an offset
-		bpf.LoadMemShift{Off: 0},
-		bpf.LoadIndirect{Off: 2, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: 1},
-		bpf.RetConstant{Val: snapLen},
-		bpf.RetConstant{Val: 0},
+	branch := func(at uint32) []bpf.Instruction {
+		return []bpf.Instruction{
+			bpf.LoadAbsolute{Off: at + 9, Size: 1},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
+			bpf.LoadAbsolute{Off: at + 6, Size: 2},
+			bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1FFF, SkipTrue: 3}, // an offset
+			bpf.LoadMemShift{Off: at},
+			bpf.LoadIndirect{Off: at + 2, Size: 2},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: 1},
+			bpf.RetConstant{Val: snapLen},
+			bpf.RetConstant{Val: 0},
+		}
 	}
+	plain, tagged := branch(0), branch(vlanTag)
+	return slices.Concat([]bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: uint8(len(plain)) + 5},
+		bpf.LoadExtension{Num: bpf.ExtProto},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipFalse: uint8(len(plain))},
+	}, plain, []bpf.Instruction{
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_8021Q, SkipFalse: 2},
+		bpf.LoadAbsolute{Off: 2, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipTrue: 1},
+		bpf.RetConstant{Val: 0},
+	}, tagged)
 }
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
@@ -103,12 +122,13 @@ func htons(v uint16) uint16 { return v<<8 | v>>8 }
 // Close ends the capture; a waiting Receive returns.
 func (s *packetSocket) Close() error { return s.f.Close() }
 
-// Receive waits for a packet until the deadline, and returns its length in b
-// and the kernel's time of arrival.
-func (s *packetSocket) Receive(b []byte, deadline time.Time) (n int, at time.Time, err error) {
+// Receive waits for a packet until the deadline, and returns what of b is its IP
+// packet, and the kernel's time of arrival.
+func (s *packetSocket) Receive(b []byte, deadline time.Time) (packet []byte, at time.Time, err error) {
 	if err = s.f.SetReadDeadline(deadline); err != nil {
-		return 0, at, err
+		return nil, at, err
 	}
+	var n int
 	var oob [64]byte
 	var oobn int
 	var recvErr error
@@ -124,9 +144,24 @@ func (s *packetSocket) Receive(b []byte, deadline time.Time) (n int, at time.Tim
 		err = recvErr
 	}
 	if err != nil {
-		return 0, at, err
+		return nil, at, err
 	}
-	return n, kernelTime(oob[:oobn]), nil
+	return behindTag(b[:n]), kernelTime(oob[:oobn]), nil
+}
+
+// behindTag returns the IP packet behind a second VLAN tag, or b itself. Which of
+// the two the kernel reports as the packet's type depends on its version, so the
+// IP header decides: its length must fit.
+func behindTag(b []byte) []byte {
+	const header = 20
+	if len(b) < vlanTag+header || binary.BigEndian.Uint16(b[2:]) != unix.ETH_P_IP {
+		return b
+	}
+	ip := b[vlanTag:]
+	if n := int(binary.BigEndian.Uint16(ip[2:])); ip[0]>>4 != 4 || n < header || n > len(ip) || ip[9] != unix.IPPROTO_UDP {
+		return b
+	}
+	return ip
 }
 
 // kernelTime reads the time stamp of a received message, zero if there is none.

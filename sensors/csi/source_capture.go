@@ -53,11 +53,11 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 	buf := make([]byte, snapLen)
 	checked := time.Now()
 	for {
-		n, at, err := sock.Receive(buf, time.Now().Add(time.Second))
+		packet, at, err := sock.Receive(buf, time.Now().Add(time.Second))
 		now := time.Now()
 		switch {
 		case err == nil:
-			p.Data, p.Length, p.Time = buf[:n], n, at
+			p.Data, p.Length, p.Time = packet, len(packet), at
 			m.packet(&p, sensors.ReceivedNS(m.out.sink.NowNS(), at, now))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			m.group.Expire(m.out.sink.NowNS())

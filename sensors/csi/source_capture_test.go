@@ -354,3 +354,21 @@ func TestPcapFIFO(t *testing.T) {
 		}
 	}
 }
+
+// TestSecondVLANTag: the IP packet is found with and without one, also where
+// its own length looks like a tag.
+func TestSecondVLANTag(t *testing.T) {
+	ip := make([]byte, 2048)
+	ip[0], ip[2], ip[9] = 0x45, 0x08, unix.IPPROTO_UDP // 2048 bytes long: 0x0800
+	for name, c := range map[string]struct{ b, want []byte }{
+		"none":   {ip, ip},
+		"one":    {append([]byte{0, 9, 8, 0}, ip...), ip},
+		"short":  {ip[:20], ip[:20]},
+		"cut":    {append([]byte{0, 9, 8, 0}, ip[:100]...), append([]byte{0, 9, 8, 0}, ip[:100]...)},
+		"others": {append([]byte{0, 9, 8, 6}, ip...), append([]byte{0, 9, 8, 6}, ip...)},
+	} {
+		if got := behindTag(c.b); !bytes.Equal(got, c.want) {
+			t.Errorf("%s: %d bytes, want %d", name, len(got), len(c.want))
+		}
+	}
+}
