@@ -200,7 +200,7 @@ func (f *pointFeed) addSweep(m *message.Points, s *pointSet) {
 	}
 	m.Search.Sweep = map[string]int{}
 	for l, many := range count {
-		m.Search.Sweep[person.Label(l).String()] = many //nolint:gosec // one of few labels
+		m.Search.Sweep[person.Label(l).String()] = many
 	}
 	isPerson := func(l person.Label) bool { return l == person.Person }
 	isNew := func(l person.Label) bool { return l == person.Other }

@@ -179,7 +179,7 @@ func (s *feed) end(took modality.Set, truth *recording.Pose) (there bool) {
 func (s *feed) since(i int) int32 {
 	s.capturedNS = append(s.capturedNS, s.keysNS)
 	if i > 0 && s.keysNS-s.capturedNS[i-1] > intake.MaxGapMS*1_000_000 {
-		s.from = int32(i) //nolint:gosec // a frame of a clip
+		s.from = int32(i)
 	}
 	for int(s.from) < i && s.capturedNS[s.from] < s.in.KeypointsSinceNS() {
 		s.from++

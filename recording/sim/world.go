@@ -39,7 +39,7 @@ type CameraWorld struct {
 	// GhostShare of the frames without anybody show keypoints all the same: a
 	// detector takes a thing in the room for a person, with low scores.
 	GhostShare float64 `yaml:"ghost_share" json:"ghost_share,omitempty"`
-	LateMS  float64          `yaml:"late_ms" json:"late_ms"` // what is sent for a frame is older by this
+	LateMS     float64 `yaml:"late_ms" json:"late_ms"` // what is sent for a frame is older by this
 	// RateHz is how often the sensor measures: a frame holds the newest. 0: with
 	// each frame.
 	RateHz float64 `yaml:"rate_hz" json:"rate_hz,omitempty"`
