@@ -24,7 +24,7 @@ func (c *Clip) ghost(frame int, out *detection) {
 	}
 	of := c.stream("camera-ghost-place", 0)
 	w, h := c.place.rig.Camera.WidthPx, c.place.rig.Camera.HeightPx
-	u, v, tall := w*of.Uniform(0.2, 0.8), h*of.Uniform(0.35, 0.65), h*of.Uniform(0.2, 0.6)
+	u, v, tall := float64(w*of.Uniform(0.2, 0.8)), float64(h*of.Uniform(0.35, 0.65)), float64(h*of.Uniform(0.2, 0.6))
 	for j, p := range ghostShape {
 		out.xy[j] = [2]float64{
 			u + float64(tall*(p[0]+float64(ghostJitter*s.Norm()))),

@@ -373,7 +373,7 @@ func (r *Ranges) furnish(s *Stream, person [2]float64, room *RoomWorld) {
 		case 1, 2:
 			f.Kind = "box"
 			f.Size = [3]float64{s.Uniform(0.3, 1.4), s.Uniform(0.3, 0.8), s.Uniform(0.3, 1.9)}
-			near = 0.35 + max(f.Size[0], f.Size[1])/2
+			near = 0.35 + float64(max(f.Size[0], f.Size[1])/2)
 		}
 		// Not between the person and the sensors.
 		sin, cos := portableSincos(s.Uniform(-110, 110) * degree)
@@ -386,17 +386,14 @@ func (r *Ranges) furnish(s *Stream, person [2]float64, room *RoomWorld) {
 // shows reports whether the camera has the person in its picture, from head to
 // feet and with arms stretched aside to half their length.
 func (w *World) shows(heightM float64) bool {
-	rig := w.rig()
-	cameraFromRoom := rig.RoomFromCamera.Inverse()
-	x, y := w.Person.RightM, standingDepthM+w.Person.FartherM
-	for _, p := range [][3]float64{{x, y, heightM}, {x, y, 0.02}, {x - 0.45, y, 0.75 * heightM}, {x + 0.45, y, 0.75 * heightM}} {
-		q := cameraFromRoom.Apply(p)
-		if q[2] < 0.3 {
-			return false
-		}
-		u := rig.Camera.CxPx + float64(rig.Camera.FxPx*q[0]/q[2])
-		v := rig.Camera.CyPx + float64(rig.Camera.FyPx*q[1]/q[2])
-		if u < 0 || v < 0 || u > rig.Camera.WidthPx || v > rig.Camera.HeightPx {
+	c := &w.Camera
+	m := newCameraMount(&c.RoomFromCamera)
+	pose, l := m.pose(Vec{}, 0), lens{c.FocalPx, c.CentreUPx, c.CentreVPx}
+	x, z := w.Person.RightM, standingDepthM+w.Person.FartherM
+	shoulder := float64(0.75 * heightM)
+	for _, p := range []Vec{{x, heightM, z}, {x, 0.02, z}, {x - 0.45, shoulder, z}, {x + 0.45, shoulder, z}} {
+		uv := l.project(&pose, p)
+		if pose.fromRoom(p)[0] < 0.3 || uv[0] < 0 || uv[1] < 0 || uv[0] > float64(c.WidthPx) || uv[1] > float64(c.HeightPx) {
 			return false
 		}
 	}
