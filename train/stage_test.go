@@ -83,7 +83,7 @@ func TestAFolderKeepsWhatTheStageNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := ds.Write(t.Context(), dir, sim.WriteOptions{}); err != nil {
+	if err = ds.Write(t.Context(), dir, sim.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	folder, err := mmfi.Open(dir)

@@ -148,7 +148,7 @@ func recordLive(t *testing.T) *liveRun {
 	go func() { ended <- core.Run(ctx) }()
 	select {
 	case <-core.Ready():
-	case err := <-ended:
+	case err = <-ended:
 		t.Fatal(err)
 	}
 	address, _, _ := core.Bus().Addresses()

@@ -114,9 +114,9 @@ func (d *Directory) readRoom() error {
 	case err != nil:
 		return err
 	default:
-		r, err := ParseRig(b)
-		if err != nil {
-			return fmt.Errorf("mmfi: %s: %w", filepath.Join(d.root, RigName), err)
+		r, bad := ParseRig(b)
+		if bad != nil {
+			return fmt.Errorf("mmfi: %s: %w", filepath.Join(d.root, RigName), bad)
 		}
 		d.rig = &r
 	}
