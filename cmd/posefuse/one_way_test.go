@@ -46,7 +46,7 @@ func TestLiveInputEqualsTraining(t *testing.T) {
 	for round := 1; ; round++ {
 		run := recordLive(t)
 		ticks := run.regular()
-		if len(ticks) < enough && round < 4 {
+		if len(ticks) < enough && round < 7 {
 			t.Logf("round %d: only %d ticks before a sample came too late to be one of its own; once more", round, len(ticks))
 			continue
 		}
