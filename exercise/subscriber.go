@@ -78,6 +78,7 @@ type Subscriber struct {
 	inbox   chan input
 	outbox  chan result
 	failed  chan error    // the subscription is refused
+	orders  chan *Tracker // to go on with
 	arrived chan struct{} // connected, with the subscription in place
 	owner   owner
 	hears   atomic.Bool            // something came through a subscription since the connection
@@ -134,7 +135,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		cfg: cfg, prefix: "posefuse/" + room,
 		inbox:  make(chan input, inboxPoses),
 		outbox: make(chan result, outboxResults),
-		failed: make(chan error, 1), arrived: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
+		failed: make(chan error, 1), orders: make(chan *Tracker, 1), arrived: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
 	}
 	s.owner.id = cfg.ClientID
 	var err error
@@ -142,6 +143,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.cfg.Tracker.Definitions = s.tracker.cfg.Definitions
 	return s, nil
 }
 
@@ -183,6 +185,8 @@ func (s *Subscriber) Run(ctx context.Context) error {
 			} else {
 				s.tracker.Pose(in.pose)
 			}
+		case next := <-s.orders:
+			s.obey(next)
 		case refused = <-s.failed:
 		case <-s.arrived:
 			settle.Reset(settleTime)

@@ -324,3 +324,41 @@ func TestBadPosesAreRefused(t *testing.T) {
 		t.Errorf("%+v, want %d bad", st, len(bad))
 	}
 }
+
+// TestOrder: what is looked for changes while a subscriber runs; a wrong order
+// changes nothing and says why.
+func TestOrder(t *testing.T) {
+	b := startBroker(t)
+	a := newApp(t, b, "app", "posefuse/room1/exercise/#")
+	sub, _ := startSubscriber(t, b)
+	a.await(t, "online", statusIs("online"))
+	for text, want := range map[string]string{
+		`{"exercises":["lunge"]}`:         "lunge left-front",
+		`{"exercise":"squat"}`:            "unknown field",
+		`{"targets":{"sqat":{}}}`:         "sqat",
+		`{"exercises":["A12","squat"]}`:   "twice",
+		`{"targets":{"A12":{"range":2}}}`: "not beyond",
+	} {
+		if reply, err := sub.Take([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %s, %v, want %q", text, reply, err, want)
+		}
+	}
+	reply, err := sub.Take([]byte(`{"exercises":["raise hand left"],"targets":{"A13":{"repetitions":4}}}`))
+	if err != nil || string(reply) != `{"exercises":["A13"]}` {
+		t.Fatalf("%s, %v", reply, err)
+	}
+	_, squats := set(1, 12, 3, sim.MotionOptions{})
+	until := a.publishSet(t, sub, squats, 0)
+	_, raises := set(1, 13, 4, sim.MotionOptions{})
+	a.publishSet(t, sub, raises, until)
+	a.await(t, "4 of 4 raises", func(m mqtt.Message) bool {
+		var e message.ExerciseEvent
+		if !strings.HasSuffix(m.Topic(), "/event") || json.Unmarshal(m.Payload(), &e) != nil {
+			return false
+		}
+		if e.Exercise != "A13" {
+			t.Errorf("counted %s", e.Exercise)
+		}
+		return e.Repetitions == 4 && e.TargetRepetitions == 4
+	})
+}

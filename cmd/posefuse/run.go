@@ -229,6 +229,9 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 		log.Error("exercise subscriber does not start", "error", err)
 		return
 	}
+	if err = core.Bus().HandleControl("exercise", sub.Take); err != nil {
+		log.Error("exercises cannot be chosen over NATS", "error", err)
+	}
 	side.Go(func() {
 		if err := sub.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			log.Error("exercise subscriber stopped", "error", err)

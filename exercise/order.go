@@ -1,0 +1,82 @@
+package exercise
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Order is a request of who leads the session: what to look for from now on.
+type Order struct {
+	// Exercises by activity or name; empty: recognise them all.
+	Exercises []string `json:"exercises"`
+	// Targets by activity or name, over those of the configuration.
+	Targets map[string]Goal `json:"targets,omitempty"`
+}
+
+// Take makes the subscriber look for something else: the running set ends, and
+// the person stays known. The reply lists what is looked for, by activity; the
+// error says what is wrong with the order, and nothing changes then.
+func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
+	var o Order
+	dec := json.NewDecoder(bytes.NewReader(request))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&o); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf(`exercise order: %w; send {"exercises":["squat"],"targets":{"squat":{"range":80,"repetitions":10}}}`, err)
+	}
+	cfg := s.cfg.Tracker
+	cfg.Exercises = o.Exercises
+	cfg.Goals = map[string]Goal{}
+	for name, g := range s.cfg.Tracker.Goals {
+		cfg.Goals[name] = g
+	}
+	for name, g := range o.Targets {
+		d, err := Find(cfg.Definitions, name)
+		if err != nil {
+			return nil, fmt.Errorf("exercise order: targets: %w", err)
+		}
+		for old := range cfg.Goals {
+			if o, err := Find(cfg.Definitions, old); err == nil && o == d {
+				delete(cfg.Goals, old)
+			}
+		}
+		cfg.Goals[d.Activity] = g
+	}
+	t, err := NewTracker(cfg, s)
+	if err != nil {
+		return nil, fmt.Errorf("exercise order: %w", err)
+	}
+	answer := struct {
+		Exercises []string `json:"exercises"`
+	}{}
+	for _, r := range t.runs {
+		answer.Exercises = append(answer.Exercises, r.def.Activity)
+	}
+	if reply, err = json.Marshal(answer); err != nil {
+		return nil, fmt.Errorf("exercise order: %w", err)
+	}
+	select {
+	case s.orders <- t:
+		return reply, nil
+	default:
+		return nil, errors.New("exercise order: the one before is not taken yet, send it again")
+	}
+}
+
+// obey goes on with another tracker, which knows what this one knows of the
+// person and the poses.
+func (s *Subscriber) obey(next *Tracker) {
+	old := s.tracker
+	old.Stop()
+	next.follow, next.filter, next.seat = old.follow, old.filter, old.seat
+	next.nowNS, next.wallOfNS, next.seenNS = old.nowNS, old.wallOfNS, old.seenNS
+	for signal, v := range old.still {
+		next.still[signal] = v
+	}
+	if old.figures != nil {
+		next.SetFigures(*old.figures)
+	}
+	s.tracker = next
+}
