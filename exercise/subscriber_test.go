@@ -349,6 +349,7 @@ func TestOrder(t *testing.T) {
 	}
 	_, squats := set(1, 12, 3, sim.MotionOptions{})
 	until := a.publishSet(t, sub, squats, 0)
+	testenv.Wait(t, "the last squat's poses", func() bool { return sub.Stats().Poses == uint64(len(squats)) })
 	_, raises := set(1, 13, 4, sim.MotionOptions{})
 	a.publishSet(t, sub, raises, until)
 	a.await(t, "4 of 4 raises", func(m mqtt.Message) bool {
