@@ -23,7 +23,7 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 	var o Order
 	dec := json.NewDecoder(bytes.NewReader(request))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&o); err != nil && !errors.Is(err, io.EOF) {
+	if err = dec.Decode(&o); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf(`exercise order: %w; send {"exercises":["squat"],"targets":{"squat":{"range":80,"repetitions":10}}}`, err)
 	}
 	cfg := s.cfg.Tracker
@@ -33,12 +33,12 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 		cfg.Goals[name] = g
 	}
 	for name, g := range o.Targets {
-		d, err := Find(cfg.Definitions, name)
-		if err != nil {
-			return nil, fmt.Errorf("exercise order: targets: %w", err)
+		d, findErr := Find(cfg.Definitions, name)
+		if findErr != nil {
+			return nil, fmt.Errorf("exercise order: targets: %w", findErr)
 		}
 		for old := range cfg.Goals {
-			if o, err := Find(cfg.Definitions, old); err == nil && o == d {
+			if same, lookErr := Find(cfg.Definitions, old); lookErr == nil && same == d {
 				delete(cfg.Goals, old)
 			}
 		}
