@@ -218,10 +218,11 @@ func (r *reporter) report() {
 }
 
 // tellSensors logs what is newly wrong with the sensors' data; that one is silent,
-// failed or live again is logged when it happens.
+// failed or live again is logged when it happens, and one that is not started yet is
+// no news.
 func (r *reporter) tellSensors(s *message.Status, codes []string) {
 	for i, p := range s.Parts {
-		known := p.Code == sensors.Stale.String() || p.Code == sensors.Down.String() || p.Code == codeOthers
+		known := p.Code == sensors.Off.String() || p.Code == sensors.Stale.String() || p.Code == sensors.Down.String() || p.Code == codeOthers
 		if !strings.HasPrefix(p.Part, "sensor.") || p.Severity != severityWarning || known || i < len(r.last) && codes[i] == r.last[i] {
 			continue
 		}

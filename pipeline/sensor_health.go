@@ -87,6 +87,10 @@ func (c *Core) addSilence(h *message.PartHealth, e sensorEntry, snap *sensors.Sn
 	h.Text += "; " + driver.Silent
 }
 
+// rateSettles is how long a source must have been live until its rate says
+// anything: at first what waited in a buffer comes all at once.
+const rateSettles = 2 * time.Second
+
 // addDoubt says what is wrong with a sensor that gives samples.
 func (c *Core) addDoubt(h *message.PartHealth, s *sensorPart, snap *sensors.Snapshot) {
 	driver, now := s.entry.driver(), c.clock.NowNS()
@@ -98,7 +102,7 @@ func (c *Core) addDoubt(h *message.PartHealth, s *sensorPart, snap *sensors.Snap
 	switch refused, advice := flood(&driver, snap.Recent); {
 	case faulty(snap):
 		addFindings(h, snap)
-	case limit > 0 && snap.RateHz > limit:
+	case limit > 0 && snap.RateHz > limit && now-snap.SinceNS >= int64(rateSettles):
 		h.Code, h.Severity = codeRate, severityWarning
 		h.Text += fmt.Sprintf(", more than the %.0f Hz that such a sensor can give: let one device alone send to this input", limit)
 	case jumps >= jumpsTooMany:
