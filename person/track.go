@@ -117,8 +117,8 @@ func (s *state) end(atNS int64, gaveUp bool) {
 // stir notes a sign of life.
 func (s *state) stir(atNS int64) { s.stirred, s.stirNS, s.anchorM = true, atNS, s.slowM }
 
-// agree counts for how long the camera has taken the track for a person: from one
-// picture to the next, so that a detector's error in one of them counts for nothing.
+// agree counts for how long the camera has taken the track for a person: picture
+// after picture, so that a detector's error in one of them counts for little.
 func (s *state) agree(sightNS int64, agrees bool) {
 	switch {
 	case !agrees:
@@ -128,6 +128,8 @@ func (s *state) agree(sightNS int64, agrees bool) {
 		return
 	case s.sightNS != 0:
 		s.agreedS += min(max(float64(sightNS-s.sightNS)/1e9, 0), mostS)
+	default:
+		s.agreedS = usualS
 	}
 	s.sightNS = sightNS
 }

@@ -41,6 +41,12 @@ type exerciseCountCmd struct {
 	List        bool               `help:"List the known exercises and stop."`
 }
 
+// Help shows the command's example.
+func (exerciseCountCmd) Help() string {
+	return "Example: squats to 80 degrees, advice in German\n\n" +
+		"  posefuse exercise count --exercise squat --target squat=80 --language de"
+}
+
 // Run follows the room's poses until interrupted.
 func (c exerciseCountCmd) Run(ctx context.Context) error {
 	defs, err := exercise.AllDefinitions(c.Definitions)

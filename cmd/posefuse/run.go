@@ -199,6 +199,11 @@ func checkExercise(cfg pipeline.Config) error {
 	if err != nil {
 		return fmt.Errorf("exercise.definitions: %w", err)
 	}
+	for _, word := range c.Tracker.Exercises {
+		if _, err = exercise.Find(c.Tracker.Definitions, word); err != nil {
+			return fmt.Errorf("exercise.exercise: %w", err)
+		}
+	}
 	if _, err = exercise.NewSubscriber(c); err != nil {
 		return fmt.Errorf("exercise: %w", err)
 	}
