@@ -37,7 +37,7 @@ func TestBinariesAreStaticAndSmall(t *testing.T) {
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		t.Run(arch, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "posefuse")
-			build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", out, ".")
+			build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-w", "-o", out, ".")
 			build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 			if msg, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", build, err, msg)
