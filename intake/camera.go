@@ -69,9 +69,8 @@ func find(sets []set, from int, s *sensors.Sample) int {
 }
 
 // Keypoints prepares one set for windows that the caller makes, as many values as
-// a set has for the network. usable
-// is false if dst was left as it is; takesPart is false if the camera has shown
-// nothing usable for a second.
+// a set has for the network. usable is false if dst was left as it is; takesPart is
+// false if the camera has shown nothing usable for a second.
 func (p *Intake) Keypoints(dst []float32, s *sensors.Sample) (usable, takesPart bool) {
 	if p.stage == nil {
 		ok := rawSet(dst, s.Keypoints)

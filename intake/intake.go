@@ -46,6 +46,9 @@ type Intake struct {
 	csi  [][]complex64
 }
 
+// Package person writes what package model reads.
+var _ = [1]struct{}{}[model.ViewedKeypoints-person.ViewedKeypoints]
+
 // set is a set of keypoints as the network takes it.
 type set struct {
 	sample *sensors.Sample

@@ -2,7 +2,8 @@ package sim
 
 // What a keypoint detector does without anybody in the picture: nothing, or for
 // some frames it sees a person in a coat stand or a curtain, at the same place
-// each time and with scores that say how unsure it is.
+// each time and with low scores. Shape, scores and jitter are made up, not measured
+// on a detector.
 const (
 	ghostScoreLow, ghostScoreHigh = 0.05, 0.45
 	ghostJitter                   = 0.03 // of its height
