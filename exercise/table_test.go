@@ -60,9 +60,7 @@ func (r *tableRow) cells(known bool) string {
 // TestCountingTable measures counting on real movement of people and holds the
 // table in the documentation to it: go test ./exercise -run CountingTable -update
 func TestCountingTable(t *testing.T) {
-	if testenv.Race {
-		t.Skip("nothing here runs at once, and it takes minutes with the race detector")
-	}
+	testenv.NoRace(t, "nothing here runs at once, and it takes minutes with the race detector")
 	rows := map[string]*tableRow{}
 	var order []string
 	known := map[string]bool{}
