@@ -31,6 +31,7 @@ type owner struct {
 	other   string    // who counts instead, "" if this one does
 	heard   time.Time // of the other one
 	since   time.Time // when this one began to count, zero before
+	left    bool      // this one stops and has said so
 	problem string    // code of what keeps it from counting right
 	text    string
 	until   time.Time // that is forgotten
@@ -41,6 +42,13 @@ func (o *owner) counts() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.other == "" && !o.since.IsZero()
+}
+
+// gone reports whether this subscriber has said that it stops.
+func (o *owner) gone() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.left
 }
 
 // settle says that this subscriber counts, unless another one does. Before
@@ -94,9 +102,15 @@ func (s *Subscriber) takeOver(other, why string) {
 	s.settle()
 }
 
-// leave says that this subscriber stops, if it is the one that counts.
+// leave says that this subscriber stops, if it is the one that counts. What it
+// still hears, such as the word of the one that takes over, is not answered: an
+// answer would take the room back.
 func (s *Subscriber) leave() {
-	if s.owner.counts() {
+	counts := s.owner.counts()
+	s.owner.mu.Lock()
+	s.owner.left = true
+	s.owner.mu.Unlock()
+	if counts {
 		s.put(s.statusResult(message.Stopped, time.Now()))
 	}
 }
@@ -120,7 +134,7 @@ func (s *Subscriber) receiveOwner(_ mqtt.Client, m mqtt.Message) {
 		return
 	}
 	s.heard()
-	if st.Owner == s.owner.id {
+	if st.Owner == s.owner.id || s.owner.gone() {
 		return
 	}
 	if st.State == message.Online && st.Owner != "" {
