@@ -24,6 +24,7 @@ type decodeCmd struct {
 	File     string `arg:"" placeholder:"FILE" help:"File to decode; - is standard input."`
 	Format   string `default:"auto" placeholder:"NAME" help:"What the file holds; auto tells it from the file's start."`
 	Metadata string `placeholder:"FILE" help:"Further file that a format needs, see below."`
+	Sender   string `placeholder:"ADDRESS" help:"Only the frames of this sender: a LiDAR's IP address, a WiFi station's MAC address."`
 	Summary  bool   `help:"Print one object about the whole file in place of a line per frame."`
 }
 
@@ -32,7 +33,8 @@ func (decodeCmd) Help() string {
 	var b strings.Builder
 	b.WriteString("Prints a JSON object per frame: a sweep, a radar frame, a WiFi packet. What a decoder\n" +
 		"refuses is counted by reason, on standard error or in the summary. Packet captures may be\n" +
-		"pcap or pcapng. Points are in metres, in the sensor's frame (x forward, y left, z up); CSI is\n" +
+		"pcap or pcapng. Frames of several sensors are never mixed: each line names its sender, the\n" +
+		"summary all of them, and --sender chooses one. Points are in metres, in the sensor's frame (x forward, y left, z up); CSI is\n" +
 		"as the device wrote it, real and imaginary part per value.\n\nFormats:\n\n")
 	for _, f := range captureFormats() {
 		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Title)
@@ -43,6 +45,7 @@ func (decodeCmd) Help() string {
 	b.WriteString("\nExamples:\n\n" +
 		"  posefuse decode csi.pcap > frames.jsonl\n" +
 		"  posefuse decode --format ouster --metadata os1.json --summary os1.pcap\n" +
+		"  posefuse decode --sender 192.168.50.21 --summary two-livox.pcap\n" +
 		"  tcpdump -i wlan0 -w - udp port 5500 | posefuse decode --format nexmon -")
 	return b.String()
 }
@@ -62,7 +65,7 @@ func (c decodeCmd) Run(out io.Writer) error {
 	if c.Format != "auto" && !slices.ContainsFunc(formats, c.chosen) {
 		return fmt.Errorf("--format %s: unknown; use auto or %s", c.Format, strings.Join(formatNames(formats), ", "))
 	}
-	o := &capture.Options{MetadataName: c.Metadata}
+	o := &capture.Options{MetadataName: c.Metadata, Sender: c.Sender}
 	if c.Metadata != "" {
 		var err error
 		if o.Metadata, err = os.ReadFile(c.Metadata); err != nil {
@@ -108,6 +111,9 @@ func formatNames(formats []capture.Format) []string {
 func adviseDecode(err error) error {
 	if errors.Is(err, capture.ErrMetadata) {
 		return fmt.Errorf("%w; give it with --metadata", err)
+	}
+	if errors.Is(err, capture.ErrNoSender) {
+		return fmt.Errorf("--sender: %w", err)
 	}
 	return err
 }

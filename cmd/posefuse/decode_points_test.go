@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io"
+	"maps"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"posefuse/internal/testenv"
@@ -33,6 +36,7 @@ func TestDecodePoints(t *testing.T) {
 			decodeSummary{Format: "velodyne", SumX: math.NaN()}, map[string]float64{"position_packets": 1}},
 		{"inputs/sensors/livox_counter_wrap.pcap", "", decodeSummary{Format: "livox", Frames: 8, Packets: 400, Points: 1600, SumX: math.NaN()}, nil},
 		{"inputs/sensors/livox_after_wrap.pcap", "", decodeSummary{Format: "livox", Frames: 5, Packets: 250, Points: 1000, SumX: math.NaN()}, nil},
+		{"inputs/sensors/livox_two_lidars.pcap", "", decodeSummary{Format: "livox", Frames: 11, Packets: 500, Points: 2000, SumX: math.NaN(), Senders: map[string]uint64{"192.168.50.21": 5, "192.168.50.22": 6}}, nil},
 		{"inputs/sensors/ouster_one_packet_lost.pcap", "inputs/sensors/ouster_one_packet_lost.json",
 			decodeSummary{Format: "ouster", Frames: 2, Packets: 62, Points: 62 * 16 * 16, SumX: math.NaN(), Rejected: map[string]uint64{"lost_packet": 2}}, nil},
 		{"captures/radar-ti/xwr68xx_oob_sdk3.3_processed_stream.dat", "", decodeSummary{Format: "ti", Frames: 101, Packets: 101, Points: 825, SumX: 1410.2599, SumY: -6.7576}, nil},
@@ -61,11 +65,32 @@ func TestDecodePoints(t *testing.T) {
 					t.Errorf("rejected %v, want %v", got.Rejected, c.want.Rejected)
 				}
 			}
+			if c.want.Senders != nil && !maps.Equal(got.Senders, c.want.Senders) {
+				t.Errorf("senders %v, want %v", got.Senders, c.want.Senders)
+			}
 			for key, v := range c.notes {
 				if got.Notes[key] != v {
 					t.Errorf("note %s is %v, want %g", key, got.Notes[key], v)
 				}
 			}
 		})
+	}
+}
+
+// TestDecodeChoosesASender: of a capture that holds two sensors one is decoded
+// as if it were alone.
+func TestDecodeChoosesASender(t *testing.T) {
+	two := testenv.Shared(t, "inputs/sensors/livox_two_lidars.pcap")
+	got := summarise(t, decodeCmd{File: two, Format: "auto", Sender: "192.168.50.21"})
+	if got.Frames != 5 || got.Packets != 250 || got.Points != 1000 || got.First["sender"] != "192.168.50.21" || len(got.Senders) != 1 || got.Time["span_s"] != 0.4 {
+		t.Errorf("%+v", got)
+	}
+	got = summarise(t, decodeCmd{File: testenv.Shared(t, "inputs/sensors/nex_twomacs.pcap"), Format: "auto", Sender: "02:00:00:00:00:09"})
+	if got.Frames != 20 || got.Senders["02:00:00:00:00:09"] != 20 || len(got.Senders) != 1 || got.Rejected["other_sender"] != 20 {
+		t.Errorf("%+v", got)
+	}
+	err := decodeCmd{File: two, Format: "auto", Sender: "192.168.50.20", Summary: true}.Run(io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "--sender") || !strings.Contains(err.Error(), "192.168.50.21") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -37,7 +37,7 @@ type decodeReport struct {
 	sums     [2]float64
 	first    map[string]any
 	notes    map[string]any
-	senders  map[string]uint64 // frames by the address that a WiFi packet came from
+	senders  map[string]uint64 // frames by who sent them
 	timed    bool
 	span     [2]int64 // ns
 }
@@ -69,7 +69,7 @@ func (r *decodeReport) frame(f *capture.Record) {
 		sums[1] += f.Values[i+1]
 		rows++
 	}
-	if from, ok := f.Fields["mac"].(string); ok && (len(r.senders) < maxListed || r.senders[from] > 0) {
+	if from := f.Sender; from != "" && (len(r.senders) < maxListed || r.senders[from] > 0) {
 		if r.senders == nil {
 			r.senders = map[string]uint64{}
 		}
@@ -103,6 +103,9 @@ func (r *decodeReport) firstFrame(f *capture.Record, sums [2]float64, rows int) 
 	if f.HasTime {
 		first["time_ns"] = f.TimeNS
 	}
+	if _, named := first["mac"]; !named && f.Sender != "" {
+		first["sender"] = f.Sender
+	}
 	first[values] = json.RawMessage(appendRows(nil, f.Values[:min(firstValues, rows)*f.Width], f.Width))
 	first[values+"_count"] = rows
 	first[sum1], first[sum2] = jsonNumber(sums[0]), jsonNumber(sums[1])
@@ -117,6 +120,9 @@ func (r *decodeReport) writeLine(f *capture.Record) error {
 	if f.HasTime {
 		b = append(b, `,"time_ns":`...)
 		b = strconv.AppendInt(b, f.TimeNS, 10)
+	}
+	if _, named := f.Fields["mac"]; !named && f.Sender != "" {
+		b = strconv.AppendQuote(append(b, `,"sender":`...), f.Sender)
 	}
 	for _, key := range slices.Sorted(maps.Keys(f.Fields)) {
 		v, err := json.Marshal(f.Fields[key])
@@ -181,7 +187,7 @@ func (r *decodeReport) finish() error {
 		}
 		fmt.Fprintln(os.Stderr)
 		if len(r.senders) > 1 {
-			fmt.Fprintf(os.Stderr, "  packets of %d WiFi senders: %s\n", len(r.senders), reasons(r.senders))
+			fmt.Fprintf(os.Stderr, "  frames of %d senders, --sender chooses one: %s\n", len(r.senders), reasons(r.senders))
 		}
 		for _, key := range slices.Sorted(maps.Keys(r.notes)) {
 			fmt.Fprintf(os.Stderr, "  %s: %v\n", key, r.notes[key])

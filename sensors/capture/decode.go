@@ -110,13 +110,26 @@ func (f *File) Decode(format *Format, o *Options, out *Output) error {
 	if o.Metadata != nil && format.Metadata == "" {
 		return fmt.Errorf("%s data needs no metadata, and %s is given", format.Name, o.MetadataName)
 	}
+	if o.Sender != "" {
+		c := &choice{o: o, out: out}
+		chosen := *out
+		chosen.Emit = c.emit
+		if err := f.decode(format, o, &chosen); err != nil {
+			return err
+		}
+		return c.check()
+	}
+	return f.decode(format, o, out)
+}
+
+func (f *File) decode(format *Format, o *Options, out *Output) error {
 	switch {
 	case f.head.Capture && format.Datagrams != nil:
-		d, err := format.Datagrams(o, out)
+		to, err := newFlows(format, o, out)
 		if err != nil {
 			return err
 		}
-		return decodeCapture(f.in, d, out)
+		return decodeCapture(f.in, to, out)
 	case f.head.Capture:
 		return fmt.Errorf("%s data does not come in UDP datagrams, and the file is a packet capture", format.Name)
 	case format.Stream == nil:
@@ -143,9 +156,9 @@ func (f *File) Decode(format *Format, o *Options, out *Output) error {
 // OutcomeCutPacket counts a packet that the end of a capture cuts.
 const OutcomeCutPacket = "cut_packet"
 
-// decodeCapture plays a packet capture. One that is damaged is read up to
+// decodeCapture plays a packet capture to the decoders of its senders. One that is damaged is read up to
 // there.
-func decodeCapture(in io.Reader, to DatagramDecoder, out *Output) error {
+func decodeCapture(in io.Reader, to *flows, out *Output) error {
 	r, err := NewReader(in)
 	if err != nil {
 		return err
@@ -162,12 +175,14 @@ func decodeCapture(in io.Reader, to DatagramDecoder, out *Output) error {
 		p, err := r.Next()
 		if err == nil {
 			if g, ok := d.UDP(p); ok {
-				to.Datagram(&g)
+				if err = to.add(&g); err != nil {
+					return err
+				}
 			}
 			continue
 		}
 		d.Close()
-		to.Finish()
+		to.finish()
 		if fragments > 0 {
 			out.Note("joined_ip_fragments", fragments)
 		}

@@ -28,6 +28,10 @@ type Format struct {
 type Options struct {
 	Metadata     []byte // content of the file of that name, nil if there is none
 	MetadataName string
+	// Sender is the only one whose frames are wanted, "" for all: the address
+	// of a packet capture's datagrams, with the port if the records name it, or
+	// the WiFi station's as the records have it.
+	Sender string
 }
 
 // StreamDecoder takes the bytes of a file, split anyhow.
@@ -72,6 +76,9 @@ type Record struct {
 	// HasTime.
 	TimeNS  int64
 	HasTime bool
+	// Sender is who sent it: the WiFi station that the decoder tells, else the
+	// address of the capture's datagrams; "" if nobody knows.
+	Sender string
 	// Fields are what else the frame says, for a JSON object.
 	Fields map[string]any
 	// Values are the frame's points, Width numbers each: x, y, z, in metres,

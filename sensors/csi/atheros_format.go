@@ -44,7 +44,8 @@ func decodeAtherosLog(_ *capture.Options, out *capture.Output) (capture.StreamDe
 			"rssi": [4]uint8{r.RSSI, r.RSSIChain[0], r.RSSIChain[1], r.RSSIChain[2]}, "payload_bytes": len(r.Payload),
 		}}
 		if from := frameSender(r.Payload); from != (mac{}) {
-			rec.Fields["mac"] = from.String()
+			rec.Sender = from.String()
+			rec.Fields["mac"] = rec.Sender
 		}
 		out.Emit(&rec)
 	}

@@ -111,7 +111,7 @@ func decodeESP32Log(_ *capture.Options, out *capture.Output) (capture.StreamDeco
 }
 
 func (d *esp32Log) line(l *ESP32Line) {
-	r := capture.Record{TimeNS: int64(l.TimeUS) * 1000, HasTime: true, Width: 2, Fields: map[string]any{
+	r := capture.Record{TimeNS: int64(l.TimeUS) * 1000, HasTime: true, Sender: mac(l.MAC).String(), Width: 2, Fields: map[string]any{
 		"mac": mac(l.MAC).String(), "rssi_dbm": l.RSSIdBm, "channel": l.Channel, "len": l.Len, "antennas": 1, "tones": len(l.Values) / 2,
 		"first_word_invalid": l.FirstInvalid,
 	}}

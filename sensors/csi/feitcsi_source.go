@@ -120,7 +120,7 @@ type feitLog struct {
 func newFeitLog(out *capture.Output) *feitLog {
 	emit := func(r *FeitRecord) {
 		out.Packets(1)
-		out.Emit(&capture.Record{TimeNS: int64(r.ClockUS) * 1000, HasTime: true, Values: pairs(r.CSI), Width: 2, Fields: map[string]any{
+		out.Emit(&capture.Record{TimeNS: int64(r.ClockUS) * 1000, HasTime: true, Sender: mac(r.Source).String(), Values: pairs(r.CSI), Width: 2, Fields: map[string]any{
 			"antennas": r.NRx, "streams": r.NTx, "tones": r.Tones, "rssi_dbm": r.RSSIdBm, "mac": mac(r.Source).String(), "rate": r.Rate,
 			"bandwidth_mhz": r.BandwidthMHz(), "ftm_ticks": r.FTMTicks, "host_us": r.HostUS,
 		}})

@@ -2,7 +2,6 @@ package csi
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
@@ -23,12 +22,18 @@ func fitsNexmon(h *capture.Head) int {
 }
 
 // nexmonDecoder joins the datagrams of one WiFi frame, whatever cores and
-// streams it has, to a record.
+// streams it has, to a record. Those of several stations may lie between each
+// other.
 type nexmonDecoder struct {
-	out    *capture.Output
-	frames []*NexmonFrame // of the open record
+	out  *capture.Output
+	open []nexmonRecord // of a station at most one, in the order they began
+	dead deadRows
+}
+
+// nexmonRecord is a WiFi frame of which more datagrams may come.
+type nexmonRecord struct {
+	frames []*NexmonFrame
 	since  time.Time
-	dead   deadRows
 }
 
 func decodeNexmon(_ *capture.Options, out *capture.Output) (capture.DatagramDecoder, error) {
@@ -46,23 +51,31 @@ func (d *nexmonDecoder) Datagram(g *capture.Datagram) {
 		d.out.Count(nexmonOutcome(err), 1)
 		return
 	}
-	if len(d.frames) > 0 && !d.continues(f, g.Time) {
-		d.emit()
-	}
-	if len(d.frames) == 0 {
-		d.since = g.Time
-	}
-	d.frames = append(d.frames, f)
 	d.out.Packets(1)
+	for len(d.open) > 0 && g.Time.Sub(d.open[0].since).Abs() > maxGroupWindow {
+		d.end(0)
+	}
+	i := slices.IndexFunc(d.open, func(r nexmonRecord) bool { return r.frames[0].MAC == f.MAC })
+	if i >= 0 && d.open[i].continues(f) {
+		d.open[i].frames = append(d.open[i].frames, f)
+		return
+	}
+	switch {
+	case i >= 0:
+		d.end(i)
+	case len(d.open) == maxSenders:
+		d.end(0)
+	}
+	d.open = append(d.open, nexmonRecord{[]*NexmonFrame{f}, g.Time})
 }
 
-// continues reports whether a datagram is of the open record.
-func (d *nexmonDecoder) continues(f *NexmonFrame, at time.Time) bool {
-	first := d.frames[0]
-	if f.MAC != first.MAC || f.SequenceCtl != first.SequenceCtl || len(f.Words) != len(first.Words) || at.Sub(d.since).Abs() > maxGroupWindow {
+// continues reports whether a datagram of the same station is of the record.
+func (r *nexmonRecord) continues(f *NexmonFrame) bool {
+	first := r.frames[0]
+	if f.SequenceCtl != first.SequenceCtl || len(f.Words) != len(first.Words) {
 		return false
 	}
-	for _, have := range d.frames {
+	for _, have := range r.frames {
 		if have.Core == f.Core && have.Stream == f.Stream {
 			return false
 		}
@@ -70,24 +83,32 @@ func (d *nexmonDecoder) continues(f *NexmonFrame, at time.Time) bool {
 	return true
 }
 
+// end gives an open record out.
+func (d *nexmonDecoder) end(i int) {
+	d.emit(&d.open[i])
+	d.open = slices.Delete(d.open, i, i+1)
+}
+
 // Finish implements capture.DatagramDecoder.
 func (d *nexmonDecoder) Finish() {
-	if len(d.frames) > 0 {
-		d.emit()
+	for i := range d.open {
+		d.emit(&d.open[i])
 	}
+	d.open = nil
 	d.dead.note(d.out)
 }
 
-// emit gives the open record out: the words of each datagram in the order of
+// emit gives a record out: the words of each datagram in the order of
 // the FFT, nothing left out.
-func (d *nexmonDecoder) emit() {
-	f := d.frames[0]
-	r := capture.Record{TimeNS: d.since.UnixNano(), HasTime: !d.since.IsZero(), Width: 2, Fields: map[string]any{
-		"mac": net.HardwareAddr(f.MAC[:]).String(), "sequence": f.Sequence(), "chip": f.Chip, "chanspec": f.Chanspec,
+func (d *nexmonDecoder) emit(open *nexmonRecord) {
+	f := open.frames[0]
+	from := mac(f.MAC).String()
+	r := capture.Record{TimeNS: open.since.UnixNano(), HasTime: !open.since.IsZero(), Sender: from, Width: 2, Fields: map[string]any{
+		"mac": from, "sequence": f.Sequence(), "chip": f.Chip, "chanspec": f.Chanspec,
 		"bandwidth_mhz": f.BandwidthMHz(), "tones": len(f.Words),
 	}}
 	var parts [][2]int
-	for _, f := range d.frames {
+	for _, f := range open.frames {
 		h := f.RawValues(ChipAuto)
 		parts = append(parts, [2]int{f.Core, f.Stream})
 		status := f.statusWords()
@@ -98,6 +119,5 @@ func (d *nexmonDecoder) emit() {
 		r.Fields["rssi_dbm"], r.Fields["frame_control"] = f.RSSIdBm, f.FrameControl
 	}
 	r.Fields["core_stream"] = parts
-	d.frames = d.frames[:0]
 	d.out.Emit(&r)
 }

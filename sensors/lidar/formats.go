@@ -51,9 +51,12 @@ func decodeOuster(o *capture.Options, out *capture.Output) (capture.DatagramDeco
 	if err != nil {
 		return nil, err
 	}
-	table := NewXYZTable(meta)
+	var table *XYZTable // with the first frame: a capture may have many senders
 	var xyz []float32
 	emit := func(f *Frame) {
+		if table == nil {
+			table = NewXYZTable(meta)
+		}
 		xyz = table.Cloud(xyz[:0], f, new(Box))
 		returns, sum := 0, uint64(0)
 		for _, r := range f.RangeMM {

@@ -229,8 +229,9 @@ func (a *SweepAssembler) begins(p *LivoxPacket) bool {
 	if _, again := a.seen[p.UDPCounter]; again {
 		return true
 	}
-	// The counter starts over at 0 with a new sweep, or because it is full.
-	return p.UDPCounter == 0 && p.TimestampNS > a.newestNS && p.UDPCounter-a.counter > maxCounterGap
+	// The counter starts over at 0 with a new sweep, or because it is full. Where
+	// frames are counted it may start over at any place.
+	return !a.framed && p.UDPCounter == 0 && p.TimestampNS > a.newestNS && p.UDPCounter-a.counter > maxCounterGap
 }
 
 // Flush emits the open sweep.

@@ -2,6 +2,7 @@ package radar
 
 import (
 	"bytes"
+	"fmt"
 
 	"posefuse/sensors/capture"
 	"posefuse/sensors/modality"
@@ -33,11 +34,19 @@ type tiDecoder struct {
 	sumX   float64 // of the points in TI's axes: x right, y along boresight
 	sumY   float64
 	points int
+	last   uint32 // frame number
+	frames int
+	back   int // steps back of the frame number
 }
 
 func decodeTI(_ *capture.Options, out *capture.Output) (capture.StreamDecoder, error) {
 	t := &tiDecoder{out: out}
 	emit := func(f *Frame) {
+		if t.frames > 0 && int32(f.FrameNumber-t.last) < 0 {
+			t.back++
+		}
+		t.last = f.FrameNumber
+		t.frames++
 		const width = 5
 		values := make([]float64, 0, width*len(f.Points))
 		for _, p := range f.Points {
@@ -63,6 +72,9 @@ func (d *tiDecoder) Feed(b []byte) { d.Decoder.Feed(0, b) }
 func (d *tiDecoder) Finish() {
 	d.End(0)
 	d.out.Count("junk_bytes", d.JunkBytes())
+	if d.back >= manyRestarts {
+		d.out.Note("two_senders", fmt.Sprintf("the frame counter goes back %d times in %d frames: two radars write to one port, or the radar restarts all the time", d.back, d.frames))
+	}
 	if d.points > 0 {
 		d.out.Note("ti_axes", map[string]any{"sum_x": d.sumX, "sum_y": d.sumY})
 	}
