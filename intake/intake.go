@@ -166,6 +166,10 @@ type Place struct {
 	Found bool
 	// Moved says that CameraFromPose holds; else poses are in the camera's frame.
 	Moved bool
+	// Presence is the probability that somebody is there, 0 to 1; Searched says
+	// that somebody was looked for.
+	Presence float64
+	Searched bool
 }
 
 // TrustShape is for a room in which neither camera nor radar can tell a person
@@ -199,7 +203,8 @@ func (p *Intake) End(took modality.Set) Place {
 	p.ordered.Store(!p.stage.Placed())
 	p.track, p.there = p.stage.Track()
 	p.assumed = p.stage.Assumed()
-	return Place{CameraFromPose: t, Found: sure, Moved: ok}
+	seen := person.Presence(p.track, p.there, p.assumed, took)
+	return Place{CameraFromPose: t, Found: sure, Moved: ok, Presence: seen, Searched: true}
 }
 
 // Person returns the person's track as the newest tick left it and false if nobody

@@ -35,19 +35,15 @@ func AppendPose(dst []byte, p *Pose) ([]byte, error) {
 		e.raw("]")
 	}
 	e.raw(`,"spread_mm":`)
-	if p.SpreadMM == nil {
-		e.raw("null")
-	} else {
-		for j, v := range p.SpreadMM {
-			e.raw(sep(j))
-			e.num(v)
-		}
-		e.raw("]")
-	}
+	e.perJoint(p.SpreadMM)
 	if p.SpreadMeanMM != nil {
 		e.raw(`,"spread_mean_mm":`)
 		e.num(*p.SpreadMeanMM)
 	}
+	e.raw(`,"sigma_mm":`)
+	e.perJoint(p.SigmaMM)
+	e.raw(`,"presence":`)
+	e.opt(p.Presence)
 	e.str(`,"coalition":`, p.Coalition)
 	e.raw(`,"modalities":`)
 	e.modalities(p.Modalities)
@@ -115,6 +111,19 @@ func (e *encoder) num(v float64) {
 		e.b[n-2] = e.b[n-1]
 		e.b = e.b[:n-1]
 	}
+}
+
+// perJoint appends a number per joint, or null.
+func (e *encoder) perJoint(v *[17]float64) {
+	if v == nil {
+		e.raw("null")
+		return
+	}
+	for j, x := range v {
+		e.raw(sep(j))
+		e.num(x)
+	}
+	e.raw("]")
 }
 
 // modalities appends the map in the order of its keys, as encoding/json does.

@@ -27,13 +27,17 @@ func genPose(t *rapid.T) *message.Pose {
 		LatencyMS: message.PoseLatency{number.Draw(t, "align"), number.Draw(t, "infer"), number.Draw(t, "total")},
 	}
 	if rapid.Bool().Draw(t, "joints") {
-		p.JointsM, p.SpreadMM = new([17][3]float64), new([17]float64)
+		p.JointsM, p.SpreadMM, p.SigmaMM = new([17][3]float64), new([17]float64), new([17]float64)
 		for j := range p.JointsM {
-			p.SpreadMM[j] = number.Draw(t, "spread")
+			p.SpreadMM[j], p.SigmaMM[j] = number.Draw(t, "spread"), number.Draw(t, "sigma")
 			for k := range 3 {
 				p.JointsM[j][k] = number.Draw(t, "joint")
 			}
 		}
+	}
+	if rapid.Bool().Draw(t, "presence") {
+		p.Presence = new(float64)
+		*p.Presence = number.Draw(t, "somebody")
 	}
 	if rapid.Bool().Draw(t, "mean") {
 		mean := number.Draw(t, "mean spread")
@@ -136,8 +140,9 @@ func goldenPoses() map[string]*message.Pose {
 		"W": {State: "stale"},
 	})
 	three.SpreadMM, three.SpreadMeanMM = new([17]float64), f(8)
+	three.SigmaMM, three.Presence = new([17]float64), f(0.998)
 	for j := range three.SpreadMM {
-		three.SpreadMM[j] = float64(j)
+		three.SpreadMM[j], three.SigmaMM[j] = float64(j), 20.5
 	}
 	return map[string]*message.Pose{
 		"pose_of_three": three,
@@ -152,7 +157,7 @@ func goldenPoses() map[string]*message.Pose {
 
 func TestAppendPoseAllocatesNothing(t *testing.T) {
 	age := 1.5
-	p := message.Pose{Schema: message.PoseSchema, Room: "room1", CaptureTime: strings.Repeat("2", 30), JointsM: new([17][3]float64), SpreadMM: new([17]float64),
+	p := message.Pose{Schema: message.PoseSchema, Room: "room1", CaptureTime: strings.Repeat("2", 30), JointsM: new([17][3]float64), SpreadMM: new([17]float64), SigmaMM: new([17]float64), Presence: &age,
 		Modalities: map[string]message.PoseModality{"R": {State: "fused", AgeMS: &age, SkewMS: &age, InfluenceMM: &age}, "L": {State: "late"}}, SpreadMeanMM: &age}
 	buf := make([]byte, 0, 8192)
 	if n := testenv.AllocsPerRun(100, func() { buf, _ = message.AppendPose(buf[:0], &p) }); n != 0 {

@@ -43,11 +43,18 @@ type Pose struct {
 	// modalities or model.contribution off.
 	SpreadMM *[17]float64 `json:"spread_mm"`
 	// SpreadMeanMM is the mean of SpreadMM; left out where that is null.
-	SpreadMeanMM *float64                `json:"spread_mean_mm,omitempty"`
-	Coalition    string                  `json:"coalition"`  // letters present of "RLMW", "-" if none
-	Modalities   map[string]PoseModality `json:"modalities"` // keys "R", "L", "M", "W"
-	Model        PoseModel               `json:"model"`
-	LatencyMS    PoseLatency             `json:"latency_ms"`
+	SpreadMeanMM *float64 `json:"spread_mean_mm,omitempty"`
+	// SigmaMM is how far off each joint is: the standard deviation of its error per
+	// axis as measured with the model's coalition, docs/messages.md. Null where the
+	// model's card does not tell.
+	SigmaMM *[17]float64 `json:"sigma_mm"`
+	// Presence is the probability that somebody is there, 0 to 1; null where nobody
+	// is looked for.
+	Presence   *float64                `json:"presence"`
+	Coalition  string                  `json:"coalition"`  // letters present of "RLMW", "-" if none
+	Modalities map[string]PoseModality `json:"modalities"` // keys "R", "L", "M", "W"
+	Model      PoseModel               `json:"model"`
+	LatencyMS  PoseLatency             `json:"latency_ms"`
 }
 
 // PoseModality tells how one modality took part in a pose.

@@ -45,7 +45,9 @@ type Card struct {
 	Data       string             `json:"data"`              // what the training data is
 	Split      string             `json:"split"`             // what was trained on and what held out
 	Metrics    map[string]float64 `json:"metrics,omitempty"` // units in the names, e.g. "val_mpjpe_mm"
-	// AngleSDDeg is the standard deviation of the error of each joint angle,
+	// KnownErrors says how far off poses are; nil if nobody measured it.
+	KnownErrors *KnownErrors `json:"known_errors,omitempty"`
+	// AngleSDDeg is the root of the mean squared error of each joint angle,
 	// degrees, by the signal's name in package exercise, and MovementShare how
 	// much of an exercise's movement the poses show, by activity; both on people
 	// that were held out. Missing where nobody measured them.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"posefuse/frame"
@@ -143,16 +141,8 @@ func (x Excess) String() string {
 // SetEnvelope writes an envelope into the card of the checkpoint in dir, which is
 // that of the weights with the hash sha256.
 func SetEnvelope(dir, sha256 string, e *Envelope) error {
-	card, err := ReadCard(os.DirFS(dir), ".")
-	if err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	if card.SHA256 != sha256 {
-		return fmt.Errorf("%s: the card is of other weights (sha256 %.12s...) than were measured (%.12s...)", dir, card.SHA256, sha256)
-	}
-	card.Envelope = e
-	if err := card.validateRoom(); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	return writeCard(filepath.Join(dir, CardFile), card)
+	return amend(dir, sha256, func(card *Card) error {
+		card.Envelope = e
+		return card.validateRoom()
+	})
 }

@@ -33,7 +33,7 @@ func (c Card) TrainedIn() frame.Arrangement {
 }
 
 // validateRoom refuses a card whose recipe, arrangement and envelope do not go
-// together.
+// together, or whose errors are none.
 func (c *Card) validateRoom() error {
 	if c.Config.Recipe == RecipeRoom && c.Arrangement != nil {
 		return fmt.Errorf("arrangement: a network of recipe %s has none; remove it", RecipeRoom)
@@ -48,5 +48,5 @@ func (c *Card) validateRoom() error {
 			return fmt.Errorf("envelope: %w", err)
 		}
 	}
-	return nil
+	return c.KnownErrors.validate()
 }

@@ -94,6 +94,7 @@ func (f *Finder) Cloud(atNS int64, xyz, dst []float32) []float32 {
 	f.voxelise(xyz)
 	f.segment()
 	f.follow(atNS)
+	f.lookAround(atNS)
 	return f.emit(atNS, xyz, dst)
 }
 

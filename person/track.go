@@ -15,6 +15,10 @@ type Track struct {
 	// moved, more again for what the camera takes for a person too.
 	Sure float64
 	From modality.Set // the sensors that see the person at present
+	// Company says that somebody else moves in the region, at CompanyM: x, y, room
+	// frame. The LiDAR tells.
+	Company  bool
+	CompanyM [2]float64
 }
 
 // How long a track outlives what its sensors saw of it.
@@ -94,6 +98,8 @@ type state struct {
 	lostNS   int64
 	gaveUpM  [2]float64
 	gaveUpNS int64
+
+	company company
 }
 
 // born starts a track.
@@ -179,7 +185,7 @@ func (f *Finder) Track(atNS int64) (Track, bool) {
 	if !s.alive || !f.seenBy(atNS) {
 		return Track{}, false
 	}
-	t := Track{PlaceM: s.placeM, SinceNS: s.sinceNS, Sure: 0.3}
+	t := Track{PlaceM: s.placeM, SinceNS: s.sinceNS, Sure: sureShape}
 	for k, hold := range holdsNS {
 		if s.seen(modality.Kind(k), atNS, hold) {
 			t.From |= modality.Of(modality.Kind(k))
@@ -188,11 +194,14 @@ func (f *Finder) Track(atNS int64) (Track, bool) {
 	if t.From.Has(modality.LiDAR) {
 		t.HeightM = s.topM
 	}
+	if s.company.there(atNS) {
+		t.Company, t.CompanyM = true, s.company.placeM
+	}
 	if s.stirred {
-		t.Sure += 0.4
+		t.Sure += sureStirred
 	}
 	if s.agreedS > 0 || t.From.Has(modality.Camera) {
-		t.Sure += 0.3
+		t.Sure += sureSeen
 	}
 	return t, true
 }

@@ -92,6 +92,9 @@ type engine struct {
 
 	influencer Influencer // inf, or nil if it cannot tell or must not
 	influence  model.Influence
+
+	known [1 << modality.Count]*model.CoalitionErrors // of the card, nil where it does not tell
+	sigma [model.NumJoints]float64
 }
 
 // newEngine refuses models that cannot run live and proves that the others
@@ -109,7 +112,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 	if err := card.Config.Validate(); err != nil {
 		return fail(err)
 	}
-	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New()}
+	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New(), known: card.KnownErrors.By()}
 	sizes := [modality.Count]int{
 		modality.Camera: card.Config.CameraValues(),
 		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,
@@ -189,6 +192,8 @@ type result struct {
 	// influence is of the same modalities as the pose, at least two; nil if
 	// it is not told.
 	influence *model.Influence
+	sigmaMM   *[model.NumJoints]float64 // standard deviation per axis; nil if nobody knows
+	place     intake.Place
 	time      time.Duration
 }
 
@@ -203,6 +208,7 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 		unusable, err = e.inferStaged(t, pool)
 	}
 	place := e.intake.End(e.took(t))
+	r.place = place
 	if err != nil {
 		return unusable, fmt.Errorf("inference: %w", err)
 	}
@@ -228,7 +234,23 @@ func (e *engine) run(t *timesync.Tick, pool *encoderPool, roomFromCamera *frame.
 	if c := &e.influence; c.Of == r.present && finiteInfluence(c) {
 		r.influence = c
 	}
+	r.sigmaMM = e.sigmaOf(r)
 	return unusable, nil
+}
+
+// sigmaOf returns how far off the joints of the pose are, nil if the card does not
+// tell for its coalition.
+func (e *engine) sigmaOf(r *result) *[model.NumJoints]float64 {
+	c := e.known[r.present]
+	if c == nil {
+		return nil
+	}
+	var spreadMM *[model.NumJoints]float64
+	if r.influence != nil {
+		spreadMM = &r.influence.SpreadMM
+	}
+	e.card.KnownErrors.Sigma(c, &e.out.Pose, spreadMM, &e.sigma)
+	return &e.sigma
 }
 
 // took returns the sensors whose samples the engine has taken of a tick.

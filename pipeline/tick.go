@@ -45,6 +45,8 @@ type tickLoop struct {
 	skews   [modality.Count]float64
 	// What the message's SpreadMeanMM and InfluenceMM point to.
 	spreadMean float64
+	sigma      [model.NumJoints]float64
+	presence   float64
 	influences [modality.Count]float64
 	buf        []byte
 	stamp      []byte
@@ -198,7 +200,7 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	l.stamp = l.clock.WallAt(t.TimeNS).UTC().AppendFormat(l.stamp[:0], time.RFC3339Nano)
 	p.CaptureTime = string(l.stamp)
 	p.Coalition = res.present.String()
-	p.JointsM, p.SpreadMM, p.SpreadMeanMM = nil, nil, nil
+	p.JointsM, p.SpreadMM, p.SpreadMeanMM, p.SigmaMM, p.Presence = nil, nil, nil, nil, nil
 	if res.present != 0 {
 		for j := range res.joints {
 			for k, v := range res.joints[j] {
@@ -215,6 +217,16 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 		}
 		l.spreadMean = roundTo(sum/model.NumJoints, 1e2)
 		p.SpreadMM, p.SpreadMeanMM = &l.spread, &l.spreadMean
+	}
+	if res.sigmaMM != nil {
+		for j, v := range res.sigmaMM {
+			l.sigma[j] = roundTo(v, 1e1)
+		}
+		p.SigmaMM = &l.sigma
+	}
+	if res.place.Searched {
+		l.presence = roundTo(res.place.Presence, 1e3)
+		p.Presence = &l.presence
 	}
 	p.Model = message.PoseModel{}
 	if e != nil {

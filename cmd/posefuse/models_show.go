@@ -83,6 +83,7 @@ func (v *modelView) print() error {
 		line(name, "%.1f", c.Metrics[name])
 	}
 	showRooms(line, &c)
+	showErrors(line, c.KnownErrors)
 	line("parent", "%s", c.Parent)
 	line("command", "%s", c.Command)
 	line("notes", "%s", c.Notes)

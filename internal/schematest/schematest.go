@@ -53,13 +53,17 @@ func compile(name string) (*jsonschema.Schema, error) {
 // Examples returns a pointer to a valid message for the name of each schema.
 func Examples() map[string]any {
 	f := func(v float64) *float64 { return &v }
+	sigma := new([17]float64)
+	for j := range sigma {
+		sigma[j] = 25
+	}
 	model := message.PoseModel{Name: "edge", Version: "1", SHA256: strings.Repeat("ab", 32)}
 	fault := []message.Fault{{Key: "depth", Measured: 70, Limit: 90, Unit: "deg", Verdict: "fault"}}
 	const at = "2026-11-23T20:00:00.123456789Z"
 	mods := map[string]message.PoseModality{"R": {State: "fused", Presence: true, AgeMS: f(40), SkewMS: f(-1), InfluenceMM: f(130.5)}, "L": {State: "late"}, "M": {State: "gap"}, "W": {State: "off"}}
 	return map[string]any{
 		message.PoseSchema: &message.Pose{Schema: message.PoseSchema, Room: "room1", Seq: 1, CaptureTime: at, CaptureNS: 5, Frame: "camera", JointOrder: "h36m17",
-			JointsM: new([17][3]float64), SpreadMM: new([17]float64), SpreadMeanMM: f(0), Coalition: "R", Modalities: mods, Model: model},
+			JointsM: new([17][3]float64), SpreadMM: new([17]float64), SpreadMeanMM: f(0), SigmaMM: sigma, Presence: f(0.99), Coalition: "R", Modalities: mods, Model: model},
 		message.StatusSchema: &message.Status{Schema: message.StatusSchema, Room: "room1", State: message.Online, Time: at, Model: &model,
 			Parts: []message.PartHealth{{Part: "sensor.radar", Code: "stale", Text: "silent", Severity: "warning"}}, Poses: 3, FPS: 10, Uptime: 1},
 		message.SensorSchema: &message.Sensor{Schema: message.SensorSchema, Room: "room1", Name: "radar", Modality: "M", State: "live", RateHz: 10,
