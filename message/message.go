@@ -111,6 +111,10 @@ type ModelFigures struct {
 	// MovementShare is how much of an exercise's movement the poses show, by
 	// activity, 1 being all; null where it was not measured.
 	MovementShare map[string]float64 `json:"movement_share"`
+	// WorthMM is how much larger the mean error is without a sensor, by letter,
+	// millimetres, 0 or less for one that says nothing; null where it was not
+	// measured.
+	WorthMM map[string]float64 `json:"worth_mm"`
 }
 
 // PartHealth is the health of one part of the daemon.

@@ -113,6 +113,25 @@ func (k *KnownErrors) By() (by [1 << modality.Count]*CoalitionErrors) {
 	return by
 }
 
+// WorthMM returns how much larger the error of all sensors is without each of them,
+// by letter, millimetres; nil where it was not measured. It is 0 or less for a
+// sensor that says nothing.
+func (k *KnownErrors) WorthMM(all modality.Set) map[string]float64 {
+	by := k.By()
+	if by[all] == nil || all&(all-1) == 0 {
+		return nil
+	}
+	worth := map[string]float64{}
+	for m := range all.Kinds() {
+		without := by[all&^modality.Of(m)]
+		if without == nil {
+			return nil
+		}
+		worth[m.Letter()] = math.Round(10*(without.MPJPEMM-by[all].MPJPEMM)) / 10
+	}
+	return worth
+}
+
 // validate refuses what no measurement gives.
 func (k *KnownErrors) validate() error {
 	if k == nil {

@@ -44,6 +44,13 @@ func TestKnownErrorsInCard(t *testing.T) {
 	if sigma[0] != 20 || sigma[1] != 40 || sigma[2] != 80 {
 		t.Errorf("sigma %v, want 20, 40, 80", sigma[:3])
 	}
+	if w := back.KnownErrors.WorthMM(0b11); w != nil {
+		t.Errorf("sensors are worth %v though nobody measured them alone", w)
+	}
+	back.KnownErrors.Coalitions["R"], back.KnownErrors.Coalitions["L"] = &CoalitionErrors{MPJPEMM: 52.26}, &CoalitionErrors{MPJPEMM: 40}
+	if w := back.KnownErrors.WorthMM(0b11); len(w) != 2 || w["R"] != 0 || w["L"] != 12.3 {
+		t.Errorf("sensors are worth %v, want R 0 and L 12.3", w)
+	}
 	if (*KnownErrors)(nil).By() != [len(known)]*CoalitionErrors{} {
 		t.Error("no errors are some")
 	}

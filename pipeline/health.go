@@ -43,7 +43,7 @@ func (c *Core) Status() message.Status {
 		FPS: roundTo(c.ticks.progress.fps(now, 0), 1e2), Uptime: roundTo(time.Duration(now).Seconds(), 1e3)}
 	if e := c.ticks.engine.Load(); e != nil {
 		s.Model = &message.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
-		s.Figures = &message.ModelFigures{AngleSDDeg: e.card.AngleSDDeg, MovementShare: e.card.MovementShare}
+		s.Figures = &message.ModelFigures{AngleSDDeg: e.card.AngleSDDeg, MovementShare: e.card.MovementShare, WorthMM: e.worthMM}
 	}
 	return s
 }

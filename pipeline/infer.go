@@ -95,6 +95,8 @@ type engine struct {
 
 	known [1 << modality.Count]*model.CoalitionErrors // of the card, nil where it does not tell
 	sigma [model.NumJoints]float64
+	// worthMM is how much larger the error is without a sensor, by letter.
+	worthMM map[string]float64
 }
 
 // newEngine refuses models that cannot run live and proves that the others
@@ -112,7 +114,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 	if err := card.Config.Validate(); err != nil {
 		return fail(err)
 	}
-	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New(), known: card.KnownErrors.By()}
+	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New(), known: card.KnownErrors.By(), worthMM: card.KnownErrors.WorthMM(card.Config.Mask())}
 	sizes := [modality.Count]int{
 		modality.Camera: card.Config.CameraValues(),
 		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,

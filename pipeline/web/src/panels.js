@@ -104,7 +104,14 @@ export class Panels {
     });
     for (const [key, row] of this.influenceRows) row.hidden = !known.includes(key);
     const present = known.filter((k) => modalities[k].presence).length;
-    text(byId("influenceNote"), defined ? "" : present === 1 ? "Only one sensor makes the pose." : present ? "Off in the configuration (model.contribution)." : "");
+    text(byId("influenceNote"), defined ? this.#worthless(known) : present === 1 ? "Only one sensor makes the pose." : present ? "Off in the configuration (model.contribution)." : "");
+  }
+
+  // #worthless names the sensors without which the model is as good: they move the
+  // joints, but not towards the truth.
+  #worthless(known) {
+    const names = known.filter((k) => this.worth?.[k] < 0.5).map((k) => NAMES[k]);
+    return names.length ? `${names.join(" and ")}: this model is as good without, says its card.` : "";
   }
 
   // points fills the legend of the picture.
@@ -156,6 +163,7 @@ export class Panels {
   }
 
   status(m) {
+    this.worth = m.model_figures?.worth_mm;
     const list = byId("parts");
     const wanted = m.parts.map((p) => `${p.severity}|${p.part.replace("sensor.", "")}: ${p.text}`);
     if (list.dataset.shown === wanted.join("\n")) return;
