@@ -99,8 +99,11 @@ func (p *Intake) KeypointsSinceNS() int64 {
 	return p.stage.KeypointsSinceNS()
 }
 
-// held reports whether a usable set is not too old at an instant.
-func (p *Intake) held(atNS int64) bool { return p.used && atNS-p.usedNS <= person.HoldNS }
+// held reports whether a usable set is not too old at an instant, and of who is
+// there now, where they stand now.
+func (p *Intake) held(atNS int64) bool {
+	return p.used && p.usedNS >= p.stage.KeypointsSinceNS() && atNS-p.usedNS <= person.HoldNS
+}
 
 func rawWindow(dst []float32, window []*sensors.Sample) bool {
 	for i, w := range window {

@@ -59,6 +59,10 @@ func (o *ownSets) take(atNS int64, xM float64, placeM [2]float64, elsewhere bool
 	return true
 }
 
+// unusable takes back that a set, which take took, is the first of the person
+// where they stand now: too little of them can be seen in it.
+func (o *ownSets) unusable(atNS int64) { o.anew = o.anew || o.sinceNS == atNS }
+
 // trunkX returns the middle of the trunk's joints that were seen, in the units of
 // at.
 func trunkX(at *[NumKeypoints][2]float64, have *[NumKeypoints]bool) (x float64, ok bool) {

@@ -108,3 +108,54 @@ func column(x, y float32) (xyz []float32) {
 	}
 	return xyz
 }
+
+// TestWindowBeginsWithAUsableSet: who was taken to be elsewhere is seen from a new
+// place; until a set from there can be used, no window holds one from the old
+// place, and it begins with the first that can.
+func TestWindowBeginsWithAUsableSet(t *testing.T) {
+	rig := frame.AnyRoom.Rig()
+	s := NewStage(rig, frame.AnyRoom, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
+	var dst [ViewedKeypoints]float32
+	took := func(tick int, x float32, joints int) bool {
+		s.Cloud(int64(tick)*100e6, column(x, 3), nil)
+		k := &sensors.Keypoints{Width: 640, Height: 480}
+		w, h := float64(k.Width), float64(k.Height)
+		focal := w * frame.AnyRoom.FocalPerWidth
+		for j, p := range standing {
+			k.XY[j] = [2]float64{w/2 + focal*(float64(x)+0.157*p[0])/3, h/2 + focal*0.157*p[1]/3}
+			if j < joints || j == leftShoulder || j == rightShoulder { // too little for a pose
+				k.Score[j] = 0.8
+			}
+		}
+		ok := s.Keypoints(int64(tick)*100e6, k, dst[:])
+		s.Advance()
+		return ok
+	}
+	for tick := 1; tick <= 10; tick++ {
+		if ok := took(tick, 0, NumKeypoints); !ok && tick > 2 {
+			t.Fatalf("tick %d: a whole set is not usable", tick)
+		}
+	}
+	before := s.KeypointsSinceNS()
+	if before > 300e6 {
+		t.Fatalf("the window begins at %d ms", before/1e6)
+	}
+	moved := 0 // ticks from which the person is seen from the new place
+	for tick := 11; tick <= 40; tick++ {
+		ok := took(tick, 1.2, 0)
+		since := s.KeypointsSinceNS()
+		if since == before {
+			continue
+		}
+		moved++
+		if usable := since <= int64(tick)*100e6; usable && !ok && since == int64(tick)*100e6 {
+			t.Fatalf("tick %d: the window begins with a set that cannot be used", tick)
+		}
+	}
+	if moved == 0 {
+		t.Fatal("the person was not followed to the new place")
+	}
+	if ok := took(41, 1.2, NumKeypoints); !ok || s.KeypointsSinceNS() == before {
+		t.Errorf("a whole set: usable %v, the window begins at %d ms", ok, s.KeypointsSinceNS()/1e6)
+	}
+}

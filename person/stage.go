@@ -154,6 +154,7 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 	}
 	found := have
 	if !s.body.fill(atNS, &s.ground, &at, &have) {
+		s.own.unusable(atNS)
 		return false
 	}
 	for j, p := range at {
@@ -328,8 +329,14 @@ func (s *Stage) elsewhere() bool {
 
 // KeypointsSinceNS returns the time of the first set of keypoints that belongs to
 // the person at present: those before are of somebody else or of another place,
-// and a window that reaches back beyond it begins with that set.
-func (s *Stage) KeypointsSinceNS() int64 { return s.own.sinceNS }
+// and a window that reaches back beyond it begins with that set. Until there is
+// one it is later than any set.
+func (s *Stage) KeypointsSinceNS() int64 {
+	if s.own.anew {
+		return math.MaxInt64
+	}
+	return s.own.sinceNS
+}
 
 // CameraFromArrangement returns the transform that brings the network's poses of
 // this tick from the arrangement's camera frame to the rig's, and whether
