@@ -28,10 +28,13 @@ type KnownErrors struct {
 // of a joint's error is SigmaMM times the factors of ByDistance and BySpread.
 type CoalitionErrors struct {
 	MPJPEMM float64 `json:"mpjpe_mm"`
-	// SigmaMM is, per joint, the standard deviation per axis of the error: the joint
-	// lies within 1.54, 2.15 and 2.80 of it with a probability of 50, 80 and 95 %,
-	// as with a normal error in three dimensions.
+	// SigmaMM is, per joint, the standard deviation per axis of the normal error in
+	// three dimensions that comes closest to the joint's.
 	SigmaMM [NumJoints]float64 `json:"sigma_mm"`
+	// RadiiSigma are the radii, in sigma, within which a joint lies with a
+	// probability of 50, 80 and 95 %. Errors are longer along one direction than
+	// across it and some are far off, so these are wider apart than a normal error's.
+	RadiiSigma map[string]float64 `json:"radii_sigma"`
 	// ByDistance is by how far the joint is from KnownErrors.RestM: unusual poses
 	// are less sure.
 	ByDistance ErrorScale `json:"by_distance"`
@@ -39,7 +42,7 @@ type CoalitionErrors struct {
 	// coalition has none.
 	BySpread ErrorScale `json:"by_spread"`
 	// Coverage is the share of joints, 0 to 1, within the radii of 50, 80 and 95 %,
-	// of people whose errors SigmaMM and the factors were not taken from.
+	// of people whose errors sigma, factors and radii were not taken from.
 	Coverage map[string]float64 `json:"coverage"`
 }
 
@@ -79,8 +82,8 @@ func (e *ErrorScale) validate() error {
 	return nil
 }
 
-// CoverageLevels are the probabilities at which coverage is told, and the radii, in
-// sigma, of a normal error in three dimensions: the roots of the quantiles of the
+// CoverageLevels are the probabilities at which radii and coverage are told, and the
+// radii of a normal error in three dimensions: the roots of the quantiles of the
 // chi-squared distribution with three degrees of freedom.
 var CoverageLevels = [3]struct {
 	Name   string

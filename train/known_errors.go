@@ -143,6 +143,11 @@ func (e *errorSample) fit(take func(subject int32) bool) *model.CoalitionErrors 
 	}
 	fitScale(&c.ByDistance, &far, &relative)
 	fitScale(&c.BySpread, &spread, &relative)
+	c.RadiiSigma = map[string]float64{}
+	whole := slices.Sorted(slices.Values(slices.Concat(relative[:]...)))
+	for _, l := range model.CoverageLevels {
+		c.RadiiSigma[l.Name] = math.Round(1000*quantile(whole, l.Share)) / 1000
+	}
 	return c
 }
 
@@ -203,7 +208,7 @@ func (e *errorSample) coverage() map[string]float64 {
 				sigma := c.SigmaMM[j] * c.ByDistance.Factor(j, float64(e.far[at])) * c.BySpread.Factor(j, float64(e.spreads[at]))
 				n++
 				for k, l := range model.CoverageLevels {
-					if float64(e.errors[at]) <= l.Sigmas*sigma {
+					if float64(e.errors[at]) <= c.RadiiSigma[l.Name]*sigma {
 						within[k]++
 					}
 				}
@@ -217,7 +222,7 @@ func (e *errorSample) coverage() map[string]float64 {
 	return out
 }
 
-// sigmaOf returns the standard deviation per axis whose radii come closest to
+// sigmaOf returns the standard deviation per axis whose normal radii come closest to
 // covering the shares of model.CoverageLevels of the errors, by the largest
 // difference; it sorts them. An error that hardly occurs, in a heavy tail, moves it
 // as little as it moves a share.

@@ -87,12 +87,16 @@ func skeleton(pose *[model.OutputDim]float32) exercise.Skeleton {
 }
 
 func printErrors(rep *errorsReport) {
-	fmt.Printf("%d frames of %d people; within is the share of joints within the radius of 50, 80 and 95 %% of sigma_mm, of people it was not taken from\n", rep.Frames, rep.People)
-	fmt.Printf("\n%-9s %9s %9s   %s\n", "coalition", "MPJPE mm", "sigma mm", "within 50 / 80 / 95 %")
+	fmt.Printf("%d frames of %d people; radii within which a joint lies with 50, 80 and 95 %%, and the share of joints within them, of people they were not taken from\n", rep.Frames, rep.People)
+	fmt.Printf("\n%-9s %9s %9s  %-20s %s\n", "coalition", "MPJPE mm", "sigma mm", "radii, sigma", "within, %")
 	names := slices.SortedFunc(maps.Keys(rep.Coalitions), byLength)
 	for _, name := range names {
 		co := rep.Coalitions[name]
-		fmt.Printf("%-9s %9.1f %9.1f   ", name, co.MPJPEMM, meanOf(co.SigmaMM[:]))
+		fmt.Printf("%-9s %9.1f %9.1f ", name, co.MPJPEMM, meanOf(co.SigmaMM[:]))
+		for _, l := range model.CoverageLevels {
+			fmt.Printf(" %5.2f", co.RadiiSigma[l.Name])
+		}
+		fmt.Print("   ")
 		for _, l := range model.CoverageLevels {
 			fmt.Printf(" %5.1f", 100*co.Coverage[l.Name])
 		}

@@ -16,8 +16,8 @@ func showErrors(line func(name, format string, args ...any), k *model.KnownError
 	line("known errors", "%d frames of %d people (%s)", k.Frames, k.People, k.Data)
 	for _, name := range slices.SortedFunc(maps.Keys(k.Coalitions), byLength) {
 		c := k.Coalitions[name]
-		line("  "+name, "%.0f mm; sigma %.0f mm, within it %.0f / %.0f / %.0f %% where 50 / 80 / 95 are said", c.MPJPEMM, meanOf(c.SigmaMM[:]),
-			100*c.Coverage["50"], 100*c.Coverage["80"], 100*c.Coverage["95"])
+		line("  "+name, "%.0f mm; sigma %.0f mm, within %.2f / %.2f / %.2f of it %.0f / %.0f / %.0f %%", c.MPJPEMM, meanOf(c.SigmaMM[:]),
+			c.RadiiSigma["50"], c.RadiiSigma["80"], c.RadiiSigma["95"], 100*c.Coverage["50"], 100*c.Coverage["80"], 100*c.Coverage["95"])
 	}
 }
 
