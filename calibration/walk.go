@@ -72,6 +72,9 @@ type echo struct {
 // of their tilt, which nothing else needs. Where they look and stand is found.
 func NewWalk(rig frame.Rig) *Walk { return &Walk{rig: rig} }
 
+// walkRegion is where the person may walk, in the levelled LiDAR's frame.
+var walkRegion = person.Box{MinM: [3]float64{-7, -7, -0.2}, MaxM: [3]float64{7, 7, 2.3}}
+
 const (
 	floorSweeps   = 10 // in which the floor is looked for together
 	floorThin     = 5  // every fifth point of them
@@ -99,8 +102,7 @@ func (w *Walk) Cloud(atNS int64, xyz []float32) error {
 			return err
 		}
 		w.level, w.ready = level, true
-		region := person.Box{MinM: [3]float64{-7, -7, -0.2}, MaxM: [3]float64{7, 7, 2.3}}
-		w.finder = person.NewFinder(person.Config{Region: &region, LiDARAtM: level.T})
+		w.finder = person.NewFinder(person.Config{Region: &walkRegion, LiDARAtM: level.T})
 	}
 	w.xyz = w.xyz[:0]
 	for i := 0; i+2 < len(xyz); i += 3 {

@@ -63,6 +63,13 @@ func TestCSIHealthTellsTheTruth(t *testing.T) {
 	console := func(int) []byte {
 		return must(csi.AppendESP32(nil, &csi.ESP32Line{Dialect: csi.ESPCSI, MAC: [6]byte{2, 0, 0, 0, 0, 7}, TimeUS: us(), Len: 128, Values: make([]int16, 128)}))
 	}
+	noise := func(int) []byte { // a serial line read too fast
+		b := make([]byte, 200)
+		for i := range b {
+			b[i] = byte(rand.Uint32())
+		}
+		return append(b, '\n')
+	}
 	feit := func(i int) []byte {
 		return must(csi.AppendFeit(nil, &csi.FeitRecord{ClockUS: us(), NRx: 2, NTx: 1, Tones: 56, Source: [6]byte{2, 0, 0, 0, 0, byte(7 + i%2)}, CSI: values(112)}))
 	}
@@ -76,6 +83,7 @@ func TestCSIHealthTellsTheTruth(t *testing.T) {
 		"two antennas":     {"atheros", csi.AntennasRepeat, twoAntennas, "ok", []string{"live at", "2 of the model's 3 antennas, repeated"}, 2},
 		"and no rule":      {"atheros", csi.AntennasAbsent, twoAntennas, "antennas", []string{"data comes but is rejected", "few_antennas", "zero or repeat"}, 0},
 		"another tool":     {"atheros", csi.AntennasRepeat, console, "wrong_format", []string{"data comes but is rejected", "junk_bytes", "set driver to esp32"}, 0},
+		"another baud":     {"esp32", csi.AntennasRepeat, noise, "rejected", []string{"data comes but is rejected", "other_line", "check baud"}, 0},
 		"two WiFi senders": {"feitcsi", csi.AntennasRepeat, feit, "two_senders", []string{"live at", "02:00:00:00:00:07", "02:00:00:00:00:08", "56 tones"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -115,6 +115,7 @@ type feed struct {
 	on      bool
 	clock   deviceClock
 	onIndex int64         // frame index at which the sensor was switched on
+	due     time.Time     // of the frame at hand
 	passed  time.Duration // faults up to here are applied
 	pieces  uint64
 	lastAt  time.Time // of the last delivery, to keep a stream in order
@@ -182,7 +183,7 @@ func (f *feed) run(ctx context.Context, plan <-chan planned) {
 		case <-ctx.Done():
 			return
 		case <-f.wake:
-			f.apply(time.Now())
+			f.apply(f.now())
 		case p, ok := <-plan:
 			if !ok {
 				if f.flush(ctx, time.Now().Add(f.faults.Jitter)) {
@@ -198,6 +199,16 @@ func (f *feed) run(ctx context.Context, plan <-chan planned) {
 			}
 		}
 	}
+}
+
+// now is the time by the schedule, which a starved machine falls behind: a
+// sensor that is switched on then must not take its first frames before that.
+func (f *feed) now() time.Time {
+	now := time.Now()
+	if !f.due.IsZero() && f.due.Before(now) {
+		return f.due
+	}
+	return now
 }
 
 // apply makes the sensor's state what is wanted. A sensor that is switched on
@@ -250,13 +261,14 @@ func (f *feed) clip(ctx context.Context, p planned) bool {
 	var units []unit
 	for i := range p.clip.Len() {
 		t := frameTime{capture: f.play.frame(p.first + int64(i)), period: f.play.period}
+		f.due = t.capture.Add(-t.period / 2)
 		// Half a period for what leaves before the capture time, and a little
 		// to encode it.
 		if !f.sleep(ctx, t.capture.Add(-t.period/2-3*time.Millisecond)) {
 			return false
 		}
 		if !f.on {
-			f.apply(t.capture.Add(-t.period / 2)) // the transport may have come free
+			f.apply(f.due) // the transport may have come free
 		}
 		if !f.on {
 			f.count(func(c *Counts) { c.Off++ })
@@ -379,7 +391,7 @@ func (f *feed) sleep(ctx context.Context, t time.Time) bool {
 			return false
 		case <-f.wake:
 			timer.Stop()
-			f.apply(time.Now())
+			f.apply(f.now())
 		case <-timer.C:
 			return true
 		}

@@ -34,16 +34,20 @@ func (c *walkedClip) Len() int                                    { return len(c
 func (c *walkedClip) Truth(int) (recording.Pose, error)           { return recording.Pose{}, nil }
 func (c *walkedClip) Frame(i int, f *recording.Frame) (err error) { *f = c.frames[i]; return nil }
 
+// aboutTheRoom is where somebody is who walks about.
+func aboutTheRoom(tS float64) (rightM, fartherM float64) {
+	return 1.1 * math.Sin(tS/1.3), 0.1 + math.Sin(tS/1.9+0.5)
+}
+
 // walkBefore makes such a clip, ten frames a second.
-func walkBefore(t *testing.T, world sim.World, frames int) *walkedClip {
+func walkBefore(t *testing.T, world sim.World, frames int, path func(tS float64) (rightM, fartherM float64)) *walkedClip {
 	t.Helper()
 	clip := &walkedClip{key: recording.Key{Subject: 5, Activity: 2}, frames: make([]recording.Frame, frames)}
 	var scan sim.LabelledScan
 	var keys sensors.Keypoints
 	for i := range clip.frames {
-		s := float64(i) / 10
 		w := world
-		w.Person.RightM, w.Person.FartherM = 1.1*math.Sin(s/1.3), 0.1+math.Sin(s/1.9+0.5)
+		w.Person.RightM, w.Person.FartherM = path(float64(i) / 10)
 		ds, err := sim.NewDataset(sim.Config{Seed: 3, Preset: "easy", FramesPerClip: frames, World: &w, Subjects: []int{5}, Activities: []int{2}})
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +82,7 @@ func TestCalibrateSensorsThroughTheDrivers(t *testing.T) {
 	w.LiDAR.WholeSweep = true
 	w.Camera.RoomFromCamera = frame.CameraPose{PositionM: [3]float64{0, 0, 1.25}, TiltDeg: -6}
 	w.LiDAR.RoomFromLiDAR = frame.SensorPose{PositionM: [3]float64{0.4, 0.1, 1.4}, PanDeg: 20}
-	clip := walkBefore(t, w, 150)
+	clip := walkBefore(t, w, 150, aboutTheRoom)
 	dir := t.TempDir()
 	cameraAt, lidarAt := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	file := filepath.Join(dir, "room.yaml")

@@ -190,7 +190,9 @@ func (r *decodeReport) finish() error {
 			fmt.Fprintf(os.Stderr, "  frames of %d senders, --sender chooses one: %s\n", len(r.senders), reasons(r.senders))
 		}
 		for _, key := range slices.Sorted(maps.Keys(r.notes)) {
-			fmt.Fprintf(os.Stderr, "  %s: %v\n", key, r.notes[key])
+			if note, err := json.Marshal(r.notes[key]); err == nil {
+				fmt.Fprintf(os.Stderr, "  %s: %s\n", key, note)
+			}
 		}
 	}
 	return r.err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,20 +13,39 @@ import (
 )
 
 type doctorCmd struct {
-	For   time.Duration `default:"3s" help:"How long to listen at the ports."`
-	Ports []int         `default:"7502,7503,2368,8308,56301,56401" help:"UDP ports to listen at: those of the LiDARs."`
-	JSON  bool          `name:"json" help:"Print JSON."`
+	For    time.Duration `help:"How long to listen at the ports, or to look with --sync; 3s, or 40s."`
+	Ports  []int         `default:"7502,7503,2368,8308,56301,56401" help:"UDP ports to listen at: those of the LiDARs."`
+	Sync   bool          `help:"Measure the delays between the sensors while one person walks to and fro."`
+	Config string        `short:"c" placeholder:"FILE" help:"With --sync: configuration of the room."`
+	JSON   bool          `name:"json" help:"Print JSON."`
 }
+
+// listenFor is how long ports are listened at.
+const listenFor = 3 * time.Second
 
 // Help shows the command's example.
 func (doctorCmd) Help() string {
 	return "Lists serial ports, cameras, network interfaces and UDP ports with data: what each gives, what\n" +
 		"is missing and how to mend it. Nothing is sent and nothing changed; stop the daemon first, for\n" +
-		"a port has one reader.\n\nExample:\n\n  posefuse doctor"
+		"a port has one reader.\n\n" +
+		"With --sync it runs the sensors of a configuration while one person walks to and fro and from\n" +
+		"side to side, unevenly, with sudden stops, in sight of all. The velocities that the sensors see\n" +
+		"are correlated: how much later one shows the same movement, how sharp that peak is, and what\n" +
+		"latency_ms makes up for it.\n\n" +
+		"Examples:\n\n  posefuse doctor\n  posefuse doctor --sync --config posefuse.yaml"
 }
 
 // Run looks and prints.
 func (c doctorCmd) Run(ctx context.Context, out io.Writer) error {
+	if c.Sync {
+		return c.sync(ctx, out)
+	}
+	if c.Config != "" {
+		return errors.New("--config: it goes with --sync alone; posefuse check looks at a configuration")
+	}
+	if c.For == 0 {
+		c.For = listenFor
+	}
 	for _, p := range c.Ports {
 		if p < 1 || p > 65535 {
 			return fmt.Errorf("--ports: %d is no port", p)

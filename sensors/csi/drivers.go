@@ -49,7 +49,7 @@ func streamOutcomes() map[string]sensors.Outcome {
 	o["socket_overflow"] = sensors.Outcome{Unit: "times"}
 	o["lost"] = sensors.Outcome{Unit: "packets"}
 	o[OutcomeBadMessage] = sensors.Outcome{Unit: "datagrams"}
-	o[OutcomeOtherLine] = sensors.Outcome{Unit: "lines"}
+	o[OutcomeOtherLine] = sensors.Outcome{Unit: "lines", Refused: "no line of CSI is in the text: check baud, that the firmware prints CSI_DATA, and that something sends it WiFi packets"}
 	o[OutcomeLongLine] = sensors.Outcome{Unit: "lines", Refused: "no line ends where one must: check baud, and driver of this sensor"}
 	damaged := sensors.Outcome{Refused: "the lines of CSI are damaged: check baud and cable, and send fewer packets or shorter lines than the port can carry"}
 	for _, err := range []error{errESPFields, errESPLength, errESPValue} {

@@ -32,7 +32,11 @@ func (c *ESP32Config) Check() setting.Problems {
 
 // Source implements sensors.Settings.
 func (c *ESP32Config) Source(name string) sensors.Source {
-	s := newStreamSource("esp32", &c.StreamConfig, func(sink sensors.Sink) recordFormat {
+	in := c.StreamConfig
+	if in.Listen != "" {
+		in.Path = "" // which has a default
+	}
+	s := newStreamSource("esp32", &in, func(sink sensors.Sink) recordFormat {
 		return &esp32Format{out: c.output(name, &c.Shared, sink)}
 	})
 	s.baud = c.Baud

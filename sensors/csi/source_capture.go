@@ -74,7 +74,7 @@ func (s *NexmonSource) capture(ctx context.Context, m *datagramMapper) error {
 }
 
 func (s *NexmonSource) readFile(ctx context.Context, m *datagramMapper) error {
-	f, mode, err := openStream(s.cfg.PcapFile)
+	f, mode, err := openStream(s.cfg.PcapFile, "start what writes the capture, or correct pcap_file")
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}

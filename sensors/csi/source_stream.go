@@ -142,7 +142,11 @@ func (s *StreamSource) setAddr(a net.Addr) {
 }
 
 func (s *StreamSource) readPath(ctx context.Context, sink sensors.Sink) error {
-	f, mode, err := openStream(s.cfg.Path)
+	missing := "load the patched WiFi driver or start what writes the file"
+	if s.baud > 0 {
+		missing = "plug the device in and look under /dev/serial/by-id"
+	}
+	f, mode, err := openStream(s.cfg.Path, missing)
 	if err != nil {
 		return err
 	}
@@ -170,12 +174,13 @@ func (s *StreamSource) readPath(ctx context.Context, sink sensors.Sink) error {
 	return fmt.Errorf("%s ended: %w", s.cfg.Path, io.EOF)
 }
 
-// openStream opens a device, FIFO or file without waiting for a writer.
-func openStream(path string) (*os.File, fs.FileMode, error) {
+// openStream opens a device, FIFO or file without waiting for a writer. missing
+// says what to do if there is none.
+func openStream(path, missing string) (*os.File, fs.FileMode, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, 0, sensors.Told(fmt.Errorf("%s does not exist: load the patched WiFi driver or start what writes the file: %w", path, err))
+		return nil, 0, sensors.Told(fmt.Errorf("%s does not exist: %s: %w", path, missing, err))
 	case errors.Is(err, fs.ErrPermission):
 		return nil, 0, sensors.Told(fmt.Errorf("%s: permission denied: give the daemon's user read access (udev rule or group): %w", path, err))
 	case err != nil:
@@ -194,11 +199,13 @@ func openStream(path string) (*os.File, fs.FileMode, error) {
 var errNextWriter = errors.New("the writer left")
 
 // pipeReader reads a FIFO across its writers: it waits while there is none and
-// returns errNextWriter once when one has left.
+// returns errNextWriter once when one has left. A writer may make the FIFO anew:
+// one that is not at its path any more has ended.
 type pipeReader struct {
 	ctx   context.Context
 	f     *os.File
 	again bool // waiting for a writer
+	polls int  // since that was looked at
 }
 
 // Read implements io.Reader.
@@ -215,10 +222,28 @@ func (r *pipeReader) Read(b []byte) (int, error) {
 			r.again = true
 			return 0, errNextWriter
 		}
+		if r.polls++; r.polls >= pollsToLook {
+			if r.polls = 0; r.gone() {
+				return 0, io.EOF
+			}
+		}
 		if err := pauseUntil(r.ctx, time.Now().Add(pollEvery)); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// pollsToLook is after how many polls without a writer the path is looked at.
+const pollsToLook = 20
+
+// gone reports whether another file, or none, is at the FIFO's path.
+func (r *pipeReader) gone() bool {
+	mine, err := r.f.Stat()
+	if err != nil {
+		return true
+	}
+	named, err := os.Stat(r.f.Name())
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, named)
 }
 
 // Close implements io.Closer.

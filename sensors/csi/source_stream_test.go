@@ -2,6 +2,7 @@ package csi
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -155,6 +157,52 @@ func TestAtherosFIFO(t *testing.T) {
 	checkModelSamples(t, sink.wait(t, 20), values, 7000)
 	if err := stop(); err != nil {
 		t.Errorf("run: %v", err)
+	}
+}
+
+// TestFIFOMadeAnew: a tool that removes its FIFO and makes a new one when it
+// starts is heard, also before the first writer came.
+func TestFIFOMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "CSI_dev")
+	anew := func() {
+		_ = os.Remove(path)
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anew()
+	src := atherosSource(StreamConfig{Path: path})
+	stream, values := modelStream(t, binary.LittleEndian, 20, 7000)
+	sink := newCollector()
+	for i := range 2 {
+		ended := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { ended <- src.Run(ctx, sink) }()
+		if i == 1 { // somebody wrote already
+			w, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(stream); err != nil {
+				t.Fatal(err)
+			}
+			_ = w.Close()
+			checkModelSamples(t, sink.wait(t, 20), values, 7000)
+		}
+		// It may not have been opened yet: again until the run has ended.
+		var err error
+		for waiting := true; waiting; {
+			anew()
+			select {
+			case err = <-ended:
+				waiting = false
+			case <-time.After(300 * time.Millisecond):
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("run: %v", err)
+		}
+		cancel()
 	}
 }
 

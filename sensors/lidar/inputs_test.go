@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -210,6 +211,32 @@ func TestInputTwoLivox(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestFromThatIsSilent: the setting names another address than the one that
+// sends, and the finding names both.
+func TestFromThatIsSilent(t *testing.T) {
+	t.Parallel()
+	packets := readInput(t, "livox_after_wrap.pcap")
+	cfg := NewLivoxConfig()
+	cfg.From = "192.168.50.99"
+	sink := listenOnce(t, cfg, &cfg.Listen)
+	newPlayer(t, cfg.Listen).play(t, packets)
+	testenv.Wait(t, "the finding", func() bool { return sink.told("other_source") })
+	if sink.counted("packet") != 0 || sink.counted("other_source") == 0 {
+		t.Errorf("%d packets, %d of another source", sink.counted("packet"), sink.counted("other_source"))
+	}
+	// Once it speaks, others beside it are no fault.
+	s := senders{only: netip.MustParseAddr("192.168.50.99")}
+	if !s.accept(s.only, 5e9) {
+		t.Fatal("the chosen one is refused")
+	}
+	if f, ok := s.finding(netip.MustParseAddr("127.0.0.1"), 6e9); ok {
+		t.Errorf("told %v", f)
+	}
+	if f, ok := s.finding(netip.MustParseAddr("127.0.0.1"), 8e9); !ok || !strings.Contains(f.Text, "127.0.0.1") || !strings.Contains(f.Text, "192.168.50.99") {
+		t.Errorf("told %v", f)
+	}
 }
 
 // shared returns a file's path for settings.

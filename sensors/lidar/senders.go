@@ -24,6 +24,9 @@ type senders struct {
 func (s *senders) accept(from netip.Addr, nowNS int64) bool {
 	from = from.Unmap()
 	if s.only.IsValid() {
+		if from == s.only {
+			s.heardNS = nowNS
+		}
 		return from == s.only
 	}
 	if from != s.followed && s.followed.IsValid() && nowNS-s.heardNS < int64(senderIdle) {
@@ -33,10 +36,15 @@ func (s *senders) accept(from netip.Addr, nowNS int64) bool {
 	return true
 }
 
-// finding says that a second sender is there, if nobody chose one.
-func (s *senders) finding(other netip.Addr) (sensors.Finding, bool) {
+// finding says that a second sender is there, if nobody chose one, or that only
+// others send and not the chosen one.
+func (s *senders) finding(other netip.Addr, nowNS int64) (sensors.Finding, bool) {
 	if s.only.IsValid() {
-		return sensors.Finding{}, false
+		if s.heardNS != 0 && nowNS-s.heardNS < int64(senderIdle) {
+			return sensors.Finding{}, false
+		}
+		return sensors.Finding{Code: "other_source", Text: fmt.Sprintf(
+			"datagrams come from %s, and from names %s, which is silent: correct from", other.Unmap(), s.only)}, true
 	}
 	return sensors.Finding{Code: "two_senders", Text: fmt.Sprintf(
 		"two lidars send to this port: %s is read, %s is not; give each a port of its own, or name the right one in from", s.followed, other.Unmap())}, true

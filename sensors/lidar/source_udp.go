@@ -154,7 +154,7 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 		now := sink.NowNS()
 		if !who.accept(from.Addr(), now) {
 			sink.Count("other_source", 1)
-			if f, ok := who.finding(from.Addr()); ok {
+			if f, ok := who.finding(from.Addr(), now); ok {
 				sensors.Tell(sink, f)
 			}
 			continue
