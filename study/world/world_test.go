@@ -11,9 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"posefuse/frame"
+	"posefuse/model"
 	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -299,5 +301,32 @@ func TestPersonFoundInRoomsThatDiffer(t *testing.T) {
 		if r.Name != BaseName && (raw.Ratio < 1.7 || r.FusedMM > raw.FusedMM) {
 			t.Errorf("%s: %.0f mm with the person found, %.0f without", r.Name, r.FusedMM, raw.FusedMM)
 		}
+	}
+}
+
+// TestRoomCheckpoint: the checkpoint for rooms that differ holds in those of the
+// small file, as its card says.
+func TestRoomCheckpoint(t *testing.T) {
+	net, card, err := model.LoadCheckpoint("../../model/checkpoints/room")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ReadFile("../../configs/worlds/small.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Frames = 40
+	f.Clips = []recording.Key{{Subject: 5, Activity: 1}, {Subject: 5, Activity: 12}, {Subject: 10, Activity: 13}, {Subject: 15, Activity: 17}}
+	table, err := Evaluate(t.Context(), f, nil, net, []Stage{Prepared(net.Config, card.Window, card.TrainedIn())}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range table.Stages[0].Rows {
+		if r.Ratio > 1.3 || r.FusedMM > 1.5*card.Envelope.BaseMM {
+			t.Errorf("%s: %.0f mm, %.2f of the base's; the card says %.0f", r.Name, r.FusedMM, r.Ratio, card.Envelope.BaseMM)
+		}
+	}
+	if by := card.KnownErrors.By(); by[modality.All] == nil || math.Abs(by[modality.All].Coverage["95"]-0.95) > 0.05 {
+		t.Errorf("known errors of all sensors: %+v", by[modality.All])
 	}
 }
