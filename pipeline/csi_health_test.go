@@ -15,9 +15,9 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// feedCSI sends what packet gives to a driver, more than a hundred times a second
+// feedTCP sends what packet gives to a driver, more than a hundred times a second
 // also on a busy machine.
-func feedCSI(ctx context.Context, addr string, packet func(i int) []byte) {
+func feedTCP(ctx context.Context, addr string, packet func(i int) []byte) {
 	var conn net.Conn
 	for i := 0; ctx.Err() == nil; i++ {
 		if conn == nil {
@@ -104,7 +104,7 @@ func TestCSIHealthTellsTheTruth(t *testing.T) {
 			d.start(t, opt)
 			ctx, stop := context.WithCancel(t.Context())
 			fed := make(chan struct{})
-			go func() { defer close(fed); feedCSI(ctx, addr, c.packet) }()
+			go func() { defer close(fed); feedTCP(ctx, addr, c.packet) }()
 			defer func() { stop(); <-fed }()
 			next(t, d.subscribe(t, "status"), func(m *message.Status) bool {
 				for _, h := range m.Parts {

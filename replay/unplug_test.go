@@ -81,7 +81,9 @@ func (p *plugged) cycle(i int) error {
 	if !until(func() bool { return p.player.Counts()[p.m].Off > off }) {
 		return fmt.Errorf("%s: cycle %d: it cannot be unplugged", p.name, i)
 	}
-	time.Sleep(time.Duration(i%7) * 100 * time.Millisecond) // shorter and longer than silence takes to show
+	if i%10 == 3 {
+		time.Sleep(700 * time.Millisecond) // longer than silence takes to show
+	}
 	before := p.samples.Load()
 	at := time.Now()
 	p.player.Start(p.m)

@@ -1,6 +1,7 @@
 package camera
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,9 @@ func TestDecode(t *testing.T) {
 	}
 	ns := `"capture_ns":5,`
 	swap := func(s string) string { return strings.Replace(points, "[1,2,0.5]", s, 1) }
+	if m, err := Decode([]byte(line(ns, swap("[1,2,1.18]")))); err != nil || m.Keypoints.Score[0] != 1 || m.Keypoints.Score[1] != 0.5 {
+		t.Errorf("a score above 1: %v, %v", err, m.Keypoints.Score)
+	}
 	for name, c := range map[string]struct {
 		line string
 		want Reason
@@ -124,7 +128,7 @@ func TestDecode(t *testing.T) {
 		"overflow":    {line(ns, swap("[1e999,1,1]")), BadJSON},
 		"huge":        {line(ns, swap("[1e300,1,1]")), BadValue},
 		"outside":     {line(ns, swap("[1,961,1]")), BadValue},
-		"score":       {line(ns, swap("[1,2,1.01]")), BadValue},
+		"score":       {line(ns, swap("[1,2,10.01]")), BadValue},
 		"minus score": {line(ns, swap("[1,2,-0.01]")), BadValue},
 		"null":        {line(ns, swap("null")), BadCount},
 		"null number": {line(ns, swap("[1,null,1]")), BadCount},
@@ -159,6 +163,47 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("decoded what cannot be encoded: %v", err)
 		}
 	})
+}
+
+// TestScoresAboveOne: the lines of a detector that does not normalise its scores
+// are samples, through the driver; the scores count as 1.
+func TestScoresAboveOne(t *testing.T) {
+	addr := testenv.FreeAddr(t)
+	src := (&TCPConfig{Listen: addr}).Source("camera")
+	sink := newTestSink()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- src.Run(ctx, sink) }()
+	var conn net.Conn
+	testenv.Wait(t, "the port", func() (ok bool) {
+		var err error
+		conn, err = net.Dial("tcp", addr)
+		return err == nil
+	})
+	lines := bytes.SplitAfter(testenv.ReadShared(t, "inputs/sensors", "keypoints_scores_above_one.jsonl"), []byte("\n"))
+	n := 0
+	for _, line := range lines {
+		if len(line) == 0 {
+			continue
+		}
+		n++
+		if _, err := conn.Write(line); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range sink.sample(t).Keypoints.Score {
+			if !(s > 0 && s <= 1) {
+				t.Errorf("line %d: keypoint %d has the score %g", n, i, s)
+			}
+		}
+	}
+	if n != 40 {
+		t.Errorf("%d lines, want 40", n)
+	}
+	_ = conn.Close()
+	cancel()
+	if err := testenv.Receive(t, "the end of the driver", done); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTCPSource(t *testing.T) {

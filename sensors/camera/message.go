@@ -69,14 +69,19 @@ type wireMessage struct {
 	Others      bool          `json:"others"`
 }
 
+// maxScore is the highest score that counts as 1: detectors that do not
+// normalise their scores (SimCC) give somewhat more for a sure joint. Beyond, the
+// scores are in another unit, such as per cent.
+const maxScore = 10
+
 // Decode reads one line, with or without its newline:
 //
 //	{"capture_time": "2026-11-23T20:15:00.123456789Z", "seq": 7,
 //	 "width": 640, "height": 480, "keypoints": [[x, y, score], ... 17]}
 //
 // with "capture_ns" (Unix nanoseconds) as the other way to give the time.
-// Coordinates are pixels, x right, y down, in COCO-17 order, scores 0..1. A
-// keypoint may lie outside the image by at most one image side. "others": true
+// Coordinates are pixels, x right, y down, in COCO-17 order, scores 0..1, and
+// up to maxScore taken for 1. A keypoint may lie outside the image by at most one image side. "others": true
 // says that somebody else is in the picture. Unknown keys are ignored, so that
 // a newer camera still works. The error is a *DecodeError.
 func Decode(line []byte) (Message, error) {
@@ -126,6 +131,9 @@ func Decode(line []byte) (Message, error) {
 		}
 		m.Keypoints.XY[i] = [2]float64{*(*k)[0], *(*k)[1]}
 		m.Keypoints.Score[i] = *(*k)[2]
+		if s := m.Keypoints.Score[i]; s > 1 && s <= maxScore {
+			m.Keypoints.Score[i] = 1
+		}
 	}
 	if err := checkKeypoints(&m.Keypoints); err != nil {
 		return Message{}, err
@@ -142,7 +150,7 @@ func checkKeypoints(k *sensors.Keypoints) error {
 			return &DecodeError{BadValue, fmt.Sprintf("keypoint %d at (%g, %g) is far outside the image", i, x, y)}
 		}
 		if !(s >= 0 && s <= 1) {
-			return &DecodeError{BadValue, fmt.Sprintf("keypoint %d has the score %g, not 0..1", i, s)}
+			return &DecodeError{BadValue, fmt.Sprintf("keypoint %d has the score %g, not 0..1: is it in per cent?", i, s)}
 		}
 	}
 	return nil
