@@ -84,6 +84,22 @@ type Backgrounded interface {
 	Background() []byte
 }
 
+// Stander is a Dataset that can show the person of a clip before it begins,
+// standing quietly: what a daemon learns a body from.
+type Stander interface {
+	Dataset
+	// Standing returns that part as a clip of its own, with the clip's key.
+	Standing(k Key) (Clip, error)
+}
+
+// CleanClip is a Clip whose ground truth has errors and that knows the true joints
+// too, as a simulator does.
+type CleanClip interface {
+	Clip
+	// CleanTruth returns the true pose of frame i, 0-based, in the frame of Truth.
+	CleanTruth(i int) (Pose, error)
+}
+
 // PartialDataset is a Dataset that may lack a sensor altogether and says so.
 type PartialDataset interface {
 	Dataset

@@ -188,8 +188,18 @@ func (d *Rooms) Open(k recording.Key) (recording.Clip, error) {
 const seedStep = 1 << 32
 
 func (d *Rooms) clip(k recording.Key) (*Clip, *World, error) {
+	cfg, m, err := d.room(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	clip, err := NewClip(cfg, m)
+	return clip, cfg.World, err
+}
+
+// room draws the room of a clip and the movement in it.
+func (d *Rooms) room(k recording.Key) (Config, Motion, error) {
 	if k.Subject < 1 || k.Subject > d.cfg.People || k.Activity < 1 || k.Activity > mmfi.NumActivities {
-		return nil, nil, fmt.Errorf("sim: clip %s is not part of this data set of %d people", k, d.cfg.People)
+		return Config{}, nil, fmt.Errorf("sim: clip %s is not part of this data set of %d people", k, d.cfg.People)
 	}
 	seed := d.cfg.Seed + seedStep*uint64((k.Subject-1)/numSubjects)
 	own := recording.Key{Subject: (k.Subject-1)%numSubjects + 1, Activity: k.Activity}
@@ -207,8 +217,7 @@ func (d *Rooms) clip(k recording.Key) (*Clip, *World, error) {
 	if bad, ok := drawDegradation(&s, d.cfg.Ranges.DegradedShare, frameTime(frames)); ok {
 		cfg.Degradations = []Degradation{bad}
 	}
-	clip, err := NewClip(cfg, m)
-	return clip, &world, err
+	return cfg, m, nil
 }
 
 // movement draws how the person moves.
