@@ -10,28 +10,17 @@ import (
 	"math"
 
 	"posefuse/message"
+	"posefuse/skeleton"
 )
 
-// Joint indices, H36M order.
+// Joint indices.
 const (
-	jPelvis = iota
-	jRHip
-	jRKnee
-	jRAnkle
-	jLHip
-	jLKnee
-	jLAnkle
-	jSpine
-	jThorax
-	jNose
-	jHead
-	jLShoulder
-	jLElbow
-	jLWrist
-	jRShoulder
-	jRElbow
-	jRWrist
-	numJoints
+	jPelvis, jSpine, jThorax, jNose, jHead = skeleton.Pelvis, skeleton.Spine, skeleton.Thorax, skeleton.Nose, skeleton.Head
+	jRHip, jRKnee, jRAnkle                 = skeleton.RightHip, skeleton.RightKnee, skeleton.RightAnkle
+	jLHip, jLKnee, jLAnkle                 = skeleton.LeftHip, skeleton.LeftKnee, skeleton.LeftAnkle
+	jLShoulder, jLElbow, jLWrist           = skeleton.LeftShoulder, skeleton.LeftElbow, skeleton.LeftWrist
+	jRShoulder, jRElbow, jRWrist           = skeleton.RightShoulder, skeleton.RightElbow, skeleton.RightWrist
+	numJoints                              = skeleton.NumJoints
 )
 
 // Side is a side of the body.
@@ -130,18 +119,6 @@ func (s *Skeleton) Mirror() Skeleton {
 		m[j][0] = -m[j][0]
 	}
 	return m
-}
-
-// segment is a bone by its two joints.
-type segment struct{ a, b int }
-
-// segments are the 16 bones, parent first.
-var segments = [...]segment{
-	{jPelvis, jRHip}, {jRHip, jRKnee}, {jRKnee, jRAnkle},
-	{jPelvis, jLHip}, {jLHip, jLKnee}, {jLKnee, jLAnkle},
-	{jPelvis, jSpine}, {jSpine, jThorax}, {jThorax, jNose}, {jNose, jHead},
-	{jThorax, jLShoulder}, {jLShoulder, jLElbow}, {jLElbow, jLWrist},
-	{jThorax, jRShoulder}, {jRShoulder, jRElbow}, {jRElbow, jRWrist},
 }
 
 const (

@@ -1,6 +1,10 @@
 package exercise
 
-import "math"
+import (
+	"math"
+
+	"posefuse/skeleton"
+)
 
 const (
 	maxSpeedMS      = 8.0  // no joint of a person who exercises is faster
@@ -17,8 +21,8 @@ const (
 
 // calibration is what quiet standing tells about a person.
 type calibration struct {
-	lengths  [len(segments)]float64 // metres; 0 = not known
-	standing bool                   // neutral holds a standing pose
+	lengths  [skeleton.NumBones]float64 // metres; 0 = not known
+	standing bool                       // neutral holds a standing pose
 	neutral  Skeleton
 	place    vec // of the pelvis when the person was first seen, until neutral is known
 }
@@ -26,8 +30,8 @@ type calibration struct {
 // length returns the calibrated length of the bone between two joints, 0 if
 // they are not joined or it is not known.
 func (c *calibration) length(a, b int) float64 {
-	for i, s := range segments {
-		if s.a == a && s.b == b || s.a == b && s.b == a {
+	for i, s := range skeleton.Bones {
+		if s.Parent == a && s.Child == b || s.Parent == b && s.Child == a {
 			return c.lengths[i]
 		}
 	}
@@ -43,11 +47,8 @@ func (c *calibration) legLengthM() float64 {
 	return l
 }
 
-func lengthsOf(s *Skeleton) (l [len(segments)]float64) {
-	for i, g := range segments {
-		l[i] = s.at(g.a).sub(s.at(g.b)).norm()
-	}
-	return l
+func lengthsOf(s *Skeleton) [skeleton.NumBones]float64 {
+	return skeleton.LengthsOf((*skeleton.Pose)(s))
 }
 
 // frame is one accepted pose.
