@@ -48,6 +48,14 @@ type ClipData struct {
 	Radar      []float32 // rows x points x 5
 	CSI        []float32 // rows x 3420
 	Truth      []float32 // rows x 51, metres
+	// Clean are the true joints of each row, in the frame of Truth, where the clip
+	// knows them apart from its ground truth, and CameraFromPose brings each row's
+	// pose and truth into the frame of the room's camera, where a stage moved them.
+	// RoomFromCamera is where that stands, if the clip knows. All are nil unless
+	// LoadOptions.Movement asked.
+	Clean          []float32
+	CameraFromPose []frame.Transform
+	RoomFromCamera *frame.Transform
 	// Present are the sensors that take part in each row: those whose samples the
 	// daemon could have used.
 	Present    []modality.Set
@@ -71,6 +79,9 @@ type LoadOptions struct {
 	// them in its arrangement, and the truth goes there too. nil leaves the frames
 	// as they are.
 	Stage func(recording.Clip) (*intake.Intake, error)
+	// Movement asks for what tells how poses follow a movement: ClipData.Clean,
+	// CameraFromPose and RoomFromCamera.
+	Movement bool
 }
 
 // Load prepares the clips of keys for a network of configuration cfg, on all
@@ -151,6 +162,9 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	if through.staged {
 		c.CameraFrom = make([]int32, n)
 	}
+	if rig, ok := frame.RigOf(clip); ok && opt.Movement {
+		c.RoomFromCamera = &rig.RoomFromCamera
+	}
 	var f recording.Frame
 	for i := range n {
 		wanted := i >= from && i < to && (i-from)%stride == first
@@ -184,18 +198,23 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 				c.CameraFrom[i] = through.since(i)
 			}
 		}
-		there := through.end(which, &truth)
+		place := through.in.End(which)
 		if !wanted {
 			continue
 		}
-		if !there {
+		if !place.Found {
 			c.Nobody++
 			if cfg.Recipe == model.RecipeRoom {
 				continue
 			}
 		}
-		if err := c.appendRow(i, through, &truth); err != nil {
+		if err := c.appendRow(i, through, &place, &truth); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+		}
+		if opt.Movement {
+			if err := c.appendMovement(clip, i, &place); err != nil {
+				return nil, fmt.Errorf("frame %d: %w", i+1, err)
+			}
 		}
 		if need.Has(modality.Camera) && window.Padding(i, n) > 0 {
 			c.PaddedCamera++
@@ -247,8 +266,9 @@ func (c *ClipData) reserve(rows, frames int, cfg model.Config) {
 	}
 }
 
-// appendRow keeps one prepared frame.
-func (c *ClipData) appendRow(frame int, f *feed, truth *recording.Pose) error {
+// appendRow keeps one prepared frame, with the truth where the network's pose of it
+// would be.
+func (c *ClipData) appendRow(frame int, f *feed, place *intake.Place, truth *recording.Pose) error {
 	c.Frames, c.Present = append(c.Frames, frame), append(c.Present, f.present)
 	c.LiDAR, c.Radar, c.CSI = append(c.LiDAR, f.lidar...), append(c.Radar, f.radar...), append(c.CSI, f.csi...)
 	if f.emptyLiDAR {
@@ -257,12 +277,46 @@ func (c *ClipData) appendRow(frame int, f *feed, truth *recording.Pose) error {
 	if f.emptyRadar {
 		c.EmptyRadar++
 	}
-	for j, p := range truth {
+	return appendPose(&c.Truth, place, truth)
+}
+
+// appendMovement keeps where the pose of a frame is, and its true joints if the clip
+// knows them.
+func (c *ClipData) appendMovement(clip recording.Clip, i int, place *intake.Place) error {
+	if place.Moved {
+		for len(c.CameraFromPose) < len(c.Frames)-1 { // frames before anybody was placed
+			c.CameraFromPose = append(c.CameraFromPose, unmoved)
+		}
+		c.CameraFromPose = append(c.CameraFromPose, place.CameraFromPose)
+	} else if c.CameraFromPose != nil {
+		c.CameraFromPose = append(c.CameraFromPose, unmoved)
+	}
+	known, ok := clip.(recording.CleanClip)
+	if !ok {
+		return nil
+	}
+	pose, err := known.CleanTruth(i)
+	if err != nil {
+		return err
+	}
+	return appendPose(&c.Clean, place, &pose)
+}
+
+// unmoved leaves a pose where it is.
+var unmoved = frame.Transform{R: [3][3]float64{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}
+
+// appendPose appends a pose of the room's camera, as seen where the network's is.
+func appendPose(dst *[]float32, place *intake.Place, pose *recording.Pose) error {
+	back := place.CameraFromPose.Inverse()
+	for j, p := range pose {
+		if place.Moved {
+			p = back.Apply(p)
+		}
 		for _, v := range p {
 			if !(math.Abs(v) <= model.MaxPointValue) {
 				return fmt.Errorf("ground truth: joint %d has coordinate %g", j, v)
 			}
-			c.Truth = append(c.Truth, float32(v))
+			*dst = append(*dst, float32(v))
 		}
 	}
 	return nil
@@ -370,10 +424,10 @@ func copyRow(dst []float32, dstRow int, src []float32, srcRow, width int) {
 func (d *Data) Bytes() int64 {
 	n := int64(len(d.Samples)) * int64(unsafe.Sizeof(SampleRef{}))
 	for _, c := range d.Clips {
-		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth} {
+		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth, c.Clean} {
 			n += 4 * int64(cap(s))
 		}
-		n += 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom)) + int64(cap(c.Present))
+		n += int64(unsafe.Sizeof(frame.Transform{}))*int64(cap(c.CameraFromPose)) + 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom)) + int64(cap(c.Present))
 	}
 	return n
 }

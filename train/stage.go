@@ -159,20 +159,6 @@ func (s *feed) sensor(m modality.Kind, f *recording.Frame, sample *sensors.Sampl
 	return true, nil
 }
 
-// end ends the frame's tick and brings the truth to where the network's pose of it
-// would be. It reports whether anybody is there.
-func (s *feed) end(took modality.Set, truth *recording.Pose) (there bool) {
-	place := s.in.End(took)
-	if !place.Moved {
-		return place.Found
-	}
-	back := place.CameraFromPose.Inverse()
-	for j := range truth {
-		truth[j] = back.Apply(truth[j])
-	}
-	return place.Found
-}
-
 // since returns the first frame up to i, the newest, that a camera window may hold:
 // its keypoints belong to who is there now, as they stand now, and no long gap
 // follows. It is called for every frame.

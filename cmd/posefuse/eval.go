@@ -33,6 +33,8 @@ type evalCmd struct {
 	Receiver string `placeholder:"NAME" help:"Take the CSI as another WiFi receiver would have recorded it: atheros, intel5300, esp32 or feitcsi."`
 	Antennas string `default:"zero" placeholder:"RULE" help:"With --receiver: what missing antennas become: zero, repeat or absent, as sensors.csi.antennas."`
 
+	Filter bool `help:"Instead run each clip's poses in time order through the daemon's filter and bones (pose.filter, pose.bones): errors, acceleration, lengths of bones and delay, before and after."`
+
 	Contribution bool `help:"Instead compare what the daemon says without ground truth (spread_mm, influence_mm) with the true error."`
 }
 
@@ -41,6 +43,7 @@ func (evalCmd) Help() string {
 	return "Examples:\n\n  posefuse eval --mmfi /data/mmfi --protocol 1 --split s1 --model models/paper\n  posefuse eval --world configs/worlds/rude.yaml --plot rude.svg\n" +
 		"  posefuse eval --world configs/worlds/rude.yaml --model models/sim --card models/sim\n" +
 		"  posefuse eval --rooms configs/rooms/train.yaml --val-people 12 --model models/room --card models/room\n" +
+		"  posefuse eval --filter --sim-seed 77 --clips S01/A12\n" +
 		"  posefuse eval --world configs/worlds/rude.yaml --mmfi /data/mmfi --clips S05/A12"
 }
 
@@ -77,6 +80,9 @@ func (c evalCmd) Run(ctx context.Context) error {
 		if valSet, err = replay.Received(valSet, replay.CSIFormat(c.Receiver), c.Antennas); err != nil {
 			return fmt.Errorf("--receiver: %w", err)
 		}
+	}
+	if c.Filter {
+		return c.movement(ctx, net, card, valSet, keys)
 	}
 	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest)})
 	if err != nil {
