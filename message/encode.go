@@ -34,6 +34,9 @@ func AppendPose(dst []byte, p *Pose) ([]byte, error) {
 		}
 		e.raw("]")
 	}
+	if p.Calibrated {
+		e.raw(`,"calibrated":true`)
+	}
 	e.raw(`,"spread_mm":`)
 	e.perJoint(p.SpreadMM)
 	if p.SpreadMeanMM != nil {

@@ -37,6 +37,9 @@ type Pose struct {
 	Frame      string          `json:"frame"`
 	JointOrder string          `json:"joint_order"` // always "h36m17"
 	JointsM    *[17][3]float64 `json:"joints_m"`    // metres; null when no modality was present
+	// Calibrated says that the bones have the lengths that quiet standing has shown;
+	// left out if not.
+	Calibrated bool `json:"calibrated,omitempty"`
 	// SpreadMM is how far, per joint, the poses with one of the present
 	// modalities left out lie apart: their standard deviation, to be compared
 	// between poses of the same coalition only. Null with fewer than two

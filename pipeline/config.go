@@ -33,6 +33,7 @@ type Config struct {
 	Detector   DetectorConfig   `yaml:"detector"`
 	Model      ModelConfig      `yaml:"model"`
 	Person     PersonConfig     `yaml:"person"`
+	Pose       PoseConfig       `yaml:"pose"`
 	Extrinsics ExtrinsicsConfig `yaml:"extrinsics"`
 	Bus        bus.Config       `yaml:"bus"`
 	Web        WebConfig        `yaml:"web"`
@@ -129,6 +130,7 @@ func DefaultConfig() Config {
 		Detector: DetectorConfig{Model: keypoint.Lightning},
 		Model:    ModelConfig{Contribution: true},
 		Person:   PersonConfig{Enabled: true},
+		Pose:     PoseConfig{Filter: SwitchConfig{Enabled: true}, Bones: SwitchConfig{Enabled: true}},
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},

@@ -144,6 +144,7 @@ func New(opt Options) (*Core, error) {
 	if p := c.ticks.person; p != nil {
 		c.ticks.intake = p.Intake
 	}
+	c.ticks.body = newBodyStage(c.cfg.Pose)
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
 	if opt.Model != nil {

@@ -48,14 +48,14 @@ func (c *Core) Status() message.Status {
 	return s
 }
 
-// health lists the parts: sensors in the model's order, person, arrangement,
+// health lists the parts: sensors in the model's order, person, body, arrangement,
 // model, aligner, wall clock, bus.
 func (c *Core) health() []message.PartHealth {
 	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
-	parts = append(parts, c.personHealth(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth(), c.wall.health(c.clock))
+	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth(), c.wall.health(c.clock))
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}
@@ -135,7 +135,10 @@ func (c *Core) liveSensors() int {
 }
 
 func (c *Core) addControl(b *bus.Bus) error {
-	return b.HandleControl("status", func([]byte) ([]byte, error) { return json.Marshal(c.Status()) })
+	if err := b.HandleControl("status", func([]byte) ([]byte, error) { return json.Marshal(c.Status()) }); err != nil {
+		return err
+	}
+	return b.HandleControl("person.calibrate", c.ticks.body.calibrate)
 }
 
 // reporter publishes what others should know and tells the service manager

@@ -26,6 +26,7 @@ type tickLoop struct {
 	roomFromCamera *frame.Transform // nil: poses stay in the camera frame
 	intake         *intake.Intake   // from samples to the network's input
 	person         *personStage     // the intake, if it finds the person
+	body           *bodyStage       // nil: poses stay as the network gives them
 	publish        func(buf []byte, p *message.Pose) ([]byte, error)
 	points         *pointFeed
 	metrics        *metrics
@@ -135,6 +136,9 @@ func (l *tickLoop) adopt() {
 			if l.person != nil {
 				l.person.arrange(e.card.TrainedIn())
 			}
+			if l.body != nil {
+				l.body.newNetwork()
+			}
 		}
 		if before != nil {
 			l.retire(before)
@@ -201,7 +205,11 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	p.CaptureTime = string(l.stamp)
 	p.Coalition = res.present.String()
 	p.JointsM, p.SpreadMM, p.SpreadMeanMM, p.SigmaMM, p.Presence = nil, nil, nil, nil, nil
+	p.Calibrated = false
 	if res.present != 0 {
+		if l.body != nil {
+			p.Calibrated = l.body.take(t.TimeNS, l.intake, &res)
+		}
 		for j := range res.joints {
 			for k, v := range res.joints[j] {
 				l.joints[j][k] = roundTo(v, 1e6)

@@ -28,7 +28,7 @@ func TestReplayEqualsEvaluation(t *testing.T) {
 	posesFile := filepath.Join(dir, "poses.jsonl")
 	posefuse(t, "eval", "--mmfi", data, "--clips", "S05", "--poses", posesFile)
 
-	r := startDaemon(t, "livox")
+	r := startRoom(t, "livox", networkPoses)
 	natsPoses, mqttPoses := r.subscribeNATS(t), newPoses(t)
 	r.subscribeMQTT(t, "posefuse/room1/pose", mqttPoses.add)
 

@@ -30,6 +30,12 @@ extrinsics:
   room_from_radar: {position_m: [0, 0, 0.85]}
 `
 
+// networkPoses is the configuration in which poses are published as the network
+// gives them.
+const networkPoses = `
+pose: {filter: {enabled: false}, bones: {enabled: false}}
+`
+
 // settling is how many frames are left out at the start: which sensor of a live run
 // sees the person first is chance, and a camera window that begins with another set
 // is filled with that one.
@@ -146,7 +152,7 @@ func (s laterSet) Describe() string                           { return sim.State
 // that have a pose of all sensors, mm.
 func liveErrors(t *testing.T, ds *sim.Dataset, clip *sim.Clip, beams int) map[int]float64 {
 	t.Helper()
-	r := startRoom(t, "ouster", simulatedPlaces)
+	r := startRoom(t, "ouster", simulatedPlaces+networkPoses)
 	p := r.subscribeNATS(t)
 	cfg := r.fakes()
 	cfg.Data, cfg.LiDAR.Beams = ds, beams

@@ -36,13 +36,15 @@ var allowed = map[string][]string{
 
 	"person": {"frame", "sensors", "sensors/modality", "setting"},
 
+	"skeleton": {"sensors/modality"},
+
 	"intake": {"frame", "model", "person", "sensors", "sensors/modality"},
 
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "sync"},
-	"exercise":     {"message"},
+	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
+	"exercise":     {"message", "skeleton"},
 
 	"recording":      {"sensors/modality"},
 	"recording/mmfi": {"frame", "recording", "sensors/modality", "setting"},
@@ -50,7 +52,7 @@ var allowed = map[string][]string{
 	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"replay":         {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
-	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality"},
+	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality", "skeleton"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"doctor":           {"sensors/lidar", "sensors/radar"},
@@ -89,8 +91,7 @@ var testsReachUp = map[string]map[string]string{
 		"recording/sim": "simulated people and rooms whose points are labelled",
 	},
 	"exercise": {
-		"recording/mmfi": "recorded people whose repetitions somebody counted",
-		"recording/sim":  "simulated sets with known repetitions and angles",
+		"recording/sim": "simulated sets with known repetitions and angles",
 	},
 }
 

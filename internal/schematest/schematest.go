@@ -63,7 +63,7 @@ func Examples() map[string]any {
 	mods := map[string]message.PoseModality{"R": {State: "fused", Presence: true, AgeMS: f(40), SkewMS: f(-1), InfluenceMM: f(130.5)}, "L": {State: "late"}, "M": {State: "gap"}, "W": {State: "off"}}
 	return map[string]any{
 		message.PoseSchema: &message.Pose{Schema: message.PoseSchema, Room: "room1", Seq: 1, CaptureTime: at, CaptureNS: 5, Frame: "camera", JointOrder: "h36m17",
-			JointsM: new([17][3]float64), SpreadMM: new([17]float64), SpreadMeanMM: f(0), SigmaMM: sigma, Presence: f(0.99), Coalition: "R", Modalities: mods, Model: model},
+			JointsM: new([17][3]float64), Calibrated: true, SpreadMM: new([17]float64), SpreadMeanMM: f(0), SigmaMM: sigma, Presence: f(0.99), Coalition: "R", Modalities: mods, Model: model},
 		message.StatusSchema: &message.Status{Schema: message.StatusSchema, Room: "room1", State: message.Online, Time: at, Model: &model,
 			Parts: []message.PartHealth{{Part: "sensor.radar", Code: "stale", Text: "silent", Severity: "warning"}}, Poses: 3, FPS: 10, Uptime: 1},
 		message.SensorSchema: &message.Sensor{Schema: message.SensorSchema, Room: "room1", Name: "radar", Modality: "M", State: "live", RateHz: 10,

@@ -324,7 +324,7 @@ func (b *Bus) HandleControl(name string, h func(request []byte) ([]byte, error))
 		}
 		b.service = s
 	}
-	err := b.service.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
+	err := b.service.AddEndpoint(strings.ReplaceAll(name, ".", "-"), micro.HandlerFunc(func(r micro.Request) {
 		reply, err := h(r.Data())
 		if err != nil {
 			err = r.Error("500", err.Error(), nil)
