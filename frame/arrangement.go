@@ -42,6 +42,15 @@ func (a *Arrangement) Lens() Intrinsics {
 	return Intrinsics{WidthPx: w, HeightPx: h, FxPx: w * a.FocalPerWidth, FyPx: w * a.FocalPerWidth, CxPx: w / 2, CyPx: h / 2}
 }
 
+// AssumedLens returns the intrinsics to take for a camera of which nobody gave any:
+// those of the arrangement's own, or for any room the usual ones, 56 degrees across.
+func (a *Arrangement) AssumedLens() Intrinsics {
+	if a.Anywhere {
+		return Simulated.Lens()
+	}
+	return a.Lens()
+}
+
 // Validate refuses an arrangement in which nobody can be seen: heights within a
 // room, a distance and a focal length above zero.
 func (a *Arrangement) Validate() error {

@@ -65,3 +65,17 @@ func TestTransformsAreRigid(t *testing.T) {
 		}
 	})
 }
+
+// TestAssumedLens: a camera of which nobody gave intrinsics has the lens that the
+// network was trained with, and for any room the usual one, not that of the frame
+// into which keypoints are brought.
+func TestAssumedLens(t *testing.T) {
+	own := Arrangement{CameraHeightM: 1, LiDARHeightM: 1, RadarHeightM: 1, DistanceM: 3, FocalPerWidth: 0.7}
+	if got := own.AssumedLens(); got != own.Lens() {
+		t.Errorf("of an arrangement: %+v", got)
+	}
+	anywhere := AnyRoom
+	if got := anywhere.AssumedLens(); got != Simulated.Lens() || got == anywhere.Lens() {
+		t.Errorf("for any room: %+v", got)
+	}
+}

@@ -175,7 +175,7 @@ func (c *Config) inRegion(see func(p [3]float64) bool) bool {
 
 func (c *Config) cameraSeesRegion(roomFromCamera *frame.Transform, card model.Card) bool {
 	a := card.TrainedIn()
-	lens := a.Lens()
+	lens := a.AssumedLens()
 	if c.Extrinsics.Camera != nil {
 		lens = *c.Extrinsics.Camera
 	}

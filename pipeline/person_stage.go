@@ -25,7 +25,7 @@ func (c *Config) rig(a *frame.Arrangement) (r frame.Rig, missing string) {
 	if e.RoomFromCamera == nil {
 		return r, "extrinsics.room_from_camera"
 	}
-	r.RoomFromCamera, r.Camera = e.RoomFromCamera.RoomFromCamera(), a.Lens()
+	r.RoomFromCamera, r.Camera = e.RoomFromCamera.RoomFromCamera(), a.AssumedLens()
 	if e.Camera != nil {
 		r.Camera = *e.Camera
 	}
