@@ -71,11 +71,11 @@ func TestTransformsAreRigid(t *testing.T) {
 // into which keypoints are brought.
 func TestAssumedLens(t *testing.T) {
 	own := Arrangement{CameraHeightM: 1, LiDARHeightM: 1, RadarHeightM: 1, DistanceM: 3, FocalPerWidth: 0.7}
-	if got := own.AssumedLens(); got != own.Lens() {
+	if got := own.AssumedLens(); got.FxPx != own.Lens().FxPx {
 		t.Errorf("of an arrangement: %+v", got)
 	}
 	anywhere := AnyRoom
-	if got := anywhere.AssumedLens(); got != Simulated.Lens() || got == anywhere.Lens() {
+	if got := anywhere.AssumedLens(); got.FxPx != Simulated.Lens().FxPx || got.FxPx == anywhere.Lens().FxPx {
 		t.Errorf("for any room: %+v", got)
 	}
 }
