@@ -37,6 +37,24 @@ type MovementReport struct {
 	// TruthAccelerationMM is that of the truth itself.
 	TruthAccelerationMM float64         `json:"truth_acceleration_mm_per_frame2"`
 	Scores              []MovementScore `json:"scores"`
+	// Delays is by how much the filter makes a body late that moves evenly, with the
+	// noise of these poses.
+	Delays []SpeedDelay `json:"filter_delays"`
+}
+
+// SpeedDelay is the delay at a speed.
+type SpeedDelay struct {
+	SpeedMS float64 `json:"speed_m_s"`
+	DelayMS float64 `json:"delay_ms"`
+}
+
+// delays returns those of some speeds for poses whose second difference has a mean
+// length, metres a frame squared.
+func delays(noiseM float64) (out []SpeedDelay) {
+	for _, v := range [...]float64{0.05, 0.1, 0.25, 0.5, 1, 2} {
+		out = append(out, SpeedDelay{v, 1000 * skeleton.DelayS(v, noiseM, recording.FramePeriodMS/1000.0)})
+	}
+	return out
 }
 
 // standings is a data set of the people of another before their clips begin.
@@ -105,7 +123,9 @@ func EvaluateMovement(ctx context.Context, run Poser, data, standing *Data) (*Mo
 		}
 		rep.Scores = append(rep.Scores, sum.score(v.name))
 		if i == 0 {
-			rep.Frames, rep.TruthAccelerationMM = int(sum.frames), 1000*sum.truthAcceleration/math.Max(sum.accelerations, 1)
+			triples := math.Max(sum.accelerations, 1)
+			rep.Frames, rep.TruthAccelerationMM = int(sum.frames), 1000*sum.truthAcceleration/triples
+			rep.Delays = delays(sum.poseAcceleration / triples)
 		}
 		if v.do.Bones {
 			rep.Calibrated = sum.calibrated / sum.frames

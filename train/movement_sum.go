@@ -11,7 +11,7 @@ import (
 type movementSum struct {
 	frames, mpjpe, pelvis, written, calibrated float64
 	accelerations, acceleration                float64
-	truthAcceleration                          float64
+	truthAcceleration, poseAcceleration        float64
 	boneClips, boneSD, boneError               float64
 	late, speed                                float64 // error along the velocity, and its square
 }
@@ -60,17 +60,18 @@ const frameNS = recording.FramePeriodMS * 1_000_000
 func (s *movementSum) around(m []moment, q []kept) {
 	s.accelerations++
 	for j := range skeleton.NumJoints {
-		var square, truthSquare float64
+		var square, truthSquare, poseSquare float64
 		for k := range 3 {
 			truth := m[0].truth[j][k] - 2*m[1].truth[j][k] + m[2].truth[j][k]
-			d := q[0].Pose[j][k] - 2*q[1].Pose[j][k] + q[2].Pose[j][k] - truth
-			square, truthSquare = square+d*d, truthSquare+truth*truth
+			pose := q[0].Pose[j][k] - 2*q[1].Pose[j][k] + q[2].Pose[j][k]
+			square, truthSquare, poseSquare = square+(pose-truth)*(pose-truth), truthSquare+truth*truth, poseSquare+pose*pose
 			v := (m[2].truth[j][k] - m[0].truth[j][k]) / (2 * frameNS * 1e-9)
 			s.late += (m[1].pose[j][k] - q[1].Pose[j][k]) * v
 			s.speed += v * v
 		}
 		s.acceleration += math.Sqrt(square) / skeleton.NumJoints
 		s.truthAcceleration += math.Sqrt(truthSquare) / skeleton.NumJoints
+		s.poseAcceleration += math.Sqrt(poseSquare) / skeleton.NumJoints
 	}
 }
 

@@ -56,6 +56,9 @@ func TestMovementIsMeasuredAgainstWorkedValues(t *testing.T) {
 		if rep.Calibrated != 1 || bones.BoneSDMM > 1 || bones.BoneErrorMM > 3 {
 			t.Errorf("shaken by %v mm: calibrated %.2f, bones %+v", shakeMM, rep.Calibrated, bones)
 		}
+		if d := rep.Delays; len(d) == 0 || d[0].DelayMS <= d[len(d)-1].DelayMS {
+			t.Errorf("shaken by %v mm: delays %v do not fall with the speed", shakeMM, d)
+		}
 		if filtered := rep.Scores[1]; filtered.DelayMS < 1 || filtered.DelayMS > 60 {
 			t.Errorf("shaken by %v mm: the filter is %.0f ms late", shakeMM, filtered.DelayMS)
 		}

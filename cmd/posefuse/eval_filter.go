@@ -43,6 +43,15 @@ func (c evalCmd) movement(ctx context.Context, net *model.Network, card model.Ca
 	for _, s := range rep.Scores {
 		fmt.Printf("%-52s %9.1f %9.1f %9.1f %14.1f %8.1f %9.1f %8.0f\n", s.Name, s.MPJPEMM, s.PelvisMM, s.WrittenMM, s.AccelerationMM, s.BoneSDMM, s.BoneErrorMM, s.DelayMS)
 	}
+	fmt.Printf("\nwhat moves evenly comes late by")
+	for i, d := range rep.Delays {
+		sep := ","
+		if i == 0 {
+			sep = ""
+		}
+		fmt.Printf("%s %.0f ms at %g m/s", sep, d.DelayMS, d.SpeedMS)
+	}
+	fmt.Println()
 	return nil
 }
 
