@@ -160,6 +160,30 @@ func TestAtherosFIFO(t *testing.T) {
 	}
 }
 
+// TestOneInputIsEnough: who names one input need not clear the default of the
+// other, and the one that is named is read.
+func TestOneInputIsEnough(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	atheros, nexmon, esp32 := NewAtherosConfig(), NewNexmonConfig(), NewESP32Config()
+	atheros.Path, nexmon.PcapFile, esp32.Listen = path, path, "127.0.0.1:0"
+	for name, c := range map[string]sensors.Settings{"atheros": atheros, "nexmon": nexmon, "esp32": esp32} {
+		if found := c.Check(); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+	for name, c := range map[string]sensors.Settings{"atheros": atheros, "nexmon": nexmon} {
+		if err := c.Source("csi").Run(t.Context(), newCollector()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want that %s does not exist", name, err, path)
+		}
+	}
+	console := esp32.Source("csi").(*StreamSource)
+	stop := start(t, console, newCollector())
+	testenv.Wait(t, "the console's port", func() bool { return console.Addr() != nil })
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFIFOMadeAnew: a tool that removes its FIFO and makes a new one when it
 // starts is heard, also before the first writer came.
 func TestFIFOMadeAnew(t *testing.T) {
