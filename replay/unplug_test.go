@@ -20,6 +20,7 @@ import (
 	"posefuse/sensors/csi"
 	"posefuse/sensors/lidar"
 	"posefuse/sensors/modality"
+	"posefuse/sensors/radar"
 )
 
 // plugged is a fake sensor with its driver under a supervisor, as in the daemon.
@@ -106,8 +107,10 @@ func transports(t *testing.T) []*plugged {
 	livox.Listen = at
 	all = append(all, plug(t, "UDP LiDAR", modality.LiDAR, livox.Source("lidar"), Config{LiDAR: &LiDARConfig{Format: LiDARLivox, Addr: at}}))
 
-	fake, src := radarPair(t)
-	all = append(all, plug(t, "serial radar", modality.Radar, src, Config{Radar: fake}))
+	fake := &RadarConfig{CommandPath: filepath.Join(dir, "radar-command"), DataPath: filepath.Join(dir, "radar-data")}
+	ti := radar.NewTISerialConfig()
+	ti.DataPort, ti.CommandPort, ti.ConfigFile = fake.DataPath, fake.CommandPath, shortConfig(t, dir)
+	all = append(all, plug(t, "serial radar", modality.Radar, ti.Source("radar"), Config{Radar: fake}))
 
 	at = testenv.FreeAddr(t)
 	tcp := (&csi.AtherosConfig{StreamConfig: csi.StreamConfig{Listen: at}}).Source("csi")
@@ -127,6 +130,24 @@ func transports(t *testing.T) []*plugged {
 		all = append(all, plug(t, "AF_PACKET", modality.CSI, socket.Source("csi"), Config{CSI: &CSIConfig{Format: CSINexmon, Addr: fmt.Sprintf("127.0.0.1:%d", socket.Port)}}))
 	}
 	return all
+}
+
+// shortConfig is what a radar must be told to start: each line takes 20 ms, and
+// all of them come in each cycle.
+func shortConfig(t *testing.T, dir string) string {
+	t.Helper()
+	var short []string
+	for line := range strings.Lines(string(testenv.ReadShared(t, "captures/radar-ti/xwr68xx_oob_sdk3.cfg"))) {
+		switch command, _, _ := strings.Cut(strings.TrimSpace(line), " "); command {
+		case "sensorStop", "flushCfg", "dfeDataOutputMode", "channelCfg", "adcCfg", "adcbufCfg", "profileCfg", "chirpCfg", "frameCfg", "guiMonitor", "sensorStart":
+			short = append(short, strings.TrimSpace(line))
+		}
+	}
+	path := filepath.Join(dir, "short.cfg")
+	if err := os.WriteFile(path, []byte(strings.Join(short, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // canCapture reports whether packet sockets are allowed; the tests of the capture
