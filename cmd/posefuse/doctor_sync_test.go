@@ -16,10 +16,11 @@ import (
 	"posefuse/replay"
 )
 
-// toAndFro is where somebody is who walks with sudden stops.
+// toAndFro is where somebody is who walks with sudden stops, not so fast that the
+// search of the LiDAR loses them at every turn.
 func toAndFro(tS float64) (rightM, fartherM float64) {
 	stop := func(v float64) float64 { return math.Tanh(2 * math.Sin(v)) }
-	return 0.9*stop(tS/0.9) + 0.15*math.Sin(tS/0.6), 0.1 + 0.8*stop(tS/1.25+0.5)
+	return 0.8*stop(tS/1.1) + 0.12*math.Sin(tS/0.6), 0.1 + 0.7*stop(tS/1.5+0.5)
 }
 
 // TestSyncThroughTheDrivers: somebody walks before fake sensors whose capture
