@@ -25,7 +25,7 @@ func TestKnownErrorsInCard(t *testing.T) {
 		return &KnownErrors{Data: "simulated", Frames: 10, People: 2, Coalitions: map[string]*CoalitionErrors{"RL": c}}
 	}
 	angles := AngleFigures{AngleSDDeg: map[string]float64{"kneeFlexion": 7}, MovementShare: map[string]float64{"A12": 0.9}}
-	if err := SetKnownErrors(dir, card.SHA256, good(), angles); err != nil {
+	if err = SetKnownErrors(dir, card.SHA256, good(), angles); err != nil {
 		t.Fatal(err)
 	}
 	_, back, err := LoadCheckpoint(dir)
