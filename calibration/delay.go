@@ -48,7 +48,7 @@ const (
 // Reasons for a delay that is not known.
 const (
 	whyStill    = "nobody moved enough: let one person walk to and fro and from side to side"
-	whyShort    = "the sensors saw the person together too briefly: walk longer, in sight of both"
+	whyShort    = "the sensors saw the person together too briefly: walk longer, in sight of both, and no faster than 1.5 m/s, or the LiDAR loses you"
 	whyAlike    = "the two saw different movements: one person alone, in sight of both"
 	whyPeriodic = "a second delay fits nearly as well: walk less evenly, with stops"
 	whyWide     = "the peak is not sharp enough: walk faster, with sudden stops"

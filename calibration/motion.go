@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"posefuse/frame"
-	"posefuse/person"
 	"posefuse/sensors"
 )
 
@@ -12,12 +11,9 @@ import (
 // in any order between sensors. It is not for concurrent use.
 type Watcher struct {
 	rig     frame.Rig
-	finder  *person.Finder
-	level   frame.Transform
+	body    *body // nil: the LiDAR is not levelled yet
 	sweeps  int
 	floor   []float32
-	xyz     []float32
-	found   []float32
 	motions []Motion
 	channel channel
 }
@@ -70,7 +66,7 @@ func (m *Motion) add(atNS int64, at complex128) {
 // stand as it is thought to.
 func (w *Watcher) cloud(m *Motion, atNS int64, xyz []float32) {
 	w.sweeps++
-	if w.finder == nil {
+	if w.body == nil {
 		for i := 3 * (w.sweeps % floorThin); i+2 < len(xyz); i += 3 * floorThin {
 			w.floor = append(w.floor, xyz[i:i+3]...)
 		}
@@ -82,20 +78,9 @@ func (w *Watcher) cloud(m *Motion, atNS int64, xyz []float32) {
 			level = w.rig.RoomFromLiDAR
 			level.T = vec{0, 0, level.T[2]}
 		}
-		w.level, w.floor = level, nil
-		w.finder = person.NewFinder(person.Config{Region: &walkRegion, LiDARAtM: level.T})
+		w.body, w.floor = newBody(level), nil
 	}
-	w.xyz = w.xyz[:0]
-	for i := 0; i+2 < len(xyz); i += 3 {
-		p := w.level.Apply(vec{float64(xyz[i]), float64(xyz[i+1]), float64(xyz[i+2])})
-		w.xyz = append(w.xyz, float32(p[0]), float32(p[1]), float32(p[2]))
-	}
-	w.found = w.finder.Cloud(atNS, w.xyz, w.found[:0])
-	track, ok := w.finder.Track(atNS)
-	if !ok || len(w.found) < 3*minBodyPoints {
-		return
-	}
-	if at, ok := trunk(w.found, track.HeightM); ok {
+	if at, _, ok := w.body.find(atNS, xyz); ok {
 		m.add(atNS, complex(at[0], at[1]))
 	}
 }

@@ -14,18 +14,14 @@ import (
 // order between sensors; each sensor's own are in order. It is not for concurrent
 // use.
 type Walk struct {
-	rig    frame.Rig // what is thought of it; the camera's lens is known or a guess
-	level  frame.Transform
-	ready  bool // level is known
-	finder *person.Finder
+	rig  frame.Rig // what is thought of it; the camera's lens is known or a guess
+	body *body     // nil: the LiDAR is not levelled yet
 
 	places []place
 	sights []sight
 	echoes []echo
 	sweeps int
 	floor  []float32 // of sweeps before the LiDAR is levelled
-	xyz    []float32
-	found  []float32
 }
 
 // place is where the LiDAR sees the person: x, y in its levelled frame.
@@ -85,7 +81,7 @@ const (
 // LiDAR sees no floor.
 func (w *Walk) Cloud(atNS int64, xyz []float32) error {
 	w.sweeps++
-	if !w.ready {
+	if w.body == nil {
 		// Of several sweeps: one may be cut off, or somebody stand in the way.
 		for i := 3 * (w.sweeps % floorThin); i+2 < len(xyz); i += 3 * floorThin {
 			w.floor = append(w.floor, xyz[i:i+3]...)
@@ -101,23 +97,42 @@ func (w *Walk) Cloud(atNS int64, xyz []float32) error {
 		if err != nil {
 			return err
 		}
-		w.level, w.ready = level, true
-		w.finder = person.NewFinder(person.Config{Region: &walkRegion, LiDARAtM: level.T})
+		w.body = newBody(level)
 	}
-	w.xyz = w.xyz[:0]
-	for i := 0; i+2 < len(xyz); i += 3 {
-		p := w.level.Apply(vec{float64(xyz[i]), float64(xyz[i+1]), float64(xyz[i+2])})
-		w.xyz = append(w.xyz, float32(p[0]), float32(p[1]), float32(p[2]))
-	}
-	w.found = w.finder.Cloud(atNS, w.xyz, w.found[:0])
-	track, ok := w.finder.Track(atNS)
-	if !ok || len(w.found) < 3*minBodyPoints || track.Sure < 0.5 {
-		return nil
-	}
-	if at, ok := trunk(w.found, track.HeightM); ok {
+	at, track, ok := w.body.find(atNS, xyz)
+	if ok && track.Sure >= 0.5 {
 		w.places = append(w.places, place{atNS: atNS, at: at, topM: track.HeightM})
 	}
 	return nil
+}
+
+// body finds a person in the sweeps of a LiDAR of which no more is known than how it
+// is levelled.
+type body struct {
+	level  frame.Transform
+	finder *person.Finder
+	xyz    []float32
+	found  []float32
+}
+
+func newBody(level frame.Transform) *body {
+	return &body{level: level, finder: person.NewFinder(person.Config{Region: &walkRegion, LiDARAtM: level.T})}
+}
+
+// find returns where the axis of the person's body is in a sweep, in the levelled
+// frame, and false if too little of them is seen.
+func (b *body) find(atNS int64, xyz []float32) (at [2]float64, track person.Track, ok bool) {
+	b.xyz = b.xyz[:0]
+	for i := 0; i+2 < len(xyz); i += 3 {
+		p := b.level.Apply(vec{float64(xyz[i]), float64(xyz[i+1]), float64(xyz[i+2])})
+		b.xyz = append(b.xyz, float32(p[0]), float32(p[1]), float32(p[2]))
+	}
+	b.found = b.finder.Cloud(atNS, b.xyz, b.found[:0])
+	if track, ok = b.finder.Track(atNS); !ok || len(b.found) < 3*minBodyPoints {
+		return at, track, false
+	}
+	at, ok = trunk(b.found, track.HeightM)
+	return at, track, ok
 }
 
 // trunk returns where the body's axis is: behind the middle of the points on the

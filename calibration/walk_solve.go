@@ -300,7 +300,7 @@ func (w *Walk) place(s *Sensors, p []float64) {
 	room := roomFromLevel(p)
 	camera := levelFromCamera(p)
 	s.Camera = frame.CameraPoseOf(room.After(&camera))
-	s.LiDAR = frame.SensorPoseOf(room.After(&w.level))
+	s.LiDAR = frame.SensorPoseOf(room.After(&w.body.level))
 }
 
 // roomFromLevel returns the motion from the LiDAR's levelled frame to the room.
