@@ -5,7 +5,6 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -278,48 +277,6 @@ func (c *ClipData) appendRow(frame int, f *feed, place *intake.Place, truth *rec
 		c.EmptyRadar++
 	}
 	return appendPose(&c.Truth, place, truth)
-}
-
-// appendMovement keeps where the pose of a frame is, and its true joints if the clip
-// knows them.
-func (c *ClipData) appendMovement(clip recording.Clip, i int, place *intake.Place) error {
-	if place.Moved {
-		for len(c.CameraFromPose) < len(c.Frames)-1 { // frames before anybody was placed
-			c.CameraFromPose = append(c.CameraFromPose, unmoved)
-		}
-		c.CameraFromPose = append(c.CameraFromPose, place.CameraFromPose)
-	} else if c.CameraFromPose != nil {
-		c.CameraFromPose = append(c.CameraFromPose, unmoved)
-	}
-	known, ok := clip.(recording.CleanClip)
-	if !ok {
-		return nil
-	}
-	pose, err := known.CleanTruth(i)
-	if err != nil {
-		return err
-	}
-	return appendPose(&c.Clean, place, &pose)
-}
-
-// unmoved leaves a pose where it is.
-var unmoved = frame.Transform{R: [3][3]float64{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}
-
-// appendPose appends a pose of the room's camera, as seen where the network's is.
-func appendPose(dst *[]float32, place *intake.Place, pose *recording.Pose) error {
-	back := place.CameraFromPose.Inverse()
-	for j, p := range pose {
-		if place.Moved {
-			p = back.Apply(p)
-		}
-		for _, v := range p {
-			if !(math.Abs(v) <= model.MaxPointValue) {
-				return fmt.Errorf("ground truth: joint %d has coordinate %g", j, v)
-			}
-			*dst = append(*dst, float32(v))
-		}
-	}
-	return nil
 }
 
 // Describe says what the data is, see mmfi.Dataset.
