@@ -46,11 +46,12 @@ var allowed = map[string][]string{
 	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
 	"exercise":     {"message", "skeleton"},
 
-	"recording":      {"sensors/modality"},
-	"recording/mmfi": {"frame", "recording", "sensors/modality", "setting"},
-	"recording/mars": {"recording", "recording/mmfi", "sensors/modality"},
-	"recording/sim":  {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
-	"replay":         {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
+	"recording":              {"sensors/modality"},
+	"recording/mmfi":         {"frame", "recording", "sensors/modality", "setting"},
+	"recording/mars":         {"recording", "recording/mmfi", "sensors/modality"},
+	"recording/sim":          {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
+	"recording/session/mcap": {},
+	"replay":                 {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality", "skeleton"},
 	"study/plot":       {},
