@@ -16,6 +16,7 @@ import (
 	"posefuse/frame"
 	"posefuse/intake"
 	"posefuse/model/keypoint"
+	"posefuse/model/registry"
 	"posefuse/person"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors/modality"
@@ -53,12 +54,20 @@ type SyncConfig struct {
 
 // ModelConfig names the model that runs.
 type ModelConfig struct {
-	Path  string `yaml:"path"`  // checkpoint folder or file; empty takes the shipped one
+	// Path is a checkpoint folder; empty takes the promoted one of the registry in
+	// state_dir, or the shipped one.
+	Path  string `yaml:"path"`
 	Cores int    `yaml:"cores"` // threads of inference; 0 means one per core
 	// Contribution adds to each pose what the sensors do to it: influence_mm
 	// and spread_mm.
 	Contribution bool `yaml:"contribution"`
+	// TrustedKeys are ed25519 public keys, base64; if there are any, the daemon runs
+	// only models signed with one of them and the shipped one.
+	TrustedKeys []string `yaml:"trusted_keys"`
 }
+
+// Keys returns the keys of those whose models are trusted.
+func (m *ModelConfig) Keys() (registry.Keys, error) { return registry.ParseKeys(m.TrustedKeys) }
 
 // PersonConfig is the search for the person before the network.
 type PersonConfig struct {
@@ -128,7 +137,7 @@ func DefaultConfig() Config {
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: intake.MaxGapMS, Mode: "reference_clock", PhaseLock: true},
 		Detector: DetectorConfig{Model: keypoint.Lightning},
-		Model:    ModelConfig{Contribution: true},
+		Model:    ModelConfig{Contribution: true, TrustedKeys: []string{}},
 		Person:   PersonConfig{Enabled: true},
 		Pose:     PoseConfig{Filter: SwitchConfig{Enabled: true}, Bones: SwitchConfig{Enabled: true}},
 		Bus:      bus.DefaultConfig(),
@@ -207,6 +216,9 @@ func (c *Config) Check() error {
 	p.OneOf("sync.mode", c.Sync.Mode, "reference_clock")
 	c.Detector.check(&p)
 	p.Between("model.cores", float64(c.Model.Cores), 0, 1024)
+	if _, err := c.Model.Keys(); err != nil {
+		p.Add("model.trusted_keys", "%v", err)
+	}
 	c.Extrinsics.check(&p)
 	if c.Person.Region != nil {
 		person.CheckRegion(&p, "person.region", c.Person.Region)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 
-	"posefuse/model/shipped"
 	"posefuse/pipeline"
 )
 
@@ -28,9 +27,12 @@ func (c checkCmd) Run() error {
 	if err = errors.Join(checkExercise(cfg), cfg.Bus.CheckFiles()); err != nil {
 		return fmt.Errorf("configuration %s: %w", c.Config, err)
 	}
-	net, card, err := shipped.Open(cfg.Model.Path)
+	net, card, problems, err := openServing(&cfg)
 	if err != nil {
-		return fmt.Errorf("model.path: %w", err)
+		return err
+	}
+	for _, problem := range problems {
+		fmt.Fprintln(os.Stderr, "note: promoted model is not used, an older one serves:", problem)
 	}
 	inferer, err := pipeline.NewInferer(net, card)
 	if err != nil {

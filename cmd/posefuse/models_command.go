@@ -17,8 +17,11 @@ import (
 )
 
 type modelsCmd struct {
-	List     modelsListCmd     `cmd:"" help:"List the checkpoints below a folder."`
+	List     modelsListCmd     `cmd:"" help:"List the checkpoints below a folder, or the versions of a daemon's registry."`
 	Show     modelsShowCmd     `cmd:"" help:"Show a checkpoint: its card, its memory, its tensors."`
+	Add      modelsAddCmd      `cmd:"" help:"Copy a checkpoint into a daemon's registry, as a candidate."`
+	Promote  modelsPromoteCmd  `cmd:"" help:"Make a version of the registry the one that serves."`
+	Rollback modelsRollbackCmd `cmd:"" help:"Make the version that served before serve again."`
 	Export   modelsExportCmd   `cmd:"" help:"Write a network for other programs: ONNX, or safetensors for PyTorch."`
 	Import   modelsImportCmd   `cmd:"" help:"Make a checkpoint of weights trained elsewhere."`
 	Samples  modelsSamplesCmd  `cmd:"" help:"Write prepared samples, to train elsewhere."`
@@ -32,14 +35,15 @@ func (modelsCmd) Help() string {
 }
 
 type modelsListCmd struct {
-	Dir  string `arg:"" optional:"" default:"models" placeholder:"DIR" help:"Folder to search; models if empty."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	Dir   string `arg:"" optional:"" default:"models" placeholder:"DIR" help:"Folder to search; models if empty."`
+	State string `placeholder:"DIR" help:"Instead list the registry in a daemon's state_dir: its versions, which one serves, what became of the others."`
+	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
 // Help shows the command's example.
 func (modelsListCmd) Help() string {
 	return "The model inside the program is the first line. A checkpoint that cannot be read is listed with the reason.\n\n" +
-		"Example:\n\n  posefuse models list ./models"
+		"Examples:\n\n  posefuse models list ./models\n  posefuse models list --state /var/lib/posefuse"
 }
 
 // shippedName stands for the model inside the program, where a folder would be.
@@ -61,8 +65,11 @@ type modelRow struct {
 	Error      string       `json:"error,omitempty"`
 }
 
-// Run prints one line per checkpoint.
+// Run prints one line per checkpoint or version.
 func (c modelsListCmd) Run() error {
+	if c.State != "" {
+		return listRegistry(c.State, c.JSON)
+	}
 	rows := []modelRow{newModelRow(shipped.Files(), ".", shippedName)}
 	err := filepath.WalkDir(c.Dir, func(file string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrPermission) && d != nil && d.IsDir() {

@@ -9,11 +9,13 @@ import (
 	"text/tabwriter"
 
 	"posefuse/model"
+	"posefuse/model/registry"
 	"posefuse/model/shipped"
 )
 
 type modelsShowCmd struct {
-	Model   string `arg:"" optional:"" placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
+	Model   string `arg:"" optional:"" placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty. With --state NAME/VERSION."`
+	State   string `placeholder:"DIR" help:"Show a version of the registry in a daemon's state_dir: also what became of it, and its figures at the gate."`
 	Tensors bool   `help:"List every tensor: name, shape, range of values."`
 	JSON    bool   `name:"json" help:"Print JSON."`
 }
@@ -21,7 +23,8 @@ type modelsShowCmd struct {
 // Help shows the command's example.
 func (modelsShowCmd) Help() string {
 	return "Reads the weights, checks them against the card and runs the network once.\n\n" +
-		"Example:\n\n  posefuse models show models/paper --tensors"
+		"Examples:\n\n  posefuse models show models/paper --tensors\n" +
+		"  posefuse models show edge/20260102T150405Z --state /var/lib/posefuse"
 }
 
 // modelView is what show says about a checkpoint.
@@ -30,16 +33,29 @@ type modelView struct {
 	Card    model.Card            `json:"card"`
 	Memory  model.UsedMemory      `json:"memory"`
 	Tensors []model.TensorSummary `json:"tensors,omitempty"`
+	Version *registry.Entry       `json:"registry,omitempty"` // of the registry
 }
 
 // Run prints the card.
 func (c modelsShowCmd) Run() error {
+	var entry *registry.Entry
+	if c.State != "" {
+		id, err := registry.ParseID(c.Model)
+		if err != nil {
+			return err
+		}
+		r := registry.Open(c.State, nil)
+		if entry, err = r.Entry(id); err != nil {
+			return err
+		}
+		c.Model = r.Dir(id)
+	}
 	net, card, err := shipped.Open(c.Model)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = net.Close() }() // the process ends here
-	v := modelView{Path: c.Model, Card: card}
+	v := modelView{Path: c.Model, Card: card, Version: entry}
 	if c.Model == "" {
 		v.Path = shippedName
 	}
@@ -52,7 +68,10 @@ func (c modelsShowCmd) Run() error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(v)
 	}
-	return v.print()
+	if err = v.print(); err == nil && entry != nil {
+		showRegistered(entry)
+	}
+	return err
 }
 
 func (v *modelView) print() error {

@@ -15,7 +15,6 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/model"
-	"posefuse/model/shipped"
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
@@ -58,9 +57,12 @@ func (c runCmd) Run(ctx context.Context) error {
 	if slow := model.CPUNotice(); slow != "" {
 		log.Warn("slow CPU path", "notice", slow)
 	}
-	net, card, err := shipped.Open(cfg.Model.Path)
+	net, card, problems, err := openServing(&cfg)
 	if err != nil {
-		return fmt.Errorf("model.path: %w", err)
+		return err
+	}
+	for _, problem := range problems {
+		log.Error("promoted model is not used, an older one serves", "error", problem)
 	}
 	inferer, err := pipeline.NewInferer(net, card)
 	if err != nil {

@@ -161,6 +161,7 @@ func makeWrongInputs(t *testing.T) string {
 	checkpoint("headless", keep, func([]byte) []byte { return []byte("not a safetensors file") })
 	write("garbled/card.json", "{\"schema\": ")
 	write("newer/card.json", "{\"schema\": 99}")
+	write("registry/registry.json", "{\"schema\": 1, \"serving\": \"edge/1\", \"entries\": [")
 	write("file", "neither a folder nor a model\n")
 	write("file.png", "no picture\n")
 	for i := range 4 {

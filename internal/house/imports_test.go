@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"model/safetensors": {},
 	"model/nn":          {"model/nn/kernel"},
 	"model":             {"frame", "internal/jsonfile", "model/nn", "model/nn/kernel", "model/safetensors", "sensors/modality"},
+	"model/registry":    {"internal/jsonfile", "model"},
 	"model/shipped":     {"model"},
 	"model/onnx":        {"model", "sensors/modality"},
 	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
@@ -43,7 +44,7 @@ var allowed = map[string][]string{
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
-	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
+	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "model/registry", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
 	"exercise":     {"message", "skeleton"},
 
 	"recording":              {"sensors/modality"},
