@@ -271,22 +271,71 @@ func TestTCPSource(t *testing.T) {
 	t.Fatal("the writer could not come back")
 }
 
-func TestIdleWriterGivesWay(t *testing.T) {
-	r := &tcpRun{idle: time.Minute, sink: newTestSink()}
-	a, b := net.Pipe()
-	defer func() { _ = b.Close() }()
-	if !r.take(a) || r.take(b) {
-		t.Fatal("two writers at once")
+// The port belongs to whoever sends good lines: neither a connection that only
+// came first nor one that sends rubbish holds it.
+func TestOnlyGoodLinesHoldThePort(t *testing.T) {
+	sink := newTestSink()
+	r := &tcpRun{idle: time.Minute, sink: sink}
+	conns := make([]net.Conn, 4)
+	for i := range conns {
+		var far net.Conn
+		conns[i], far = net.Pipe()
+		defer func() { _ = far.Close() }()
+	}
+	holder, honest, second, next := conns[0], conns[1], conns[2], conns[3]
+	good := encode(t, message(1))
+	for _, c := range []net.Conn{holder, honest, second} {
+		if !r.take(c) {
+			t.Fatal("a connection that sent nothing yet keeps others out")
+		}
+	}
+	if !r.line(holder, []byte("x")) || !r.line(honest, good) {
+		t.Fatal("the first good line does not take the port")
+	}
+	if r.line(second, good) || r.take(next) {
+		t.Error("two writers at once")
 	}
 	r.last = r.last.Add(-time.Hour)
-	if !r.take(b) {
-		t.Fatal("an idle writer kept the port")
+	if !r.line(honest, []byte("x")) || !r.take(next) || !r.line(next, good) {
+		t.Error("a writer that sends nothing good any more keeps the port")
 	}
-	if _, err := a.Write([]byte("x")); err == nil {
-		t.Error("the idle writer is still connected")
+	if _, err := honest.Write([]byte("x")); err == nil {
+		t.Error("the replaced writer is still connected")
 	}
-	if r.line(a, encode(t, message(1))) {
+	if r.line(honest, good) {
 		t.Error("a line of the replaced writer was taken")
+	}
+	if n := len(r.candidates); n != 2 {
+		t.Errorf("%d candidates, want the holder and the second", n)
+	}
+	for range 2 * maxCandidates {
+		c, far := net.Pipe()
+		defer func() { _ = far.Close() }()
+		r.last = time.Now().Add(-time.Hour)
+		r.take(c)
+	}
+	if n := len(r.candidates); n != maxCandidates {
+		t.Errorf("%d candidates, want at most %d", n, maxCandidates)
+	}
+}
+
+// What a web page's browser sends ends the connection, however long its request
+// line is, and nothing of its body is taken.
+func TestHTTPIsNoWriter(t *testing.T) {
+	for _, head := range []string{"POST / HTTP/1.1\r\n", "PUT /" + strings.Repeat("a", 2*MaxLineBytes) + " HTTP/1.1\r\n", "GET "} {
+		sink := newTestSink()
+		r := &tcpRun{idle: time.Minute, sink: sink}
+		near, far := net.Pipe()
+		r.take(near)
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.read(t.Context(), near) }()
+		_, _ = far.Write(append([]byte(head+"Host: x\r\n\r\n"), encode(t, message(1))...)) // it is cut
+		testenv.Receive(t, "the end of the connection", ended)
+		_ = far.Close()
+		sink.await(t, sensors.OutcomeHTTP, 1)
+		if len(sink.samples) > 0 {
+			t.Errorf("%.10s: taken", head)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ func lineOutcomes() map[string]sensors.Outcome {
 	} {
 		o[string(reason)] = sensors.Outcome{Refused: advice}
 	}
+	o[sensors.OutcomeHTTP] = sensors.HTTPRefused
 	return o
 }
 

@@ -19,15 +19,23 @@ type receiver struct {
 // restartNS is how far a camera's clock must go back to be a restart.
 const restartNS = 1_000_000_000
 
+// line takes a line, good or bad.
 func (r *receiver) line(sink sensors.Sink, receiveNS int64, line []byte) {
-	m, err := Decode(line)
-	if err != nil {
-		var d *DecodeError
-		if errors.As(err, &d) {
-			sink.Count(string(d.Reason), 1)
-		}
-		return
+	if m, ok := decodeLine(sink, line); ok {
+		r.take(sink, receiveNS, &m)
 	}
+}
+
+// decodeLine counts a bad line.
+func decodeLine(sink sensors.Sink, line []byte) (m Message, ok bool) {
+	m, err := Decode(line)
+	if d, bad := errors.AsType[*DecodeError](err); bad {
+		sink.Count(string(d.Reason), 1)
+	}
+	return m, err == nil
+}
+
+func (r *receiver) take(sink sensors.Sink, receiveNS int64, m *Message) {
 	restarted := r.seen && m.CaptureNS+restartNS < r.last
 	if restarted || m.CaptureNS > r.last {
 		r.last = m.CaptureNS

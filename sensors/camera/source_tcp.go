@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,25 +38,30 @@ func (c *TCPConfig) Source(name string) sensors.Source {
 	return &TCPSource{name: name, cfg: c, idle: writerIdle}
 }
 
-// TCPSource listens on the keypoint port. One writer is served at a time; a
-// second one is refused while the first one sends, and takes over once the
-// first has gone or been silent for the idle time. It implements
-// sensors.Source.
+// TCPSource listens on the keypoint port. The port belongs to one writer: the
+// first that sends a good line, until it leaves or sends none for the idle
+// time. Others are refused meanwhile; what sends no good line holds nothing. It
+// implements sensors.Source.
 type TCPSource struct {
 	name string
 	cfg  *TCPConfig
 	idle time.Duration
 }
 
+// maxCandidates is how many connections may be open that have sent no good line
+// yet; the oldest gives way.
+const maxCandidates = 8
+
 // tcpRun is one run of the source: its receiver and its active writer.
 type tcpRun struct {
 	idle time.Duration
 	sink sensors.Sink
 
-	mu     sync.Mutex
-	recv   receiver
-	writer net.Conn
-	last   time.Time // when the writer last sent a whole line
+	mu         sync.Mutex
+	recv       receiver
+	writer     net.Conn  // nil: nobody has sent a good line
+	last       time.Time // when the writer sent its newest good line
+	candidates []net.Conn
 }
 
 // Run listens until ctx ends or the listener fails. It implements
@@ -101,19 +107,43 @@ func (s *TCPSource) serve(ctx context.Context, ln net.Listener, sink sensors.Sin
 	}
 }
 
-// take makes conn the active writer, unless another one is at work.
+// take lets conn show what it sends, unless a writer is at work.
 func (r *tcpRun) take(conn net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.writer != nil {
-		if time.Since(r.last) < r.idle {
+	if r.writer != nil && time.Since(r.last) < r.idle {
+		return false
+	}
+	if len(r.candidates) == maxCandidates {
+		r.sink.Count("second_writer", 1)
+		_ = r.candidates[0].Close()
+		r.candidates = slices.Delete(r.candidates, 0, 1)
+	}
+	r.candidates = append(r.candidates, conn)
+	return true
+}
+
+// promote makes a candidate the writer and reports whether conn is it.
+func (r *tcpRun) promote(conn net.Conn) bool {
+	if r.writer != conn {
+		if r.writer != nil && time.Since(r.last) < r.idle {
+			r.sink.Count("second_writer", 1)
 			return false
 		}
-		r.sink.Count("idle_writer", 1)
-		_ = r.writer.Close()
+		if r.writer != nil {
+			r.sink.Count("idle_writer", 1)
+			_ = r.writer.Close()
+		}
+		r.forget(conn)
+		r.writer = conn
 	}
-	r.writer, r.last = conn, time.Now()
+	r.last = time.Now()
 	return true
+}
+
+// forget drops conn from the candidates.
+func (r *tcpRun) forget(conn net.Conn) {
+	r.candidates = slices.DeleteFunc(r.candidates, func(c net.Conn) bool { return c == conn })
 }
 
 func (r *tcpRun) read(ctx context.Context, conn net.Conn) {
@@ -125,12 +155,17 @@ func (r *tcpRun) read(ctx context.Context, conn net.Conn) {
 		if r.writer == conn {
 			r.writer = nil
 		}
+		r.forget(conn)
 		r.mu.Unlock()
 	}()
-	in := bufio.NewReaderSize(conn, MaxLineBytes+1)
+	in := bufio.NewReaderSize(sensors.GuardHTTP(conn), MaxLineBytes+1)
 	skipping := false // inside a line that was too long
 	for {
 		line, err := in.ReadSlice('\n')
+		if errors.Is(err, sensors.ErrHTTP) {
+			r.sink.Count(sensors.OutcomeHTTP, 1)
+			return
+		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			if len(line) > 0 && !skipping {
 				r.sink.Count("cut_line", 1)
@@ -153,14 +188,18 @@ func (r *tcpRun) read(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// line hands a line on, unless another writer has taken over.
+// line hands a line on; false ends the connection, for another one writes.
 func (r *tcpRun) line(conn net.Conn, line []byte) bool {
+	receiveNS := r.sink.NowNS()
+	m, ok := decodeLine(r.sink, line)
+	if !ok {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.writer != conn {
+	if !r.promote(conn) {
 		return false
 	}
-	r.last = time.Now()
-	r.recv.line(r.sink, r.sink.NowNS(), line)
+	r.recv.take(r.sink, receiveNS, &m)
 	return true
 }

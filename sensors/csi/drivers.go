@@ -46,6 +46,8 @@ func streamOutcomes() map[string]sensors.Outcome {
 	o["no_csi"] = sensors.Outcome{Refused: "the records hold no CSI: let a station send 802.11n packets, as with ping"}
 	o["phy_error"] = sensors.Outcome{Refused: "the receiver could not decode the packets: bring sender and receiver closer"}
 	o["sender_lost"] = sensors.Outcome{Unit: "times"}
+	o["sender_refused"] = sensors.Outcome{Unit: "connections"}
+	o[sensors.OutcomeHTTP] = sensors.HTTPRefused
 	o["socket_overflow"] = sensors.Outcome{Unit: "times"}
 	o["lost"] = sensors.Outcome{Unit: "packets"}
 	o[OutcomeBadMessage] = sensors.Outcome{Unit: "datagrams"}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -84,7 +85,7 @@ func (s *StreamSource) Addr() net.Addr {
 
 // Run reads records until ctx ends or the stream fails or ends. It implements
 // sensors.Source. A TCP source serves one sender at a time; the next one is
-// served when that leaves, or has been silent while the next one waits.
+// served when that leaves, or has given no sample while the next one waits.
 func (s *StreamSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var err error
 	if s.cfg.Path != "" {
@@ -107,24 +108,43 @@ func (s *StreamSource) serve(ctx context.Context, sink sensors.Sink) error {
 	s.setAddr(l.Addr())
 	defer s.setAddr(nil)
 	defer closeOnDone(ctx, l)()
-	in := &recordInput{recordFormat: s.newFormat(sink), sink: sink, driver: s.driver}
-	sender := &senderConn{ln: l.(*net.TCPListener)}
+	counted := &sampleCounter{Sink: sink}
+	in := &recordInput{recordFormat: s.newFormat(counted), sink: sink, driver: s.driver}
+	door := &senderDoor{TCPListener: l.(*net.TCPListener), refuse: func(n uint64) { sink.Count("sender_refused", n) }}
+	defer door.close()
 	for {
-		conn := sender.next
-		if conn == nil {
-			if conn, err = l.Accept(); err != nil {
-				return fmt.Errorf("accept on %s: %w", s.cfg.Listen, err)
-			}
+		conn, err := door.next()
+		if err != nil {
+			return fmt.Errorf("accept on %s: %w", s.cfg.Listen, err)
 		}
-		sender = &senderConn{Conn: conn, ln: sender.ln}
-		if err := readAll(ctx, sender, in); err != nil && ctx.Err() == nil {
+		sender := &senderConn{Conn: conn, door: door, proof: counted.samples, samples: counted.samples(), since: time.Now()}
+		err = readAll(ctx, sensors.GuardHTTP(sender), in)
+		switch {
+		case ctx.Err() != nil || err == nil:
+		case errors.Is(err, sensors.ErrHTTP):
+			sink.Count(sensors.OutcomeHTTP, 1)
+		default:
 			sink.Count("sender_lost", 1)
-		}
-		if ctx.Err() != nil && sender.next != nil {
-			_ = sender.next.Close() // came while the source was stopped
 		}
 	}
 }
+
+// sampleCounter counts the samples that pass.
+type sampleCounter struct {
+	sensors.Sink
+	n atomic.Uint64
+}
+
+// Emit implements sensors.Sink.
+func (c *sampleCounter) Emit(s *sensors.Sample) {
+	c.n.Add(1)
+	c.Sink.Emit(s)
+}
+
+// Tell passes a finding on.
+func (c *sampleCounter) Tell(f sensors.Finding) { sensors.Tell(c.Sink, f) }
+
+func (c *sampleCounter) samples() uint64 { return c.n.Load() }
 
 // Decode runs a whole log through the driver at once.
 func (s *StreamSource) Decode(log []byte, sink sensors.Sink) {

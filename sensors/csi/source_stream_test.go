@@ -132,6 +132,48 @@ func TestAtherosSenderThatVanished(t *testing.T) {
 	}
 }
 
+// Whoever fills the port with rubbish, silence or HTTP does not keep it from the
+// router, however many they are.
+func TestAtherosPortFullOfStrangers(t *testing.T) {
+	src := atherosSource(StreamConfig{Listen: "127.0.0.1:0"})
+	sink := newCollector()
+	stop := start(t, src, sink)
+	web := dialSource(t, src)
+	if _, err := web.Write([]byte("POST / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	sink.until(t, "the web page's end", func(_ []*sensors.Sample, n map[string]uint64) bool { return n[sensors.OutcomeHTTP] == 1 })
+	trickle := dialSource(t, src)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_, _ = trickle.Write([]byte{0}) // it will be cut
+			}
+		}
+	}()
+	for range 3 * maxWaiting {
+		dialSource(t, src)
+	}
+	stream, values := modelStream(t, binary.BigEndian, 10, 1000)
+	if _, err := dialSource(t, src).Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	checkModelSamples(t, sink.wait(t, 10), values, 1000)
+	close(quit)
+	<-done
+	if err := stop(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if n := sink.counters(); n["sender_refused"] == 0 || n["sender_lost"] == 0 {
+		t.Errorf("counts %v, want those refused and the one replaced", n)
+	}
+}
+
 func TestAtherosFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "CSI_dev")
 	if err := unix.Mkfifo(path, 0o600); err != nil {

@@ -17,7 +17,7 @@ const senderIdle = 2 * time.Second
 type senders struct {
 	only     netip.Addr // from the settings, if valid
 	followed netip.Addr
-	heardNS  int64 // room clock of its newest datagram
+	heardNS  int64 // room clock when it was chosen, or of its newest datagram that was of use
 }
 
 // accept reports whether a datagram from this address is read.
@@ -32,9 +32,15 @@ func (s *senders) accept(from netip.Addr, nowNS int64) bool {
 	if from != s.followed && s.followed.IsValid() && nowNS-s.heardNS < int64(senderIdle) {
 		return false
 	}
-	s.followed, s.heardNS = from, nowNS
+	if from != s.followed || !s.followed.IsValid() {
+		s.followed, s.heardNS = from, nowNS
+	}
 	return true
 }
+
+// understood notes that the followed sender's datagram was of use: rubbish does
+// not keep the port from the next sender.
+func (s *senders) understood(nowNS int64) { s.heardNS = nowNS }
 
 // finding says that a second sender is there, if nobody chose one, or that only
 // others send and not the chosen one.

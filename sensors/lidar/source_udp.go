@@ -152,7 +152,9 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 			sink.Count("socket_overflow", d)
 		}
 		now := sink.NowNS()
+		receivedNS := sensors.ReceivedNS(now, stamp, time.Now())
 		if !who.accept(from.Addr(), now) {
+			asm.Expire(receivedNS) // what is thrown away holds no sweep open
 			sink.Count("other_source", 1)
 			if f, ok := who.finding(from.Addr(), now); ok {
 				sensors.Tell(sink, f)
@@ -160,9 +162,12 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 			continue
 		}
 		out.refused = false
-		asm.Add(sensors.ReceivedNS(now, stamp, time.Now()), buf[:n])
+		asm.Add(receivedNS, buf[:n])
 		if out.refused {
+			asm.Expire(receivedNS)
 			looks.refused(now, buf[:n])
+		} else {
+			who.understood(now)
 		}
 	}
 }
