@@ -52,15 +52,20 @@ type Report struct {
 	Complete bool
 	// Lost is how many messages are known to be missing: those that indexes or the
 	// statistics name and no whole chunk holds. What a cut tail held nobody knows.
-	Lost     uint64
-	Problems []Problem // damage, in the file's order; the first ones
-	Damaged  int       // how many problems there are
+	Lost       uint64
+	Problems   []Problem // damage, in the file's order; the first ones
+	Damaged    int       // how many problems there are
+	unfinished bool      // nothing is wrong but that the writer did not end the file
 	// Whole is where the last whole record ends that lies before any damage.
 	Whole int64
 }
 
 // Intact reports whether the file is complete and nothing of it is damaged.
 func (r *Report) Intact() bool { return r.Complete && r.Damaged == 0 && r.Lost == 0 }
+
+// Torn reports whether something is lost of what the file once held, as far as
+// that can be seen; of a file that its writer only did not end nothing is.
+func (r *Report) Torn() bool { return r.Lost > 0 || r.Damaged > 0 && !r.unfinished }
 
 // Read reads a whole file from its beginning to its end and gives what it holds to
 // h. It does not trust the file: of a damaged one it gives every message of a
@@ -182,6 +187,7 @@ func (r *reader) data() error {
 		}
 		if !ok {
 			r.problem(r.at, "the file ends without its summary: it was cut, or its writer was killed")
+			r.unfinished = r.Damaged == 1 && r.size == r.at
 			return nil
 		}
 		if why := r.implausible(op, n); why != "" {
