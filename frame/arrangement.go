@@ -31,8 +31,19 @@ var AnyRoom = Arrangement{CameraHeightM: 1, LiDARHeightM: 1, RadarHeightM: 1, Di
 // Rig returns the sensors as the arrangement has them.
 func (a *Arrangement) Rig() Rig {
 	camera := CameraPose{PositionM: [3]float64{2: a.CameraHeightM}}
-	lidar, radar := SensorPose{PositionM: [3]float64{2: a.LiDARHeightM}}, SensorPose{PositionM: [3]float64{2: a.RadarHeightM}}
-	return Rig{RoomFromCamera: camera.RoomFromCamera(), RoomFromLiDAR: lidar.RoomFromSensor(), RoomFromRadar: radar.RoomFromSensor(), Camera: a.Lens()}
+	return a.RigAt(camera.RoomFromCamera())
+}
+
+// RigAt returns LiDAR and radar beside a camera as the arrangement has them: level,
+// above or below it by as much, turned as it is. The lens is the arrangement's.
+func (a *Arrangement) RigAt(roomFromCamera Transform) Rig {
+	camera := CameraPoseOf(roomFromCamera)
+	beside := func(heightM float64) Transform {
+		at := SensorPose{PositionM: camera.PositionM, PanDeg: camera.PanDeg}
+		at.PositionM[2] += heightM - a.CameraHeightM
+		return at.RoomFromSensor()
+	}
+	return Rig{RoomFromCamera: roomFromCamera, RoomFromLiDAR: beside(a.LiDARHeightM), RoomFromRadar: beside(a.RadarHeightM), Camera: a.Lens()}
 }
 
 // Lens returns the intrinsics of the arrangement's camera, for pictures of any
@@ -42,13 +53,14 @@ func (a *Arrangement) Lens() Intrinsics {
 	return Intrinsics{WidthPx: w, HeightPx: h, FxPx: w * a.FocalPerWidth, FyPx: w * a.FocalPerWidth, CxPx: w / 2, CyPx: h / 2}
 }
 
-// AssumedLens returns the intrinsics to take for a camera of which nobody gave any:
-// those of the arrangement's own, or for any room the usual ones, 56 degrees across.
-func (a *Arrangement) AssumedLens() Intrinsics {
+// Assumed returns the arrangement to take for what nobody gave of a room: the
+// network's own or, where that is for any room, MM-Fi's, with the usual lens of 56
+// degrees.
+func (a *Arrangement) Assumed() Arrangement {
 	if a.Anywhere {
-		return Simulated.Lens()
+		return Simulated
 	}
-	return a.Lens()
+	return *a
 }
 
 // Validate refuses an arrangement in which nobody can be seen: heights within a

@@ -66,16 +66,33 @@ func TestTransformsAreRigid(t *testing.T) {
 	})
 }
 
-// TestAssumedLens: a camera of which nobody gave intrinsics has the lens that the
-// network was trained with, and for any room the usual one, not that of the frame
-// into which keypoints are brought.
-func TestAssumedLens(t *testing.T) {
+// TestAssumed: what nobody gave is as in the network's training, and for a network
+// for any room as usual, not as in the frame into which everything is brought.
+func TestAssumed(t *testing.T) {
 	own := Arrangement{CameraHeightM: 1, LiDARHeightM: 1, RadarHeightM: 1, DistanceM: 3, FocalPerWidth: 0.7}
-	if got := own.AssumedLens(); got.FxPx != own.Lens().FxPx {
+	if got := own.Assumed(); got != own {
 		t.Errorf("of an arrangement: %+v", got)
 	}
 	anywhere := AnyRoom
-	if got := anywhere.AssumedLens(); got.FxPx != Simulated.Lens().FxPx || got.FxPx == anywhere.Lens().FxPx {
+	if got := anywhere.Assumed(); got != Simulated {
 		t.Errorf("for any room: %+v", got)
+	}
+}
+
+// TestRigAt: LiDAR and radar stand beside the camera, level, and look along with it
+// wherever it is and however it is tilted.
+func TestRigAt(t *testing.T) {
+	camera := CameraPose{PositionM: [3]float64{1, 2, 1.5}, PanDeg: 90, TiltDeg: -20, RollDeg: 5}
+	rig := Simulated.RigAt(camera.RoomFromCamera())
+	for name, c := range map[string]struct {
+		t       Transform
+		heightM float64
+	}{"LiDAR": {rig.RoomFromLiDAR, 1.55}, "radar": {rig.RoomFromRadar, 1.45}} {
+		if at := c.t.Apply([3]float64{}); !near(at, [3]float64{1, 2, c.heightM}) {
+			t.Errorf("%s stands at %v", name, at)
+		}
+		if ahead := c.t.Apply([3]float64{3, 0, 0}); !near(ahead, [3]float64{-2, 2, c.heightM}) {
+			t.Errorf("%s: 3 m ahead is %v", name, ahead)
+		}
 	}
 }

@@ -43,16 +43,16 @@ func (c *Config) Arrangement(card model.Card) (used ExtrinsicsConfig, notes []Ar
 		return used, nil // the model has seen this room, or its owner says so
 	}
 	if n := c.impossible(&used, card); len(n) > 0 {
-		n[len(n)-1].Text += "; " + leaves(card)
+		n[len(n)-1].Text += "; until then it is as if the place had not been given"
 		return used, n
 	}
 	trained := card.TrainedIn()
-	rig, missing := c.rig(&trained)
-	if missing != "" {
-		return used, []ArrangementNote{{missing, codeNoPlace, "not given, so nobody is searched; " + leaves(card)}}
+	rig, assumed := c.rig(&trained)
+	for _, p := range assumed {
+		notes = append(notes, ArrangementNote{p.key, codeNoPlace, "not given: " + p.text + "; say where it stands, for what differs from that is an error of the poses"})
 	}
 	if card.Envelope == nil {
-		return used, nil
+		return used, notes
 	}
 	room := rig.Measure()
 	maps.DeleteFunc(room, func(q frame.Quantity, _ float64) bool {
@@ -78,27 +78,6 @@ func quantityKey(q frame.Quantity) string {
 		return "extrinsics.room_from_radar"
 	}
 	return "extrinsics.room_from_camera"
-}
-
-// leaves says how good poses are without the person found: recipe and figures.
-func leaves(card model.Card) string {
-	recipe := card.Config.RecipeName()
-	if recipe == model.RecipeRoom {
-		return "a model of recipe room is then refused; use one of recipe paper, which holds only as its sensors stood in training"
-	}
-	a := card.TrainedIn()
-	s := fmt.Sprintf("recipe %s is then given each sensor's own values, which holds only where all stand as in training (camera %.2f m, LiDAR %.2f m, radar %.2f m above one mark, level, one person %.2f m ahead)",
-		recipe, a.CameraHeightM, a.LiDARHeightM, a.RadarHeightM, a.DistanceM)
-	if card.Envelope == nil || card.Envelope.Rooms[0].RawMM == 0 {
-		return s
-	}
-	worst := card.Envelope.Rooms[0]
-	for _, r := range card.Envelope.Rooms {
-		if r.RawMM > worst.RawMM {
-			worst = r
-		}
-	}
-	return s + fmt.Sprintf(": %.0f mm there, up to %.0f mm elsewhere (%s)", card.Envelope.Rooms[0].RawMM, worst.RawMM, worst.Name)
 }
 
 // Limits of a room for people.
@@ -175,7 +154,8 @@ func (c *Config) inRegion(see func(p [3]float64) bool) bool {
 
 func (c *Config) cameraSeesRegion(roomFromCamera *frame.Transform, card model.Card) bool {
 	a := card.TrainedIn()
-	lens := a.AssumedLens()
+	assumed := a.Assumed()
+	lens := assumed.Lens()
 	if c.Extrinsics.Camera != nil {
 		lens = *c.Extrinsics.Camera
 	}

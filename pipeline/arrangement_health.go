@@ -50,10 +50,7 @@ func (c *Core) away(placeM [2]float64) string {
 		return ""
 	}
 	trained := e.card.TrainedIn()
-	rig, missing := c.cfg.rig(&trained)
-	if missing != "" {
-		return ""
-	}
+	rig, _ := c.cfg.rig(&trained)
 	place := frame.Measures{}
 	place[frame.Distance], place[frame.Aside] = rig.MeasurePlace(placeM)
 	var all []string

@@ -24,8 +24,8 @@ func measuredCard() model.Card {
 	}}
 }
 
-// TestArrangementIsLookedAt: what cannot be is not used, what is missing or outside
-// is said with its key and its cost, and a room as measured gets no word.
+// TestArrangementIsLookedAt: what cannot be is not used, what is missing, and what is
+// assumed for it, or outside is said with its key, and a room as measured gets no word.
 func TestArrangementIsLookedAt(t *testing.T) {
 	const key = "extrinsics.room_from_"
 	for name, c := range map[string]struct {
@@ -35,8 +35,8 @@ func TestArrangementIsLookedAt(t *testing.T) {
 	}{
 		"as measured":          {},
 		"person off":           {change: func(c *Config) { c.Person.Enabled = false; c.Extrinsics.RoomFromCamera.PositionM[2] = -1 }},
-		"nothing given":        {change: func(c *Config) { c.Extrinsics = ExtrinsicsConfig{} }, want: []string{key + "camera|no_place|61 mm there, up to 630 mm elsewhere (far)"}},
-		"no radar given":       {change: func(c *Config) { c.Extrinsics.RoomFromRadar = nil }, want: []string{key + "radar|no_place|recipe paper"}},
+		"nothing given":        {change: func(c *Config) { c.Extrinsics = ExtrinsicsConfig{} }, want: []string{key + "camera|no_place|taken as level and 0.90 m above the floor"}},
+		"no radar given":       {change: func(c *Config) { c.Extrinsics.RoomFromRadar = nil }, want: []string{key + "radar|no_place|0.05 m below the camera and turned as it is"}},
 		"radar off, not given": {change: func(c *Config) { c.Extrinsics.RoomFromRadar = nil; c.Sensors.Radar.Enabled = false }},
 		"camera below the floor": {change: func(c *Config) { c.Extrinsics.RoomFromCamera.PositionM[2] = -1.2 },
 			want: []string{key + "camera|impossible|1.20 m below the floor"}, unused: "camera lidar radar"},
@@ -85,7 +85,7 @@ func TestArrangementIsLookedAt(t *testing.T) {
 			if n.Key != want[0] || n.Code != want[1] || !strings.Contains(n.Text, want[2]) {
 				t.Errorf("%s: %s (%s), want %q", name, n, n.Code, want)
 			}
-			if n.Wrong() && i == len(notes)-1 && !strings.Contains(n.Text, "recipe paper") {
+			if n.Wrong() && i == len(notes)-1 && !strings.Contains(n.Text, "as if the place had not been given") {
 				t.Errorf("%s: %s does not say what it leaves", name, n)
 			}
 		}

@@ -24,7 +24,8 @@ func TestCameraHealthTellsTheTruth(t *testing.T) {
 		line func(int) []byte
 		text []string
 	}{
-		"another protocol": {func(int) []byte { return []byte("OPTIONS rtsp://camera/ RTSP/1.0\r\n") }, []string{"data comes but is rejected", "bad_json", "no keypoint lines"}},
+		"another protocol": {func(int) []byte { return []byte("RTSP/1.0 200 OK\r\n") }, []string{"data comes but is rejected", "bad_json", "no keypoint lines"}},
+		"a web page":       {func(int) []byte { return []byte("POST / HTTP/1.1\r\n") }, []string{"data comes but is rejected", "http_request", "a web page or an HTTP client"}},
 		"per cent":         {line("[320, 240, 85]"), []string{"data comes but is rejected", "bad_value", "per cent"}},
 		"two numbers":      {line("[320, 240]"), []string{"data comes but is rejected", "bad_count", "17 keypoints"}},
 	} {

@@ -89,8 +89,6 @@ type Core struct {
 	pictures pictureSize // of the camera, as it sends
 	wall     wallClock   // what became of the wall clock
 
-	personMissing string // the key without which the person cannot be searched
-
 	bus     atomic.Pointer[bus.Bus] // set while running
 	web     atomic.Pointer[string]  // address of the HTTP server
 	ready   chan struct{}
@@ -138,10 +136,12 @@ func New(opt Options) (*Core, error) {
 		t := p.RoomFromCamera()
 		roomFromCamera = &t
 	}
-	c.points = newPointFeed(c.cfg.Room, frameName(roomFromCamera), &c.cfg.Extrinsics)
+	trained := card.TrainedIn()
+	rig, _ := c.cfg.rig(&trained)
+	c.points = newPointFeed(c.cfg.Room, roomFromCamera, &rig)
 	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
-	c.ticks.person, c.personMissing = c.cfg.personStage(card.TrainedIn())
-	if p := c.ticks.person; p != nil {
+	if p := c.cfg.personStage(trained); p != nil {
+		c.ticks.person = p
 		c.ticks.intake = p.Intake
 	}
 	c.ticks.body = newBodyStage(c.cfg.Pose)
@@ -252,7 +252,7 @@ func (c *Core) onSensorChange(s sensors.Snapshot) {
 // that was accepted belongs to the daemon.
 func (c *Core) SwapModel(inf Inferer) error {
 	if card := inf.Card(); card.Config.Recipe == model.RecipeRoom && c.ticks.person == nil {
-		return fmt.Errorf("model %s %s: %w", card.Name, card.Version, c.noRoom())
+		return fmt.Errorf("model %s %s: its recipe is %s, which needs the person found: set person.enabled to true, or use a model of recipe %s", card.Name, card.Version, model.RecipeRoom, model.RecipePaper)
 	}
 	e, err := newEngine(inf, c.cfg.Model.Contribution)
 	if err != nil {
@@ -260,14 +260,6 @@ func (c *Core) SwapModel(inf Inferer) error {
 	}
 	c.ticks.install(e)
 	return nil
-}
-
-// noRoom says why a model for any room cannot work here.
-func (c *Core) noRoom() error {
-	if c.personMissing == "" {
-		return fmt.Errorf("its recipe is %s, which needs the person found: set person.enabled to true, or use a model of recipe %s", model.RecipeRoom, model.RecipePaper)
-	}
-	return fmt.Errorf("its recipe is %s, which needs to know where the sensors stand: give %s, or use a model of recipe %s", model.RecipeRoom, c.personMissing, model.RecipePaper)
 }
 
 // Run starts every part and blocks until ctx ends or a part fails; then it

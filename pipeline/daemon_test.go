@@ -143,8 +143,16 @@ func (n *notes) count(state string) (c int) {
 	return c
 }
 
-func testConfig(t *testing.T) Config {
+// unsearched is the default configuration for sensors that show no shape of a
+// person: the network is given their values as they come.
+func unsearched() Config {
 	cfg := DefaultConfig()
+	cfg.Person.Enabled = false
+	return cfg
+}
+
+func testConfig(t *testing.T) Config {
+	cfg := unsearched()
 	cfg.StateDir = t.TempDir()
 	cfg.Sync.RateHz = 20
 	cfg.Bus.NATS.Listen, cfg.Bus.MQTT.Listen, cfg.Bus.WebSocket.Listen = "127.0.0.1:0", "", ""

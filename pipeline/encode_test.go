@@ -158,7 +158,7 @@ func TestEarlyStartsChangeNoPose(t *testing.T) {
 	arrival := 0.0
 	rapid.Check(t, func(t *rapid.T) {
 		inf := newStagedModel("staged")
-		c, err := New(Options{Config: DefaultConfig(), Model: inf})
+		c, err := New(Options{Config: unsearched(), Model: inf})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,10 +6,6 @@ import (
 	"posefuse/setting"
 )
 
-// cameraFromSensor is used for the viewers' points of a sensor whose place is
-// not configured: as if it stood at the camera and looked along with it.
-var cameraFromSensor = frame.Transform{R: [3][3]float64{{0, -1, 0}, {0, 0, -1}, {1, 0, 0}}}
-
 func (e *ExtrinsicsConfig) check(p *setting.Problems) {
 	if e.Camera != nil {
 		e.Camera.Check(p, "extrinsics.camera_intrinsics")

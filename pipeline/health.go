@@ -62,7 +62,7 @@ func (c *Core) health() []message.PartHealth {
 	return parts
 }
 
-// personHealth says where the person is, or why nobody is searched.
+// personHealth says where the person is, or that nobody is searched.
 func (c *Core) personHealth() message.PartHealth {
 	if c.ticks.person != nil {
 		h := c.ticks.person.health()
@@ -73,12 +73,7 @@ func (c *Core) personHealth() message.PartHealth {
 		}
 		return h
 	}
-	h := message.PartHealth{Part: "person", Code: stateOff, Text: "not searched: person.enabled is false", Severity: severityOK}
-	if c.personMissing != "" {
-		h.Code, h.Severity = "no_place", severityWarning
-		h.Text = "not searched, for " + c.personMissing + " is not given: poses hold only where the sensors and the person stand as in the model's training"
-	}
-	return h
+	return message.PartHealth{Part: "person", Code: stateOff, Text: "not searched: person.enabled is false", Severity: severityOK}
 }
 
 func (c *Core) modelHealth() message.PartHealth {

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"posefuse/frame"
 	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
@@ -109,17 +110,18 @@ func TestEngineIgnoresModalitiesTheModelLacks(t *testing.T) {
 }
 
 func TestViewerPoints(t *testing.T) {
-	f := newPointFeed("room1", "camera", &ExtrinsicsConfig{})
+	rig := frame.Simulated.Rig() // the LiDAR 5 cm above the camera, the radar as far below
+	f := newPointFeed("room1", nil, &rig)
 	cloud := &sensors.PointCloud{XYZ: make([]float32, 3*10_000)}
 	for i := range 10_000 {
 		cloud.XYZ[3*i] = 1.23456
 	}
 	cloud.XYZ[0] = float32(math.NaN())
 	m := f.message(pointSet{captureNS: 5, lidar: cloud, radar: &sensors.RadarFrame{Points: []sensors.RadarPoint{{X: 3, Y: 1, Z: 0.5, Doppler: -1}}}})
-	if len(m.LiDAR) < 1000 || len(m.LiDAR) > maxViewerPoints || m.LiDAR[0] != [3]float32{0, 0, 1.235} {
+	if len(m.LiDAR) < 1000 || len(m.LiDAR) > maxViewerPoints || m.LiDAR[0] != [3]float32{0, -0.05, 1.235} {
 		t.Errorf("%d points, first %v", len(m.LiDAR), m.LiDAR[0])
 	}
-	if m.Radar[0] != [4]float32{-1, -0.5, 3, -1} { // left, up, ahead in the camera frame
+	if m.Radar[0] != [4]float32{-1, -0.45, 3, -1} { // left, up, ahead in the camera frame
 		t.Errorf("radar %v", m.Radar)
 	}
 	f.offer(pointSet{captureNS: 1e9})
@@ -133,7 +135,7 @@ func TestViewerPoints(t *testing.T) {
 // TestEveryTickPublishesOneMessage drives the loop by hand with random ticks.
 func TestEveryTickPublishesOneMessage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+		c, err := New(Options{Config: unsearched(), Model: newFakeModel("fake")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +186,7 @@ func TestFPS(t *testing.T) {
 }
 
 func BenchmarkTick(b *testing.B) {
-	c, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+	c, err := New(Options{Config: unsearched(), Model: newFakeModel("fake")})
 	if err != nil {
 		b.Fatal(err)
 	}

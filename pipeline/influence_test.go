@@ -74,7 +74,7 @@ func gauges(t *testing.T, c *Core, name string) map[string]float64 {
 func TestPosesTellInfluence(t *testing.T) {
 	for name, inf := range map[string]Inferer{"whole": newFakeModel("fake"), "staged": newStagedModel("staged")} {
 		t.Run(name, func(t *testing.T) {
-			c, err := New(Options{Config: DefaultConfig(), Model: inf})
+			c, err := New(Options{Config: unsearched(), Model: inf})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestPosesTellInfluence(t *testing.T) {
 }
 
 func TestInfluenceCanBeOff(t *testing.T) {
-	cfg, err := ParseConfig([]byte("model: {contribution: false}"), nil)
+	cfg, err := ParseConfig([]byte("model: {contribution: false}\nperson: {enabled: false}"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func (brokenInfluencer) Influence(present modality.Set, c *model.Influence) {
 }
 
 func TestInfluenceThatIsNotFiniteCostsNoPose(t *testing.T) {
-	c, err := New(Options{Config: DefaultConfig(), Model: brokenInfluencer{newFakeModel("fake")}})
+	c, err := New(Options{Config: unsearched(), Model: brokenInfluencer{newFakeModel("fake")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func realEngine(t testing.TB, head string) *Core {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(Options{Config: DefaultConfig(), Model: inf})
+	c, err := New(Options{Config: unsearched(), Model: inf})
 	if err != nil {
 		t.Fatal(err)
 	}

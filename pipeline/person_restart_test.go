@@ -18,8 +18,10 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// wholeRoomConfig has the sensors where the simulator has them.
+// wholeRoomConfig has the sensors where the simulator has them, and somebody is
+// searched.
 func wholeRoomConfig(cfg Config) Config {
+	cfg.Person.Enabled = true
 	cfg.Extrinsics.RoomFromCamera = &frame.CameraPose{PositionM: [3]float64{0, 0, 0.90}}
 	cfg.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.95}}
 	cfg.Extrinsics.RoomFromRadar = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.85}}
@@ -60,13 +62,7 @@ func TestRestartWithThePatientInTheRoom(t *testing.T) {
 	cfg.Sensors.Camera.Enabled, cfg.Sensors.Radar.Enabled = false, false // which would have to agree
 	all, own := sweeps(t, 330)
 	buf := make([]float32, 384*model.LiDARPointDim)
-	start := func() *personStage {
-		s, missing := cfg.personStage(frame.Simulated)
-		if s == nil {
-			t.Fatalf("no stage: %s is missing", missing)
-		}
-		return s
-	}
+	start := func() *personStage { return cfg.personStage(frame.Simulated) }
 	dir := t.TempDir()
 	before := start()
 	for _, s := range all[:300] {
@@ -106,7 +102,7 @@ func TestRestartWithThePatientInTheRoom(t *testing.T) {
 func TestBackgroundThatCannotBeUsed(t *testing.T) {
 	elsewhere := wholeRoomConfig(DefaultConfig())
 	elsewhere.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{1, 0, 1.4}}
-	other, _ := elsewhere.personStage(frame.Simulated)
+	other := elsewhere.personStage(frame.Simulated)
 	dir := t.TempDir()
 	if err := other.save(dir); err != nil {
 		t.Fatal(err)
@@ -152,7 +148,7 @@ func TestBackgroundThatCannotBeUsed(t *testing.T) {
 				t.Errorf("%d lines about the file:\n%s", lines, log.String())
 			}
 			// What is learned from now on replaces it.
-			fresh, _ := cfg.personStage(frame.Simulated)
+			fresh := cfg.personStage(frame.Simulated)
 			testenv.Wait(t, "the file is replaced", func() bool { return fresh.load(cfg.StateDir) == nil })
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,33 +19,49 @@ import (
 	"posefuse/person"
 )
 
-// rig returns where the sensors that are on stand, and what is missing for the
-// person to be searched: the key of a sensor's place, or "".
-func (c *Config) rig(a *frame.Arrangement) (r frame.Rig, missing string) {
-	e := &c.Extrinsics
-	if e.RoomFromCamera == nil {
-		return r, "extrinsics.room_from_camera"
+// assumedPlace is a sensor's place that nobody gave.
+type assumedPlace struct {
+	key  string // of the configuration
+	text string // what is assumed
+}
+
+// rig returns where the sensors stand, for networks of an arrangement, and what is
+// assumed of those that are on: the camera as in the arrangement, the others beside
+// it.
+func (c *Config) rig(a *frame.Arrangement) (r frame.Rig, assumed []assumedPlace) {
+	e, usual := &c.Extrinsics, a.Assumed()
+	r = usual.Rig()
+	if e.RoomFromCamera != nil {
+		r = usual.RigAt(e.RoomFromCamera.RoomFromCamera())
+	} else {
+		assumed = append(assumed, assumedPlace{"extrinsics.room_from_camera",
+			fmt.Sprintf("the camera is taken as level and %.2f m above the floor, LiDAR and radar as beside it, and poses are given in its frame", usual.CameraHeightM)})
 	}
-	r.RoomFromCamera, r.Camera = e.RoomFromCamera.RoomFromCamera(), a.AssumedLens()
 	if e.Camera != nil {
 		r.Camera = *e.Camera
 	}
 	for _, s := range []struct {
-		on   bool
-		pose *frame.SensorPose
-		to   *frame.Transform
-		key  string
+		name, key string
+		on        bool
+		pose      *frame.SensorPose
+		to        *frame.Transform
+		aboveM    float64 // the camera
 	}{
-		{c.Sensors.LiDAR.Enabled, e.RoomFromLiDAR, &r.RoomFromLiDAR, "extrinsics.room_from_lidar"},
-		{c.Sensors.Radar.Enabled, e.RoomFromRadar, &r.RoomFromRadar, "extrinsics.room_from_radar"},
+		{"LiDAR", "extrinsics.room_from_lidar", c.Sensors.LiDAR.Enabled, e.RoomFromLiDAR, &r.RoomFromLiDAR, usual.LiDARHeightM - usual.CameraHeightM},
+		{"radar", "extrinsics.room_from_radar", c.Sensors.Radar.Enabled, e.RoomFromRadar, &r.RoomFromRadar, usual.RadarHeightM - usual.CameraHeightM},
 	} {
 		if s.pose != nil {
 			*s.to = s.pose.RoomFromSensor()
-		} else if s.on {
-			return r, s.key
+		} else if s.on && e.RoomFromCamera != nil {
+			side := "above"
+			if s.aboveM < 0 {
+				side = "below"
+			}
+			assumed = append(assumed, assumedPlace{s.key,
+				fmt.Sprintf("the %s is taken as level, %.2f m %s the camera and turned as it is", s.name, math.Abs(s.aboveM), side)})
 		}
 	}
-	return r, ""
+	return r, assumed
 }
 
 // personStage is what the daemon tells and keeps of an intake that finds the
@@ -55,23 +72,20 @@ type personStage struct {
 }
 
 // personStage returns the stage of a configuration for networks of an
-// arrangement, nil if it is off or cannot be; missing is the key it lacks.
-func (c *Config) personStage(a frame.Arrangement) (s *personStage, missing string) {
+// arrangement, nil if it is off.
+func (c *Config) personStage(a frame.Arrangement) *personStage {
 	if !c.Person.Enabled {
-		return nil, ""
+		return nil
 	}
-	r, missing := c.rig(&a)
-	if missing != "" {
-		return nil, missing
+	rig := func(a *frame.Arrangement) frame.Rig {
+		r, _ := c.rig(a)
+		return r
 	}
-	s = &personStage{intake.NewStaged(r, a, person.Config{Region: c.Person.Region}), func(a *frame.Arrangement) frame.Rig {
-		rig, _ := c.rig(a) // nothing is missing, as above
-		return rig
-	}}
+	s := &personStage{intake.NewStaged(rig(&a), a, person.Config{Region: c.Person.Region}), rig}
 	if !c.Sensors.Camera.Enabled && !c.Sensors.Radar.Enabled {
 		s.TrustShape()
 	}
-	return s, ""
+	return s
 }
 
 // arrange makes the stage that of a network of another arrangement. What was

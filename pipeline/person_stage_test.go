@@ -18,10 +18,7 @@ func TestStageFollowsTheModel(t *testing.T) {
 	cfg.Extrinsics.RoomFromCamera = &frame.CameraPose{PositionM: [3]float64{0, 0, 1.25}}
 	cfg.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{0, 0, 1.4}}
 	cfg.Extrinsics.RoomFromRadar = &frame.SensorPose{PositionM: [3]float64{0, 0, 1.2}}
-	s, missing := cfg.personStage(frame.Simulated)
-	if s == nil {
-		t.Fatalf("no stage: %s is missing", missing)
-	}
+	s := cfg.personStage(frame.Simulated)
 	// A body of 0.4 m x 0.3 m x 1.7 m that stands 4 m away and sways.
 	sweep := func(i int) *sensors.Sample {
 		var xyz []float32

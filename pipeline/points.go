@@ -72,19 +72,13 @@ type pointFeed struct {
 	lastNS  int64
 }
 
-func newPointFeed(room, frame string, e *ExtrinsicsConfig) *pointFeed {
-	f := &pointFeed{frame: frame, room: room, lidar: cameraFromSensor, radar: cameraFromSensor, pending: make(chan pointSet, 1), labels: make(chan []person.Label, 2)}
-	if e.RoomFromCamera == nil {
-		return f
-	}
-	roomFromCamera := e.RoomFromCamera.RoomFromCamera()
-	f.lidar = roomFromCamera.After(&cameraFromSensor)
-	f.radar = f.lidar
-	if e.RoomFromLiDAR != nil {
-		f.lidar = e.RoomFromLiDAR.RoomFromSensor()
-	}
-	if e.RoomFromRadar != nil {
-		f.radar = e.RoomFromRadar.RoomFromSensor()
+// newPointFeed makes the feed of a room whose sensors stand as rig says; without
+// roomFromCamera its messages are in the camera's frame, as poses are.
+func newPointFeed(room string, roomFromCamera *frame.Transform, rig *frame.Rig) *pointFeed {
+	f := &pointFeed{frame: frameName(roomFromCamera), room: room, lidar: rig.RoomFromLiDAR, radar: rig.RoomFromRadar, pending: make(chan pointSet, 1), labels: make(chan []person.Label, 2)}
+	if roomFromCamera == nil {
+		cameraFromRoom := rig.RoomFromCamera.Inverse()
+		f.lidar, f.radar = cameraFromRoom.After(&f.lidar), cameraFromRoom.After(&f.radar)
 	}
 	return f
 }

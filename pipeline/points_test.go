@@ -56,7 +56,7 @@ func TestBadClouds(t *testing.T) {
 		"a million":      {many, pointUse{uint64(points), 0, uint64(1_000_000 - points)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			core, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+			core, err := New(Options{Config: unsearched(), Model: newFakeModel("fake")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +87,7 @@ func TestBadClouds(t *testing.T) {
 
 // Every point of every cloud ends in exactly one counter.
 func TestEveryPointIsCountedOnce(t *testing.T) {
-	core, err := New(Options{Config: DefaultConfig(), Model: newFakeModel("fake")})
+	core, err := New(Options{Config: unsearched(), Model: newFakeModel("fake")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,9 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 // else is new, then the room's; a sweep of any size gives a bounded message whose
 // counts are the sweep's.
 func TestViewersSeeForegroundAndBackground(t *testing.T) {
-	f := newPointFeed("room1", "room", &ExtrinsicsConfig{RoomFromCamera: &frame.CameraPose{}, RoomFromLiDAR: &frame.SensorPose{}, RoomFromRadar: &frame.SensorPose{}})
+	level := frame.SensorPose{}
+	rig := frame.Rig{RoomFromLiDAR: level.RoomFromSensor(), RoomFromRadar: level.RoomFromSensor()}
+	f := newPointFeed("room1", &frame.Transform{}, &rig)
 	// Each point says in its height what it was taken for.
 	height := map[person.Label]float32{person.Person: 1, person.Other: 2, person.Background: 3, person.Floor: 4, person.Outside: 5}
 	rapid.Check(t, func(t *rapid.T) {

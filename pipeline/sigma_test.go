@@ -20,7 +20,7 @@ func TestPosesTellSigma(t *testing.T) {
 		return c
 	}
 	m.card.KnownErrors = &model.KnownErrors{Coalitions: map[string]*model.CoalitionErrors{"RLMW": table(30), "L": table(50)}}
-	c, err := New(Options{Config: DefaultConfig(), Model: m})
+	c, err := New(Options{Config: unsearched(), Model: m})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,19 +80,6 @@ func watchable(cfg *Config, src sensors.Source) error {
 // says, else level at usual heights, and a lens like that of the models' training.
 // lensKnown is false for that.
 func (c *Config) ThoughtRig() (r frame.Rig, lensKnown bool) {
-	r = frame.Simulated.Rig()
-	e := &c.Extrinsics
-	if e.RoomFromCamera != nil {
-		r.RoomFromCamera = e.RoomFromCamera.RoomFromCamera()
-	}
-	if e.RoomFromLiDAR != nil {
-		r.RoomFromLiDAR = e.RoomFromLiDAR.RoomFromSensor()
-	}
-	if e.RoomFromRadar != nil {
-		r.RoomFromRadar = e.RoomFromRadar.RoomFromSensor()
-	}
-	if e.Camera != nil {
-		r.Camera = *e.Camera
-	}
-	return r, e.Camera != nil
+	r, _ = c.rig(&frame.AnyRoom)
+	return r, c.Extrinsics.Camera != nil
 }
