@@ -10,7 +10,7 @@ import (
 
 func TestGuardHTTP(t *testing.T) {
 	for in, want := range map[string]bool{
-		"POST / HTTP/1.1\r\n": true,
+		"POST / HTTP/1.1\r\n":  true,
 		"GET http://x":         true,
 		"PROPFIND /":           true,
 		"{\"capture_ns\": 1}":  false,

@@ -149,9 +149,7 @@ func (b *Bus) mqttOptions(external *tls.Config) (mqttOptions, bool) {
 		o.url = "ssl://" + ownAddress(b.server.mqttAddr)
 		o.tls = pinned(t)
 	}
-	if b.server.password != "" {
-		o.user, o.password = internalUser, b.server.password
-	}
+	o.user, o.password = internalUser, b.server.password
 	return o, true
 }
 
@@ -161,7 +159,10 @@ func ownAddress(addr string) string {
 	if err != nil {
 		return addr
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	switch ip := net.ParseIP(host); {
+	case ip != nil && ip.IsUnspecified() && ip.To4() == nil:
+		host = "::1"
+	case host == "" || ip != nil && ip.IsUnspecified():
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
@@ -381,7 +382,7 @@ func (b *Bus) Counters() map[string]uint64 {
 	c["slow_subscriptions"] = b.slow
 	b.mu.Unlock()
 	if b.server != nil {
-		c["slow_consumers"] = uint64(b.server.srv.NumSlowConsumers())
+		c["slow_consumers"] = uint64(b.server.srv.Load().NumSlowConsumers())
 	}
 	return c
 }

@@ -290,7 +290,7 @@ func TestSilentClientIsCut(t *testing.T) {
 		if sent%64 != 0 {
 			continue
 		}
-		z, err := b.server.srv.Connz(&server.ConnzOptions{})
+		z, err := b.server.srv.Load().Connz(&server.ConnzOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,10 @@ type Config struct {
 	MaxPendingKiB int             `yaml:"max_pending_kib"` // unread bytes per client before it is cut
 	WriteLimitMS  int             `yaml:"write_limit_ms"`  // a client that takes no byte for longer is cut
 	MaxStoreMiB   int             `yaml:"max_store_mib"`   // disk space of the embedded server
+	// Connections of the embedded server: all, and those of one address. This
+	// machine itself is one address.
+	MaxConnections int `yaml:"max_connections"`
+	MaxPerAddress  int `yaml:"max_connections_per_address"`
 }
 
 // NATSConfig is the NATS listener or server.
@@ -54,6 +58,9 @@ type User struct {
 	Name     string `yaml:"name"`
 	Password string `yaml:"password"` // plain or bcrypt ($2a$...)
 	Role     Role   `yaml:"role"`
+	// Rooms are those that the role holds for, where the server carries several;
+	// empty: all.
+	Rooms []string `yaml:"rooms"`
 }
 
 // Role limits what a User may do.
@@ -78,6 +85,9 @@ func DefaultConfig() Config {
 		MaxPendingKiB: 4096,
 		WriteLimitMS:  1000,
 		MaxStoreMiB:   1024,
+
+		MaxConnections: 1024,
+		MaxPerAddress:  256,
 	}
 }
 
@@ -126,12 +136,19 @@ func (c *Config) Check() setting.Problems {
 		switch {
 		case u.Name == "":
 			p.Add(key+".name", "empty; give the user a name")
+		case u.Name == internalUser:
+			p.Add(key+".name", "%q is the daemon's own name; take another", u.Name)
 		case seen[u.Name]:
 			p.Add(key+".name", "%q appears twice", u.Name)
 		}
 		seen[u.Name] = true
 		if u.Password == "" {
 			p.Add(key+".password", "empty; set a password or its bcrypt hash")
+		}
+		for k, room := range u.Rooms {
+			if err := CheckRoom(room); err != nil {
+				p.Add(fmt.Sprintf("%s.rooms[%d]", key, k), "%q is no room's name", room)
+			}
 		}
 		switch u.Role {
 		case Viewer, Exercise, Control, Camera:
@@ -144,6 +161,12 @@ func (c *Config) Check() setting.Problems {
 	}
 	if c.WriteLimitMS < 100 || c.WriteLimitMS > 10_000 {
 		p.Add("write_limit_ms", "%d is out of range, want 100 to 10000", c.WriteLimitMS)
+	}
+	if c.MaxConnections < 16 || c.MaxConnections > 16384 {
+		p.Add("max_connections", "%d is out of range, want 16 to 16384", c.MaxConnections)
+	}
+	if c.MaxPerAddress < 4 || c.MaxPerAddress > c.MaxConnections {
+		p.Add("max_connections_per_address", "%d is out of range, want 4 to max_connections (%d)", c.MaxPerAddress, c.MaxConnections)
 	}
 	if c.MaxStoreMiB < 16 {
 		p.Add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)

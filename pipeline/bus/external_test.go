@@ -127,7 +127,7 @@ func TestTLSUsersAndRoles(t *testing.T) {
 	cfg := testConfig()
 	cfg.NATS.Listen, cfg.MQTT.Listen = "0.0.0.0:0", "0.0.0.0:0"
 	cfg.TLS.CertFile, cfg.TLS.KeyFile = writeCertificate(t)
-	cfg.Users = []User{{"screen", "s3cret", Viewer}, {"coach", "s3cret", Exercise}, {"detector", "s3cret", Camera}}
+	cfg.Users = []User{{Name: "screen", Password: "s3cret", Role: Viewer}, {Name: "coach", Password: "s3cret", Role: Exercise}, {Name: "detector", Password: "s3cret", Role: Camera}}
 	b := open(t, cfg)
 	natsURL, mqttURL, _ := b.Addresses()
 	natsURL, mqttURL = strings.ReplaceAll(natsURL, "0.0.0.0", "127.0.0.1"), strings.ReplaceAll(mqttURL, "0.0.0.0", "127.0.0.1")
@@ -213,9 +213,11 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"scheme":   {func(c *Config) { c.MQTT.URL = "http://h:1" }, `mqtt.url: scheme "http" is unknown: use one of tcp, mqtt, ssl, mqtts, tls, ws, wss`},
 		"half tls": {func(c *Config) { c.TLS.CertFile = "a" }, `tls.cert_file: a certificate needs its key and a key its certificate; set both cert_file and key_file`},
 		"origin":   {func(c *Config) { c.WebSocket.AllowedOrigins = []string{"x"} }, `websocket.allowed_origins[0]: "x" is no origin; write for example http://127.0.0.1:8080`},
-		"role":     {func(c *Config) { c.Users = []User{{"a", "b", "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise, control or camera`},
-		"twice":    {func(c *Config) { c.Users = []User{{"a", "b", Viewer}, {"a", "b", Viewer}} }, `users[1].name: "a" appears twice`},
-		"password": {func(c *Config) { c.Users = []User{{"a", "", Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
+		"role":     {func(c *Config) { c.Users = []User{{Name: "a", Password: "b", Role: "root"}} }, `users[0].role: "root" is unknown: use viewer, exercise, control or camera`},
+		"twice": {func(c *Config) {
+			c.Users = []User{{Name: "a", Password: "b", Role: Viewer}, {Name: "a", Password: "b", Role: Viewer}}
+		}, `users[1].name: "a" appears twice`},
+		"password": {func(c *Config) { c.Users = []User{{Name: "a", Password: "", Role: Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
 		"pending":  {func(c *Config) { c.MaxPendingKiB = 1 }, `max_pending_kib: 1 is out of range, want 1024 to 65536`},
 		"write":    {func(c *Config) { c.WriteLimitMS = 1 }, `write_limit_ms: 1 is out of range, want 100 to 10000`},
 		"store":    {func(c *Config) { c.MaxStoreMiB = 1 }, `max_store_mib: 1 is too small, want at least 16`},

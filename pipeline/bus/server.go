@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,8 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,15 +24,29 @@ import (
 // readyLimit bounds the wait for the embedded server.
 const readyLimit = 10 * time.Second
 
+// stopLimit bounds the wait for the embedded server's end: a connection of a
+// stranger must not hold up the daemon's.
+const stopLimit = 3 * time.Second
+
 // internalUser is the daemon itself; its password is made anew at every start.
 const internalUser = "posefuse-daemon"
 
+// anyUser is the name of who needs none, where there are no users.
+const anyUser = "anyone"
+
+// maxSubscriptions bounds those of one connection.
+const maxSubscriptions = 1024
+
 // embedded is a nats-server inside this process.
 type embedded struct {
-	srv      *server.Server
+	srv      atomic.Pointer[server.Server] // another one after rebuild
+	options  *server.Options
+	dir      string // of its files
 	log      *serverLog
-	password string // of internalUser; empty without users
+	password string // of internalUser
 	tls      *tls.Config
+	gate     *gate
+	cancel   context.CancelFunc // ends the gate's work
 
 	natsAddr, mqttAddr, wsAddr string // "" if off
 }
@@ -40,9 +54,8 @@ type embedded struct {
 // startServer opens the listeners of the configuration and waits until they
 // accept connections.
 func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, error) {
-	e := &embedded{log: &serverLog{log: log}}
-	dir := filepath.Join(stateDir, "nats")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	e := &embedded{log: newServerLog(log), dir: filepath.Join(stateDir, "nats")}
+	if err := os.MkdirAll(e.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; create it for this user or set another", err)
 	}
 	o := &server.Options{
@@ -56,10 +69,12 @@ func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, err
 		// read, the write deadline cuts it.
 		NoFastProducerStall: true,
 		JetStream:           true, // the MQTT listener keeps sessions and retained messages in it
-		StoreDir:            dir,
+		StoreDir:            e.dir,
 		SyncAlways:          true,
 		JetStreamMaxMemory:  64 << 20,
 		JetStreamMaxStore:   int64(cfg.MaxStoreMiB) << 20,
+		MaxConn:             cfg.MaxConnections,
+		MaxSubs:             maxSubscriptions,
 	}
 	o.DisableJetStreamBanner = true
 	if cfg.TLS.CertFile != "" {
@@ -92,46 +107,116 @@ func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, err
 		}
 	}
 	o.DontListen = e.natsAddr == ""
-	if len(cfg.Users) > 0 {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // never fails, see crypto/rand
-		e.password = hex.EncodeToString(b[:])
-		o.Users = append(o.Users, &server.User{Username: internalUser, Password: e.password})
-		for _, u := range cfg.Users {
-			o.Users = append(o.Users, &server.User{Username: u.Name, Password: u.Password, Permissions: permissions(u.Role)})
-		}
-	}
-	srv, err := server.NewServer(o)
-	if err != nil {
-		return nil, fmt.Errorf("embedded server: %w", err)
-	}
-	e.srv = srv
-	srv.SetLoggerV2(e.log, false, false, false)
-	srv.Start()
-	ready := e.log.fatal() == "" && srv.ReadyForConnections(readyLimit)
-	if msg := e.log.fatal(); msg != "" {
-		e.stop()
-		return nil, fmt.Errorf("embedded server: %s", msg)
-	}
-	if !ready {
-		e.stop()
-		return nil, fmt.Errorf("embedded server was not ready within %v; is %s on a working disk?", readyLimit, dir)
+	e.openGate(cfg, o)
+	e.options = o
+	if err := e.start(); err != nil {
+		e.closeGate()
+		return nil, err
 	}
 	return e, nil
 }
 
-// stop ends the server and waits until its files are closed.
-func (e *embedded) stop() {
-	e.srv.Shutdown()
-	e.srv.WaitForShutdown()
+// start makes a server of the options and waits until it accepts connections.
+func (e *embedded) start() error {
+	e.log.forget()
+	srv, err := server.NewServer(e.options.Clone())
+	if err != nil {
+		return fmt.Errorf("embedded server: %w", err)
+	}
+	e.srv.Store(srv)
+	srv.SetLoggerV2(e.log, false, false, false)
+	srv.Start()
+	ready := e.log.fatal() == "" && srv.ReadyForConnections(readyLimit)
+	if msg := e.log.fatal(); msg != "" {
+		e.end(srv)
+		return fmt.Errorf("embedded server: %s", msg)
+	}
+	if !ready {
+		e.end(srv)
+		return fmt.Errorf("embedded server was not ready within %v; is %s on a working disk?", readyLimit, e.dir)
+	}
+	return nil
 }
 
-// connect returns a connection inside the process, without a socket.
-func (e *embedded) connect(opts ...nats.Option) (*nats.Conn, error) {
-	opts = append(opts, nats.InProcessServer(e.srv))
-	if e.password != "" {
-		opts = append(opts, nats.UserInfo(internalUser, e.password))
+// rebuild replaces the server by a new one with the same files, listeners and
+// users: one whose store failed once never writes again. Clients lose their
+// connections.
+func (e *embedded) rebuild() error {
+	e.end(e.srv.Load())
+	return e.start()
+}
+
+// InProcessConn returns a connection inside the process, without a socket. It
+// implements nats.InProcessConnProvider.
+func (e *embedded) InProcessConn() (net.Conn, error) { return e.srv.Load().InProcessConn() }
+
+// openGate sets up who may connect. The goroutine it starts ends with closeGate.
+func (e *embedded) openGate(cfg *Config, o *server.Options) {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	e.password = hex.EncodeToString(b[:])
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	e.gate = &gate{ctx: ctx, users: map[string]User{}, password: e.password, hasher: newHasher(),
+		log: newRefusals(e.log.log.Warn), perAddress: cfg.MaxPerAddress, connections: e.connections}
+	for _, u := range cfg.Users {
+		e.gate.users[u.Name] = u
 	}
+	if len(cfg.Users) == 0 {
+		// It tells clients that they need not log in; the gate decides all the same.
+		o.Users, o.NoAuthUser = []*server.User{{Username: anyUser}}, anyUser
+	}
+	o.CustomClientAuthentication = e.gate
+	go e.gate.hasher.run(ctx)
+}
+
+func (e *embedded) closeGate() {
+	e.cancel()
+	<-e.gate.hasher.done
+}
+
+// connections returns the host of each open connection.
+func (e *embedded) connections() []string {
+	list, err := e.srv.Load().Connz(&server.ConnzOptions{Limit: 1 << 14})
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	for _, c := range list.Conns {
+		hosts = append(hosts, c.IP)
+	}
+	return hosts
+}
+
+// stop ends the server and the gate's work.
+func (e *embedded) stop() {
+	e.cancel()
+	e.end(e.srv.Load())
+	e.closeGate()
+}
+
+// end ends a server and waits until its files are closed, at most stopLimit.
+func (e *embedded) end(srv *server.Server) {
+	ended := make(chan struct{})
+	go func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		close(ended)
+	}()
+	late := time.NewTimer(stopLimit)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+		e.log.log.Warn("the embedded server did not end in time; the daemon goes on without it", "limit", stopLimit)
+	}
+}
+
+// connect returns a connection inside the process, which finds the server again
+// after a rebuild.
+func (e *embedded) connect(opts ...nats.Option) (*nats.Conn, error) {
+	opts = append(opts, nats.InProcessServer(e), nats.UserInfo(internalUser, e.password),
+		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.ReconnectBufSize(reconnectBuffer))
 	return nats.Connect("", opts...)
 }
 
@@ -185,60 +270,46 @@ func clientTLS(c *TLSConfig) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-func permissions(r Role) *server.Permissions {
-	sub := &server.SubjectPermission{Allow: []string{"posefuse.>", "_INBOX.>", "$MQTT.sub.>"}}
+// inbox is where a client gets answers.
+const inbox = "_INBOX.>"
+
+// permissions returns what a role may do, in the given rooms or in all.
+func permissions(r Role, rooms []string) *server.Permissions {
+	if len(rooms) == 0 {
+		rooms = []string{"*"}
+	}
+	in := func(what string) (subjects []string) {
+		for _, room := range rooms {
+			subjects = append(subjects, "posefuse."+room+"."+what)
+		}
+		return subjects
+	}
+	// MQTT's filter posefuse/# reads "posefuse" itself, too, posefuse/room1/# "posefuse.room1".
+	read := []string{"posefuse", "posefuse.>", inbox, "$MQTT.sub.>"}
+	if rooms[0] != "*" {
+		read = append(in(">"), inbox, "$MQTT.sub.>")
+		for _, room := range rooms {
+			read = append(read, "posefuse."+room)
+		}
+	}
+	sub := &server.SubjectPermission{Allow: read}
+	pub := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
 	switch r {
 	case Exercise:
-		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>"}}}
+		return &server.Permissions{Subscribe: sub, Publish: pub(in("exercise.>")...)}
 	case Camera:
-		return &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}}, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.keypoints"}}}
+		return &server.Permissions{Subscribe: pub(inbox), Publish: pub(in("keypoints")...)}
 	case Control:
-		return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Allow: []string{"posefuse.*.exercise.>", "posefuse.*.ctl.>", "$SRV.>"}}}
+		return &server.Permissions{Subscribe: sub, Publish: pub(append(append(in("exercise.>"), in("ctl.>")...), "$SRV.>")...)}
 	case Viewer:
 	}
 	return &server.Permissions{Subscribe: sub, Publish: &server.SubjectPermission{Deny: []string{">"}}}
 }
 
-// serverLog passes the embedded server's warnings and errors on; it is quiet
-// about the rest.
-type serverLog struct {
-	log *slog.Logger
-
-	mu    sync.Mutex
-	cause string
-}
-
-func (l *serverLog) fatal() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.cause
-}
-
-// Noticef drops what the server says when all is well.
-func (l *serverLog) Noticef(string, ...any) {}
-
-// Debugf drops debugging output.
-func (l *serverLog) Debugf(string, ...any) {}
-
-// Tracef drops protocol traces: they would hold payloads.
-func (l *serverLog) Tracef(string, ...any) {}
-
-// Warnf logs a warning, but for the one on a WebSocket listener without TLS:
-// Config.Validate allows that on loopback only.
-func (l *serverLog) Warnf(format string, v ...any) {
-	if !strings.HasPrefix(format, "Websocket not configured with TLS") {
-		l.log.Warn(fmt.Sprintf(format, v...))
-	}
-}
-
-// Errorf logs an error.
-func (l *serverLog) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
-
-// Fatalf keeps the reason why the server cannot run. It must not end the process.
-func (l *serverLog) Fatalf(format string, v ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cause == "" {
-		l.cause = fmt.Sprintf(format, v...)
-	}
+// anyone returns what everybody may do where there are no users: all that any
+// role may.
+func anyone() *server.Permissions {
+	p := permissions(Control, nil)
+	p.Publish.Allow = append(p.Publish.Allow, permissions(Camera, nil).Publish.Allow...)
+	return p
 }

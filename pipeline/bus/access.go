@@ -1,0 +1,164 @@
+package bus
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// tallyEvery is how often the connections of each address are counted anew;
+// in between only those that come are added.
+const tallyEvery = 200 * time.Millisecond
+
+// gate decides who may connect to the embedded server and what they may do
+// there. It implements server.Authentication; its calls come from the
+// connections' own goroutines.
+//
+// Only the daemon itself has every right, users or not: nobody else publishes
+// poses, status, sensors or models, or reaches the streams that the MQTT side
+// keeps its sessions in.
+type gate struct {
+	ctx        context.Context // ends with the server
+	users      map[string]User
+	password   string // of internalUser
+	hasher     *hasher
+	log        *refusals
+	perAddress int
+	// connections returns the remote address of each open connection.
+	connections func() []string
+
+	mu      sync.Mutex
+	tally   map[string]int
+	counted time.Time
+}
+
+// Check implements server.Authentication.
+func (g *gate) Check(c server.ClientAuthentication) bool {
+	o := c.GetOpts()
+	if o.Username == internalUser {
+		if !equal(o.Password, g.password) {
+			g.log.note("somebody calls itself the daemon", addressOf(c.RemoteAddress()))
+			return false
+		}
+		c.RegisterUser(&server.User{Username: internalUser})
+		return true
+	}
+	address := addressOf(c.RemoteAddress())
+	if !g.enter(address) {
+		g.log.note(fmt.Sprintf("more than bus.max_connections_per_address (%d) connections", g.perAddress), address)
+		return false
+	}
+	if len(g.users) == 0 {
+		c.RegisterUser(&server.User{Permissions: anyone()})
+		return true
+	}
+	u, known := g.users[o.Username]
+	if !known || !g.right(&u, o.Password, address) {
+		g.log.note("wrong user or password", address)
+		return false
+	}
+	c.RegisterUser(&server.User{Username: u.Name, Permissions: permissions(u.Role, u.Rooms)})
+	return true
+}
+
+func (g *gate) right(u *User, password, address string) bool {
+	if hashed(u.Password) {
+		return g.hasher.matches(g.ctx, u.Password, password, address)
+	}
+	return equal(u.Password, password)
+}
+
+// enter counts a connection of an address and reports whether it may have one
+// more.
+func (g *gate) enter(address string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.counted) >= tallyEvery {
+		g.counted, g.tally = now, map[string]int{}
+		for _, a := range g.connections() {
+			g.tally[sameHost(a)]++
+		}
+		// The one that asks is among them.
+		g.tally[address] = max(g.tally[address]-1, 0)
+	}
+	g.tally[address]++
+	return g.tally[address] <= g.perAddress
+}
+
+// addressOf returns the host of a connection's far end; all of loopback is one.
+func addressOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return ""
+	}
+	return sameHost(host)
+}
+
+func sameHost(host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return "127.0.0.1"
+	}
+	return host
+}
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// hashed reports whether a password of the configuration is a bcrypt hash.
+func hashed(password string) bool {
+	_, err := bcrypt.Cost([]byte(password))
+	return err == nil
+}
+
+// refusals logs who was refused without letting them fill the log: the first of
+// a kind at once, the rest as a sum.
+type refusals struct {
+	warn  func(text string, args ...any)
+	every time.Duration
+
+	mu    sync.Mutex
+	kinds map[string]*refusedKind
+}
+
+type refusedKind struct {
+	said  time.Time
+	since int // refused and not said yet
+	last  string
+}
+
+// maxRefusedKinds bounds what strangers can make the log remember.
+const maxRefusedKinds = 64
+
+func newRefusals(warn func(string, ...any)) *refusals {
+	return &refusals{warn: warn, every: time.Minute, kinds: map[string]*refusedKind{}}
+}
+
+// note says that somebody was refused and why, or adds it to what is said later.
+func (r *refusals) note(why, address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.kinds[why]
+	if k == nil {
+		if len(r.kinds) >= maxRefusedKinds {
+			why = "other reasons"
+		}
+		if k = r.kinds[why]; k == nil {
+			k = &refusedKind{}
+			r.kinds[why] = k
+		}
+	}
+	k.since++
+	k.last = address
+	if now := time.Now(); k.said.IsZero() || now.Sub(k.said) >= r.every {
+		r.warn("connection refused", "reason", why, "address", address, "count", k.since)
+		k.said, k.since = now, 0
+	}
+}
