@@ -30,32 +30,40 @@ func (t *Tracker) choose(now bool) {
 
 // overtake ends the set when another exercise took over: repetitions of it came
 // and fewer of the set's own. If those of the set are the same movements, it
-// was taken for the wrong exercise.
+// was taken for the wrong exercise, unless they are the larger ones.
 func (t *Tracker) overtake() {
 	s := t.set
 	t.rivals = slices.DeleteFunc(t.rivals, func(a attempt) bool {
-		return a.rep.endNS < t.nowNS-int64(s.restS*1e9)
+		return a.rep.endNS < t.nowNS-int64(s.restS*1e9) && !t.mirrors(a.run)
 	})
+	if t.inTurn() {
+		return
+	}
 	for _, r := range t.runs {
-		n, since := 0, int64(0)
+		n, since, height := 0, int64(0), 0.0
 		for _, a := range t.rivals {
 			if a.run == r {
 				if n == 0 {
 					since = a.rep.startNS
 				}
 				n++
+				height += a.rep.height
 			}
 		}
-		own, before := 0, 0
+		own, before, ownHeight := 0, 0, 0.0
 		for _, d := range s.reps {
 			if d.endNS > since {
 				own++
+				ownHeight += d.height
 			} else if d.endNS < since-int64(followRel*r.def.TempoS.P90*1e9) {
 				before++
 			}
 		}
 		if n < switchReps || n <= own {
 			continue
+		}
+		if own > 0 && height/float64(n) <= ownHeight/float64(own) {
+			continue // a part of the set's own movement, as the dip before a jump
 		}
 		reps := t.take(r)
 		s.misread = before == 0 && own > 0

@@ -219,6 +219,18 @@ func (f *filter) standing() (cal calibration, ok bool) {
 	return calibration{lengths: lengthsOf(&mean), standing: true, neutral: mean, place: mean.at(jPelvis)}, true
 }
 
+// maxUprightKneeDeg is less than the knees of a held exercise are bent.
+const maxUprightKneeDeg = 25
+
+// upright reports whether the legs are straight: bent ones of an estimated pose
+// are shorter or longer than they are.
+func (c *calibration) upright() bool {
+	b := body{&c.neutral, c}
+	l, ok1 := b.kneeFlexion(Left)
+	r, ok2 := b.kneeFlexion(Right)
+	return ok1 && ok2 && max(l, r) < maxUprightKneeDeg
+}
+
 // sizeM is about the body's height, metres: legs and trunk, whose bones quiet
 // standing shows best.
 func (c *calibration) sizeM() float64 {

@@ -72,6 +72,10 @@ type follower struct {
 // that had to wait until it was clear what they are.
 func (f *follower) take(p *message.Pose) []stamped {
 	s := stamp{p.Seq, p.CaptureNS}
+	if len(f.waiting) > 0 && f.waiting[0].Seq > f.newest.seq && f.other.continues(s) && f.newest.continues(s) {
+		f.waiting = append(f.waiting, p) // a clock set back by less than it took to believe it
+		return f.change()
+	}
 	if !f.have || f.newest.continues(s) {
 		f.waiting = f.waiting[:0]
 		return []stamped{f.accept(p)}

@@ -35,20 +35,21 @@ func (t *Tracker) satDown() {
 	}
 }
 
-// calibrate learns the person from quiet standing between sets, and within one
-// sees whether it is still the same person.
+// calibrate learns the person from quiet standing between sets, and within one or
+// where a repetition may be going on sees whether it is still the same person:
+// who takes another's place may look like a movement that is held.
 func (t *Tracker) calibrate() {
-	if float64(t.nowNS-t.busyNS) < calibrationS*1e9 && t.busyNS > 0 {
-		return
-	}
+	busy := t.busyNS > 0 && float64(t.nowNS-t.busyNS) < calibrationS*1e9
 	cal, ok := t.filter.standing()
-	if !ok {
+	if !ok || busy && !cal.upright() {
 		return
 	}
 	old := t.filter.cal
 	same := old.sameAs(&cal)
 	if !same {
 		t.newPerson(fmt.Sprintf("legs and trunk measure %.2f m instead of %.2f m", cal.sizeM(), old.sizeM()))
+	} else if busy {
+		return // it may be a posture that is held
 	}
 	if t.set != nil {
 		return

@@ -176,11 +176,12 @@ func (p span) ofOther(by []SideBy, shown float64) bool {
 
 // meets reports whether the repetition fulfils a requirement. Where the size of
 // the poses is known, the limits lie between the exercise and others and are
-// taken as they are. Where it is not, less movement is enough; of somebody whose
-// exercise is known none is demanded, and there is the benefit of the error. What cannot be measured
-// is not held against the person. Several says that more than one exercise is
-// looked for, shown how much of its movement the poses show.
-func (p span) meets(r Requirement, coalition string, several bool, shown float64) bool {
+// taken as they are, those of movements as the share of them that the poses show.
+// Where it is not known, less movement is enough; of somebody whose exercise is
+// told none is demanded, and there is the benefit of the error. What cannot be
+// measured is not held against the person. Several says that more than one
+// exercise is looked for, shown how much of its movement the poses show.
+func (p span) meets(r Requirement, a accuracy, several bool, shown float64) bool {
 	sized := shown >= fullShare
 	switch r.When {
 	case WhenSized:
@@ -192,8 +193,7 @@ func (p span) meets(r Requirement, coalition string, several bool, shown float64
 			return true
 		}
 	}
-	demands := r.Above != nil || *r.Below < 0 // a movement, and not the lack of one
-	if demands && !sized && !several {
+	if r.demands() && !sized && !several {
 		return true
 	}
 	v, ok := p.measure(r.Signal, r.Measure)
@@ -201,14 +201,15 @@ func (p span) meets(r Requirement, coalition string, several bool, shown float64
 		return true
 	}
 	m, share := 0.0, 1.0
-	if !sized {
-		if !several {
-			m = margin(r.Signal, coalition)
-		}
-		if r.Measure == AtRange || r.Measure == AtRise {
-			if share = shown; share == 0 {
-				share = smallShare
-			}
+	if !sized && !several {
+		m = margin(r.Signal, a.coalition)
+	}
+	if r.When == WhenSized && a.sdDeg != nil { // a detail, which this model may not show
+		m, _ = a.margin(r.Signal)
+	}
+	if r.Measure == AtRange || r.Measure == AtRise {
+		if share = shown; share == 0 {
+			share = smallShare
 		}
 	}
 	switch {
@@ -221,8 +222,12 @@ func (p span) meets(r Requirement, coalition string, several bool, shown float64
 	default:
 		ok = v < *r.Below+m
 	}
-	return ok || r.Unless != nil && p.meets(*r.Unless, coalition, several, shown)
+	return ok || r.Unless != nil && p.meets(*r.Unless, a, several, shown)
 }
+
+// demands reports whether a requirement asks for a movement, and not for the lack
+// of one.
+func (r *Requirement) demands() bool { return r.Above != nil || *r.Below < 0 }
 
 // ruleState is a rule with its verdicts on the last repetitions of a set.
 type ruleState struct {

@@ -248,51 +248,6 @@ func inARow(n int, yes bool) int {
 	return 0
 }
 
-// incomplete counts an attempt that was too small, short or long.
-func (t *Tracker) incomplete(r *run, side Side, what seen) {
-	if t.set == nil {
-		if len(t.runs) > 1 || side != r.def.OfSide && !r.def.Alternate {
-			return // not known to belong to an exercise
-		}
-		// One may be a sway of somebody who stands.
-		t.small = slices.DeleteFunc(append(t.small, what), func(s seen) bool {
-			return s.rep.endNS < what.rep.endNS-int64(t.restS(r.def)*1e9)
-		})
-		if len(t.small) >= smallAttempts {
-			t.openSet(r, t.small[0].rep.startNS)
-			t.set.why = what.why
-			t.emit("new", nil)
-			t.set.why = ""
-		}
-		return
-	}
-	if t.set.run != r || side != r.def.OfSide && !r.def.Alternate {
-		return
-	}
-	t.set.incomplete[what.why]++
-	t.set.activeNS = t.nowNS
-	t.set.phase = phaseRest
-	t.set.why = what.why
-	t.emit("update", nil)
-	t.set.why = ""
-}
-
-// wrongExercise notes a movement of the counted signal that is another exercise.
-// One between two repetitions may be the way from or to their start.
-func (t *Tracker) wrongExercise(r *run) {
-	if t.set == nil || t.set.run != r {
-		return
-	}
-	if t.set.foreign++; t.set.foreign < 2 {
-		return
-	}
-	f := message.Fault{Key: keyWrongExercise, Verdict: verdictFault}
-	if _, ok := t.set.faults[f.Key]; !ok {
-		t.set.faults[f.Key] = f
-	}
-	t.emit("update", []weighted{{f, 35}})
-}
-
 // phase follows the phase of the running set.
 func (t *Tracker) phase() {
 	s := t.set
@@ -382,8 +337,8 @@ func (t *Tracker) angles() map[string]float64 {
 	return angles
 }
 
-// endSet closes the set and sends its end and its summary.
-func (t *Tracker) endSet() {
+// closeSet closes the set and sends its end and its summary.
+func (t *Tracker) closeSet() {
 	s := t.set
 	s.phase = phaseRest
 	for _, d := range s.reps {

@@ -68,6 +68,7 @@ type Tracker struct {
 	nowNS     int64
 	wallOfNS  time.Time // wall time at nowNS
 	set       *set
+	waiting   *set      // of the other side, see setOf
 	rivals    []attempt // complete repetitions outside the set
 	small     []seen    // attempts outside a set that do not count
 	coalition string
@@ -283,12 +284,18 @@ func (t *Tracker) attempt(r *run, side Side, s seen) {
 		}
 		side = p.side
 	}
+	counted := s.why == ""
+	small := len(t.runs) == 1 && t.set != nil && s.rep.height < shallowShare*r.scale()*r.shown
 	for _, need := range r.def.Needs {
-		if s.why != "" && need.Above != nil {
+		if (s.why == whyTooSmall || s.why == whyTooShort) && need.demands() {
 			continue // a smaller movement of this kind
 		}
-		if !p.meets(need, t.coalition, len(t.runs) > 1, r.shown) {
-			if s.why == "" {
+		switch {
+		case p.meets(need, t.accuracy(), len(t.runs) > 1, r.shown):
+		case small && need.demands():
+			s.why = whyTooSmall
+		default:
+			if counted {
 				t.wrongExercise(r)
 			}
 			return
@@ -314,7 +321,7 @@ func (t *Tracker) repetition(a attempt) {
 	if a.side != r.def.OfSide && t.looksFor(r.def.Mirror) {
 		return // its own definition counts it
 	}
-	if t.set != nil && t.set.run == r {
+	if t.setOf(r) != nil {
 		t.count(a)
 		return
 	}
