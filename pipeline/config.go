@@ -39,6 +39,7 @@ type Config struct {
 	Bus        bus.Config       `yaml:"bus"`
 	Web        WebConfig        `yaml:"web"`
 	Exercise   ExerciseConfig   `yaml:"exercise"`
+	Record     RecordConfig     `yaml:"record"`
 	Log        LogConfig        `yaml:"log"`
 }
 
@@ -143,6 +144,7 @@ func DefaultConfig() Config {
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},
+		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }
@@ -239,6 +241,7 @@ func (c *Config) Check() error {
 	if c.Exercise.Enabled && c.Bus.MQTT.URL == "" && (c.Bus.MQTT.Listen == "" || c.Bus.NATS.URL != "") {
 		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
 	}
+	c.Record.check(&p)
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.OneOf("log.format", c.Log.Format, "text", "json")
 	return errors.Join(p...)

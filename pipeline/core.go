@@ -89,6 +89,8 @@ type Core struct {
 	pictures pictureSize // of the camera, as it sends
 	wall     wallClock   // what became of the wall clock
 
+	recorder Recorder // nil: nothing can be recorded
+
 	bus     atomic.Pointer[bus.Bus] // set while running
 	web     atomic.Pointer[string]  // address of the HTTP server
 	ready   chan struct{}
@@ -146,7 +148,13 @@ func New(opt Options) (*Core, error) {
 	}
 	c.ticks.body = newBodyStage(c.cfg.Pose)
 	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
-	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) { return c.bus.Load().PublishPose(buf, p) }
+	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
+		buf, err := c.bus.Load().PublishPose(buf, p)
+		if c.recorder != nil && err == nil {
+			c.recorder.Pose(buf, p.CaptureNS, p.Frame, p.JointsM)
+		}
+		return buf, err
+	}
 	if opt.Model != nil {
 		if err := c.SwapModel(opt.Model); err != nil {
 			return nil, err
@@ -218,6 +226,9 @@ func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
 			}
 			if c.opt.Tap != nil {
 				c.opt.Tap(s)
+			}
+			if c.recorder != nil {
+				c.recorder.Sample(s)
 			}
 			c.aligner.Push(s)
 		})

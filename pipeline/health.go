@@ -49,13 +49,16 @@ func (c *Core) Status() message.Status {
 }
 
 // health lists the parts: sensors in the model's order, person, body, arrangement,
-// model, aligner, wall clock, bus.
+// model, aligner, wall clock, recorder, bus.
 func (c *Core) health() []message.PartHealth {
 	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
 	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth(), c.wall.health(c.clock))
+	if c.recorder != nil {
+		parts = append(parts, c.recorder.Health())
+	}
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}

@@ -25,6 +25,8 @@ type cli struct {
 	Experiment experimentCmd `cmd:"" help:"Train a grid of models and report the paper's tables and figures."`
 	Eval       evalCmd       `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
 	Models     modelsCmd     `cmd:"" help:"List, show, export, import and quantize models."`
+	Record     recordCmd     `cmd:"" help:"Start and stop sessions of a running daemon."`
+	Sessions   sessionsCmd   `cmd:"" help:"List, show, verify, recover, export and delete recorded sessions."`
 	Exercise   exerciseCmd   `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
 	Bench      benchCmd      `cmd:"" help:"Measure the network on this machine."`
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
@@ -71,6 +73,9 @@ func main() {
 	stop()
 	if err != nil && (!interrupted || !errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(os.Stderr, "posefuse:", err)
+		if own, ok := errors.AsType[*exitError](err); ok {
+			os.Exit(own.code)
+		}
 		os.Exit(1)
 	}
 	if err != nil {

@@ -80,6 +80,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	recorder := newRoomRecorder(core, &cfg, log)
 	boundGarbage()
 	ctx, stop := context.WithCancel(ctx)
 	var side sync.WaitGroup
@@ -89,6 +90,9 @@ func (c runCmd) Run(ctx context.Context) error {
 		select {
 		case <-core.Ready():
 			c.afterStart(ctx, core, room, log, &side)
+			if recorder != nil {
+				recorder.run(ctx, log, &side)
+			}
 		case <-ctx.Done():
 		}
 	})

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,6 +145,35 @@ func (r *Recorder) Stop() (Info, error) {
 	return x.info, x.err
 }
 
+// tidyEvery is how often the rule of retention is applied, besides before each
+// session.
+const tidyEvery = time.Hour
+
+// Run applies the rule of retention until ctx ends, then stops the session, if
+// there is one.
+func (r *Recorder) Run(ctx context.Context) error {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		r.tidy()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return r.Close()
+		}
+	}
+}
+
+func (r *Recorder) tidy() {
+	deleted, err := Tidy(r.cfg.Root, r.cfg.Keep, time.Now())
+	if len(deleted) > 0 {
+		r.cfg.Log.Info("old sessions deleted", "sessions", deleted)
+	}
+	if err != nil {
+		r.cfg.Log.Warn("old sessions are not deleted", "error", err)
+	}
+}
+
 // Close stops the session, if there is one.
 func (r *Recorder) Close() error {
 	if r.active.Load() == nil {
@@ -202,9 +232,7 @@ func (r *Recorder) Exercise(text []byte) {
 // create makes folder, session.json and first segment.
 func (x *run) create() error {
 	r := x.r
-	if _, err := Tidy(r.cfg.Root, r.cfg.Keep, time.Now()); err != nil {
-		r.cfg.Log.Warn("old sessions are not deleted", "error", err)
-	}
+	r.tidy()
 	for n := 1; ; n++ {
 		x.info.ID = x.info.Started.UTC().Format("20060102T150405Z")
 		if n > 1 {

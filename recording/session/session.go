@@ -125,7 +125,7 @@ func (i *Info) Duration() time.Duration {
 var (
 	ErrNotFound = errors.New("no such session")
 	ErrBusy     = errors.New("it is being recorded")
-	ErrInvalid  = errors.New("invalid")
+	ErrInvalid  = errors.New("refused")
 )
 
 var (

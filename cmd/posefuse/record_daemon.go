@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"posefuse/message"
+	"posefuse/pipeline"
+	"posefuse/recording/session"
+)
+
+// roomRecorder joins a daemon to the recorder of its sessions.
+type roomRecorder struct {
+	*session.Recorder
+	core *pipeline.Core
+	room string
+}
+
+// newRoomRecorder returns the recorder of a room, nil if record.enabled is false.
+func newRoomRecorder(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger) *roomRecorder {
+	c := cfg.Record
+	if !c.Enabled {
+		return nil
+	}
+	const gib = 1 << 30
+	r := &roomRecorder{core: core, room: cfg.Room, Recorder: session.NewRecorder(session.Config{
+		Root:      filepath.Join(cfg.StateDir, session.Folder),
+		Keep:      session.Retention{Days: c.KeepDays, Bytes: int64(c.KeepGiB * gib)},
+		FreeBytes: int64(c.FreeGiB * gib),
+		Segment:   time.Duration(c.SegmentMin * float64(time.Minute)),
+		Clock:     core.Clock(),
+		Log:       log.With("part", "recorder"),
+	})}
+	core.Record(r)
+	return r
+}
+
+// run starts the recorder's service; it ends with ctx, and so does the session.
+func (r *roomRecorder) run(ctx context.Context, log *slog.Logger, side *sync.WaitGroup) {
+	if err := r.serve(); err != nil {
+		log.Error("sessions cannot be recorded", "error", err)
+		return
+	}
+	side.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			log.Error("session is not whole", "error", err)
+		}
+	})
+}
+
+// serve answers requests and takes the exercises of the room.
+func (r *roomRecorder) serve() error {
+	b := r.core.Bus()
+	for name, h := range map[string]func([]byte) ([]byte, error){
+		"record.start":  r.start,
+		"record.stop":   r.stop,
+		"record.status": func([]byte) ([]byte, error) { return json.Marshal(r.Status()) },
+	} {
+		if err := b.HandleControl(name, h); err != nil {
+			return err
+		}
+	}
+	for _, what := range []string{"event", "summary"} {
+		if _, err := b.Conn().Subscribe("posefuse."+r.room+".exercise."+what, func(m *nats.Msg) { r.Exercise(m.Data) }); err != nil {
+			return fmt.Errorf("exercises are not recorded: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *roomRecorder) start(request []byte) ([]byte, error) {
+	var q session.Request
+	if err := json.Unmarshal(request, &q); err != nil {
+		return nil, fmt.Errorf(`record.start: %w; send {"subject":"P017","consent":true}`, err)
+	}
+	now, err := r.core.Recordable()
+	if err != nil {
+		return nil, err
+	}
+	setup, err := json.Marshal(now.Setup)
+	if err != nil {
+		return nil, err
+	}
+	info, err := r.Start(q, session.Room{Name: r.room, Version: version(), Model: now.Model, Setup: setup, Rig: now.Rig, Background: now.Background})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(brief(&info))
+}
+
+func (r *roomRecorder) stop([]byte) ([]byte, error) {
+	info, err := r.Stop()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(brief(&info))
+}
+
+// Health implements pipeline.Recorder.
+func (r *roomRecorder) Health() message.PartHealth {
+	s := r.Status()
+	h := message.PartHealth{Part: "recorder", Code: s.Code, Severity: "ok", Text: s.Text}
+	switch {
+	case s.Code != "ok":
+		h.Severity = "error"
+	case s.State == session.StateRecording:
+		h.Code, h.Text = s.State, "session "+s.Session+" of "+s.Subject
+	default:
+		h.Code, h.Text = s.State, "nothing is recorded"
+	}
+	return h
+}
+
+// sessionBrief is what is told of a session in lists and replies.
+type sessionBrief struct {
+	ID       string            `json:"id"`
+	State    string            `json:"state,omitempty"`
+	Room     string            `json:"room,omitempty"`
+	Subject  string            `json:"subject,omitempty"`
+	Started  time.Time         `json:"started,omitzero"`
+	Seconds  float64           `json:"seconds"`
+	Messages uint64            `json:"messages"`
+	Bytes    int64             `json:"bytes"`
+	Dropped  map[string]uint64 `json:"dropped,omitempty"`
+	Lost     uint64            `json:"lost,omitempty"`
+	Error    string            `json:"error,omitempty"`
+}
+
+func brief(i *session.Info) sessionBrief {
+	n, _ := i.Messages()
+	return sessionBrief{ID: i.ID, State: i.State, Room: i.Room, Subject: i.Subject, Started: i.Started, Seconds: i.Duration().Round(time.Millisecond).Seconds(),
+		Messages: n, Bytes: i.Bytes(), Dropped: i.Dropped, Lost: i.Lost}
+}
+
+// errNoDaemon is what a request without an answer means.
+var errNoDaemon = errors.New("nobody answers")
