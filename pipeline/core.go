@@ -91,8 +91,9 @@ type Core struct {
 
 	recorder Recorder // nil: nothing can be recorded
 
-	bus     atomic.Pointer[bus.Bus] // set while running
-	web     atomic.Pointer[string]  // address of the HTTP server
+	bus     atomic.Pointer[bus.Bus]       // set while running
+	web     atomic.Pointer[string]        // address of the HTTP server
+	httpCut atomic.Pointer[atomic.Uint64] // its connections that gave way to newer ones
 	ready   chan struct{}
 	changed chan struct{} // capacity 1: a sensor changed its state
 	started atomic.Bool

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/message"
 	"posefuse/pipeline/bus"
+	"posefuse/sensors"
 	"posefuse/setting"
 )
 
@@ -34,13 +35,17 @@ func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 	mux := http.NewServeMux()
 	c.routes(mux)
 	if c.opt.Page != nil {
-		mux.Handle("/", c.opt.Page(b.Conn(), c.cfg.Room))
+		mux.Handle("/", boundViewers(c.opt.Page(b.Conn(), c.cfg.Room), maxViewers))
 	}
-	return &httpServer{listener: l, srv: &http.Server{
+	limit := &connLimit{Listener: l, max: maxHTTPConns, perAddress: maxHTTPPerAddress}
+	c.httpCut.Store(&limit.cut)
+	return &httpServer{listener: limit, srv: &http.Server{
 		Handler:           localNames(http.NewCrossOriginProtection().Handler(mux)),
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      httpWriteLimit, // feeds have their own
+		IdleTimeout:       httpIdleLimit,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}}, nil
 }
@@ -61,15 +66,17 @@ func (c *Core) routes(mux *http.ServeMux) {
 			http.Error(w, "no model is loaded; set model.path", http.StatusServiceUnavailable)
 		case c.stalled():
 			http.Error(w, c.stallText(), http.StatusServiceUnavailable)
+		case c.blind():
+			http.Error(w, "no sensor is live, so poses carry no joints; see /api/status", http.StatusServiceUnavailable)
 		default:
 			_, _ = fmt.Fprintln(w, "ok")
 		}
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", &snapshot{make: promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP})
 	if c.picture != nil {
 		mux.HandleFunc("GET /api/camera.jpg", c.picture.serve)
 	}
-	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("GET /api/status", &snapshot{make: func(w http.ResponseWriter, _ *http.Request) {
 		body, err := json.Marshal(struct {
 			message.Status
 			Sensors []message.Sensor `json:"sensors"`
@@ -81,7 +88,24 @@ func (c *Core) routes(mux *http.ServeMux) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		_, _ = w.Write(body)
-	})
+	}})
+}
+
+// sensorStart is how long sensors may take to start before their absence makes
+// the daemon unready.
+const sensorStart = 30 * time.Second
+
+// blind reports whether no sensor is live, after the time that they may take.
+func (c *Core) blind() bool {
+	if c.clock.NowNS() < int64(sensorStart) {
+		return false
+	}
+	for _, s := range c.sensors {
+		if s != nil && s.supervisor.Snapshot().State == sensors.Live {
+			return false
+		}
+	}
+	return true
 }
 
 // localNames refuses requests for other host names than localhost and plain

@@ -127,6 +127,7 @@ var (
 	descSensorDrift   = prometheus.NewDesc("posefuse_sensor_clock_drift_ratio", "Room seconds gained per device second.", []string{"sensor"}, nil)
 	descSensorRestart = prometheus.NewDesc("posefuse_sensor_restarts_total", "Times the sensor's source was started again.", []string{"sensor"}, nil)
 	descBusLost       = prometheus.NewDesc("posefuse_bus_events_total", "Messages lost and clients cut, by cause.", []string{"cause"}, nil)
+	descHTTPCut       = prometheus.NewDesc("posefuse_http_connections_cut_total", "Connections to the page's port that gave way to newer ones.", nil, nil)
 	descSkipped       = prometheus.NewDesc("posefuse_ticks_skipped_total", "Ticks without a pose: inference takes longer than a tick period, or the machine stood still.", nil, nil)
 	descModelMemory   = prometheus.NewDesc("posefuse_model_memory_bytes", "Memory of the running model: weights mapped from its file, weights on the heap, packed weights, buffers.", []string{"kind"}, nil)
 	descUptime        = prometheus.NewDesc("posefuse_uptime_seconds", "Time since the daemon's start.", nil, nil)
@@ -135,7 +136,7 @@ var (
 // Describe lists the metrics read at scrape time.
 func (c *Core) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorInput, descSensorLive, descSensorAge, descSensorOffset,
-		descSensorDrift, descSensorRestart, descBusLost, descSkipped, descModelMemory, descUptime, descInfluence, descSpread} {
+		descSensorDrift, descSensorRestart, descBusLost, descHTTPCut, descSkipped, descModelMemory, descUptime, descInfluence, descSpread} {
 		ch <- d
 	}
 }
@@ -177,6 +178,9 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 		count(descSensorRestart, s.Restarts, s.Name)
 	}
 	if b := c.bus.Load(); b != nil {
+		if cut := c.httpCut.Load(); cut != nil {
+			count(descHTTPCut, cut.Load())
+		}
 		for cause, n := range b.Counters() {
 			count(descBusLost, n, cause)
 		}

@@ -1,12 +1,12 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -22,10 +22,21 @@ const (
 	writeTimeout = 2 * time.Second
 )
 
-// feed sends the room's messages to one browser per connection.
+// feed sends the room's messages to browsers, one connection each. It subscribes
+// once for all of them, while there are any, and makes each frame once.
 type feed struct {
 	nc   *nats.Conn
 	room string
+
+	mu      sync.Mutex
+	viewers map[*viewer]struct{}
+	sub     *nats.Subscription
+}
+
+// viewer is one browser.
+type viewer struct {
+	data, control chan []byte // frames
+	cancel        context.CancelCauseFunc
 }
 
 // ServeHTTP upgrades to a WebSocket and forwards until the viewer leaves.
@@ -42,41 +53,21 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
-	data := make(chan *nats.Msg, dataQueue)
-	control := make(chan *nats.Msg, controlQueue)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	prefix := "posefuse." + f.room + "."
-	sub, err := f.nc.Subscribe(prefix+">", func(m *nats.Msg) {
-		what := strings.TrimPrefix(m.Subject, prefix)
-		switch {
-		case strings.HasPrefix(what, "ctl."), what == "keypoints":
-			return // nothing for viewers
-		case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
-			return // somebody else's: it would break the frame
-		case what == "pose" || what == "points" || what == "image_keypoints":
-			pushOldestOut(data, m)
-			return
-		}
-		select {
-		case control <- m:
-		default:
-			cancel(errSlowViewer)
-		}
-	})
-	if err != nil {
+	v := &viewer{data: make(chan []byte, dataQueue), control: make(chan []byte, controlQueue), cancel: cancel}
+	if err := f.join(v); err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }() // the connection may be closing too
-	var buf bytes.Buffer
+	defer f.leave(v)
 	for {
-		var m *nats.Msg
+		var frame []byte
 		select {
-		case m = <-control:
+		case frame = <-v.control:
 		default:
 			select {
-			case m = <-control:
-			case m = <-data:
+			case frame = <-v.control:
+			case frame = <-v.data:
 			case <-ctx.Done():
 				if errors.Is(context.Cause(ctx), errSlowViewer) {
 					return errSlowViewer
@@ -84,14 +75,8 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 				return nil
 			}
 		}
-		buf.Reset()
-		buf.WriteString(`{"s":"`)
-		buf.WriteString(strings.TrimPrefix(m.Subject, prefix))
-		buf.WriteString(`","m":`)
-		buf.Write(m.Data)
-		buf.WriteByte('}')
 		write, done := context.WithTimeout(ctx, writeTimeout)
-		err := conn.Write(write, websocket.MessageText, buf.Bytes())
+		err := conn.Write(write, websocket.MessageText, frame)
 		done()
 		if err != nil {
 			return nil // the viewer left or stalled: nothing to report
@@ -99,9 +84,69 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 	}
 }
 
+// join adds a viewer; the first one subscribes for all.
+func (f *feed) join(v *viewer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.viewers == nil {
+		f.viewers = map[*viewer]struct{}{}
+	}
+	f.viewers[v] = struct{}{}
+	if f.sub != nil {
+		return nil
+	}
+	sub, err := f.nc.Subscribe("posefuse."+f.room+".>", f.deliver)
+	if err != nil {
+		delete(f.viewers, v)
+		return err
+	}
+	f.sub = sub
+	return nil
+}
+
+// leave drops a viewer, and the subscription with the last one.
+func (f *feed) leave(v *viewer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.viewers, v)
+	if len(f.viewers) == 0 && f.sub != nil {
+		_ = f.sub.Unsubscribe() // the connection may be closing too
+		f.sub = nil
+	}
+}
+
+// deliver gives a message to every viewer. It is called from one goroutine at a
+// time and does not wait.
+func (f *feed) deliver(m *nats.Msg) {
+	what := strings.TrimPrefix(m.Subject, "posefuse."+f.room+".")
+	switch {
+	case strings.HasPrefix(what, "ctl."), what == "keypoints":
+		return // nothing for viewers
+	case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
+		return // somebody else's: it would break the frame
+	}
+	frame := make([]byte, 0, len(m.Data)+len(what)+16)
+	frame = append(append(append(frame, `{"s":"`...), what...), `","m":`...)
+	frame = append(append(frame, m.Data...), '}')
+	newestOnly := what == "pose" || what == "points" || what == "image_keypoints"
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for v := range f.viewers {
+		if newestOnly {
+			pushOldestOut(v.data, frame)
+			continue
+		}
+		select {
+		case v.control <- frame:
+		default:
+			v.cancel(errSlowViewer)
+		}
+	}
+}
+
 // pushOldestOut puts m into q, dropping the oldest entry if q is full. There
-// is one sender, the subscription's goroutine.
-func pushOldestOut(q chan *nats.Msg, m *nats.Msg) {
+// is one sender, whoever holds the feed's lock.
+func pushOldestOut(q chan []byte, m []byte) {
 	for {
 		select {
 		case q <- m:
