@@ -286,12 +286,11 @@ type MedianBest struct {
 	Best   float64 `json:"best"`
 }
 
-// ModelEvent says on posefuse.<room>.model.event that the model in use or a
-// candidate for it changes. It is reserved: so far nothing publishes it.
+// ModelEvent says on posefuse.<room>.model.event that the model in use changed.
 type ModelEvent struct {
 	Schema    string             `json:"schema"`
 	Room      string             `json:"room"`
-	Type      string             `json:"type"` // "candidate", "promoted", "rejected", "rolled_back"
+	Type      string             `json:"type"` // "promoted", "rolled_back"; "candidate", "rejected" are reserved
 	Time      string             `json:"time"` // RFC 3339
 	Model     PoseModel          `json:"model"`
 	Reason    string             `json:"reason"`     // a sentence for people

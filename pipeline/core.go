@@ -30,6 +30,7 @@ import (
 	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/model"
+	"posefuse/model/registry"
 	"posefuse/pipeline/bus"
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
@@ -46,6 +47,12 @@ type Options struct {
 	// Model makes the poses. Without one the daemon runs and says what is
 	// missing; its messages carry no joints.
 	Model Inferer
+	// Registry keeps the models that ctl.model.* may choose, and Shipped opens the
+	// one inside the program, from which they started; nil refuses the requests.
+	Registry *registry.Registry
+	Shipped  func() (*model.Network, model.Card, error)
+	// ModelProblem says why another model runs than the promoted one; "" if it does.
+	ModelProblem string
 	// NewDetector makes what finds keypoints in pictures, from detector.model;
 	// nil means the function NewDetector.
 	NewDetector func(model string) (camera.Detector, error)
@@ -92,6 +99,7 @@ type Core struct {
 	recorder Recorder // nil: nothing can be recorded
 
 	bus     atomic.Pointer[bus.Bus]       // set while running
+	models  atomic.Pointer[modelControl]  // the same
 	web     atomic.Pointer[string]        // address of the HTTP server
 	httpCut atomic.Pointer[atomic.Uint64] // its connections that gave way to newer ones
 	ready   chan struct{}
@@ -263,14 +271,22 @@ func (c *Core) onSensorChange(s sensors.Snapshot) {
 // and refused if it cannot run live, before the old one is touched. A model
 // that was accepted belongs to the daemon.
 func (c *Core) SwapModel(inf Inferer) error {
-	if card := inf.Card(); card.Config.Recipe == model.RecipeRoom && c.ticks.person == nil {
-		return fmt.Errorf("model %s %s: its recipe is %s, which needs the person found: set person.enabled to true, or use a model of recipe %s", card.Name, card.Version, model.RecipeRoom, model.RecipePaper)
+	if err := c.fits(inf.Card()); err != nil {
+		return err
 	}
 	e, err := newEngine(inf, c.cfg.Model.Contribution)
 	if err != nil {
 		return err
 	}
-	c.ticks.install(e)
+	c.ticks.install(e, nil)
+	return nil
+}
+
+// fits refuses a model for any room where the person cannot be found.
+func (c *Core) fits(card model.Card) error {
+	if card.Config.Recipe == model.RecipeRoom && c.ticks.person == nil {
+		return fmt.Errorf("model %s %s: its recipe is %s, which needs the person found: set person.enabled to true, or use a model of recipe %s", card.Name, card.Version, model.RecipeRoom, model.RecipePaper)
+	}
 	return nil
 }
 
@@ -297,7 +313,11 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 	if err := c.addControl(b); err != nil {
 		return err
 	}
-	var stages []stage
+	models := c.newModelControl(b)
+	if err := models.endpoints(); err != nil { //nolint:contextcheck // requests bring no context
+		return err
+	}
+	stages := []stage{{"models", models.run}}
 	if c.cfg.Web.Enabled {
 		srv, err := c.listen(b)
 		if err != nil {

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"io"
 	"slices"
 	"sync"
 
@@ -169,10 +168,7 @@ func (e *engine) close() error {
 	for m := range e.jobs {
 		e.jobs[m].wait()
 	}
-	if c, ok := e.inf.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
+	return closeInferer(e.inf)
 }
 
 // encoderPool is the bounded set of goroutines on which encoders run.

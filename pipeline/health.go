@@ -85,8 +85,17 @@ func (c *Core) modelHealth() message.PartHealth {
 		return message.PartHealth{Part: "model", Code: "missing", Severity: severityError,
 			Text: "no model is loaded, so poses carry no joints; set model.path to a checkpoint folder"}
 	}
-	return message.PartHealth{Part: "model", Code: "ok", Severity: severityOK,
+	h := message.PartHealth{Part: "model", Code: "ok", Severity: severityOK,
 		Text: strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", e.card.Name, e.card.Version, e.card.Config.Size, e.card.Config.Modalities))}
+	m := c.models.Load()
+	switch {
+	case m == nil:
+	case m.note.Load() != nil:
+		h.Code, h.Severity, h.Text = "rolled_back", severityWarning, h.Text+"; "+*m.note.Load()
+	case c.opt.ModelProblem != "" && !m.changed.Load():
+		h.Code, h.Severity, h.Text = "fallback", severityWarning, h.Text+"; the promoted model is not used: "+c.opt.ModelProblem
+	}
+	return h
 }
 
 // stallLimit is how long no pose may be published: five periods, and two

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"io"
+	"sync/atomic"
 	"time"
 
 	"posefuse/frame"
@@ -72,6 +74,14 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 	return runtimeInferer{rt, card}, nil
 }
 
+// closeInferer closes an inferer that wants it.
+func closeInferer(inf Inferer) error {
+	if c, ok := inf.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
 // engine is a model ready to run: the inferer and its buffers. It is built
 // completely, tried once, and then swapped in by one pointer.
 type engine struct {
@@ -87,6 +97,7 @@ type engine struct {
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
 	intake *intake.Intake   // fills bufs; the tick loop's
 
+	holds  atomic.Int32  // who keeps it, see hold
 	staged StagedInferer // inf, or nil if it works on whole samples only
 	jobs   [modality.Count]encodeJob
 
@@ -115,13 +126,7 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 		return fail(err)
 	}
 	e := &engine{inf: inf, card: card, mask: card.Config.Mask(), intake: intake.New(), known: card.KnownErrors.By(), worthMM: card.KnownErrors.WorthMM(card.Config.Mask())}
-	sizes := [modality.Count]int{
-		modality.Camera: card.Config.CameraValues(),
-		modality.LiDAR:  card.Config.LiDAR.Points * model.LiDARPointDim,
-		modality.Radar:  card.Config.Radar.Points * model.RadarPointDim,
-		modality.CSI:    model.CSIValues,
-	}
-	for m, n := range sizes {
+	for m, n := range inputSizes(&card) {
 		e.bufs[m] = make([]float32, n)
 	}
 	e.staged, _ = inf.(StagedInferer)

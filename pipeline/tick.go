@@ -33,8 +33,13 @@ type tickLoop struct {
 	onError        func(err error) // rate-limited by its owner
 
 	engine  atomic.Pointer[engine] // the newest, in use from the next tick on
-	swap    sync.Mutex             // guards adopted and changes of engine
+	swap    sync.Mutex             // guards what follows and changes of engine and current
 	adopted bool                   // engine is current
+	trial   *trial                 // of engine; nil: none
+	ended   bool                   // nothing is installed any more
+	pace    pace                   // of current
+	tap     inputTap
+	period  time.Duration
 
 	// Owned by tick and settled.
 	current *engine
@@ -96,7 +101,7 @@ func (p *progress) fps(nowNS, startNS int64) float64 {
 }
 
 func newTickLoop(room string, rateHz float64, clock timesync.Clock, roomFromCamera *frame.Transform) *tickLoop {
-	l := &tickLoop{clock: clock, roomFromCamera: roomFromCamera, intake: intake.New()}
+	l := &tickLoop{period: time.Duration(float64(time.Second) / rateHz), clock: clock, roomFromCamera: roomFromCamera, intake: intake.New()}
 	l.pose = message.Pose{Schema: message.PoseSchema, Room: room, Frame: frameName(roomFromCamera), JointOrder: jointOrder,
 		Modalities: make(map[string]message.PoseModality, modality.Count)}
 	l.progress.recent = make([]int64, int(math.Ceil(rateHz*rateWindow.Seconds()))+8)
@@ -110,56 +115,11 @@ func frameName(roomFromCamera *frame.Transform) string {
 	return "room"
 }
 
-// install makes e the engine from the next tick on. The one before is closed
-// when no tick uses it any more.
-func (l *tickLoop) install(e *engine) {
-	l.swap.Lock()
-	before := l.engine.Swap(e)
-	unused := before != nil && !l.adopted
-	l.adopted = false
-	l.swap.Unlock()
-	if unused {
-		l.retire(before)
-	}
-}
-
-// adopt takes over the installed engine; it is called between two ticks.
-func (l *tickLoop) adopt() {
-	l.swap.Lock()
-	e := l.engine.Load()
-	l.adopted = true
-	l.swap.Unlock()
-	if before := l.current; before != e {
-		l.current = e
-		if e != nil {
-			e.intake = l.intake
-			if l.person != nil {
-				l.person.arrange(e.card.TrainedIn())
-			}
-			if l.body != nil {
-				l.body.newNetwork()
-			}
-		}
-		if before != nil {
-			l.retire(before)
-		}
-	}
-}
-
-func (l *tickLoop) retire(e *engine) {
-	if err := e.close(); err != nil {
-		l.onError(fmt.Errorf("close model %s %s: %w", e.card.Name, e.card.Version, err))
-	}
-}
-
 // run gives ticks of the aligner to the engine until ctx ends.
 func (l *tickLoop) run(ctx context.Context, a *timesync.Aligner, workers int) error {
 	l.pool = newEncoderPool(workers)
 	err := a.Run(ctx, l.tick)
-	l.adopt()
-	if l.current != nil {
-		l.retire(l.current)
-	}
+	l.closeEngines()
 	l.pool.close()
 	return err
 }
@@ -185,10 +145,15 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 	var unusable modality.Set
 	if e != nil {
 		var err error
+		begin := l.clock.NowNS()
 		if unusable, err = e.run(t, l.pool, l.roomFromCamera, &res); err != nil {
 			res = result{}
 			l.metrics.inferErrors.Inc()
 			l.onError(err)
+		}
+		defer l.judge(e, err, time.Duration(l.clock.NowNS()-begin))
+		if res.present != 0 {
+			l.tap.offer(e, t.Seq)
 		}
 		for m := range e.jobs {
 			for when, n := range e.jobs[m].starts {

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
+	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"posefuse/message"
 	"posefuse/model/registry"
 )
 
@@ -31,25 +37,37 @@ func (c modelsAddCmd) Run() error {
 	return printEntry(e, c.JSON, func() { fmt.Printf("%s is a candidate now\n", e.ID) })
 }
 
+// liveFlags name a running daemon that is to make a change; without NATS none is.
+type liveFlags struct {
+	NATS string `name:"nats" placeholder:"URL" help:"Have the running daemon at this NATS server make the change at once; with bus.users nats://USER:PASSWORD@HOST:PORT."`
+	Room string `default:"room1" help:"With --nats: its room."`
+}
+
 type modelsPromoteCmd struct {
 	Model string `arg:"" placeholder:"NAME/VERSION" help:"Version in the registry, see posefuse models list --state."`
-	State string `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	State string `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir, without --nats."`
+	liveFlags
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help shows the command's example.
 func (modelsPromoteCmd) Help() string {
-	return "Checks the version's checkpoint and makes it the one that serves. A daemon takes it when it starts.\n\n" +
-		"Example:\n\n  posefuse models promote edge/20260102T150405Z --state /var/lib/posefuse"
+	return "Checks the version's checkpoint and makes it the one that serves. A running daemon\n" +
+		"changes over between two ticks with --nats; without it, it takes effect when the daemon starts next.\n\n" +
+		"Examples:\n\n  posefuse models promote edge/20260102T150405Z --state /var/lib/posefuse\n" +
+		"  posefuse models promote edge/20260102T150405Z --nats nats://127.0.0.1:4222"
 }
 
 // Run promotes the version.
-func (c modelsPromoteCmd) Run() error {
+func (c modelsPromoteCmd) Run(ctx context.Context) error {
 	id, err := registry.ParseID(c.Model)
 	if err != nil {
 		return err
 	}
-	e, err := registry.Open(c.State, nil).Promote(id, "promoted by "+commandLine())
+	if c.NATS != "" {
+		return c.change(ctx, "swap", map[string]string{"name": id.Name, "version": id.Version}, c.JSON)
+	}
+	e, err := registry.Open(c.State, nil).Promote(id, "promoted by "+commandLine(), nil)
 	if err != nil {
 		return err
 	}
@@ -57,19 +75,23 @@ func (c modelsPromoteCmd) Run() error {
 }
 
 type modelsRollbackCmd struct {
-	State string `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	State string `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir, without --nats."`
+	liveFlags
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help shows the command's example.
 func (modelsRollbackCmd) Help() string {
-	return "Makes the version that served before serve again. A daemon takes it when it starts.\n\n" +
-		"Example:\n\n  posefuse models rollback --state /var/lib/posefuse"
+	return "Makes the version that served before serve again, as models promote does.\n\n" +
+		"Examples:\n\n  posefuse models rollback --state /var/lib/posefuse\n  posefuse models rollback --nats nats://127.0.0.1:4222"
 }
 
 // Run goes back one version.
-func (c modelsRollbackCmd) Run() error {
-	e, err := registry.Open(c.State, nil).Rollback("rolled back by "+commandLine(), registry.Retired)
+func (c modelsRollbackCmd) Run(ctx context.Context) error {
+	if c.NATS != "" {
+		return c.change(ctx, "rollback", struct{}{}, c.JSON)
+	}
+	e, err := registry.Open(c.State, nil).Rollback("rolled back by "+commandLine(), registry.Retired, nil)
 	if errors.Is(err, registry.ErrNothingBefore) {
 		return fmt.Errorf("%w; --state names the daemon's state_dir", err)
 	}
@@ -77,6 +99,54 @@ func (c modelsRollbackCmd) Run() error {
 		return err
 	}
 	return printEntry(e, c.JSON, func() { fmt.Printf("%s serves when the daemon starts next\n", nameOf(e)) })
+}
+
+// changeWait is how long a daemon may take to build a model and change over.
+const changeWait = time.Minute
+
+// change has the daemon make a change and prints what runs now.
+func (f liveFlags) change(ctx context.Context, what string, request any, asJSON bool) error {
+	reply, err := f.ask(ctx, "model."+what, request)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		_, err = fmt.Println(string(reply))
+		return err
+	}
+	var r struct{ Model, Before message.PoseModel }
+	if err = json.Unmarshal(reply, &r); err != nil {
+		return fmt.Errorf("the daemon's reply: %w", err)
+	}
+	fmt.Printf("%s %s runs now, before it %s %s\n", r.Model.Name, r.Model.Version, r.Before.Name, r.Before.Version)
+	return nil
+}
+
+// ask sends a request to the daemon and returns its reply, or what it refuses.
+func (f liveFlags) ask(ctx context.Context, what string, request any) ([]byte, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(f.NATS)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w; is the daemon running? (posefuse run)", f.NATS, err)
+	}
+	defer nc.Close()
+	subject := "posefuse." + f.Room + ".ctl." + what
+	ctx, cancel := context.WithTimeout(ctx, changeWait)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, subject, body)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("nobody answers %s: is the daemon of room %s running there, and may this login call ctl.*?", subject, f.Room)
+	case err != nil:
+		return nil, fmt.Errorf("ask the daemon (%s): %w", subject, err)
+	}
+	if refused := m.Header.Get(micro.ErrorHeader); refused != "" {
+		return nil, fmt.Errorf("the daemon refuses: %s", refused)
+	}
+	return m.Data, nil
 }
 
 // nameOf returns a version's name, that of the model inside the program for nil.

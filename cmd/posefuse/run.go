@@ -15,6 +15,8 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/model"
+	"posefuse/model/registry"
+	"posefuse/model/shipped"
 	"posefuse/pipeline"
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
@@ -64,6 +66,10 @@ func (c runCmd) Run(ctx context.Context) error {
 	for _, problem := range problems {
 		log.Error("promoted model is not used, an older one serves", "error", problem)
 	}
+	keys, err := cfg.Model.Keys()
+	if err != nil {
+		return err
+	}
 	inferer, err := pipeline.NewInferer(net, card)
 	if err != nil {
 		return err
@@ -74,6 +80,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	}
 	shareCores(cfg.Model.InferenceCores(), pictures)
 	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
+		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),
 		Page: func(nc *nats.Conn, room string) http.Handler {
 			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage})
 		}})

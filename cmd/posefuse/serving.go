@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"posefuse/model"
 	"posefuse/model/registry"
@@ -30,4 +31,13 @@ func openServing(cfg *pipeline.Config) (net *model.Network, card model.Card, pro
 		net, card, err = shipped.Load()
 	}
 	return net, card, problems, err
+}
+
+// problemText joins problems into one line.
+func problemText(problems []error) string {
+	var lines []string
+	for _, p := range problems {
+		lines = append(lines, p.Error())
+	}
+	return strings.Join(lines, "; ")
 }

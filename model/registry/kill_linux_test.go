@@ -66,7 +66,7 @@ func TestKilledWhilePromoting(t *testing.T) {
 		}
 		added[len(x.Entries)] = true
 		for _, e := range x.Entries[max(len(x.Entries)-2, 0):] {
-			if err := r.usable(e); err != nil {
+			if err := r.use(e, nil); err != nil {
 				t.Fatalf("after kill %d: %v", i, err)
 			}
 		}
@@ -112,7 +112,7 @@ func TestHelper(t *testing.T) {
 		for i := 0; ; i++ {
 			promote(t, r, fmt.Sprint(i%2+1))
 			if i%3 == 2 {
-				if _, err := r.Rollback("killed", Retired); err != nil {
+				if _, err := r.Rollback("killed", Retired, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -128,7 +128,7 @@ func TestHelper(t *testing.T) {
 				t.Errorf("limit %d: added: %v", limit, err)
 			}
 		}
-		if _, err := r.Promote(id("2"), ""); !errors.Is(err, syscall.EFBIG) || !strings.Contains(err.Error(), "nothing was changed") {
+		if _, err := r.Promote(id("2"), "", nil); !errors.Is(err, syscall.EFBIG) || !strings.Contains(err.Error(), "nothing was changed") {
 			t.Errorf("promoted: %v", err)
 		}
 	}

@@ -2,31 +2,43 @@ package registry
 
 import (
 	"fmt"
+
+	"posefuse/model"
 )
 
-// Promote makes a version the one that serves, after all of it was checked. The
-// one before is retired and can be gone back to. Promoting the one that serves
-// changes nothing.
-func (r *Registry) Promote(id ID, reason string) (*Entry, error) {
+// Use takes over a network that was checked; the registry changes only if it can
+// be used. The network is nil for the model inside the program.
+type Use func(*model.Network, model.Card) error
+
+// Promote makes a version the one that serves, after all of it was checked and
+// use, if there is one, has taken it. The one before is retired and can be gone
+// back to. Promoting the one that serves changes nothing.
+func (r *Registry) Promote(id ID, reason string, use Use) (*Entry, error) {
 	var e *Entry
 	err := r.change(func(x *Index) (err error) {
 		if e, err = x.get(id); err != nil {
 			return fmt.Errorf("promote: %w", err)
 		}
-		if err = r.usable(e); err != nil {
+		if e.State == Promoted && use == nil {
+			return nil
+		}
+		if err = r.use(e, use); err != nil {
 			return fmt.Errorf("promote: %w", err)
 		}
-		x.serve(e, reason)
+		if e.State != Promoted {
+			x.serve(e, reason)
+		}
 		return nil
 	})
 	return e, err
 }
 
 // Rollback makes what served before the serving version serve again: the newest
-// that is whole, or the model inside the program. What served is retired, or
-// rejected so that nobody promotes it by themselves again. It returns the
-// version that serves now, nil for the model inside the program.
-func (r *Registry) Rollback(reason string, to State) (serving *Entry, err error) {
+// that is whole, or the model inside the program, after use, if there is one,
+// has taken it. What served is retired, or rejected so that nobody promotes it
+// by themselves again. It returns the version that serves now, nil for the model
+// inside the program.
+func (r *Registry) Rollback(reason string, to State, use Use) (serving *Entry, err error) {
 	err = r.change(func(x *Index) error {
 		from := x.ref(x.ServingName())
 		if from == nil {
@@ -40,8 +52,13 @@ func (r *Registry) Rollback(reason string, to State) (serving *Entry, err error)
 			if last == Shipped {
 				break
 			}
-			if e := x.ref(last); e != nil && e.State != Rejected && r.usable(e) == nil {
+			if e := x.ref(last); e != nil && e.State != Rejected && r.use(e, use) == nil {
 				target = e
+			}
+		}
+		if target == nil && use != nil {
+			if err := use(nil, model.Card{}); err != nil {
+				return fmt.Errorf("roll back: %w", err)
 			}
 		}
 		from.move(to, reason)
@@ -110,9 +127,6 @@ func (r *Registry) edit(id ID, f func(x *Index, e *Entry) error) error {
 
 // serve makes e the serving version of the index.
 func (x *Index) serve(e *Entry, reason string) {
-	if e.State == Promoted {
-		return
-	}
 	if old := x.ref(x.ServingName()); old != nil {
 		old.move(Retired, "replaced by "+e.ID.String())
 	}
@@ -122,11 +136,15 @@ func (x *Index) serve(e *Entry, reason string) {
 	e.move(Promoted, reason)
 }
 
-// usable loads a version's checkpoint, with every check, and lets it go again.
-func (r *Registry) usable(e *Entry) error {
-	net, _, err := r.load(e)
+// use loads a version's checkpoint, with every check, and gives it to use, or
+// lets it go again.
+func (r *Registry) use(e *Entry, use Use) error {
+	net, card, err := r.load(e)
 	if err != nil {
 		return err
 	}
-	return net.Close()
+	if use == nil {
+		return net.Close()
+	}
+	return use(net, card)
 }

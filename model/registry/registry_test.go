@@ -57,7 +57,7 @@ func with(t testing.TB, versions ...string) *Registry {
 
 func promote(t testing.TB, r *Registry, version string) {
 	t.Helper()
-	if _, err := r.Promote(id(version), "for a test"); err != nil {
+	if _, err := r.Promote(id(version), "for a test", nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +97,7 @@ func TestVersionsServeOneAfterTheOther(t *testing.T) {
 	if got := serving(t, r); got != Shipped {
 		t.Errorf("%s serves before anything was promoted", got)
 	}
-	if _, err := r.Rollback("x", Retired); !errors.Is(err, ErrNothingBefore) {
+	if _, err := r.Rollback("x", Retired, nil); !errors.Is(err, ErrNothingBefore) {
 		t.Errorf("rolled back from the model inside the program: %v", err)
 	}
 	steps := []struct {
@@ -105,17 +105,17 @@ func TestVersionsServeOneAfterTheOther(t *testing.T) {
 		serves string
 		states string
 	}{
-		{func() error { _, err := r.Promote(id("1"), "better"); return err }, "1", "1 promoted, 2 candidate, 3 candidate"},
+		{func() error { _, err := r.Promote(id("1"), "better", nil); return err }, "1", "1 promoted, 2 candidate, 3 candidate"},
 		{func() error { return r.Shadowed(id("2"), "tried", nil) }, "1", "1 promoted, 2 shadow, 3 candidate"},
 		{func() error { return r.Shadowed(id("2"), "sane", &ShadowRun{Sane: true}) }, "1", "1 promoted, 2 candidate, 3 candidate"},
-		{func() error { _, err := r.Promote(id("2"), "better"); return err }, "2", "1 retired, 2 promoted, 3 candidate"},
-		{func() error { _, err := r.Promote(id("2"), "again"); return err }, "2", "1 retired, 2 promoted, 3 candidate"},
+		{func() error { _, err := r.Promote(id("2"), "better", nil); return err }, "2", "1 retired, 2 promoted, 3 candidate"},
+		{func() error { _, err := r.Promote(id("2"), "again", nil); return err }, "2", "1 retired, 2 promoted, 3 candidate"},
 		{func() error { return r.Shadowed(id("3"), "far off", &ShadowRun{}) }, "2", "1 retired, 2 promoted, 3 rejected"},
-		{func() error { _, err := r.Promote(id("3"), "a person wants it"); return err }, "3", "1 retired, 2 retired, 3 promoted"},
-		{func() error { _, err := r.Rollback("errors", Rejected); return err }, "2", "1 retired, 2 promoted, 3 rejected"},
-		{func() error { _, err := r.Rollback("by hand", Retired); return err }, "1", "1 promoted, 2 retired, 3 rejected"},
+		{func() error { _, err := r.Promote(id("3"), "a person wants it", nil); return err }, "3", "1 retired, 2 retired, 3 promoted"},
+		{func() error { _, err := r.Rollback("errors", Rejected, nil); return err }, "2", "1 retired, 2 promoted, 3 rejected"},
+		{func() error { _, err := r.Rollback("by hand", Retired, nil); return err }, "1", "1 promoted, 2 retired, 3 rejected"},
 		{func() error { return r.Judged(id("2"), &Gate{Reason: "worse"}) }, "1", "1 promoted, 2 rejected, 3 rejected"},
-		{func() error { _, err := r.Rollback("by hand", Retired); return err }, Shipped, "1 retired, 2 rejected, 3 rejected"},
+		{func() error { _, err := r.Rollback("by hand", Retired, nil); return err }, Shipped, "1 retired, 2 rejected, 3 rejected"},
 	}
 	for i, s := range steps {
 		if err := s.do(); err != nil {
@@ -155,7 +155,7 @@ func TestRefusals(t *testing.T) {
 		name, want string
 		do         func() error
 	}{
-		{"unknown", "not in the registry", func() error { _, err := r.Promote(id("9"), ""); return err }},
+		{"unknown", "not in the registry", func() error { _, err := r.Promote(id("9"), "", nil); return err }},
 		{"again", "in the registry already", func() error { _, err := r.Add(checkpoint(t, "1"), ""); return err }},
 		{"truncated", "sha256", func() error {
 			dir := checkpoint(t, "2")
@@ -258,12 +258,12 @@ func TestServingFallsBack(t *testing.T) {
 			if err := net.Close(); err != nil {
 				t.Error(err)
 			}
-			if _, err := r.Promote(id("2"), ""); err != nil { // it serves already, and so is not looked at: nothing to break
+			if _, err := r.Promote(id("2"), "", nil); err != nil { // it serves already, and so is not looked at: nothing to break
 				if !strings.Contains(err.Error(), "m/2") {
 					t.Error(err)
 				}
 			}
-			if e, err := r.Rollback("spoilt", Rejected); err != nil || e == nil || e.Version != "1" {
+			if e, err := r.Rollback("spoilt", Rejected, nil); err != nil || e == nil || e.Version != "1" {
 				t.Errorf("rolled back to %v: %v", e, err)
 			}
 		})
@@ -341,10 +341,10 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	promote(t, r, "signed")
-	if _, err := r.Promote(id("unsigned"), ""); !errors.Is(err, ErrUnsigned) {
+	if _, err := r.Promote(id("unsigned"), "", nil); !errors.Is(err, ErrUnsigned) {
 		t.Errorf("unsigned: %v", err)
 	}
-	if _, err := r.Promote(id("other"), ""); err == nil || !strings.Contains(err.Error(), "none of the 1 keys") {
+	if _, err := r.Promote(id("other"), "", nil); err == nil || !strings.Contains(err.Error(), "none of the 1 keys") {
 		t.Errorf("signed by somebody else: %v", err)
 	}
 	if got := serving(t, r); got != "signed" {

@@ -293,6 +293,9 @@ func (b *Bus) PublishPose(dst []byte, p *message.Pose) ([]byte, error) {
 // PublishSensor sends the state of one sensor.
 func (b *Bus) PublishSensor(s *message.Sensor) error { return b.publishJSON("sensor."+s.Name, s) }
 
+// PublishModelEvent says that the model or a candidate for it changed.
+func (b *Bus) PublishModelEvent(e *message.ModelEvent) error { return b.publishJSON("model.event", e) }
+
 // PublishStatus sends the daemon's status, retained on MQTT.
 func (b *Bus) PublishStatus(s *message.Status) error {
 	payload, err := json.Marshal(s)
