@@ -27,7 +27,6 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/nats-io/nats.go"
 
-	"posefuse/frame"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/registry"
@@ -142,21 +141,8 @@ func New(opt Options) (*Core, error) {
 	for _, n := range notes {
 		c.log.Warn("where the sensors are", "key", n.Key, "problem", n.Text)
 	}
-	var roomFromCamera *frame.Transform
-	if p := c.cfg.Extrinsics.RoomFromCamera; p != nil {
-		t := p.RoomFromCamera()
-		roomFromCamera = &t
-	}
-	trained := card.TrainedIn()
-	rig, _ := c.cfg.rig(&trained)
-	c.points = newPointFeed(c.cfg.Room, roomFromCamera, &rig)
-	c.ticks = newTickLoop(c.cfg.Room, c.cfg.Sync.RateHz, c.clock, roomFromCamera)
-	if p := c.cfg.personStage(trained); p != nil {
-		c.ticks.person = p
-		c.ticks.intake = p.Intake
-	}
-	c.ticks.body = newBodyStage(c.cfg.Pose)
-	c.ticks.metrics, c.ticks.points, c.ticks.onError = c.metrics, c.points, c.errors.report
+	c.ticks = c.cfg.newTicks(card, c.clock, c.metrics)
+	c.points, c.ticks.onError = c.ticks.points, c.errors.report
 	c.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 		buf, err := c.bus.Load().PublishPose(buf, p)
 		if c.recorder != nil && err == nil {
@@ -204,22 +190,14 @@ func (c *Core) sources() ([modality.Count]sensors.Source, error) {
 }
 
 func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
-	cfg := timesync.Config{
-		Clock:       c.clock,
-		Period:      c.cfg.Sync.TickPeriod(),
-		Hold:        millis(float64(c.cfg.Sync.HoldMS)),
-		Stale:       millis(float64(c.cfg.Sync.StaleMS)),
-		MaxGap:      millis(float64(c.cfg.Sync.MaxGapMS)),
-		NoPhaseLock: !c.cfg.Sync.PhaseLock,
-		Settled:     c.ticks.settled,
-	}
+	cfg := c.cfg.Sync.aligner(c.clock)
+	cfg.Settled = c.ticks.settled
 	for _, e := range c.cfg.Sensors.list() {
 		src := sources[e.modality]
 		if src == nil || !e.cfg.Enabled {
 			continue
 		}
-		cfg.Sensors = append(cfg.Sensors, timesync.SensorConfig{Name: e.name, Modality: e.modality,
-			Period: millis(e.cfg.PeriodMS), Jitter: millis(e.cfg.ToleranceMS), Centre: millis(e.cfg.CentreMS)})
+		cfg.Sensors = append(cfg.Sensors, e.aligned())
 		if e.modality == modality.Camera {
 			src = &watchedCamera{Source: src, feed: c.seen}
 		}

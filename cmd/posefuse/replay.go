@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,9 @@ import (
 )
 
 type replayCmd struct {
+	Session string `arg:"" optional:"" placeholder:"SESSION" help:"Recorded session, by name or path: its poses are made again here, without a daemon."`
+	sessionFlags
+
 	MMFi    string        `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder to play. Without it the simulator plays."`
 	Preset  string        `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
 	Seed    uint64        `default:"1" help:"Simulator seed."`
@@ -49,11 +53,19 @@ func (replayCmd) Help() string {
 	return "Example: recordings into a daemon started with configs/replay.yaml\n\n" +
 		"  posefuse run --config configs/replay.yaml\n" +
 		"  posefuse replay --mmfi data/sim --clips S05/A12 --fault lidar:loss=0.01\n\n" +
+		"A recorded session: equal samples and model give equal poses, bit for bit, at any speed\n\n" +
+		"  posefuse replay 20261130T101500Z --fast --poses poses.jsonl\n\n" +
 		"Without --mmfi the simulator sends the whole room, as real sensors do; recordings are\nsent as they are stored."
 }
 
 // Run plays the chosen clips on fake sensors until they end.
-func (c replayCmd) Run(ctx context.Context) error {
+func (c replayCmd) Run(ctx context.Context, out io.Writer) error {
+	if c.Speed == 0 { // nothing would move
+		return errors.New("--speed 0: nothing would move; 1 plays as recorded")
+	}
+	if c.Session != "" {
+		return c.playSession(ctx, out)
+	}
 	cfg, err := c.config()
 	if err != nil {
 		return err
@@ -89,9 +101,6 @@ func (c replayCmd) Run(ctx context.Context) error {
 }
 
 func (c replayCmd) config() (replay.Config, error) {
-	if c.Speed == 0 { // the player would take its default
-		return replay.Config{}, errors.New("--speed 0: nothing would move; 1 plays as recorded")
-	}
 	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[modality.Kind]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if c.MMFi != "" {
