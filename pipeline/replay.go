@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +83,7 @@ func NewReplay(o ReplayOptions) (*Replay, error) {
 			return nil, fmt.Errorf("the room's background in the session: %w", err)
 		}
 	}
-	r.ticks.install(e)
+	r.ticks.install(e, nil)
 	sync := cfg.Sync.aligner(&r.clock)
 	for _, s := range cfg.Sensors.list() {
 		if s.cfg.Enabled {
@@ -130,9 +129,6 @@ func (r *Replay) Finish() error {
 	if r.begun && r.err == nil {
 		r.advance(r.clock.nowNS + int64(timesync.DefaultStale))
 	}
-	r.ticks.adopt()
-	if r.ticks.current != nil {
-		r.err = errors.Join(r.err, r.ticks.current.close())
-	}
+	r.ticks.closeEngines()
 	return r.err
 }
