@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -12,8 +13,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// tallyEvery is how often the connections of each address are counted anew;
-// in between only those that come are added.
+// tallyEvery is how often connections that have ended leave the count.
 const tallyEvery = 200 * time.Millisecond
 
 // gate decides who may connect to the embedded server and what they may do
@@ -30,11 +30,11 @@ type gate struct {
 	hasher     *hasher
 	log        *refusals
 	perAddress int
-	// connections returns the remote address of each open connection.
-	connections func() []string
+	// open reports whether a connection still is.
+	open func(id uint64) bool
 
 	mu      sync.Mutex
-	tally   map[string]int
+	inside  map[uint64]string // address of each connection that was let in
 	counted time.Time
 }
 
@@ -50,7 +50,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		return true
 	}
 	address := addressOf(c.RemoteAddress())
-	if !g.enter(address) {
+	if !g.enter(c.GetID(), address) {
 		g.log.note(fmt.Sprintf("more than bus.max_connections_per_address (%d) connections", g.perAddress), address)
 		return false
 	}
@@ -76,19 +76,24 @@ func (g *gate) right(u *User, password, address string) bool {
 
 // enter counts a connection of an address and reports whether it may have one
 // more.
-func (g *gate) enter(address string) bool {
+func (g *gate) enter(id uint64, address string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now := time.Now(); now.Sub(g.counted) >= tallyEvery {
-		g.counted, g.tally = now, map[string]int{}
-		for _, a := range g.connections() {
-			g.tally[sameHost(a)]++
-		}
-		// The one that asks is among them.
-		g.tally[address] = max(g.tally[address]-1, 0)
+		g.counted = now
+		maps.DeleteFunc(g.inside, func(id uint64, _ string) bool { return !g.open(id) })
 	}
-	g.tally[address]++
-	return g.tally[address] <= g.perAddress
+	n := 0
+	for other, a := range g.inside {
+		if a == address && other != id { // a client may log in twice
+			n++
+		}
+	}
+	if n >= g.perAddress {
+		return false
+	}
+	g.inside[id] = address
+	return true
 }
 
 // addressOf returns the host of a connection's far end; all of loopback is one.

@@ -117,20 +117,20 @@ func TestUsersAndRooms(t *testing.T) {
 
 func TestConnectionsOfAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		open := []string{"127.0.0.1", "127.0.0.9", "10.0.0.1", ""}
-		g := &gate{perAddress: 3, connections: func() []string { return open }}
-		for i, want := range []bool{true, true, false} { // two are counted, and the one that asks is one of them
-			if got := g.enter("127.0.0.1"); got != want {
-				t.Errorf("connection %d of this machine: %v", i, got)
+		gone := false
+		g := &gate{perAddress: 3, inside: map[uint64]string{}, open: func(uint64) bool { return !gone }}
+		for id, want := range []bool{true, true, true, false, false} {
+			if got := g.enter(uint64(id), "127.0.0.1"); got != want {
+				t.Errorf("connection %d of this machine: %v", id, got)
 			}
 		}
-		if !g.enter("10.0.0.2") {
-			t.Error("another address pays for the first")
+		if !g.enter(2, "127.0.0.1") || !g.enter(9, "10.0.0.2") {
+			t.Error("a second login, or another address, pays for the first")
 		}
-		open = nil // they left
+		gone = true // they left
 		time.Sleep(tallyEvery)
-		if !g.enter("127.0.0.1") {
-			t.Error("those that left are still counted")
+		if !g.enter(10, "127.0.0.1") || len(g.inside) != 1 {
+			t.Errorf("those that left are still counted: %v", g.inside)
 		}
 	})
 	for addr, want := range map[net.Addr]string{

@@ -47,6 +47,7 @@ type Bus struct {
 	server   *embedded
 	nc       *nats.Conn
 	retained *mqttPublisher // carries the retained status; nil without MQTT
+	warden   *warden        // nil without an embedded MQTT side
 	access   MQTTAccess     // how the daemon itself reaches the MQTT side
 	external bool           // retained is an external broker and gets every message
 	closed   chan struct{}  // by the NATS client after Close
@@ -109,10 +110,25 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 		}
 		return nil, fmt.Errorf("bus.nats: %w", err)
 	}
+	if b.server != nil && b.server.mqttAddr != "" {
+		// Before the first MQTT client: the server would make them without bounds.
+		js, jsErr := b.nc.JetStream(nats.MaxWait(askLimit))
+		if jsErr == nil {
+			jsErr = b.boundStreams(js)
+		}
+		if jsErr != nil {
+			b.log.Warn("the embedded server's store could not be bounded, trying again", "error", jsErr)
+		}
+	}
 	if o, ok := b.mqttOptions(external); ok {
 		b.external = cfg.MQTT.URL != ""
 		b.access = MQTTAccess{URL: o.url, User: o.user, Password: o.password, TLS: o.tls}
 		b.retained = newMQTTPublisher(o)
+	}
+	if b.server != nil && b.retained != nil && !b.external {
+		if err := b.watch(); err != nil {
+			return nil, errors.Join(fmt.Errorf("bus: %w", err), b.Close())
+		}
 	}
 	return b, nil
 }
@@ -230,6 +246,14 @@ func withoutLogin(server string) string {
 	return u.String()
 }
 
+// target names a server, for people.
+func target(url string) string {
+	if url == "" {
+		return "inside the daemon"
+	}
+	return withoutLogin(url)
+}
+
 // Addresses returns where clients reach the bus, for people: URLs of NATS,
 // MQTT and NATS over WebSocket; empty if there is none.
 func (b *Bus) Addresses() (natsURL, mqttURL, wsURL string) {
@@ -304,6 +328,9 @@ func (b *Bus) PublishStatus(s *message.Status) error {
 	}
 	if b.retained != nil {
 		b.retained.publishStatus(b.topic+"status", payload)
+		if b.warden != nil && b.warden.sent(payload) {
+			return b.nc.PublishMsg(&nats.Msg{Subject: b.subject + "status", Data: payload, Header: nats.Header{wayHeader: {"direct"}}})
+		}
 		if !b.external {
 			return nil // the embedded server passes it on to NATS subscribers
 		}
@@ -354,7 +381,7 @@ func (b *Bus) Health() []message.PartHealth {
 	parts := []message.PartHealth{{Part: "bus.nats", Code: "ok", Text: "connected", Severity: "ok"}}
 	if !b.nc.IsConnected() {
 		parts[0] = message.PartHealth{Part: "bus.nats", Code: "away", Severity: "error",
-			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", withoutLogin(b.cfg.NATS.URL), lastErr, reconnectBuffer>>20)}
+			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", target(b.cfg.NATS.URL), lastErr, reconnectBuffer>>20)}
 	}
 	if b.retained == nil {
 		return parts
@@ -364,14 +391,14 @@ func (b *Bus) Health() []message.PartHealth {
 		if why == "" {
 			why = "no answer yet"
 		}
-		target := withoutLogin(b.cfg.MQTT.URL)
-		if target == "" {
-			target = "inside the daemon"
-		}
 		p = message.PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
-			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target, why, mqttQueue)}
+			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target(b.cfg.MQTT.URL), why, mqttQueue)}
 	}
-	return append(parts, p)
+	parts = append(parts, p)
+	if b.warden != nil {
+		parts = append(parts, b.warden.health())
+	}
+	return parts
 }
 
 // Counters returns losses by cause since the start: messages that found the

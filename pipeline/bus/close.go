@@ -23,6 +23,9 @@ func (b *Bus) Close() error {
 	default:
 	}
 	var errs []error
+	if b.warden != nil {
+		b.warden.close()
+	}
 	last, err := json.Marshal(message.Status{Schema: message.StatusSchema, Room: b.room, State: message.Stopped,
 		Time: time.Now().UTC().Format(time.RFC3339), Parts: []message.PartHealth{}})
 	if err != nil {

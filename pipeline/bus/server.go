@@ -158,7 +158,8 @@ func (e *embedded) openGate(cfg *Config, o *server.Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.gate = &gate{ctx: ctx, users: map[string]User{}, password: e.password, hasher: newHasher(),
-		log: newRefusals(e.log.log.Warn), perAddress: cfg.MaxPerAddress, connections: e.connections}
+		log: newRefusals(e.log.log.Warn), perAddress: cfg.MaxPerAddress, inside: map[uint64]string{},
+		open: func(id uint64) bool { return e.srv.Load().GetClient(id) != nil }}
 	for _, u := range cfg.Users {
 		e.gate.users[u.Name] = u
 	}
@@ -173,19 +174,6 @@ func (e *embedded) openGate(cfg *Config, o *server.Options) {
 func (e *embedded) closeGate() {
 	e.cancel()
 	<-e.gate.hasher.done
-}
-
-// connections returns the host of each open connection.
-func (e *embedded) connections() []string {
-	list, err := e.srv.Load().Connz(&server.ConnzOptions{Limit: 1 << 14})
-	if err != nil {
-		return nil
-	}
-	var hosts []string
-	for _, c := range list.Conns {
-		hosts = append(hosts, c.IP)
-	}
-	return hosts
 }
 
 // stop ends the server and the gate's work.
