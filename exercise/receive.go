@@ -177,5 +177,9 @@ func (s *Subscriber) receiveStatus(_ mqtt.Client, m mqtt.Message) {
 	if st.Figures != nil {
 		*f = Figures{AngleSDDeg: st.Figures.AngleSDDeg, MovementShare: st.Figures.MovementShare}
 	}
+	if len(f.AngleSDDeg) == 0 || len(f.MovementShare) == 0 {
+		s.cfg.Log.Warn("the model's card does not say how far off its angles are and how much of a movement it shows: less sure what is counted and what a fault is; measure it with posefuse eval --card",
+			"code", "no_figures", "model", st.Model.Name, "version", st.Model.Version)
+	}
 	s.give(input{figures: f})
 }

@@ -201,13 +201,10 @@ func (p span) meets(r Requirement, a accuracy, several bool, shown float64) bool
 		return true
 	}
 	m, share := 0.0, 1.0
-	if !sized && !several {
-		m = margin(r.Signal, a.coalition)
-	}
-	if r.When == WhenSized && a.sdDeg != nil { // a detail, which this model may not show
+	if !sized && !several || a.sdDeg != nil && (!several || r.When == WhenSized) {
 		m, _ = a.margin(r.Signal)
 	}
-	if r.Measure == AtRange || r.Measure == AtRise {
+	if r.Measure == AtRange || r.Measure == AtRise || r.demands() && quantities[r.Name].lead {
 		if share = shown; share == 0 {
 			share = smallShare
 		}
@@ -237,7 +234,8 @@ type ruleState struct {
 	values   []float64 // of all judged repetitions
 	limit    float64
 	margin   float64
-	known    bool // the margin is that of the model
+	known    bool    // the margin is that of the model
+	unseen   float64 // of what the rule asks for, poses of this model do not show so much
 }
 
 // Of a set the median is judged, which is surer than one repetition: its error
@@ -259,7 +257,7 @@ func (r *ruleState) sum() (f message.Fault, found bool) {
 	if r.rule.Below != nil {
 		beyond = -beyond
 	}
-	m := r.margin * max(medianError/math.Sqrt(float64(n)), sharedError)
+	m := max(r.margin*max(medianError/math.Sqrt(float64(n)), sharedError), r.unseen)
 	f = message.Fault{Key: r.rule.Key, Measured: round(v), Limit: r.limit, Unit: r.rule.unit(), Verdict: verdictFault}
 	switch {
 	case beyond > m:
@@ -290,7 +288,8 @@ func (r *ruleState) judge(p span, a accuracy) (f message.Fault, found bool) {
 		v = math.Sqrt(max(v*v-still*still, 0)) // noise and movement add up like this
 	}
 	m, known := a.margin(r.rule.Signal)
-	r.margin, r.known = m, known
+	r.margin, r.known = m, known || r.unseen > 0
+	m = max(m, r.unseen)
 	if r.rule.Above != nil {
 		return r.note(v, *r.rule.Above, v-*r.rule.Above, m)
 	}

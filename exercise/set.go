@@ -71,7 +71,7 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 		id:  fmt.Sprintf("%s-%s-%x", t.cfg.Room, r.def.Activity, start.UnixMilli()),
 		run: r, startAt: start, restS: t.restS(r.def), activeNS: t.nowNS, phase: phaseRest, faults: map[string]message.Fault{}, incomplete: map[string]int{},
 	}
-	t.set.rules = append(t.set.rules, &ruleState{rule: r.shallow()})
+	t.set.rules = append(t.set.rules, r.state(r.shallow()))
 	for _, small := range t.small {
 		if small.rep.endNS > startNS-int64(t.set.restS*1e9) {
 			t.set.incomplete[small.why]++
@@ -79,7 +79,7 @@ func (t *Tracker) openSet(r *run, startNS int64) {
 	}
 	t.small = t.small[:0]
 	for _, rule := range r.def.Rules {
-		t.set.rules = append(t.set.rules, &ruleState{rule: rule})
+		t.set.rules = append(t.set.rules, r.state(rule))
 	}
 	if r.def.MinOutReturn > 0 {
 		t.set.descent = &ruleState{rule: Rule{Key: keyFastDescent, Below: &r.def.MinOutReturn}, margin: descentMargin}
@@ -230,6 +230,22 @@ func (r *run) shallow() Rule {
 		rule.Measure, rule.Above, rule.Below = AtMin, &limit, nil
 	}
 	return rule
+}
+
+// state begins a rule of a set. Where the poses show a share of the movement
+// only, a rule that asks for more of what is counted cannot tell what lies
+// between that share of its limit and the limit.
+func (r *run) state(rule Rule) *ruleState {
+	c := r.def.Count
+	more := rule.Below
+	if r.target < c.Neutral {
+		more = rule.Above
+	}
+	st := &ruleState{rule: rule}
+	if more != nil && rule.Signal == c.Signal && r.shown > 0 {
+		st.unseen = math.Abs(*more-c.Neutral) * (1 - r.shown)
+	}
+	return st
 }
 
 // accuracy is what rules may rely on now.

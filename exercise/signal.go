@@ -15,7 +15,10 @@ type quantity struct {
 	// nominal is the value of a healthy person who stands, for angles; a
 	// calibrated neutral that is off by more than 5 degrees moves the rules.
 	nominal float64
-	value   func(b body, side Side) (float64, bool)
+	// lead: 0 in standing, so that a model which shows less of a movement shows
+	// less of the signal.
+	lead  bool
+	value func(b body, side Side) (float64, bool)
 }
 
 func unsided(f func(body) (float64, bool)) func(body, Side) (float64, bool) {
@@ -34,39 +37,39 @@ func difference(f func(body, Side) (float64, bool)) func(body, Side) (float64, b
 // exercises.md 1; margins of quantities it gives no figure for are derived
 // from the angles they are made of.
 var quantities = map[string]quantity{
-	"kneeFlexion":       {"deg", true, 15, 0, body.kneeFlexion},
-	"hipFlexion":        {"deg", true, 11, 0, body.hipFlexion},
-	"thighElevation":    {"deg", true, 9, 0, body.thighElevation},
-	"elbowFlexion":      {"deg", true, 19, 10, body.elbowFlexion},
-	"shoulderElevation": {"deg", true, 13, 12, body.shoulderElevation},
-	"armPlane":          {"deg", true, 20, 0, body.armPlane},
-	"armExtension":      {"", true, 0.1, 0, body.armExtension},
-	"ankleLead":         {"", true, 0.1, 0, body.ankleLead},
-	"ankleLift":         {"", true, 0.1, 0, body.ankleLift},
-	"thighLead":         {"deg", true, 12, 0, body.thighLead},
-	"kneeLead":          {"deg", true, 15, 0, body.kneeLead},
-	"pelvisTravel":      {"", true, 0.06, 0, body.pelvisTravel},
-	"pelvisOut":         {"", true, 0.06, 0, body.pelvisOut},
-	"wristHeight":       {"", true, 0.15, 0, body.wristHeight},
-	"wristDistance":     {"", false, 0.15, 0, unsided(body.wristDistance)},
-	"ankleOut":          {"", false, 0.08, 0, unsided(body.ankleOut)},
-	"stepAngle":         {"deg", false, 10, 0, unsided(body.stepAngle)},
-	"ankleHeight":       {"", false, 0.06, 0, unsided(body.ankleHeight)},
-	"trunkLean":         {"deg", false, 6, 3, unsided(body.trunkLean)},
-	"trunkSide":         {"deg", false, 5, 0, unsided(body.trunkSide)},
-	"shoulderTilt": {"deg", false, 6, 0, func(b body, _ Side) (float64, bool) {
+	"kneeFlexion":       {"deg", true, 15, 0, false, body.kneeFlexion},
+	"hipFlexion":        {"deg", true, 11, 0, false, body.hipFlexion},
+	"thighElevation":    {"deg", true, 9, 0, false, body.thighElevation},
+	"elbowFlexion":      {"deg", true, 19, 10, false, body.elbowFlexion},
+	"shoulderElevation": {"deg", true, 13, 12, false, body.shoulderElevation},
+	"armPlane":          {"deg", true, 20, 0, false, body.armPlane},
+	"armExtension":      {"", true, 0.1, 0, false, body.armExtension},
+	"ankleLead":         {"", true, 0.1, 0, true, body.ankleLead},
+	"ankleLift":         {"", true, 0.1, 0, true, body.ankleLift},
+	"thighLead":         {"deg", true, 12, 0, true, body.thighLead},
+	"kneeLead":          {"deg", true, 15, 0, true, body.kneeLead},
+	"pelvisTravel":      {"", true, 0.06, 0, true, body.pelvisTravel},
+	"pelvisOut":         {"", true, 0.06, 0, false, body.pelvisOut},
+	"wristHeight":       {"", true, 0.15, 0, false, body.wristHeight},
+	"wristDistance":     {"", false, 0.15, 0, false, unsided(body.wristDistance)},
+	"ankleOut":          {"", false, 0.08, 0, false, unsided(body.ankleOut)},
+	"stepAngle":         {"deg", false, 10, 0, false, unsided(body.stepAngle)},
+	"ankleHeight":       {"", false, 0.06, 0, true, unsided(body.ankleHeight)},
+	"trunkLean":         {"deg", false, 6, 3, false, unsided(body.trunkLean)},
+	"trunkSide":         {"deg", false, 5, 0, false, unsided(body.trunkSide)},
+	"shoulderTilt": {"deg", false, 6, 0, false, func(b body, _ Side) (float64, bool) {
 		return b.tilt(jLShoulder, jRShoulder)
 	}},
-	"pelvisTilt": {"deg", false, 8, 0, func(b body, _ Side) (float64, bool) {
+	"pelvisTilt": {"deg", false, 8, 0, false, func(b body, _ Side) (float64, bool) {
 		return b.tilt(jLHip, jRHip)
 	}},
-	"trunkTwist":          {"deg", false, 30, 0, unsided(body.trunkTwist)},
-	"pelvisDrop":          {"", false, 0.06, 0, unsided(body.pelvisDrop)},
-	"pelvisShift":         {"m", false, 0.05, 0, unsided(body.pelvisShift)},
-	"kneeAnkleRatio":      {"", false, 0.2, 0, unsided(body.kneeAnkleRatio)},
-	"kneeDifference":      {"deg", false, 15, 0, difference(body.kneeFlexion)},
-	"elevationDifference": {"deg", false, 13, 0, difference(body.shoulderElevation)},
-	"thighDifference":     {"deg", false, 9, 0, difference(body.thighElevation)},
+	"trunkTwist":          {"deg", false, 30, 0, false, unsided(body.trunkTwist)},
+	"pelvisDrop":          {"", false, 0.06, 0, true, unsided(body.pelvisDrop)},
+	"pelvisShift":         {"m", false, 0.05, 0, false, unsided(body.pelvisShift)},
+	"kneeAnkleRatio":      {"", false, 0.2, 0, false, unsided(body.kneeAnkleRatio)},
+	"kneeDifference":      {"deg", false, 15, 0, false, difference(body.kneeFlexion)},
+	"elevationDifference": {"deg", false, 13, 0, false, difference(body.shoulderElevation)},
+	"thighDifference":     {"deg", false, 9, 0, false, difference(body.thighElevation)},
 }
 
 // Signal chooses one number per pose: a named quantity and, for quantities of
