@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"posefuse/recording/mmfi"
+	"posefuse/recording/session"
 	"posefuse/recording/sim"
 	"posefuse/replay"
 	"posefuse/sensors/modality"
 )
 
 type replayCmd struct {
-	Session string `arg:"" optional:"" placeholder:"SESSION" help:"Recorded session, by name or path: its poses are made again here, without a daemon."`
+	Session string `arg:"" optional:"" placeholder:"SESSION" help:"Recorded session, by name or path: its poses are made again here, without a daemon, unless --sensors."`
 	sessionFlags
 
 	MMFi    string        `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder to play. Without it the simulator plays."`
@@ -34,7 +35,7 @@ type replayCmd struct {
 
 	Camera   string `default:"127.0.0.1:7010" help:"Keypoint port of the daemon."`
 	LiDAR    string `name:"lidar" help:"UDP address of the daemon's LiDAR driver; 127.0.0.1:7502 for ouster, 127.0.0.1:56301 for livox."`
-	LiDARAs  string `name:"lidar-as" default:"auto" enum:"auto,ouster,livox" help:"LiDAR to play: ouster needs simulated scans, livox takes any cloud; auto is livox for --mmfi."`
+	LiDARAs  string `name:"lidar-as" default:"auto" enum:"auto,ouster,livox" help:"LiDAR to play: ouster needs simulated scans, livox takes any cloud; auto is livox for --mmfi and sessions."`
 	Beams    int    `name:"lidar-beams" default:"32" enum:"32,128" help:"Beams of the simulator's LiDAR: 27,000 or 107,000 points a sweep."`
 	Crop     bool   `name:"lidar-crop" help:"Let the simulator's LiDAR send the person and a few hundred points around, as MM-Fi's clouds are stored, in place of the whole room."`
 	Clutter  int    `name:"radar-clutter" default:"156" help:"Mean points a frame that the simulator's radar sees of what stands still; 0 is a radar that removes them."`
@@ -63,7 +64,7 @@ func (c replayCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Speed == 0 { // nothing would move
 		return errors.New("--speed 0: nothing would move; 1 plays as recorded")
 	}
-	if c.Session != "" {
+	if c.Session != "" && !c.Sensors {
 		return c.playSession(ctx, out)
 	}
 	cfg, err := c.config()
@@ -103,13 +104,22 @@ func (c replayCmd) Run(ctx context.Context, out io.Writer) error {
 func (c replayCmd) config() (replay.Config, error) {
 	cfg := replay.Config{Lead: c.Lead, Loop: c.Loop, Speed: c.Speed, Pause: c.Pause, Faults: map[modality.Kind]replay.Faults{},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	if c.MMFi != "" {
+	switch {
+	case c.Session != "":
+		dir, err := session.Find(filepath.Join(c.State, session.Folder), c.Session)
+		if err != nil {
+			return cfg, err
+		}
+		if cfg.Data, err = session.NewDataset([]string{dir}); err != nil {
+			return cfg, err
+		}
+	case c.MMFi != "":
 		dir, err := openMMFi(c.MMFi)
 		if err != nil {
 			return cfg, err
 		}
 		cfg.Data = dir
-	} else {
+	default:
 		world := sim.WholeRoom(c.Beams, float64(c.Clutter))
 		world.LiDAR.WholeSweep = !c.Crop
 		ds, err := sim.NewDataset(sim.Config{Seed: c.Seed, Preset: c.Preset, World: &world})
@@ -147,6 +157,7 @@ func (c replayCmd) sensors(cfg *replay.Config) error {
 		}
 		off[name] = true
 	}
+	recorded := c.MMFi != "" || c.Session != ""
 	if !off["camera"] {
 		cfg.Camera = &replay.CameraConfig{Addr: c.Camera}
 	}
@@ -154,11 +165,11 @@ func (c replayCmd) sensors(cfg *replay.Config) error {
 		as := replay.LiDARFormat(c.LiDARAs)
 		if c.LiDARAs == "auto" {
 			as = replay.LiDAROuster
-			if c.MMFi != "" {
+			if recorded {
 				as = replay.LiDARLivox
 			}
 		}
-		if as == replay.LiDAROuster && c.MMFi != "" {
+		if as == replay.LiDAROuster && recorded {
 			return errors.New("--lidar-as ouster: recordings hold clouds, and an Ouster sends scans; use livox, or play the simulator")
 		}
 		lidar := replay.LiDARConfig{Format: as, Addr: orDefault(c.LiDAR, "127.0.0.1:56301")}

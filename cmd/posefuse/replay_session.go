@@ -23,12 +23,13 @@ import (
 
 // sessionFlags are those of posefuse replay that a session needs.
 type sessionFlags struct {
-	State string        `default:"posefuse-state" placeholder:"DIR" help:"The state_dir that the session is in."`
-	Model string        `placeholder:"PATH" help:"Checkpoint to make the session's poses with; the shipped one if empty."`
-	Fast  bool          `help:"Play a session as fast as this machine can; the poses are the same."`
-	From  time.Duration `help:"Begin a session that long after its beginning."`
-	To    time.Duration `help:"End a session that long after its beginning."`
-	Poses string        `placeholder:"FILE" help:"Write the poses made of a session as JSON lines."`
+	State   string        `default:"posefuse-state" placeholder:"DIR" help:"The state_dir that the session is in."`
+	Sensors bool          `help:"Send the session to a running daemon as fake sensors, as recordings are; its page then shows it."`
+	Model   string        `placeholder:"PATH" help:"Checkpoint to make the session's poses with; the shipped one if empty."`
+	Fast    bool          `help:"Play a session as fast as this machine can; the poses are the same."`
+	From    time.Duration `help:"Begin a session that long after its beginning."`
+	To      time.Duration `help:"End a session that long after its beginning."`
+	Poses   string        `placeholder:"FILE" help:"Write the poses made of a session as JSON lines."`
 }
 
 // replaySummary is what is told of a session that was played.
@@ -56,7 +57,7 @@ const maxWarnings = 5
 // playSession makes the poses of a recorded session again.
 func (c replayCmd) playSession(ctx context.Context, out io.Writer) error {
 	if c.MMFi != "" || len(c.Clips) > 0 || len(c.Fault) > 0 || len(c.Without) > 0 {
-		return errors.New("a session is played through the aligner, not by fake sensors: leave out --mmfi, --clips, --fault and --without")
+		return errors.New("a session is played through the aligner, not by fake sensors: leave out --mmfi, --clips, --fault and --without, or add --sensors")
 	}
 	dir, err := session.Find(filepath.Join(c.State, session.Folder), c.Session)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"posefuse/frame"
 	"posefuse/sensors"
 	"posefuse/skeleton"
 )
@@ -57,7 +56,6 @@ type run struct {
 	held       *os.File // the lock
 	dir        string
 	started    Info // as it began
-	rig        *frame.Rig
 	background []byte
 
 	queue  chan item
@@ -89,10 +87,10 @@ type run struct {
 func newRun(r *Recorder, held *os.File, q Request, room Room) *run {
 	now := r.cfg.Clock.NowNS()
 	wall := r.cfg.Clock.WallAt(now)
-	x := &run{r: r, held: held, rig: room.Rig, background: room.Background,
+	x := &run{r: r, held: held, background: room.Background,
 		queue: make(chan item, maxQueued), poses: make(chan *poseItem, 64), stop: make(chan struct{}), done: make(chan struct{})}
 	x.info = Info{Schema: Schema, Room: room.Name, State: Recording, Subject: q.Subject, Consent: Consent{Given: true, Noted: wall}, Note: q.Note,
-		Started: wall, AnchorNS: r.cfg.Clock.WallAt(0).UnixNano(), Version: room.Version, Model: room.Model, Segments: []Segment{}, Setup: room.Setup}
+		Started: wall, AnchorNS: r.cfg.Clock.WallAt(0).UnixNano(), Version: room.Version, Model: room.Model, Segments: []Segment{}, Rig: room.Rig, Setup: room.Setup}
 	x.enc.anchorNS = x.info.AnchorNS
 	return x
 }
@@ -260,8 +258,8 @@ func (x *run) open(now int64) error {
 	x.segments++
 	x.seg, x.background = seg, nil
 	x.report(nil)
-	if x.rig != nil {
-		return x.write(kindFrames, now, now, x.enc.frames(x.rig, now))
+	if x.info.Rig != nil {
+		return x.write(kindFrames, now, now, x.enc.frames(x.info.Rig, now))
 	}
 	return nil
 }

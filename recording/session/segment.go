@@ -89,7 +89,12 @@ func openSegment(d disk, dir string, n int, info *Info, background []byte, nowNS
 // metadata is what a segment says of its session, so that session.json can be made
 // from it.
 func (i *Info) metadata() map[string]string {
+	rig := []byte("null")
+	if b, err := json.Marshal(i.Rig); err == nil {
+		rig = b
+	}
 	return map[string]string{
+		"rig":    string(rig),
 		"schema": Schema, "id": i.ID, "room": i.Room, "subject": i.Subject, "version": i.Version, "model": i.Model, "note": i.Note,
 		"consent": strconv.FormatBool(i.Consent.Given), "consent_noted": stampText(i.Consent.Noted),
 		"started": stampText(i.Started), "anchor_ns": strconv.FormatInt(i.AnchorNS, 10),
@@ -178,6 +183,9 @@ func parseMetadata(m map[string]string, setup []byte) (i Info, err error) {
 	}
 	if i.Consent.Noted, err = parseStamp(m["consent_noted"]); err != nil {
 		return i, fmt.Errorf("its metadata: consent_noted: %w", err)
+	}
+	if err := json.Unmarshal([]byte(m["rig"]), &i.Rig); err != nil {
+		return i, fmt.Errorf("its metadata: rig: %w", err)
 	}
 	if json.Valid(setup) {
 		i.Setup = setup

@@ -28,6 +28,7 @@ import (
 	"strings"
 	"time"
 
+	"posefuse/frame"
 	"posefuse/internal/jsonfile"
 )
 
@@ -70,6 +71,8 @@ type Info struct {
 	Segments []Segment         `json:"segments"`
 	Dropped  map[string]uint64 `json:"dropped,omitempty"` // by reason: what was not recorded
 	Lost     uint64            `json:"lost,omitempty"`    // messages that damage took, as far as known
+	// Rig is where the sensors stood, as the daemon took them to; null: not known.
+	Rig *frame.Rig `json:"rig,omitempty"`
 	// Setup is what the daemon needs to make poses of the samples again.
 	Setup json.RawMessage `json:"setup,omitempty"`
 }

@@ -25,6 +25,16 @@ type Part struct {
 	FromNS, ToNS int64    // bounds of AtNS, inclusive; ToNS 0 is none
 }
 
+// beside reports whether a file is known to hold nothing of the part.
+func (p *Part) beside(i *Info, name string) bool {
+	for _, s := range i.Segments {
+		if s.File == name {
+			return s.ToNS < p.FromNS || p.ToNS > 0 && s.FromNS > p.ToNS
+		}
+	}
+	return false
+}
+
 // Visit gives what a session holds to a function in the order in which it was
 // recorded: that of AtNS, but for what came from several sensors within a moment.
 // A session that a crash left can be read without recovering it. What is damaged
@@ -47,6 +57,9 @@ func Visit(dir string, part Part, visit func(*Event) error) (Info, Check, error)
 		opt.To = uint64(info.AnchorNS + part.ToNS) //nolint:gosec // after 1970
 	}
 	for _, name := range names {
+		if part.beside(&info, name) {
+			continue
+		}
 		r, err := readSegment(filepath.Join(dir, name), opt, mcap.Handler{Message: func(_ *mcap.Schema, ch *mcap.Channel, m *mcap.Message) error {
 			if len(part.Topics) > 0 && !slices.Contains(part.Topics, ch.Topic) {
 				return nil
