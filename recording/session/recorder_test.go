@@ -314,14 +314,19 @@ func TestFaultyDisk(t *testing.T) {
 				d.mu.Lock()
 				d.left = 1 << 40
 				d.mu.Unlock()
-				time.Sleep(1100 * time.Millisecond)
+				time.Sleep(2500 * time.Millisecond)
+				offerSamples(r, 45, 10)
 				if s := r.Status(); s.Code == c.code || s.Dropped["disk"] == 0 {
 					t.Errorf("after the disk is back: %+v", s)
 				}
-				offerSamples(r, 45, 10)
+				before := r.Status()
 				done, err := r.Stop()
 				if err != nil || len(done.Segments) != 2 || done.State != Complete {
 					t.Fatalf("%v, %+v", err, done)
+				}
+				n, by := done.Messages()
+				if offered := uint64(55 * 5); n-by[TopicSkeleton]-by[TopicClock]+done.Dropped["disk"] != offered || before.Messages > n {
+					t.Errorf("%d messages %v and %v dropped, offered %d; before the end %+v", n, by, done.Dropped, offered, before)
 				}
 				got := lidarSeqs(t, filepath.Join(r.cfg.Root, i.ID))
 				if len(got) < 30 || !slices.Equal(got[:20], count(0, 20)) || !slices.Equal(got[len(got)-10:], count(45, 55)) {

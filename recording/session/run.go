@@ -82,6 +82,9 @@ type run struct {
 	segments int
 	before   int64 // bytes of the segments that are done
 	enc      encoder
+	pending  [numKinds]uint64 // messages that are not on the disk yet
+	retryNS  int64            // room clock from when on a new segment is tried after a failure
+	failures int              // in a row
 }
 
 func newRun(r *Recorder, held *os.File, q Request, room Room) *run {
@@ -172,6 +175,9 @@ func (x *run) take(it *item) {
 	}
 }
 
+// derived are the kinds that nobody offered: they are made of others, or of clocks.
+func derived(kind int) bool { return kind == kindSkeleton || kind == kindClock || kind == kindFrames }
+
 func (x *run) reuse(p *poseItem) {
 	if p == nil {
 		return
@@ -191,12 +197,17 @@ func (x *run) write(kind int, atNS, publishNS int64, text []byte) error {
 	before := x.seg.w.Offset()
 	err := x.seg.write(kind, x.info.AnchorNS, atNS, publishNS, text)
 	x.busySince.Store(0)
-	if err != nil && x.seg.w.Offset() == before && x.seg.w.Flush() == nil {
-		x.drop(dropInvalid, 1) // the message, not the disk
-		return nil
-	}
 	if err == nil {
 		x.messages.Add(1)
+		x.pending[kind]++
+		return nil
+	}
+	reason := dropDisk
+	if x.seg.w.Offset() == before && x.seg.w.Flush() == nil {
+		reason, err = dropInvalid, nil // the message, not the disk
+	}
+	if !derived(kind) {
+		x.drop(reason, 1)
 	}
 	return err
 }
@@ -210,10 +221,7 @@ func (x *run) beat() {
 		err = fmt.Errorf("%w: %d MiB are left", errFloor, free>>20)
 	}
 	if x.seg == nil {
-		if err == nil {
-			err = x.open(now)
-		}
-		x.report(err)
+		x.retry(now, free, err)
 		return
 	}
 	if err != nil {
@@ -235,6 +243,30 @@ func (x *run) beat() {
 	}
 }
 
+// Margins of a recording that goes on after a failure: free space beyond the floor,
+// so that it does not fail again at once, and the longest wait between two tries.
+const (
+	resumeBytes = 64 << 20
+	longestWait = 16 * time.Second
+)
+
+// retry tries a new segment after a failure. What was wrong is told until something
+// is on the disk again.
+func (x *run) retry(now, free int64, err error) {
+	switch {
+	case err != nil:
+	case now < x.retryNS:
+		return
+	case x.problem.Load() != nil && free < x.r.cfg.FreeBytes+resumeBytes:
+		return // as full as it was
+	default:
+		err = x.open(now)
+	}
+	if err != nil {
+		x.report(err)
+	}
+}
+
 // flush notes the clocks and brings the chunk to the disk.
 func (x *run) flush(now int64) error {
 	if err := x.write(kindClock, now, now, x.enc.clock(now, x.r.cfg.Clock.WallAt(now).UnixNano())); err != nil {
@@ -244,6 +276,9 @@ func (x *run) flush(now int64) error {
 	err := x.seg.sync()
 	x.busySince.Store(0)
 	x.bytes.Store(x.before + x.seg.good)
+	if err == nil {
+		x.kept()
+	}
 	return err
 }
 
@@ -257,7 +292,6 @@ func (x *run) open(now int64) error {
 	}
 	x.segments++
 	x.seg, x.background = seg, nil
-	x.report(nil)
 	if x.info.Rig != nil {
 		return x.write(kindFrames, now, now, x.enc.frames(x.info.Rig, now))
 	}
@@ -272,9 +306,11 @@ func (x *run) rotate() {
 	entry, err := seg.finish()
 	x.busySince.Store(0)
 	if err != nil {
-		x.report(err)
+		x.before += seg.good
+		x.lose(err)
 		return
 	}
+	x.kept()
 	x.segmentsOK.Add(1)
 	x.before += entry.Bytes
 	x.bytes.Store(x.before)
@@ -293,6 +329,26 @@ func (x *run) fail(err error) {
 		x.seg.abandon()
 		x.seg = nil
 	}
+	x.lose(err)
+}
+
+// kept notes that all that was written is on the disk.
+func (x *run) kept() {
+	x.pending, x.failures, x.retryNS = [numKinds]uint64{}, 0, 0
+	x.report(nil)
+}
+
+// lose notes that what was written since is not.
+func (x *run) lose(err error) {
+	for kind, n := range x.pending {
+		x.messages.Add(-n)
+		if !derived(kind) {
+			x.drop(dropDisk, n)
+		}
+	}
+	x.pending = [numKinds]uint64{}
+	x.retryNS = x.r.cfg.Clock.NowNS() + int64(min(ChunkInterval<<min(x.failures, 10)/2, longestWait))
+	x.failures++
 	x.report(err)
 }
 
