@@ -78,6 +78,8 @@ type LoadOptions struct {
 	// them in its arrangement, and the truth goes there too. nil leaves the frames
 	// as they are.
 	Stage func(recording.Clip) (*intake.Intake, error)
+	// Unlabelled leaves the truth at zero where the clips have none, see Data.Label.
+	Unlabelled bool
 	// Movement asks for what tells how poses follow a movement: ClipData.Clean,
 	// CameraFromPose and RoomFromCamera.
 	Movement bool
@@ -184,9 +186,11 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		if err := recording.ReadFrame(clip, i, which, &f); err != nil {
 			return nil, err
 		}
-		truth, err := clip.Truth(i)
-		if err != nil {
-			return nil, err
+		var truth recording.Pose
+		if !opt.Unlabelled {
+			if truth, err = clip.Truth(i); err != nil {
+				return nil, err
+			}
 		}
 		if err := through.take(i, &f, which); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)

@@ -22,6 +22,7 @@ type cli struct {
 	Decode     decodeCmd     `cmd:"" help:"Decode a sensor's capture file of any format to JSON, or sum it up."`
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`
+	Retrain    retrainCmd    `cmd:"" help:"Train the serving model further on a room's recordings; promote it if it is better."`
 	Experiment experimentCmd `cmd:"" help:"Train a grid of models and report the paper's tables and figures."`
 	Eval       evalCmd       `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`
 	Models     modelsCmd     `cmd:"" help:"List, show, export, import and quantize models."`

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"posefuse/internal/jsonfile"
+	"posefuse/model"
+	"posefuse/model/registry"
+	"posefuse/model/shipped"
+	"posefuse/recording"
+	"posefuse/retrain"
+	"posefuse/train"
+)
+
+type retrainCmd struct {
+	Labelled   []string `placeholder:"DIR" help:"Folder of the room's recordings with ground truth, in MM-Fi's layout; may be given again."`
+	Unlabelled []string `placeholder:"DIR" help:"The same without ground truth: the model labels what it is sure of itself. Needs labelled ones to judge by."`
+	Judge      []string `placeholder:"DIR" help:"Labelled recordings to judge by only."`
+	State      string   `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`
+
+	dataFlags `group:"Old recordings, which the serving model was trained on:"`
+	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
+	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by."`
+
+	Stride    int     `default:"3" help:"Take every n-th frame."`
+	Epochs    int     `default:"12" help:"Epochs at most."`
+	Patience  int     `default:"3" help:"Stop after so many epochs that are no better."`
+	Batch     int     `default:"48" help:"Samples per step."`
+	LR        float64 `name:"lr" default:"0.0002" help:"Learning rate at the start."`
+	Balance   string  `default:"awc" enum:"${methods}" help:"Balancing method: ${enum}."`
+	DropModal float64 `name:"modality-dropout" default:"0.5" help:"Share of samples trained on a random set of sensors."`
+	Sure      float64 `default:"0.5" help:"Share of the unlabelled frames that is used: those whose sigma_mm is lowest."`
+	Seed      uint64  `default:"1" help:"Seed."`
+	Margin    float64 `default:"2" help:"Gate: by how many per cent the error on new recordings must fall."`
+	Limit     float64 `default:"2" help:"Gate: by how many per cent it may rise for any set of sensors or activity, in new and old recordings."`
+	CPU       float64 `name:"cpu" default:"0.5" help:"Cores that it may use on average."`
+	Memory    int64   `default:"1024" help:"MiB of memory that it may use."`
+	Candidate bool    `help:"Leave the model as a candidate when it passes the gate; a person promotes it."`
+	JSON      bool    `name:"json" help:"Print JSON."`
+}
+
+// Help shows the command's example.
+func (retrainCmd) Help() string {
+	return "Trains the model that serves further on a room's own recordings, adds it to the registry as a candidate and\n" +
+		"compares both on recordings that neither saw (the gate). A candidate that is better is promoted, one that is not is\n" +
+		"rejected with the reason. It runs at the lowest priority; stopped in any way, the same command goes on.\n\n" +
+		"Example:\n\n  posefuse retrain --labelled /data/room1 --state /var/lib/posefuse"
+}
+
+// retrainResult is what the command prints.
+type retrainResult struct {
+	Model  registry.ID    `json:"model"`
+	State  registry.State `json:"state"`
+	Reason string         `json:"reason"`
+	Epoch  int            `json:"epoch"` // whose weights they are
+	Epochs int            `json:"epochs"`
+	Gate   *registry.Gate `json:"gate"`
+}
+
+// Run retrains, judges and promotes or rejects.
+func (c retrainCmd) Run(ctx context.Context) error {
+	if !(c.CPU > 0) || c.Memory < 1 {
+		return fmt.Errorf("--cpu %g, --memory %d: want more than nothing", c.CPU, c.Memory)
+	}
+	reg := registry.Open(c.State, nil)
+	base, card, name, err := c.serving(reg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = base.Close() }() // the process ends here
+	job, err := c.job(base, card, name)
+	if err != nil {
+		return err
+	}
+	if err = job.Check(); err != nil {
+		return fmt.Errorf("%w (--labelled, --unlabelled, --judge)", err)
+	}
+	if err = retrain.GoLast(); err != nil {
+		return err
+	}
+	model.SetThreads(max(int(math.Ceil(c.CPU)), 1))
+	debug.SetMemoryLimit(c.Memory << 20)
+	debug.SetGCPercent(train.GarbagePercent)
+	job.Wait = retrain.NewBudget(c.CPU).Wait
+	if job.Work, err = c.work(&card, job); err != nil {
+		return err
+	}
+	show := newRetrainView()
+	job.Tell, job.Ready = show.tell, show.ready
+	r, err := job.Run(ctx)
+	show.done()
+	if err != nil {
+		return c.advise(err, job.Work)
+	}
+	return c.finish(reg, job, r)
+}
+
+// serving opens the model that serves.
+func (c retrainCmd) serving(reg *registry.Registry) (net *model.Network, card model.Card, name string, err error) {
+	net, card, problems := reg.Serving()
+	if len(problems) > 0 {
+		return nil, card, "", fmt.Errorf("retrain the serving model: %w", errors.Join(problems...))
+	}
+	if net != nil {
+		return net, card, card.Name + "/" + card.Version, nil
+	}
+	net, card, err = shipped.Load()
+	return net, card, registry.Shipped, err
+}
+
+// job makes a retraining of the flags.
+func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*retrain.Job, error) {
+	j := &retrain.Job{Base: base, Card: card, Name: name, Stride: c.Stride, Epochs: c.Epochs, Patience: c.Patience, Batch: c.Batch, LR: c.LR,
+		Seed: c.Seed, Replicas: 1, Dropout: c.DropModal, SureShare: c.Sure, Rule: retrain.Rule{MarginPercent: c.Margin, LimitPercent: c.Limit}, MemoryBytes: c.Memory << 20}
+	var err error
+	if j.Method, err = train.NewMethod(c.Balance, train.MethodSettings{}); err != nil {
+		return nil, err
+	}
+	for _, kind := range []struct {
+		dirs []string
+		to   *[]train.Selection
+	}{{c.Labelled, &j.Labelled}, {c.Unlabelled, &j.Unlabelled}, {c.Judge, &j.Judge}} {
+		for _, dir := range kind.dirs {
+			ds, err := openMMFi(dir)
+			if err != nil {
+				return nil, err
+			}
+			*kind.to = append(*kind.to, train.Selection{Data: ds, Keys: ds.Keys()})
+		}
+	}
+	split, err := c.choose()
+	if err != nil {
+		return nil, err
+	}
+	j.Old, j.OldJudge = split.Train, split.Test
+	j.Old.Keys, j.OldJudge.Keys = spread(j.Old.Keys, c.OldClips), spread(j.OldJudge.Keys, c.OldJudge)
+	return j, nil
+}
+
+// spread takes n of the clips, evenly over people and activities.
+func spread(keys []recording.Key, n int) []recording.Key {
+	if n >= len(keys) {
+		return keys
+	}
+	var out []recording.Key
+	for i := range n {
+		out = append(out, keys[i*len(keys)/n])
+	}
+	return out
+}
+
+// started is what a retraining keeps of its start.
+type started struct {
+	Version string `json:"version"`
+	Created string `json:"created"`
+	Command string `json:"command"`
+}
+
+const startedFile = "retrain.json"
+
+// work returns the folder of the retraining's state, which is named by the model
+// and the options, so that the same command goes on and another one starts anew.
+func (c retrainCmd) work(card *model.Card, j *retrain.Job) (string, error) {
+	var data []string
+	for _, list := range [][]train.Selection{j.Labelled, j.Unlabelled, j.Judge, {j.Old, j.OldJudge}} {
+		for _, s := range list {
+			data = append(data, fmt.Sprintf("%s %d", s.Data.Describe(), len(s.Keys)))
+		}
+	}
+	c.CPU, c.Memory, c.JSON, c.Candidate = 0, 0, false, false // which change nothing
+	b, err := json.Marshal(struct {
+		Base  string
+		Flags retrainCmd
+		Data  []string
+	}{card.SHA256, c, data})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	dir := filepath.Join(c.State, "retrain", hex.EncodeToString(sum[:6]))
+	file := filepath.Join(dir, startedFile)
+	if _, err = os.Stat(file); err == nil {
+		fmt.Fprintf(os.Stderr, "going on with %s\n", dir)
+		return dir, nil
+	}
+	if err = os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("retrain: %w", err)
+	}
+	now := time.Now().UTC()
+	return dir, jsonfile.Write(file, started{Version: now.Format("20060102T150405Z"), Created: now.Format(time.RFC3339), Command: commandLine()})
+}
+
+// finish adds the candidate to the registry with its figures, promotes it or
+// rejects it, and removes the state.
+func (c retrainCmd) finish(reg *registry.Registry, j *retrain.Job, r *retrain.Result) error {
+	var s started
+	b, err := os.ReadFile(filepath.Join(j.Work, startedFile))
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil {
+		return fmt.Errorf("retrain: %w", err)
+	}
+	card := r.Card
+	card.Version, card.Created, card.Command = s.Version, s.Created, s.Command
+	id := registry.ID{Name: card.Name, Version: card.Version}
+	folder := filepath.Join(j.Work, "candidate")
+	if _, err = model.SaveCheckpoint(folder, r.Net, card); err != nil {
+		return err
+	}
+	if _, err = reg.Add(folder, "retrained from "+j.Name); err != nil && !errors.Is(err, registry.ErrExists) { // of this command, killed after
+		return err
+	}
+	if err = reg.Judged(id, r.Gate); err != nil {
+		return err
+	}
+	if r.Gate.Passed && !c.Candidate {
+		if _, err = reg.Promote(id, r.Gate.Reason, nil); err != nil {
+			return err
+		}
+	}
+	e, err := reg.Entry(id)
+	if err != nil {
+		return err
+	}
+	if err = os.RemoveAll(j.Work); err != nil {
+		return fmt.Errorf("retrain: %w", err)
+	}
+	result := retrainResult{Model: id, State: e.State, Reason: e.Reason, Epoch: r.Epoch, Epochs: r.Epochs, Gate: r.Gate}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(result)
+	}
+	showRegistered(e)
+	fmt.Printf("%s (epoch %d of %d) is %s: %s\n", id, r.Epoch, r.Epochs, e.State, r.Gate.Reason)
+	return nil
+}
+
+// advise says how to go on after an error.
+func (c retrainCmd) advise(err error, work string) error {
+	var large *retrain.MemoryError
+	switch {
+	case errors.As(err, &large):
+		return fmt.Errorf("%w: raise --memory, or lower --batch or --old-clips, or raise --stride", err)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(os.Stderr, "stopped; the state is in %s: the same command goes on\n", work)
+	}
+	return adviseTraining(err, work)
+}
+
+// retrainView shows how a retraining goes, on standard error.
+type retrainView struct {
+	bar   *progress
+	stage string
+}
+
+func newRetrainView() *retrainView { return &retrainView{} }
+
+func (v *retrainView) ready(trained, old int) {
+	v.done()
+	fmt.Fprintf(os.Stderr, "training on %d new frames and %d old ones\n", trained, old)
+}
+
+// tell comes from several goroutines only while loading, one file at a time.
+func (v *retrainView) tell(p retrain.Progress) {
+	if p.Stage == retrain.Loading {
+		return // a bar per folder would say little
+	}
+	if v.stage != p.Stage {
+		v.done()
+		v.stage, v.bar = p.Stage, newProgress(p.Stage)
+	}
+	if e := p.Epoch; e != nil {
+		v.done()
+		v.stage = ""
+		var phi []string
+		for _, m := range "RLMW" {
+			if value, ok := e.Shapley[string(m)]; ok {
+				phi = append(phi, fmt.Sprintf("%c %.1f", m, value))
+			}
+		}
+		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, to stop by %.1f mm, contributions %s\n", e.Epoch, e.LossMM, e.ValMM, strings.Join(phi, ", "))
+		return
+	}
+	v.bar.show(p.Share, "")
+}
+
+func (v *retrainView) done() {
+	if v.bar != nil {
+		v.bar.done()
+		v.bar = nil
+	}
+}

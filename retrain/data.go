@@ -1,0 +1,160 @@
+package retrain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"posefuse/recording"
+	"posefuse/train"
+)
+
+// data is what a job loads.
+type data struct {
+	all      *train.Data // to train on: new, taught and old
+	old      int         // samples of all that are old
+	stop     *train.Data // to stop by
+	newJudge *train.Data
+	oldJudge *train.Data // nil without old recordings
+	teacher  *teacher    // nil without unlabelled recordings
+}
+
+func (d *data) judges() []*train.Data {
+	if d.oldJudge == nil {
+		return []*train.Data{d.newJudge}
+	}
+	return []*train.Data{d.newJudge, d.oldJudge}
+}
+
+func (d *data) bytes() int64 {
+	n := d.all.Bytes() + d.stop.Bytes()
+	for _, j := range d.judges() {
+		n += j.Bytes()
+	}
+	return n
+}
+
+// load prepares all recordings of the job.
+func (j *Job) load(ctx context.Context) (*data, error) {
+	d := &data{}
+	training, err := j.loadAll(ctx, j.Labelled, train.TrainPart)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.Unlabelled) > 0 {
+		u, err := j.loadUnlabelled(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if d.teacher, err = newTeacher(ctx, j.Base, j.Card, u, j.SureShare, j.Work); err != nil {
+			return nil, err
+		}
+		training = append(training, u)
+	}
+	if len(j.Old.Keys) > 0 {
+		old, err := j.loadOne(ctx, j.Old, j.Old.Part, j.Stride, false)
+		if err != nil {
+			return nil, err
+		}
+		d.old = len(old.Samples)
+		training = append(training, old)
+	}
+	if d.all, err = train.Join(training...); err != nil {
+		return nil, fmt.Errorf("retrain: %w", err)
+	}
+	return d, j.loadJudges(ctx, d)
+}
+
+// loadJudges prepares what the training is stopped by and judged by, which share
+// no frame.
+func (j *Job) loadJudges(ctx context.Context, d *data) error {
+	stop, err := j.loadAll(ctx, j.Labelled, train.ValPart)
+	if err != nil {
+		return err
+	}
+	judge, err := j.loadAll(ctx, j.Labelled, train.TestPart)
+	if err != nil {
+		return err
+	}
+	for _, s := range j.Judge {
+		l, err := j.loadOne(ctx, s, s.Part, j.Stride, false)
+		if err != nil {
+			return err
+		}
+		judge = append(judge, l)
+	}
+	old := j.OldJudge
+	if len(stop) == 0 { // without new labels, half of the old clips stop the training
+		half := old
+		half.Keys, old.Keys = alternate(old.Keys)
+		if len(half.Keys) == 0 {
+			return errors.New("retrain: no labelled recordings to stop by: give old ones")
+		}
+		l, err := j.loadOne(ctx, half, half.Part, j.Stride, false)
+		if err != nil {
+			return err
+		}
+		stop = append(stop, l)
+	}
+	if len(old.Keys) > 0 {
+		if d.oldJudge, err = j.loadOne(ctx, old, old.Part, j.Stride, false); err != nil {
+			return err
+		}
+	}
+	if d.newJudge, err = train.Join(judge...); err == nil {
+		d.stop, err = train.Join(stop...)
+	}
+	return err
+}
+
+// alternate deals the clips out in turn.
+func alternate(keys []recording.Key) (a, b []recording.Key) {
+	for i, k := range keys {
+		if i%2 == 0 {
+			a = append(a, k)
+		} else {
+			b = append(b, k)
+		}
+	}
+	return a, b
+}
+
+// loadAll prepares one part of each clip.
+func (j *Job) loadAll(ctx context.Context, from []train.Selection, part train.Part) (out []*train.Data, err error) {
+	for _, s := range from {
+		stride := j.Stride
+		if part == train.TestPart {
+			stride = 1
+		}
+		l, err := j.loadOne(ctx, s, part, stride, false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (j *Job) loadUnlabelled(ctx context.Context) (*train.Data, error) {
+	var all []*train.Data
+	for _, s := range j.Unlabelled {
+		l, err := j.loadOne(ctx, s, s.Part, j.Stride, true)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return train.Join(all...)
+}
+
+func (j *Job) loadOne(ctx context.Context, s train.Selection, part train.Part, stride int, unlabelled bool) (*train.Data, error) {
+	l, err := train.Load(ctx, s.Data, s.Keys, j.Base.Config, train.LoadOptions{Window: j.Card.Window, Stride: stride, Part: part, Unlabelled: unlabelled,
+		Progress: func(done, total int) {
+			j.tell(Progress{Stage: Loading, Share: float64(done) / float64(total)})
+			j.wait(ctx)
+		}})
+	if err != nil {
+		return nil, fmt.Errorf("retrain: %w", err)
+	}
+	return l, nil
+}
