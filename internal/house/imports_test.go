@@ -56,6 +56,7 @@ var allowed = map[string][]string{
 	"replay":                 {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality", "skeleton"},
+	"retrain":          {"model", "model/registry", "recording", "sensors/modality", "train"},
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"doctor":           {"sensors/lidar", "sensors/radar"},
