@@ -69,17 +69,17 @@ func NewReplay(o ReplayOptions) (*Replay, error) {
 	r.ticks.onError = o.Warn
 	r.ticks.publish = func(buf []byte, p *message.Pose) ([]byte, error) {
 		p.LatencyMS = message.PoseLatency{}
-		buf, err := message.AppendPose(buf[:0], p)
-		if err == nil {
-			err = o.Pose(buf, p)
+		buf, failure := message.AppendPose(buf[:0], p)
+		if failure == nil {
+			failure = o.Pose(buf, p)
 		}
 		if r.err == nil {
-			r.err = err
+			r.err = failure
 		}
 		return buf, nil
 	}
 	if r.ticks.person != nil && len(o.Background) > 0 {
-		if err := r.ticks.person.LoadBackground(bytes.NewReader(o.Background)); err != nil {
+		if err = r.ticks.person.LoadBackground(bytes.NewReader(o.Background)); err != nil {
 			return nil, fmt.Errorf("the room's background in the session: %w", err)
 		}
 	}

@@ -21,7 +21,7 @@ type recordedSample struct {
 
 // recordedRoom makes samples of all sensors from a room time on.
 func recordedRoom(fromNS int64, frames int) (out []recordedSample) {
-	rng := rand.New(rand.NewPCG(3, uint64(frames))) //nolint:gosec // samples
+	rng := rand.New(rand.NewPCG(3, uint64(frames)))
 	for i := range frames {
 		at := fromNS + int64(i)*1e8
 		add := func(m modality.Kind, delayNS int64, s sensors.Sample) {

@@ -23,7 +23,7 @@ func (c *movedClock) WallAt(ns int64) time.Time { return time.Unix(0, ns) }
 // the sample, when its samples are given to Step at the times at which they came.
 func TestStepEqualsRun(t *testing.T) {
 	for seed := range uint64(12) {
-		rng := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a schedule
+		rng := rand.New(rand.NewPCG(seed, 7))
 		// Odd nanoseconds, so that no two things happen at once.
 		jitter := func(most time.Duration) func(int) time.Duration {
 			d := make([]time.Duration, 500)

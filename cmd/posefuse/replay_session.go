@@ -65,9 +65,9 @@ func (c replayCmd) playSession(ctx context.Context, out io.Writer) error {
 	}
 	var poses *bufio.Writer
 	if c.Poses != "" {
-		f, err := os.Create(c.Poses)
-		if err != nil {
-			return fmt.Errorf("--poses: %w", err)
+		f, ferr := os.Create(c.Poses)
+		if ferr != nil {
+			return fmt.Errorf("--poses: %w", ferr)
 		}
 		poses = bufio.NewWriter(f)
 		defer f.Close() //nolint:errcheck // flushed below
@@ -179,7 +179,7 @@ func (c replayCmd) feed(ctx context.Context, dir string, r *pipeline.Replay, p *
 			case <-time.After(time.Until(due)):
 			}
 		}
-		if err := ctx.Err(); err != nil {
+		if err = ctx.Err(); err != nil {
 			return err
 		}
 		if e.Sample == nil {

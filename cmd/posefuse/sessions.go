@@ -266,9 +266,9 @@ func (c sessionsDeleteCmd) chosen() (dirs []string, err error) {
 		return nil, errors.New("give sessions, or --subject")
 	}
 	for _, name := range c.Session {
-		dir, err := session.Find(c.root(), name)
-		if err != nil {
-			return nil, err
+		dir, ferr := session.Find(c.root(), name)
+		if ferr != nil {
+			return nil, ferr
 		}
 		dirs = append(dirs, dir)
 	}

@@ -36,11 +36,13 @@ func (c sessionsExportCmd) Run(out io.Writer) error {
 		return err
 	}
 	if c.To != "-" {
-		f, err := os.OpenFile(c.To, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the file that was asked for
+		var f *os.File
+		f, err = os.OpenFile(c.To, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the file that was asked for
 		if err != nil {
 			return fmt.Errorf("--to: %w", err)
 		}
-		check, err := c.write(f, dir)
+		var check session.Check
+		check, err = c.write(f, dir)
 		if err = errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("--to %s: %w", c.To, err)
 		}

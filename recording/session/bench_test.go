@@ -19,7 +19,7 @@ func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
 // points a sweep costs: 10 sweeps, pictures' joints, radar frames and poses, 100 CSI
 // packets; encoded, compressed, with checksums.
 func BenchmarkLargeRoom(b *testing.B) {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // points
+	rng := rand.New(rand.NewPCG(1, 2))
 	cloud := &sensors.PointCloud{Complete: 1, XYZ: make([]float32, 3*131072)}
 	for i := range cloud.XYZ {
 		cloud.XYZ[i] = float32(int(8000*rng.Float64())) / 1000 // a sensor's millimetres

@@ -106,6 +106,7 @@ func (c *Clip) fill(b *block, m modality.Kind, tickNS int64, f *recording.Frame)
 		for _, p := range s.Radar.Points {
 			f.MmWave = append(f.MmWave, float64(p.X), float64(p.Y), float64(p.Z), float64(p.Doppler), float64(p.SNRdB))
 		}
+	case modality.CSI: // above
 	}
 	return true
 }

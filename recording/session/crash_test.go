@@ -44,13 +44,13 @@ func recordUntilKilled(dir string) {
 // killOnce records in a child, kills it after a while, and checks what is left.
 func killOnce(t *testing.T, after time.Duration) {
 	root := filepath.Join(t.TempDir(), Folder)
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+root)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
@@ -59,14 +59,14 @@ func killOnce(t *testing.T, after time.Duration) {
 	offered, onDisk := -1, int64(0)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		word, rest, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.Atoi(word)
+		n, bad := strconv.Atoi(word)
 		switch {
 		case word == "session":
 			id = rest
-		case err != nil:
+		case bad != nil:
 			t.Errorf("the child says %q", lines.Text())
 		default:
-			if b, err := strconv.ParseInt(rest, 10, 64); err == nil { // not the line that was cut
+			if b, cut := strconv.ParseInt(rest, 10, 64); cut == nil { // not the line that was cut
 				offered, onDisk = n, b
 			}
 		}
@@ -82,9 +82,9 @@ func killOnce(t *testing.T, after time.Duration) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		st, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
+		st, serr := os.Stat(filepath.Join(dir, name))
+		if serr != nil {
+			t.Fatal(serr)
 		}
 		size += st.Size()
 	}
@@ -110,7 +110,7 @@ func killOnce(t *testing.T, after time.Duration) {
 
 // kills ends recorders at random moments, some at a time.
 func kills(t *testing.T, n int) {
-	rng := rand.New(rand.NewPCG(15, 1)) //nolint:gosec // moments
+	rng := rand.New(rand.NewPCG(15, 1))
 	var wg sync.WaitGroup
 	room := make(chan struct{}, 10)
 	for range n {

@@ -31,7 +31,7 @@ type file interface {
 type osDisk struct{}
 
 func (osDisk) create(path string) (file, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // below the folder of sessions
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
 func (osDisk) free(dir string) (int64, error) {
@@ -39,12 +39,12 @@ func (osDisk) free(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return int64(st.Bavail) * st.Bsize, nil //nolint:gosec // a disk's size
+	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // syncDir makes what happened to the names in a folder last.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // below the folder of sessions
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -63,12 +63,12 @@ const (
 
 // lock takes the folder for one recorder. The error wraps ErrBusy if there is one.
 func lock(root string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(root, lockFile), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the daemon's state
+	f, err := os.OpenFile(filepath.Join(root, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
 	for try := 0; ; try++ {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) || try == lockTries {
 			break
 		}
@@ -95,7 +95,7 @@ func Live(root string) string {
 	if !errors.Is(err, ErrBusy) {
 		return ""
 	}
-	b, err := os.ReadFile(filepath.Join(root, lockFile)) //nolint:gosec // the daemon's state
+	b, err := os.ReadFile(filepath.Join(root, lockFile))
 	if err != nil {
 		return ""
 	}

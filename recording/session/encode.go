@@ -92,6 +92,7 @@ func (e *encoder) sample(s *sensors.Sample) []byte {
 		if s.Keypoints.Others {
 			e.text(`,"others":true`)
 		}
+	case modality.Radar, modality.CSI: // nothing more
 	}
 	e.text("}}")
 	return e.b

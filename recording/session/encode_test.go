@@ -65,11 +65,11 @@ func compiled(t testing.TB, kind int) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	var doc any
-	if err := json.Unmarshal(text, &doc); err != nil {
+	if err = json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("x.json", doc); err != nil {
+	if err = c.AddResource("x.json", doc); err != nil {
 		t.Fatal(err)
 	}
 	s, err := c.Compile("x.json")

@@ -48,10 +48,10 @@ func (d *badDisk) set(err error, stall chan struct{}) {
 	d.mu.Unlock()
 }
 
-func (d *badDisk) state() (error, chan struct{}) {
+func (d *badDisk) state() (stall chan struct{}, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err, d.stall
+	return d.stall, d.err
 }
 
 func (d *badDisk) free(string) (int64, error) {
@@ -61,7 +61,7 @@ func (d *badDisk) free(string) (int64, error) {
 }
 
 func (d *badDisk) create(path string) (file, error) {
-	if err, _ := d.state(); err != nil {
+	if _, err := d.state(); err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	f, err := d.osDisk.create(path)
@@ -74,7 +74,7 @@ type badFile struct {
 }
 
 func (f *badFile) Write(b []byte) (int, error) {
-	if err, _ := f.d.state(); err != nil {
+	if _, err := f.d.state(); err != nil {
 		n, _ := f.file.Write(b[:len(b)/2]) // as a full disk does
 		return n, err
 	}
@@ -82,7 +82,7 @@ func (f *badFile) Write(b []byte) (int, error) {
 }
 
 func (f *badFile) Sync() error {
-	err, stall := f.d.state()
+	stall, err := f.d.state()
 	if stall != nil {
 		<-stall
 	}
@@ -139,7 +139,7 @@ func lidarSeqs(t testing.TB, dir string) (seqs []int) {
 			t.Errorf("sweep %d is at %d after %d", e.Sample.Seq, e.AtNS, last)
 		}
 		last = e.AtNS
-		seqs = append(seqs, int(e.Sample.Seq)) //nolint:gosec // small
+		seqs = append(seqs, int(e.Sample.Seq))
 		return nil
 	})
 	if err != nil {
@@ -206,15 +206,15 @@ func TestRecordAndRead(t *testing.T) {
 				t.Errorf("%s: %d, want %d", topic, by[topic], k)
 			}
 		}
-		if c, err := Verify(dir); err != nil || c.Torn || c.Messages != n || len(c.Problems) > 0 {
-			t.Errorf("verify: %v, %+v", err, c)
+		if c, bad := Verify(dir); bad != nil || c.Torn || c.Messages != n || len(c.Problems) > 0 {
+			t.Errorf("verify: %v, %+v", bad, c)
 		}
 		before := snapshot(t, dir)
-		if c, err := Recover(dir); err != nil || c.Changed || snapshot(t, dir) != before {
-			t.Errorf("recover of a whole session: %v, %+v", err, c)
+		if c, bad := Recover(dir); bad != nil || c.Changed || snapshot(t, dir) != before {
+			t.Errorf("recover of a whole session: %v, %+v", bad, c)
 		}
-		if b, err := Background(dir); err != nil || string(b) != "learned" {
-			t.Errorf("background %q, %v", b, err)
+		if b, bad := Background(dir); bad != nil || string(b) != "learned" {
+			t.Errorf("background %q, %v", b, bad)
 		}
 		// Without session.json the segments say what they are.
 		if err := os.Remove(filepath.Join(dir, infoFile)); err != nil {
@@ -421,19 +421,19 @@ func TestRecoverDamage(t *testing.T) {
 			}
 		}
 		clear(b[at[1]+60 : at[1]+90])
-		if err := os.WriteFile(first, b, 0o600); err != nil {
+		if err = os.WriteFile(first, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if c, err := Verify(dir); err != nil || !c.Torn || c.Lost == 0 {
-			t.Errorf("verify: %v, %+v", err, c)
+		if c, bad := Verify(dir); bad != nil || !c.Torn || c.Lost == 0 {
+			t.Errorf("verify: %v, %+v", bad, c)
 		}
 		c, err := Recover(dir)
 		n, _ := done.Messages()
 		if err != nil || !c.Changed || !c.Torn || c.Lost == 0 || c.Messages+c.Lost != n {
 			t.Fatalf("%v, %+v, of %d", err, c, n)
 		}
-		if _, err := os.Stat(first + damagedExt); err != nil {
-			t.Error(err)
+		if _, bad := os.Stat(first + damagedExt); bad != nil {
+			t.Error(bad)
 		}
 		before := snapshot(t, dir)
 		if again, err := Recover(dir); err != nil || again.Changed || again.Torn || snapshot(t, dir) != before {

@@ -39,7 +39,7 @@ func (c *Check) add(name string, r *mcap.Report) {
 
 // readSegment reads a file of a session.
 func readSegment(path string, opt mcap.Options, h mcap.Handler) (mcap.Report, error) {
-	f, err := os.Open(path) //nolint:gosec // a segment of a session that the caller chose
+	f, err := os.Open(path)
 	if err != nil {
 		return mcap.Report{}, err
 	}
@@ -194,7 +194,7 @@ func recoverDamaged(dir string, info *Info, c *Check, mended []mend) error {
 			continue
 		}
 		if !r.Intact() {
-			if err := os.Link(path, path+damagedExt); err != nil && !errors.Is(err, os.ErrExist) {
+			if err = os.Link(path, path+damagedExt); err != nil && !errors.Is(err, os.ErrExist) {
 				return fmt.Errorf("recover: %w", err)
 			}
 			if r, err = rewrite(path, path); err != nil {
@@ -213,7 +213,7 @@ func recoverDamaged(dir string, info *Info, c *Check, mended []mend) error {
 // rewrite writes what is sound in a file to another one, which may be the same,
 // in one step.
 func rewrite(from, to string) (r mcap.Report, err error) {
-	in, err := os.Open(from) //nolint:gosec // a segment
+	in, err := os.Open(from)
 	if err != nil {
 		return r, err
 	}
@@ -223,7 +223,7 @@ func rewrite(from, to string) (r mcap.Report, err error) {
 		return r, err
 	}
 	fresh := to + ".new"
-	out, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // beside the segment
+	out, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return r, err
 	}
@@ -245,7 +245,7 @@ func (i *Info) note(dir, name string, r *mcap.Report) bool {
 	s := Segment{File: name, Messages: map[string]uint64{}}
 	maps.Copy(s.Messages, r.PerTopic)
 	if r.Messages > 0 {
-		s.FromNS, s.ToNS = int64(r.Start)-i.AnchorNS, int64(r.End)-i.AnchorNS //nolint:gosec // after 1970
+		s.FromNS, s.ToNS = int64(r.Start)-i.AnchorNS, int64(r.End)-i.AnchorNS
 	}
 	if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
 		s.Bytes = st.Size()

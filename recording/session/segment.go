@@ -73,7 +73,7 @@ func openSegment(d disk, dir string, n int, info *Info, background []byte, nowNS
 	if err = s.w.AddMetadata(&mcap.Metadata{Name: metadataName, Values: info.metadata()}); err != nil {
 		return nil, err
 	}
-	at := uint64(info.AnchorNS + nowNS) //nolint:gosec // after 1970
+	at := uint64(info.AnchorNS + nowNS)
 	for _, a := range []mcap.Attachment{{Name: setupName, MediaType: "application/json", Data: info.Setup}, {Name: backgroundName, MediaType: "application/octet-stream", Data: background}} {
 		if len(a.Data) == 0 {
 			continue
@@ -104,7 +104,7 @@ func (i *Info) metadata() map[string]string {
 // write adds a message to the chunk being made.
 func (s *segment) write(kind int, anchorNS, atNS, publishNS int64, text []byte) error {
 	s.seqs[kind]++
-	err := s.w.Write(&mcap.Message{ChannelID: uint16(kind + 1), Sequence: s.seqs[kind], LogTime: uint64(anchorNS + atNS), PublishTime: uint64(anchorNS + publishNS), Data: text}) //nolint:gosec // after 1970
+	err := s.w.Write(&mcap.Message{ChannelID: uint16(kind + 1), Sequence: s.seqs[kind], LogTime: uint64(anchorNS + atNS), PublishTime: uint64(anchorNS + publishNS), Data: text})
 	if err != nil {
 		return err
 	}

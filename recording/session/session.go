@@ -147,7 +147,7 @@ func CheckSubject(s string) error {
 // Read reads the session.json of a session's folder.
 func Read(dir string) (Info, error) {
 	var i Info
-	b, err := os.ReadFile(filepath.Join(dir, infoFile)) //nolint:gosec // a session that the caller chose
+	b, err := os.ReadFile(filepath.Join(dir, infoFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return i, fmt.Errorf("%s: %w: it has no %s", dir, ErrNotFound, infoFile)
 	}

@@ -46,7 +46,7 @@ func (r *reader) chunk(b []byte) error {
 
 // unpack brings the content of a chunk into r.content and checks it.
 func (r *reader) unpack(c *chunk) error {
-	if c.uncompressed > uint64(r.opt.MaxChunk) { //nolint:gosec // positive
+	if c.uncompressed > uint64(r.opt.MaxChunk) {
 		return fmt.Errorf("it would unpack to %d bytes, and %d are the most", c.uncompressed, r.opt.MaxChunk)
 	}
 	switch c.compression {
@@ -92,13 +92,13 @@ func checkRecords(b []byte) (schemas []*Schema, channels []*Channel, err error) 
 	err = eachRecord(b, func(op byte, b []byte) error {
 		switch op {
 		case opSchema:
-			s, err := parseSchema(b)
+			s, bad := parseSchema(b)
 			schemas = append(schemas, s)
-			return err
+			return bad
 		case opChannel:
-			c, err := parseChannel(b)
+			c, bad := parseChannel(b)
 			channels = append(channels, c)
-			return err
+			return bad
 		case opMessage:
 			var m Message
 			return parseMessage(b, &m)
@@ -187,7 +187,7 @@ func looksWhole(b []byte, left int64) bool {
 		return false
 	}
 	n := order.Uint64(b[1:])
-	if n > uint64(left-prefixSize) { //nolint:gosec // more than a prefix is left
+	if n > uint64(left-prefixSize) {
 		return false
 	}
 	f := fields{b: b[prefixSize:]}

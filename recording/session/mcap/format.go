@@ -134,12 +134,12 @@ func begin(b []byte, op byte) (out []byte, at int) {
 }
 
 func end(b []byte, at int) []byte {
-	order.PutUint64(b[at-8:], uint64(len(b)-at)) //nolint:gosec // a length
+	order.PutUint64(b[at-8:], uint64(len(b)-at))
 	return b
 }
 
 func appendString(b []byte, s string) []byte {
-	b = order.AppendUint32(b, uint32(len(s))) //nolint:gosec // checked by the writer
+	b = order.AppendUint32(b, uint32(len(s)))
 	return append(b, s...)
 }
 
@@ -149,12 +149,12 @@ func appendStrings(b []byte, m map[string]string) []byte {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		b = appendString(appendString(b, k), m[k])
 	}
-	order.PutUint32(b[at-4:], uint32(len(b)-at)) //nolint:gosec // checked by the writer
+	order.PutUint32(b[at-4:], uint32(len(b)-at))
 	return b
 }
 
 func appendCounts(b []byte, m map[uint16]uint64) []byte {
-	b = order.AppendUint32(b, uint32(10*len(m))) //nolint:gosec // at most 65535 entries
+	b = order.AppendUint32(b, uint32(10*len(m)))
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		b = order.AppendUint64(order.AppendUint16(b, k), m[k])
 	}
@@ -165,7 +165,7 @@ func appendSchema(b []byte, s *Schema) []byte {
 	b, at := begin(b, opSchema)
 	b = order.AppendUint16(b, s.ID)
 	b = appendString(appendString(b, s.Name), s.Encoding)
-	b = order.AppendUint32(b, uint32(len(s.Data))) //nolint:gosec // checked by the writer
+	b = order.AppendUint32(b, uint32(len(s.Data)))
 	return end(append(b, s.Data...), at)
 }
 

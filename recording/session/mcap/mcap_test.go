@@ -32,12 +32,12 @@ func sample(t testing.TB) (file []byte, chunks []int64) {
 		chunks = append(chunks, w.Offset())
 		for i := range 6 {
 			n := 6*c + i
-			err := w.Write(&Message{ChannelID: ids[i%2], Sequence: uint32(n), LogTime: uint64(1000 + n), PublishTime: uint64(900 + n), Data: fmt.Appendf(nil, `{"n":%d,"text":%q}`, n, strings.Repeat("lorem ", 20))})
+			err = w.Write(&Message{ChannelID: ids[i%2], Sequence: uint32(n), LogTime: uint64(1000 + n), PublishTime: uint64(900 + n), Data: fmt.Appendf(nil, `{"n":%d,"text":%q}`, n, strings.Repeat("lorem ", 20))})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := w.Flush(); err != nil {
+		if err = w.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if c == 1 {
@@ -197,7 +197,7 @@ func generated(t *rapid.T) (file []byte, want []secondMessage) {
 			schema, _ = w.AddSchema(fmt.Sprint("s", i), "jsonschema", []byte("{}"))
 		}
 		topics = append(topics, fmt.Sprintf("/%d%s", i, rapid.String().Draw(t, "topic")))
-		if _, err := w.AddChannel(schema, topics[i], "json", map[string]string{rapid.String().Draw(t, "key"): "v"}); err != nil {
+		if _, err = w.AddChannel(schema, topics[i], "json", map[string]string{rapid.String().Draw(t, "key"): "v"}); err != nil {
 			t.Fatal(err)
 		}
 	}

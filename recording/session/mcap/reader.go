@@ -80,7 +80,7 @@ func Read(f io.ReaderAt, size int64, opt Options, h Handler) (Report, error) {
 	if opt.To == 0 {
 		opt.To = math.MaxUint64
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(opt.MaxChunk)+1<<20)) //nolint:gosec // positive
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(opt.MaxChunk)+1<<20))
 	if err != nil {
 		return Report{}, fmt.Errorf("mcap: %w", err)
 	}
@@ -200,10 +200,10 @@ func (r *reader) data() error {
 		if op == opDataEnd || op == opFooter {
 			return r.tail()
 		}
-		if err := r.take(op, int64(n)); err != nil { //nolint:gosec // plausible
+		if err := r.take(op, int64(n)); err != nil {
 			return err
 		}
-		r.at += prefixSize + int64(n) //nolint:gosec // plausible
+		r.at += prefixSize + int64(n)
 		if r.Damaged == 0 {
 			r.Whole = r.at
 		}
@@ -227,9 +227,9 @@ func (r *reader) implausible(op byte, n uint64) string {
 	switch left := r.size - r.at - prefixSize; {
 	case op == 0:
 		return "a record of no kind: the place is empty"
-	case n > uint64(left): //nolint:gosec // not negative
+	case n > uint64(left):
 		return fmt.Sprintf("a %s of %d bytes, and the file has %d more: its length is wrong or the file was cut", opName(op), n, left)
-	case op != opAttachment && n > uint64(r.opt.MaxChunk)+uint64(r.opt.MaxChunk)/64+1024: //nolint:gosec // positive
+	case op != opAttachment && n > uint64(r.opt.MaxChunk)+uint64(r.opt.MaxChunk)/64+1024:
 		return fmt.Sprintf("a %s of %d bytes: that is too large", opName(op), n)
 	}
 	return ""
@@ -282,7 +282,7 @@ func (r *reader) take(op byte, n int64) error {
 		m := Metadata{Name: f.string(), Values: f.strings()}
 		if f.err != nil {
 			r.problem(at, "metadata: %v", f.err)
-			return nil
+			return nil //nolint:nilerr // damage goes into the report
 		}
 		r.metas++
 		if r.h.Metadata != nil {
@@ -369,7 +369,7 @@ func (r *reader) attachment(b []byte) error {
 	switch {
 	case f.err != nil:
 		r.problem(r.at, "an attachment: %v", f.err)
-		return nil
+		return nil //nolint:nilerr // damage goes into the report
 	case sum != 0 && sum != crc32.ChecksumIEEE(b[:covered]):
 		r.problem(r.at, "attachment %q fails its checksum", a.Name)
 		return nil

@@ -161,9 +161,9 @@ func (s *second) summary(op byte, f *cursor) {
 	case 0x0A:
 		offset, n, log, created, size := f.n64(), f.n64(), f.n64(), f.n64(), f.n64()
 		name, media := f.text(), f.text()
-		op, a, length := (&cursor{t, s.file[offset:]}).record()
+		of, a, length := (&cursor{t, s.file[offset:]}).record()
 		covered := a.b[:len(a.b)-4]
-		if op != 9 || length != n || a.n64() != log || a.n64() != created || a.text() != name || a.text() != media || a.n64() != size {
+		if of != 9 || length != n || a.n64() != log || a.n64() != created || a.text() != name || a.text() != media || a.n64() != size {
 			t.Fatalf("attachment %s is not what its index says", name)
 		}
 		s.attached[name] = string(a.take(size))
@@ -172,8 +172,8 @@ func (s *second) summary(op byte, f *cursor) {
 		}
 	case 0x0D:
 		offset, n, name := f.n64(), f.n64(), f.text()
-		op, m, length := (&cursor{t, s.file[offset:]}).record()
-		if op != 0x0C || length != n || m.text() != name {
+		of, m, length := (&cursor{t, s.file[offset:]}).record()
+		if of != 0x0C || length != n || m.text() != name {
 			t.Fatalf("metadata %s is not what its index says", name)
 		}
 		s.metadata = append(s.metadata, name)
@@ -232,10 +232,10 @@ func (s *second) chunk(f *cursor) {
 		}
 		last := uint64(0)
 		for e := f.block(); len(e.b) > 0; inChunk-- {
-			log, at := e.n64(), e.n64()
-			op, m, _ := (&cursor{t, records[at:]}).record()
+			log, begins := e.n64(), e.n64()
+			op, m, _ := (&cursor{t, records[begins:]}).record()
 			if op != 5 || m.n16() != id || log < last || log < start || log > end {
-				t.Fatalf("the index of channel %d names byte %d", id, at)
+				t.Fatalf("the index of channel %d names byte %d", id, begins)
 			}
 			last = log
 			got := secondMessage{topic: s.channels[id], seq: m.n32(), log: m.n64(), pub: m.n64(), data: string(m.b)}

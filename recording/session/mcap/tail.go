@@ -22,7 +22,7 @@ func (r *reader) tail() error {
 			r.problem(at, "the data section fails its checksum")
 		}
 		r.salvaged = true
-		r.at += prefixSize + int64(n) //nolint:gosec // plausible
+		r.at += prefixSize + int64(n)
 	}
 	left := r.size - r.at
 	if left < int64(fileEndSize) {
@@ -51,7 +51,7 @@ func (r *reader) tail() error {
 	switch {
 	case summary == 0: // there is none
 		return nil
-	case summary != uint64(r.at) || offsets != 0 && (offsets < summary || offsets > uint64(r.at)+uint64(foot)): //nolint:gosec // places in a file
+	case summary != uint64(r.at) || offsets != 0 && (offsets < summary || offsets > uint64(r.at)+uint64(foot)):
 		r.problem(r.at, "the footer names places where the summary is not")
 		return nil
 	case sum != 0 && sum != crc32.ChecksumIEEE(b[:len(b)-len(magic)-4]):
@@ -74,7 +74,7 @@ func (r *reader) summary(b []byte) {
 			return err
 		case opChunkIndex:
 			c, err := parseChunkIndex(b)
-			if err == nil && (c.offset > uint64(at) || c.length > uint64(at)-c.offset) { //nolint:gosec // places in a file
+			if err == nil && (c.offset > uint64(at) || c.length > uint64(at)-c.offset) {
 				r.problem(at, "an index names a chunk where there is none, byte %d", c.offset)
 			}
 			chunks++

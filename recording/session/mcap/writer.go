@@ -47,7 +47,7 @@ type messageEntry struct{ time, offset uint64 }
 // NewWriter begins a file. profile and library may be empty; the latter says who
 // wrote it.
 func NewWriter(w io.Writer, profile, library string) (*Writer, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("mcap: %w", err)
 	}
@@ -59,7 +59,7 @@ func NewWriter(w io.Writer, profile, library string) (*Writer, error) {
 
 // Offset returns how many bytes were written so far: where the last whole chunk
 // ends after Flush.
-func (w *Writer) Offset() int64 { return int64(w.offset) } //nolint:gosec // a file's size
+func (w *Writer) Offset() int64 { return int64(w.offset) }
 
 // Pending returns the bytes of the chunk being made, uncompressed.
 func (w *Writer) Pending() int { return len(w.chunk) }
@@ -69,7 +69,7 @@ func (w *Writer) AddSchema(name, encoding string, data []byte) (uint16, error) {
 	if len(w.schemas) == math.MaxUint16 {
 		return 0, errors.New("mcap: a file has at most 65535 schemas")
 	}
-	s := &Schema{ID: uint16(len(w.schemas) + 1), Name: name, Encoding: encoding, Data: data} //nolint:gosec // checked above
+	s := &Schema{ID: uint16(len(w.schemas) + 1), Name: name, Encoding: encoding, Data: data}
 	w.schemas = append(w.schemas, s)
 	return s.ID, w.err
 }
@@ -83,7 +83,7 @@ func (w *Writer) AddChannel(schema uint16, topic, messageEncoding string, metada
 	if len(w.channels) == math.MaxUint16 {
 		return 0, errors.New("mcap: a file has at most 65535 channels")
 	}
-	c := &Channel{ID: uint16(len(w.channels) + 1), SchemaID: schema, Topic: topic, MessageEncoding: messageEncoding, Metadata: metadata} //nolint:gosec // checked above
+	c := &Channel{ID: uint16(len(w.channels) + 1), SchemaID: schema, Topic: topic, MessageEncoding: messageEncoding, Metadata: metadata}
 	w.channels = append(w.channels, c)
 	w.entries = append(w.entries, nil)
 	return c.ID, w.err
@@ -156,7 +156,7 @@ func (w *Writer) Flush() error {
 		})
 		b, at = begin(b, opMessageIndex)
 		b = order.AppendUint16(b, id)
-		b = order.AppendUint32(b, uint32(indexEntry*len(entries))) //nolint:gosec // a chunk is at most MaxChunk
+		b = order.AppendUint32(b, uint32(indexEntry*len(entries)))
 		for _, e := range entries {
 			b = order.AppendUint64(order.AppendUint64(b, e.time), e.offset)
 		}
@@ -252,7 +252,7 @@ func (w *Writer) summary(start uint64) []byte {
 		}
 	}
 	delete(used, 0)
-	w.stats.schemas = uint16(len(used)) //nolint:gosec // checked as they were added
+	w.stats.schemas = uint16(len(used))
 	var b, offsets []byte
 	group := func(op byte, add func()) {
 		from := uint64(len(b))
