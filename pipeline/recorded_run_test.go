@@ -15,7 +15,6 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/model"
-	"posefuse/model/shipped"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors"
@@ -57,10 +56,10 @@ type recordedSum struct {
 	sum   string
 }
 
-// TestRecordedRunEdge infers the run with the model that comes with the binary.
+// TestRecordedRunEdge infers the run with the small network of the paper's recipe.
 func TestRecordedRunEdge(t *testing.T) {
 	testenv.SlowRace(t)
-	net, card, err := shipped.Load()
+	net, card, err := model.LoadCheckpoint("../model/checkpoints/paper")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,22 @@ func (c *ClipData) appendMovement(clip recording.Clip, i int, place *intake.Plac
 	return appendPose(&c.Clean, place, &pose)
 }
 
+// seenFromCamera returns the pose of a row in the frame of the room's camera, if
+// CameraFromPose is known; else as it is.
+func (c *ClipData) seenFromCamera(row int, pose []float32) *[model.OutputDim]float32 {
+	var out [model.OutputDim]float32
+	copy(out[:], pose)
+	if c.CameraFromPose != nil {
+		for j := 0; j < model.OutputDim; j += 3 {
+			p := c.CameraFromPose[row].Apply([3]float64{float64(out[j]), float64(out[j+1]), float64(out[j+2])})
+			for k, v := range p {
+				out[j+k] = float32(v)
+			}
+		}
+	}
+	return &out
+}
+
 // unmoved leaves a pose where it is.
 var unmoved = frame.Transform{R: [3][3]float64{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}
 

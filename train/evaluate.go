@@ -81,7 +81,8 @@ type Poser interface {
 
 // Evaluate runs net on every sample of data for each coalition. The mean
 // training pose for the baselines comes from train, or from data itself if
-// train is nil. visit, if not nil, gets every pose of the full coalition.
+// train is nil. visit, if not nil, gets every pose of the full coalition, of data
+// that were loaded with LoadOptions.Movement in the frame of the room's camera.
 func Evaluate(ctx context.Context, net *model.Network, data, train *Data, coalitions []modality.Set, describe string, visit func(recording.Key, int, *[model.OutputDim]float32)) (*Report, error) {
 	if err := data.CheckFits(net.Config); err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 				}
 				byClip[c.Key].add(pose, truth)
 				if visit != nil {
-					visit(c.Key, c.Frames[ref.Row], (*[model.OutputDim]float32)(pose))
+					visit(c.Key, c.Frames[ref.Row], c.seenFromCamera(ref.Row, pose))
 				}
 			}
 		}

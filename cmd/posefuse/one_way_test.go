@@ -34,16 +34,19 @@ import (
 	"posefuse/train"
 )
 
+// paperModel is the checkpoint of recipe paper.
+const paperModel = "../../model/checkpoints/paper"
+
 // TestLiveInputEqualsTraining is the test that the network sees in training what
 // it sees live: a daemon reads fake sensors of a whole room through its drivers,
 // one of them after the other goes away for a while, and its samples, in the sets
 // that it published, are then loaded as training loads a recording. Every value of
 // the network's input is the same, bit for bit.
 func TestLiveInputEqualsTraining(t *testing.T) {
-	t.Run("paper", func(t *testing.T) { liveInputEqualsTraining(t, "") })
-	t.Run("room", func(t *testing.T) {
+	t.Run("room", func(t *testing.T) { liveInputEqualsTraining(t, "") })
+	t.Run("paper", func(t *testing.T) {
 		testenv.Slow(t)
-		liveInputEqualsTraining(t, "../../model/checkpoints/room")
+		liveInputEqualsTraining(t, paperModel)
 	})
 }
 

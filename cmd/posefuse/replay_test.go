@@ -26,9 +26,13 @@ func TestReplayEqualsEvaluation(t *testing.T) {
 	data := filepath.Join(dir, "mmfi")
 	posefuse(t, "simulate", "--out", data, "--subjects", "5", "--activities", "12,13", "--frames", "90", "--seed", "3")
 	posesFile := filepath.Join(dir, "poses.jsonl")
-	posefuse(t, "eval", "--mmfi", data, "--clips", "S05", "--poses", posesFile)
+	model, err := filepath.Abs(paperModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	posefuse(t, "eval", "--mmfi", data, "--clips", "S05", "--poses", posesFile, "--model", model)
 
-	r := startRoom(t, "livox", networkPoses)
+	r := startRoom(t, "livox", networkPoses+fmt.Sprintf("person: {enabled: false}\nmodel: {path: %q}\n", model))
 	natsPoses, mqttPoses := r.subscribeNATS(t), newPoses(t)
 	r.subscribeMQTT(t, "posefuse/room1/pose", mqttPoses.add)
 

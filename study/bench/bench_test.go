@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,11 @@ func TestPeersJudge(t *testing.T) {
 			t.Errorf("%s: %q, want %q", bar, got[bar], want)
 		}
 	}
+	p.report.Costs[1].MPJPEMM, p.report.Costs[1].CSIMM, p.report.Bars = 70, 90, nil
+	p.judge()
+	if !slices.ContainsFunc(p.report.Bars, func(b barResult) bool { return !b.Met && strings.Contains(b.Missing, "WiFi encoder") }) {
+		t.Errorf("a network that the precision does not touch: %+v", p.report.Bars)
+	}
 }
 
 // A missed bar is an error, one that could not be measured is not.
@@ -164,7 +170,8 @@ func TestPeersFailOnMissedBars(t *testing.T) {
 
 // The cost of the precisions that were timed is measured on a trained network.
 func TestPeersMeasureAccuracy(t *testing.T) {
-	p := &peers{}
+	const dir = "../../model/checkpoints/paper" // whose WiFi encoder says something
+	p := &peers{Peers: Peers{Model: dir}}
 	p.report.Rows = []*peerRow{{Task: "paper infer:RLMW"}, {Task: "paper infer:RLMW int8"}}
 	if err := p.accuracy(t.Context()); err != nil {
 		t.Fatal(err)
@@ -176,7 +183,7 @@ func TestPeersMeasureAccuracy(t *testing.T) {
 	if c.Mode != model.Int8 || c.Frames < 32 || c.MPJPEFloat32MM < 20 || c.MPJPEFloat32MM > 120 || !(c.worst() > 0 && c.worst() < dearest) {
 		t.Errorf("cost %+v", c)
 	}
-	if out := string(printed(t, func(w io.Writer) error { p.judge(); p.report.print(w); return nil })); !strings.Contains(out, "int8, shipped edge, 64 frames of simulated") {
+	if out := string(printed(t, func(w io.Writer) error { p.judge(); p.report.print(w); return nil })); !strings.Contains(out, "int8, edge of "+dir+", 64 frames of simulated") {
 		t.Errorf("printed:\n%s", out)
 	}
 	p.Model = t.TempDir()

@@ -120,7 +120,11 @@ func (p *peers) judge() {
 		ratio(fmt.Sprintf("paper size, all four, fastest mode (%s)", mode), task, peerORT, 0.5)
 		p.bar(barResult{Bar: fmt.Sprintf("paper size, all four, %s, p99 on %d core(s)", mode, p.Threads), Measured: p.row(task).OursMS.P99MS, Limit: 100, Unit: "ms"})
 		if c := p.cost(mode); c != nil {
-			p.bar(barResult{Bar: fmt.Sprintf("MPJPE of %s against float32, %s", mode, c.Network), Measured: c.worst(), Limit: dearest, Unit: "mm"})
+			b := barResult{Bar: fmt.Sprintf("MPJPE of %s against float32, %s", mode, c.Network), Measured: c.worst(), Limit: dearest, Unit: "mm"}
+			if c.worst() == 0 {
+				b.Missing = "this network's WiFi encoder, which alone is computed so, says nothing: give --model with one that does"
+			}
+			p.bar(b)
 		}
 	}
 	ratio("paper size, R + L + M, float32", "paper infer:RLM", peerTorch, 0.3)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"posefuse/frame"
-	"posefuse/model/shipped"
+	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
@@ -236,7 +236,7 @@ rows:
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, card, err := shipped.Open("")
+	net, card, err := model.LoadCheckpoint(paperModel)
 	if err != nil {
 		t.Fatal(err)
 	}
