@@ -31,6 +31,7 @@ type Stage struct {
 	cloud   spot       // where the LiDAR alone sees them
 	toward  [2]float64 // horizontal direction in which the camera sees their trunk, room frame, unit
 	sighted bool       // toward is of this tick
+	sizeM   float64    // how far away somebody of usual size is whose trunk the camera sees so large; 0: nobody knows
 	track   Track      // as the ticks before told it; valid if tracked
 	tracked bool
 
@@ -180,15 +181,36 @@ func (s *Stage) Keypoints(atNS int64, k *sensors.Keypoints, dst []float32) bool 
 // is like.
 const ViewedKeypoints = 2*NumKeypoints + NumKeypoints + 2
 
-// sight notes in which direction the camera sees the trunk.
+// Of a distance that is guessed from how large the camera sees a trunk.
+const (
+	uprightM   = 0.5 // from an adult's hips up to their shoulders
+	nearestM   = 0.8
+	farthestM  = 8.0
+	guessKeepS = 1.0 // time constant of the guess, s: who bends forward is not taken to step back
+)
+
+// sight notes in which direction, and how large, the camera sees the trunk.
 func (s *Stage) sight(atNS int64, dirs *[NumKeypoints][3]float64, have *[NumKeypoints]bool) {
 	var sum [2]float64
+	up := 0.0 // from hips to shoulders, metres for each metre of distance
 	for _, j := range trunk {
 		l := math.Hypot(dirs[j][0], dirs[j][1])
 		if !have[j] || l == 0 {
 			return
 		}
 		sum[0], sum[1] = sum[0]+dirs[j][0]/l, sum[1]+dirs[j][1]/l
+		if j == leftHip || j == rightHip {
+			up -= dirs[j][2] / l / 2
+		} else {
+			up += dirs[j][2] / l / 2
+		}
+	}
+	if up > uprightM/farthestM {
+		guess := max(uprightM/up, nearestM)
+		if since := float64(atNS-s.sightNS) / 1e9; s.sizeM > 0 && since < guessKeepS {
+			guess = s.sizeM + (guess-s.sizeM)*max(since, 0)/guessKeepS
+		}
+		s.sizeM = guess
 	}
 	l := math.Hypot(sum[0], sum[1])
 	if l > 0 {
@@ -254,6 +276,9 @@ func (s *Stage) tell() {
 	t, ok := s.track, s.tracked
 	if seen := s.sightNS != 0 && s.atNS-s.sightNS <= sightHoldNS; ok || !seen {
 		s.aloneNS = 0
+		if !seen {
+			s.sizeM = 0 // whoever comes next
+		}
 	} else if s.aloneNS == 0 {
 		s.aloneNS = s.atNS
 	}
@@ -276,15 +301,18 @@ func (s *Stage) tell() {
 func (s *Stage) Track() (Track, bool) { return s.track, s.tracked }
 
 // assumeNS is how long the camera alone must see somebody, feet out of sight,
-// before they are taken to stand where the arrangement has people: a pose at a
-// guessed distance is worth more than none.
+// before they are taken to be as far away as their size says: a pose at a guessed
+// distance is worth more than none.
 const assumeNS = 1_000_000_000
 
-// inFront returns the place at the arrangement's distance in which the camera
-// sees the trunk.
+// inFront returns the place in which the camera sees the trunk, at the distance that
+// its size says; of somebody who lies, at the arrangement's.
 func (s *Stage) inFront() [2]float64 {
-	c := s.rig.RoomFromCamera.T
-	return [2]float64{c[0] + s.arrangement.DistanceM*s.toward[0], c[1] + s.arrangement.DistanceM*s.toward[1]}
+	c, d := s.rig.RoomFromCamera.T, s.sizeM
+	if d == 0 {
+		d = s.arrangement.DistanceM
+	}
+	return [2]float64{c[0] + d*s.toward[0], c[1] + d*s.toward[1]}
 }
 
 // Assumed reports whether the person's distance is a guess, because only the

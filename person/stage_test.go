@@ -9,14 +9,20 @@ import (
 )
 
 // TestCameraAloneWithoutFeet: a person whose feet are out of sight has no known
-// distance; after a second of that poses are given at the usual one, and not once
-// the camera sees nobody.
+// distance; after a second of that poses are given where a trunk of the usual length
+// looks as large, however near, and not once the camera sees nobody.
 func TestCameraAloneWithoutFeet(t *testing.T) {
+	for _, pxPerM := range []float64{90, 200, 300} {
+		cameraAloneWithoutFeet(t, pxPerM)
+	}
+}
+
+func cameraAloneWithoutFeet(t *testing.T, pxPerM float64) {
 	rig := frame.Simulated.Rig()
 	s := NewStage(rig, frame.Simulated, NewFinder(Config{LiDARAtM: rig.RoomFromLiDAR.T}))
 	k := sensors.Keypoints{Width: 640, Height: 480}
 	for j, p := range standing {
-		k.XY[j], k.Score[j] = [2]float64{320 + 90*p[0], 300 + 90*p[1]}, 0.8
+		k.XY[j], k.Score[j] = [2]float64{320 + pxPerM*p[0], 300 + pxPerM*p[1]}, 0.8
 	}
 	for _, j := range []int{13, 14, leftAnkle, rightAnkle} {
 		k.XY[j], k.Score[j] = [2]float64{}, 0
@@ -40,9 +46,9 @@ func TestCameraAloneWithoutFeet(t *testing.T) {
 	if !s.Assumed() {
 		t.Error("the distance is not said to be a guess")
 	}
-	// At the usual distance nothing is changed: the nose is where it was.
-	if x, y := float64(dst[0]), float64(dst[1]); !near([]float64{x, y}, []float64{2*k.XY[0][0]/640 - 1, (2*k.XY[0][1] - 480) / 640}, 1e-3) {
-		t.Errorf("the nose is at (%g, %g)", x, y)
+	trunkM := float64(dst[2*leftHip+1]+dst[2*rightHip+1]-dst[2*leftShoulder+1]-dst[2*rightShoulder+1]) / 2 / screenPerM(&frame.Simulated)
+	if math.Abs(trunkM-uprightM) > 0.02 {
+		t.Errorf("%v pixels a metre: the trunk is %.2f m long", pxPerM, trunkM)
 	}
 	for i := 21; i <= 40; i++ {
 		tick(i, false)

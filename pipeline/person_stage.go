@@ -103,7 +103,7 @@ func (s *personStage) health() message.PartHealth {
 	switch {
 	case assumed:
 		h.Code, h.Severity = "no_distance", severityWarning
-		h.Text = fmt.Sprintf("the camera sees somebody, but not their feet, and no other sensor sees them: poses are given as if they stood %.1f m away; show the feet or add a LiDAR or radar", s.Arrangement().DistanceM)
+		h.Text = "the camera sees somebody, but not their feet, and no other sensor sees them: poses are given at a distance guessed from their size; show the feet or add a LiDAR or radar"
 	case there && track.Company:
 		h.Code, h.Severity = "two_people", severityWarning
 		h.Text = fmt.Sprintf("somebody else moves at x %.1f m, y %.1f m; measured is who is at x %.1f m, y %.1f m, but radar and WiFi see both: let the other step out, or set person.region around the patient",
