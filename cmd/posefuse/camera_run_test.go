@@ -295,18 +295,21 @@ func TestCameraMakesPoses(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestCameraBesideSimulatedSensors: with --others simulated all four sensors
-// make the pose, and three of them are called simulated. The page may show the
+// TestCameraBesideSimulatedSensors: with --others simulated the others are there
+// beside the camera, and called simulated; who is measured stands where the camera
+// or the others see somebody. The page may show the
 // picture where the configuration says so.
 func TestCameraBesideSimulatedSensors(t *testing.T) {
 	r := runCamera(t, []string{"POSEFUSE_WEB_SHOW_IMAGE=true"}, "--camera", testenv.OpenCVPicture(t, "basketball1.png"), "--others", "simulated")
-	testenv.Wait(t, "a pose of all four", func() bool {
+	testenv.Wait(t, "a pose, and each sensor's share in a tick", func() bool {
+		posed, fused := false, map[string]bool{}
 		for _, p := range messages[message.Pose](t, r, "pose") {
-			if p.Coalition == "RLMW" {
-				return true
+			posed = posed || p.JointsM != nil
+			for letter, m := range p.Modalities {
+				fused[letter] = fused[letter] || m.State == "fused"
 			}
 		}
-		return false
+		return posed && fused["R"] && fused["L"] && fused["M"] && fused["W"]
 	})
 	for name, simulated := range map[string]bool{"camera": false, "lidar": true, "radar": true, "csi": true} {
 		testenv.Wait(t, name, func() bool {

@@ -228,7 +228,7 @@ func countFused(poses []message.Pose, card model.Card, s fusedSet) (r fusedRow, 
 // of the sets of A09, A11, A12 and A13. With -update all exercises go into the
 // table of docs/exercise-accuracy.md, in the rows of the model:
 //
-//	FUSED_MODEL=model/checkpoints/room go test ./cmd/posefuse -run ExerciseOnFusedPoses -update
+//	FUSED_MODEL=model/checkpoints/paper go test ./cmd/posefuse -run ExerciseOnFusedPoses -update
 func TestExerciseOnFusedPoses(t *testing.T) {
 	network, card := fusedModel(t)
 	n, activities := 2, []int{9, 11, 12, 13}
