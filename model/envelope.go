@@ -102,6 +102,9 @@ func (e *Envelope) Outside(room frame.Measures) []Excess {
 	return out
 }
 
+// Far returns how far the value lies outside the range, in the quantity's unit.
+func (x Excess) Far() float64 { return max(x.Range.Min-x.Value, x.Value-x.Range.Max) }
+
 // vouched reports whether a room was measured in which the model holds and whose
 // sensor, or person, of the quantity stands like this one: a camera may be high if
 // it looks down.

@@ -38,8 +38,9 @@ type SampleRef struct{ Clip, Row int }
 // selected. Slices of modalities that were not loaded are nil.
 type ClipData struct {
 	Key    recording.Key
-	Frames []int     // frame index, 0-based, of each row
-	Camera []float32 // frames x 34, screen-normalised
+	Rig    *frame.Rig // nil if the clip does not tell
+	Frames []int      // frame index, 0-based, of each row
+	Camera []float32  // frames x 34, screen-normalised
 	// CameraFrom is, per frame, the first of its window that shows the same
 	// person; nil without a stage.
 	CameraFrom []int32
@@ -50,11 +51,9 @@ type ClipData struct {
 	// Clean are the true joints of each row, in the frame of Truth, where the clip
 	// knows them apart from its ground truth, and CameraFromPose brings each row's
 	// pose and truth into the frame of the room's camera, where a stage moved them.
-	// RoomFromCamera is where that stands, if the clip knows. All are nil unless
-	// LoadOptions.Movement asked.
+	// Both are nil unless LoadOptions.Movement asked.
 	Clean          []float32
 	CameraFromPose []frame.Transform
-	RoomFromCamera *frame.Transform
 	// Present are the sensors that take part in each row: those whose samples the
 	// daemon could have used.
 	Present    []modality.Set
@@ -80,8 +79,8 @@ type LoadOptions struct {
 	Stage func(recording.Clip) (*intake.Intake, error)
 	// Unlabelled leaves the truth at zero where the clips have none, see Data.Label.
 	Unlabelled bool
-	// Movement asks for what tells how poses follow a movement: ClipData.Clean,
-	// CameraFromPose and RoomFromCamera.
+	// Movement asks for what tells how poses follow a movement: ClipData.Clean and
+	// CameraFromPose.
 	Movement bool
 }
 
@@ -163,8 +162,8 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 	if through.staged {
 		c.CameraFrom = make([]int32, n)
 	}
-	if rig, ok := frame.RigOf(clip); ok && opt.Movement {
-		c.RoomFromCamera = &rig.RoomFromCamera
+	if rig, ok := frame.RigOf(clip); ok {
+		c.Rig = &rig
 	}
 	var f recording.Frame
 	for i := range n {

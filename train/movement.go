@@ -113,7 +113,7 @@ func EvaluateMovement(ctx context.Context, run Poser, data, standing *Data) (*Mo
 	for i, v := range variants {
 		var sum movementSum
 		for c, m := range clips {
-			if v.offset != nil && (standing == nil || data.Clips[c].RoomFromCamera == nil) {
+			if v.offset != nil && (standing == nil || data.Clips[c].Rig == nil) {
 				continue
 			}
 			sum.clip(m, v.poses(m, data.Clips[c]), v.do.Bones)
@@ -216,7 +216,7 @@ func (v *variant) poses(clip []moment, c *ClipData) []kept {
 		if n == 0 {
 			n = 1 // nobody was found while standing: as good as nothing known
 		}
-		off = v.offset(clip[:n], c.RoomFromCamera)
+		off = v.offset(clip[:n], &c.Rig.RoomFromCamera)
 	}
 	out := make([]kept, len(clip))
 	for i := range clip {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"posefuse/model"
+	"posefuse/model/shipped"
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
@@ -104,6 +105,11 @@ func (c trainCmd) run(ctx context.Context, job *train.Job) error {
 		loaded()
 		samples = trainData.Bytes() + valData.Bytes()
 		fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", c.Size, net.NumParameters(), len(trainData.Samples), trainData.Describe())
+		if _, card, err := shipped.Load(); err == nil {
+			for _, line := range trainData.Doubts(card.Envelope) {
+				fmt.Fprintf(os.Stderr, "note: %s\n", line)
+			}
+		}
 		bar = newProgress("training")
 	}
 	job.Options.Start = func(s train.StartInfo) {
