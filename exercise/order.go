@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Order is a request of who leads the session: what to look for from now on.
@@ -51,18 +52,36 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 	answer := struct {
 		Exercises []string `json:"exercises"`
 	}{}
-	for _, r := range t.runs {
-		answer.Exercises = append(answer.Exercises, r.def.Activity)
-	}
+	answer.Exercises = t.lookedFor()
 	if reply, err = json.Marshal(answer); err != nil {
 		return nil, fmt.Errorf("exercise order: %w", err)
 	}
 	select {
 	case s.orders <- t:
+		s.chosen.Store(&answer.Exercises)
 		return reply, nil
 	default:
 		return nil, errors.New("exercise order: the one before is not taken yet, send it again")
 	}
+}
+
+// Listed is an exercise that may be looked for.
+type Listed struct {
+	Exercise string `json:"exercise"` // activity
+	Name     string `json:"name"`     // in the language of the sentences
+	Chosen   bool   `json:"chosen"`
+}
+
+// List answers what may be looked for and what is.
+func (s *Subscriber) List([]byte) ([]byte, error) {
+	chosen := *s.chosen.Load()
+	var list struct {
+		Exercises []Listed `json:"exercises"`
+	}
+	for _, d := range s.cfg.Tracker.Definitions {
+		list.Exercises = append(list.Exercises, Listed{d.Activity, s.phrases.name(d), slices.Contains(chosen, d.Activity)})
+	}
+	return json.Marshal(list)
 }
 
 // obey goes on with another tracker, which knows what this one knows of the
@@ -79,4 +98,12 @@ func (s *Subscriber) obey(next *Tracker) {
 		next.SetFigures(*old.figures)
 	}
 	s.tracker = next
+}
+
+// lookedFor are the activities that a tracker looks for.
+func (t *Tracker) lookedFor() (list []string) {
+	for _, r := range t.runs {
+		list = append(list, r.def.Activity)
+	}
+	return list
 }

@@ -33,6 +33,10 @@ const (
 	statusKept  = true
 )
 
+// leaveMS is how long the broker may take to hear that the client leaves, before it
+// would publish the last will over the last word.
+const leaveMS = 5000
+
 const (
 	inboxPoses    = 64  // poses waiting for the tracker; the oldest gives way
 	outboxResults = 256 // results waiting for the broker; the oldest gives way
@@ -81,9 +85,11 @@ type Subscriber struct {
 	orders  chan *Tracker // to go on with
 	arrived chan struct{} // connected, with the subscription in place
 	owner   owner
-	hears   atomic.Bool            // something came through a subscription since the connection
-	hearing chan struct{}          // it is the first
-	refused atomic.Bool            // the subscription, with Retry
+	hears   atomic.Bool              // something came through a subscription since the connection
+	hearing chan struct{}            // it is the first
+	refused atomic.Bool              // the subscription, with Retry
+	chosen  atomic.Pointer[[]string] // activities that are looked for
+	phrases *phrases
 	model   atomic.Pointer[string] // sha256 of the model whose figures are known
 
 	poses, bad, retained, dropped, published, unconfirmed, connects atomic.Uint64
@@ -143,7 +149,9 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.cfg.Tracker.Definitions = s.tracker.cfg.Definitions
+	s.cfg.Tracker.Definitions, s.phrases = s.tracker.cfg.Definitions, s.tracker.phrases
+	chosen := s.tracker.lookedFor()
+	s.chosen.Store(&chosen)
 	return s, nil
 }
 
@@ -208,7 +216,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	}
 	close(last)
 	sending.Wait()
-	client.Disconnect(250)
+	client.Disconnect(leaveMS)
 	return refused
 }
 

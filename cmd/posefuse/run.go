@@ -79,10 +79,11 @@ func (c runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	shareCores(cfg.Model.InferenceCores(), pictures)
-	core, err := pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
+	var core *pipeline.Core
+	core, err = pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
 		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),
 		Page: func(nc *nats.Conn, room string) http.Handler {
-			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage})
+			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Choose: chooseExercise(func() *bus.Bus { return core.Bus() })})
 		}})
 	if err != nil {
 		return err
@@ -247,7 +248,8 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 		log.Error("exercise subscriber does not start", "error", err)
 		return
 	}
-	if err = core.Bus().HandleControl("exercise", sub.Take); err != nil {
+	err = errors.Join(core.Bus().HandleControl("exercise", sub.Take), core.Bus().HandleControl("exercise.list", sub.List))
+	if err != nil {
 		log.Error("exercises cannot be chosen over NATS", "error", err)
 	}
 	side.Go(func() {

@@ -4,6 +4,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -25,6 +26,9 @@ The API is at <a href="/api/status">/api/status</a>.</p>`
 // Options are what the page has beside its feed.
 type Options struct {
 	ShowImage bool // it asks for the camera's pictures at api/camera.jpg
+	// Choose has the daemon look for other exercises, as a user of the bus; the
+	// error may be ErrLogin or ErrRole. nil: nobody may.
+	Choose func(ctx context.Context, user, password string, order []byte) ([]byte, error)
 }
 
 // Handler serves the page at / and its feed at /ws. nc is a connection to the
@@ -43,6 +47,11 @@ func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", &feed{nc: nc, room: room})
+	e := &exercises{nc: nc, room: room, choose: opt.Choose}
+	mux.HandleFunc("GET /api/exercise", e.list)
+	if opt.Choose != nil {
+		mux.HandleFunc("POST /api/exercise", e.order)
+	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", contentPolicy)

@@ -3,6 +3,7 @@ import { openFeed } from "./feed.js";
 import { Stage } from "./stage.js";
 import { Panels } from "./panels.js";
 import { Figure } from "./figure.js";
+import { showExercises } from "./exercise.js";
 
 const stage = new Stage(document.getElementById("view"));
 const showImage = "showImage" in document.body.dataset; // set by the daemon, from web.show_image
@@ -18,7 +19,7 @@ for (const [id, set] of [["showLidar", (v) => stage.show("lidar", v)], ["showRad
 document.getElementById("reset").addEventListener("click", () => stage.resetView());
 
 openFeed({
-  link: (state) => panels.link(state),
+  link: (state) => { panels.link(state); if (state === "open") showExercises(); },
   pose: (m) => { stage.pose(m); panels.pose(m); },
   points: (m) => { stage.points(m); panels.points(m); },
   image_keypoints: (m) => figure.seen(m),
