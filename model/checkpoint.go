@@ -167,7 +167,7 @@ func LoadCheckpoint(dir string) (*Network, Card, error) {
 // ReadCard reads only the card of the checkpoint in dir of fsys.
 func ReadCard(fsys fs.FS, dir string) (Card, error) {
 	var card Card
-	f, err := fsys.Open(path.Join(dir, CardFile))
+	f, err := openRegular(fsys, path.Join(dir, CardFile))
 	if err != nil {
 		return card, fmt.Errorf("load checkpoint: %w", err)
 	}
@@ -180,6 +180,9 @@ func ReadCard(fsys fs.FS, dir string) (Card, error) {
 		return card, fmt.Errorf("load checkpoint: %s has more than %d bytes", CardFile, maxCard)
 	}
 	if err := json.Unmarshal(b, &card); err != nil {
+		return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
+	}
+	if err := printable(b); err != nil {
 		return card, fmt.Errorf("load checkpoint: %s: %w", CardFile, err)
 	}
 	if card.Schema != cardSchema {
@@ -221,7 +224,7 @@ func LoadCheckpointFS(fsys fs.FS, dir string) (*Network, Card, error) {
 	if card.Parameters != 0 && card.Parameters != plan.parameters {
 		return fail(CardFile, fmt.Errorf("parameters: the card says %d, its config has %d", card.Parameters, plan.parameters))
 	}
-	f, err := fsys.Open(path.Join(dir, card.Weights))
+	f, err := openRegular(fsys, path.Join(dir, card.Weights))
 	if err != nil {
 		return nil, card, fmt.Errorf("load checkpoint: %w", err)
 	}

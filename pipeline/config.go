@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -156,7 +155,7 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	var doc []byte
 	if path != "" {
 		var err error
-		if doc, err = os.ReadFile(path); err != nil {
+		if doc, err = setting.ReadFile(path, maxConfig); err != nil {
 			return Config{}, fmt.Errorf("configuration: %w", err)
 		}
 	}
@@ -174,6 +173,9 @@ func LoadConfig(path string, environ []string) (Config, error) {
 // POSEFUSE_* variables of environ and checks the result.
 func ParseConfig(doc []byte, environ []string) (Config, error) {
 	cfg := DefaultConfig()
+	if err := checkText(doc); err != nil {
+		return cfg, err
+	}
 	if err := checkKeys(doc); err != nil {
 		return cfg, err
 	}
@@ -189,7 +191,7 @@ func ParseConfig(doc []byte, environ []string) (Config, error) {
 	if err := applyEnviron(&cfg, environ); err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.Check()
+	return cfg, withLines(doc, cfg.Check())
 }
 
 // yamlError drops the library's prefix, keeps its line numbers.
@@ -242,6 +244,7 @@ func (c *Config) Check() error {
 		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
 	}
 	c.Record.check(&p)
+	c.checkPorts(&p)
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.OneOf("log.format", c.Log.Format, "text", "json")
 	return errors.Join(p...)

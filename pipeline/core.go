@@ -64,6 +64,11 @@ type Options struct {
 	// Tap, if set, sees every sample with its capture time, on the driver's
 	// goroutine. It must not block.
 	Tap func(*sensors.Sample)
+	// Reload reads the configuration again, as it was read for Config; nil if
+	// there is no file.
+	Reload func() (Config, error)
+	// SetLogLevel changes how much is logged; nil if it cannot change.
+	SetLogLevel func(level string)
 	// Notify tells the service manager; nil means sd_notify.
 	Notify func(state string) error
 	// WatchdogInterval is the service manager's limit; 0 reads WATCHDOG_USEC.
@@ -97,6 +102,8 @@ type Core struct {
 
 	recorder Recorder // nil: nothing can be recorded
 
+	reloads reloads // of the configuration
+
 	bus     atomic.Pointer[bus.Bus]       // set while running
 	models  atomic.Pointer[modelControl]  // the same
 	web     atomic.Pointer[string]        // address of the HTTP server
@@ -126,6 +133,7 @@ func New(opt Options) (*Core, error) {
 			return err
 		}
 	}
+	c.reloads.running = c.cfg
 	c.errors = &errorLog{log: c.log}
 	c.seen = newKeypointFeed(c.cfg.Room)
 	sources, err := c.sources()

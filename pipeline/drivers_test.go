@@ -203,7 +203,7 @@ func TestSensorBlocksFromFileAndEnvironment(t *testing.T) {
 		"sensors: {lidar: {ouster: 5}}":                                      "line 1: sensors.lidar.ouster: want keys below it, such as crop_max_m",
 		"sensors: {camera: {keypoints_nats: {}}}":                            "line 1: sensors.camera.keypoints_nats: no such key; known here: centre_ms, driver, enabled, ffmpeg, keypoints_tcp, latency_ms, mjpeg_http, period_ms, pictures, stale_ms, tolerance_ms, v4l2",
 		"sensors: {radar: {ouster: {}}}":                                     "line 1: sensors.radar.ouster: no such key; known here: centre_ms, driver, enabled, latency_ms, period_ms, stale_ms, ti_serial, tolerance_ms",
-		"sensors: {lidar: {ouster: {listen: [a]}, livox: {listen: {b: 1}}}}": "line 1: cannot unmarshal !!seq into string; line 1: cannot unmarshal !!map into string",
+		"sensors: {lidar: {ouster: {listen: [a]}, livox: {listen: {b: 1}}}}": "line 1: sensors.lidar.ouster.listen: want text, not a list\nline 1: sensors.lidar.livox.listen: want text, not keys",
 	} {
 		if _, err := pipeline.ParseConfig([]byte(doc), nil); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", doc, err, want)

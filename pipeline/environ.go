@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -90,12 +91,12 @@ func applyEnviron(cfg *Config, environ []string) error {
 			return
 		}
 		fresh := reflect.New(v.Type())
-		err := checkNode([]byte(value), v, "")
-		if err == nil {
-			err = yaml.Unmarshal([]byte(value), fresh.Interface())
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s (environment %s): %q does not fit: %w", path, name, value, yamlError(err)))
+		if err := fromVariable(value, v, path, fresh); err != nil {
+			said := fmt.Sprintf("%q does not fit", value)
+			if secretKey(path) {
+				said = "the value does not fit"
+			}
+			errs = append(errs, fmt.Errorf("%s (environment %s): %s: %w", path, name, said, err))
 			return
 		}
 		v.Set(fresh.Elem())
@@ -106,38 +107,82 @@ func applyEnviron(cfg *Config, environ []string) error {
 	return errors.Join(errs...)
 }
 
+// fromVariable decodes the YAML of a variable, one document, into a fresh value.
+func fromVariable(value string, v reflect.Value, path string, fresh reflect.Value) error {
+	if err := checkText([]byte(value)); err != nil {
+		return err
+	}
+	if err := checkNode([]byte(value), v, "", secretKey(path)); err != nil {
+		return err
+	}
+	dec := yaml.NewDecoder(strings.NewReader(value))
+	var one, more yaml.Node
+	if err := dec.Decode(&one); err != nil && !errors.Is(err, io.EOF) {
+		return yamlError(err)
+	}
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document")
+	}
+	if null := one.IsZero() || one.Content[0].ShortTag() == "!!null"; null && scalarNames[v.Kind()] != "" {
+		return fmt.Errorf("empty; give %s, or unset the variable", withArticle(scalarNames[v.Kind()]))
+	}
+	if err := one.Decode(fresh.Interface()); err != nil && !one.IsZero() {
+		return yamlError(err)
+	}
+	return nil
+}
+
 // checkKeys reports keys that do not exist, with their full path and line;
 // the decoder's own message has no path.
 func checkKeys(doc []byte) error {
 	cfg := DefaultConfig()
-	return checkNode(doc, reflect.ValueOf(&cfg).Elem(), "")
+	return checkNode(doc, reflect.ValueOf(&cfg).Elem(), "", false)
 }
 
 // checkNode checks a document against a value that it will be decoded into.
-func checkNode(doc []byte, v reflect.Value, path string) error {
+func checkNode(doc []byte, v reflect.Value, path string, secret bool) error {
 	var root yaml.Node
 	if err := yaml.Unmarshal(doc, &root); err != nil {
-		return yamlError(err)
+		return syntaxError(doc, err)
 	}
 	if len(root.Content) == 0 {
 		return nil
 	}
 	var errs []error
-	unknownKeys(root.Content[0], v, path, &errs)
+	unknownKeys(root.Content[0], v, path, secret, &errs)
 	return errors.Join(errs...)
 }
 
-func unknownKeys(n *yaml.Node, v reflect.Value, path string, errs *[]error) {
+func unknownKeys(n *yaml.Node, v reflect.Value, path string, secret bool, errs *[]error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	secret = secret || secretKey(path)
+	wrong := func(n *yaml.Node, path, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if path != "" {
+			text = path + ": " + text
+		}
+		*errs = append(*errs, fmt.Errorf("line %d: %s", n.Line, text))
+	}
 	t := v.Type()
+	if t.Kind() == reflect.Pointer {
+		unknownKeys(n, reflect.Zero(t.Elem()), path, secret, errs)
+		return
+	}
+	if why := wrongForm(n, t, secret); why != "" {
+		wrong(n, path, "%s", why)
+		return
+	}
 	switch {
-	case t.Kind() == reflect.Pointer:
-		unknownKeys(n, reflect.Zero(t.Elem()), path, errs)
-	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
+	case (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && n.Kind == yaml.SequenceNode:
 		for i, e := range n.Content {
-			unknownKeys(e, reflect.Zero(t.Elem()), fmt.Sprintf("%s[%d]", path, i), errs)
+			item := fmt.Sprintf("%s[%d]", path, i)
+			if e.ShortTag() == "!!null" {
+				wrong(e, item, "empty")
+				continue
+			}
+			unknownKeys(e, reflect.Zero(t.Elem()), item, secret, errs)
 		}
 	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
 		known := map[string]reflect.Value{}
@@ -149,18 +194,13 @@ func unknownKeys(n *yaml.Node, v reflect.Value, path string, errs *[]error) {
 			sub := strings.TrimPrefix(path+"."+key.Value, ".")
 			field, ok := known[key.Value]
 			if !ok {
-				*errs = append(*errs, fmt.Errorf("line %d: %s: no such key%s", key.Line, sub, suggestion(key.Value, slices.Sorted(maps.Keys(known)))))
+				wrong(key, sub, "no such key%s", suggestion(key.Value, slices.Sorted(maps.Keys(known))))
 				continue
 			}
-			unknownKeys(n.Content[i+1], field, sub, errs)
+			unknownKeys(n.Content[i+1], field, sub, secret, errs)
 		}
-	case t.Kind() == reflect.Int && n.ShortTag() == "!!float":
-		// The library would drop the fraction without a word.
-		*errs = append(*errs, fmt.Errorf("line %d: %s: %s is no whole number", n.Line, path, n.Value))
-	case n.Kind == yaml.ScalarNode && scalarNames[t.Kind()] != "" && n.Decode(reflect.New(t).Interface()) != nil:
-		*errs = append(*errs, fmt.Errorf("%s: %q is no %s", strings.TrimSuffix(fmt.Sprintf("line %d: %s", n.Line, path), ": "), n.Value, scalarNames[t.Kind()]))
 	case t.Kind() == reflect.Struct && n.Tag != "!!null":
-		*errs = append(*errs, fmt.Errorf("line %d: %s: want keys below it, such as %s", n.Line, path, firstKey(v)))
+		wrong(n, path, "want keys below it, such as %s", firstKey(v))
 	}
 }
 

@@ -59,6 +59,9 @@ func (c *Core) health() []message.PartHealth {
 	if c.recorder != nil {
 		parts = append(parts, c.recorder.Health())
 	}
+	if c.opt.Reload != nil {
+		parts = append(parts, c.reloads.health())
+	}
 	if b := c.bus.Load(); b != nil {
 		parts = append(parts, b.Health()...)
 	}
@@ -142,6 +145,9 @@ func (c *Core) liveSensors() int {
 }
 
 func (c *Core) addControl(b *bus.Bus) error {
+	if err := b.HandleControl("reload", c.reloadControl); err != nil {
+		return err
+	}
 	if err := b.HandleControl("status", func([]byte) ([]byte, error) { return json.Marshal(c.Status()) }); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (c *SensorConfig) Choose(driver string, keys map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("driver %s: %w", driver, err)
 	}
-	if err := checkNode(doc, reflect.ValueOf(c).Elem(), ""); err != nil {
+	if err := checkNode(doc, reflect.ValueOf(c).Elem(), "", false); err != nil {
 		return fmt.Errorf("driver %s: %w", driver, err)
 	}
 	if err := yaml.Unmarshal(doc, c); err != nil {

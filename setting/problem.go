@@ -7,6 +7,7 @@ package setting
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -47,7 +48,8 @@ func (p *Problems) Add(key, format string, args ...any) {
 // Between refuses a number outside lo to hi.
 func (p *Problems) Between(key string, v, lo, hi float64) {
 	if !(v >= lo && v <= hi) { // also NaN
-		p.Add(key, "%v is out of range, want %v to %v", v, lo, hi)
+		plain := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+		p.Add(key, "%v is out of range, want %s to %s", v, plain(lo), plain(hi))
 	}
 }
 

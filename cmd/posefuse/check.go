@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"posefuse/pipeline"
 )
@@ -52,6 +53,12 @@ func (c checkCmd) Run() error {
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return fmt.Errorf("configuration %s: %w", c.Config, err)
+	}
+	for _, note := range append(cfg.Sensors.OpenInputs(), cfg.Bus.CertificateNotes(time.Now())...) {
+		fmt.Fprintln(os.Stderr, "note:", note)
+	}
+	if info, err := os.Stat(cfg.StateDir); err == nil && !info.IsDir() {
+		return fmt.Errorf("configuration %s: state_dir: %s is a file; name a folder", c.Config, cfg.StateDir)
 	}
 	files := cfg.Sensors.Files()
 	for _, key := range slices.Sorted(maps.Keys(files)) {

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -33,6 +35,7 @@ type cli struct {
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what is plugged in, what each port gives, what is missing and how to mend it."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
+	Reload     reloadCmd     `cmd:"" help:"Let a running daemon read its configuration and certificates again."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -73,7 +76,7 @@ func main() {
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil && (!interrupted || !errors.Is(err, context.Canceled)) {
-		fmt.Fprintln(os.Stderr, "posefuse:", err)
+		fmt.Fprintln(os.Stderr, "posefuse:", visible(err.Error()))
 		if own, ok := errors.AsType[*exitError](err); ok {
 			os.Exit(own.code)
 		}
@@ -84,9 +87,23 @@ func main() {
 	}
 }
 
+// visible escapes what would move a terminal's cursor: messages quote files and
+// the command line.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 // refuse says what is wrong with the command line and how it is used, and ends.
 func refuse(parser *kong.Kong, err error) {
-	parser.Errorf("%s", err)
+	parser.Errorf("%s", visible(err.Error()))
 	code := 1
 	if bad, ok := errors.AsType[*kong.ParseError](err); ok {
 		usage, command := bad.Context.Model.Summary(), bad.Context.Model.Name

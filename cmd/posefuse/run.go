@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 
@@ -44,12 +46,18 @@ func (runCmd) Help() string {
 
 // Run starts the daemon and, without a configuration, fake sensors for it.
 func (c runCmd) Run(ctx context.Context) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which would end a program that does not
+	defer signal.Stop(hangups)
 	room, err := c.load()
 	if err != nil {
 		return err
 	}
 	cfg := room.Config
-	log := newLog(cfg.Log)
+	level := new(slog.LevelVar)
+	log := newLog(cfg.Log, level)
+	// A reader of the log that goes away costs the log, not the daemon.
+	signal.Ignore(syscall.SIGPIPE)
 	pictures := cfg.Sensors.TakesPictures()
 	if pictures {
 		if err = errors.Join(keepMemoryOutOfDumps(), withholdCapabilities()); err != nil {
@@ -82,6 +90,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	var core *pipeline.Core
 	core, err = pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
 		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),
+		Reload: c.reloader(), SetLogLevel: func(l string) { setLevel(level, l) },
 		Page: func(nc *nats.Conn, room string) http.Handler {
 			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Choose: chooseExercise(func() *bus.Bus { return core.Bus() })})
 		}})
@@ -104,6 +113,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	})
+	side.Go(func() { reloadOnHangup(ctx, core, hangups) })
 	if room.simulated != 0 {
 		player, playerErr := demoPlayer(room, log)
 		if playerErr != nil {
@@ -275,14 +285,19 @@ func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logg
 	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
 }
 
-func newLog(cfg pipeline.LogConfig) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.Level)) // checked with the configuration
+func newLog(cfg pipeline.LogConfig, level *slog.LevelVar) *slog.Logger {
+	setLevel(level, cfg.Level)
 	opt := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}
+
+func setLevel(v *slog.LevelVar, level string) {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
+	v.Set(l)
 }
 
 // version returns the module's version, "0.0.0" for a build from a checkout.

@@ -3,9 +3,9 @@ package bus
 import (
 	"context"
 	"crypto/subtle"
-	"fmt"
 	"maps"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 
@@ -24,18 +24,24 @@ const tallyEvery = 200 * time.Millisecond
 // poses, status, sensors or models, or reaches the streams that the MQTT side
 // keeps its sessions in.
 type gate struct {
-	ctx        context.Context // ends with the server
-	users      map[string]User
-	password   string // of internalUser
-	hasher     *hasher
-	log        *refusals
-	perAddress int
+	ctx      context.Context // ends with the server
+	password string          // of internalUser
+	hasher   *hasher
+	log      *refusals
 	// open reports whether a connection still is.
 	open func(id uint64) bool
 
-	mu      sync.Mutex
-	inside  map[uint64]string // address of each connection that was let in
-	counted time.Time
+	mu         sync.Mutex
+	users      map[string]User
+	perAddress int
+	inside     map[uint64]guest // the connections that were let in
+	counted    time.Time
+}
+
+// guest is a connection that was let in.
+type guest struct {
+	address string
+	user    string // "" without users
 }
 
 // Check implements server.Authentication.
@@ -50,21 +56,48 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		return true
 	}
 	address := addressOf(c.RemoteAddress())
-	if !g.enter(c.GetID(), address) {
-		g.log.note(fmt.Sprintf("more than bus.max_connections_per_address (%d) connections", g.perAddress), address)
+	if !g.enter(c.GetID(), address, o.Username) {
+		g.log.note("more connections than bus.max_connections_per_address", address)
 		return false
 	}
-	if len(g.users) == 0 {
+	u, known, needed := g.user(o.Username)
+	if !needed {
 		c.RegisterUser(&server.User{Permissions: anyone()})
 		return true
 	}
-	u, known := g.users[o.Username]
 	if !known || !g.right(&u, o.Password, address) {
 		g.log.note("wrong user or password", address)
 		return false
 	}
 	c.RegisterUser(&server.User{Username: u.Name, Permissions: permissions(u.Role, u.Rooms)})
 	return true
+}
+
+// user returns a user of the configuration; needed is false if it has none.
+func (g *gate) user(name string) (u User, known, needed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u, known = g.users[name]
+	return u, known, len(g.users) > 0
+}
+
+// admit replaces the users and the bound, and returns the connections of users
+// that are gone or changed.
+func (g *gate) admit(cfg *Config) (leave []uint64) {
+	users := map[string]User{}
+	for _, u := range cfg.Users {
+		users[u.Name] = u
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.users
+	g.users, g.perAddress = users, cfg.MaxPerAddress
+	for id, c := range g.inside {
+		if (len(before) == 0) != (len(users) == 0) || !reflect.DeepEqual(before[c.user], users[c.user]) {
+			leave = append(leave, id)
+		}
+	}
+	return leave
 }
 
 func (g *gate) right(u *User, password, address string) bool {
@@ -76,23 +109,23 @@ func (g *gate) right(u *User, password, address string) bool {
 
 // enter counts a connection of an address and reports whether it may have one
 // more.
-func (g *gate) enter(id uint64, address string) bool {
+func (g *gate) enter(id uint64, address, user string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now := time.Now(); now.Sub(g.counted) >= tallyEvery {
 		g.counted = now
-		maps.DeleteFunc(g.inside, func(id uint64, _ string) bool { return !g.open(id) })
+		maps.DeleteFunc(g.inside, func(id uint64, _ guest) bool { return !g.open(id) })
 	}
 	n := 0
-	for other, a := range g.inside {
-		if a == address && other != id { // a client may log in twice
+	for other, c := range g.inside {
+		if c.address == address && other != id { // a client may log in twice
 			n++
 		}
 	}
 	if n >= g.perAddress {
 		return false
 	}
-	g.inside[id] = address
+	g.inside[id] = guest{address, user}
 	return true
 }
 

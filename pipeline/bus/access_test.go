@@ -118,18 +118,18 @@ func TestUsersAndRooms(t *testing.T) {
 func TestConnectionsOfAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := false
-		g := &gate{perAddress: 3, inside: map[uint64]string{}, open: func(uint64) bool { return !gone }}
+		g := &gate{perAddress: 3, inside: map[uint64]guest{}, open: func(uint64) bool { return !gone }}
 		for id, want := range []bool{true, true, true, false, false} {
-			if got := g.enter(uint64(id), "127.0.0.1"); got != want {
+			if got := g.enter(uint64(id), "127.0.0.1", ""); got != want {
 				t.Errorf("connection %d of this machine: %v", id, got)
 			}
 		}
-		if !g.enter(2, "127.0.0.1") || !g.enter(9, "10.0.0.2") {
+		if !g.enter(2, "127.0.0.1", "") || !g.enter(9, "10.0.0.2", "") {
 			t.Error("a second login, or another address, pays for the first")
 		}
 		gone = true // they left
 		time.Sleep(tallyEvery)
-		if !g.enter(10, "127.0.0.1") || len(g.inside) != 1 {
+		if !g.enter(10, "127.0.0.1", "") || len(g.inside) != 1 {
 			t.Errorf("those that left are still counted: %v", g.inside)
 		}
 	})
@@ -268,4 +268,34 @@ func (c *captured) logger() *slog.Logger {
 func (c *captured) Write(b []byte) (int, error) {
 	c.lines = append(c.lines, strings.TrimPrefix(strings.TrimSpace(string(b)), "msg="))
 	return len(b), nil
+}
+
+// New users come and old ones go while the server runs; whoever is unchanged
+// stays connected.
+func TestUsersChangeWhileRunning(t *testing.T) {
+	cfg := testConfig()
+	cfg.Users = []User{{Name: "stays", Password: "a", Role: Viewer}, {Name: "goes", Password: "a", Role: Viewer}, {Name: "changes", Password: "a", Role: Viewer}}
+	b := open(t, cfg)
+	url, _, _ := b.Addresses()
+	conns := map[string]*nats.Conn{}
+	for _, u := range cfg.Users {
+		conns[u.Name] = natsClient(t, url, nats.UserInfo(u.Name, u.Password), nats.NoReconnect())
+	}
+	next := cfg
+	next.Users = []User{cfg.Users[0], {Name: "changes", Password: "b", Role: Viewer}, {Name: "new", Password: "a", Role: Viewer}}
+	if err := b.Apply(&next); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Wait(t, "the end of two connections", func() bool { return conns["goes"].IsClosed() && conns["changes"].IsClosed() })
+	if err := conns["stays"].Flush(); err != nil {
+		t.Errorf("an unchanged user lost the connection: %v", err)
+	}
+	natsClient(t, url, nats.UserInfo("new", "a"))
+	natsClient(t, url, nats.UserInfo("changes", "b"))
+	for user, password := range map[string]string{"goes": "a", "changes": "a"} {
+		if nc, err := nats.Connect(url, nats.UserInfo(user, password)); err == nil {
+			nc.Close()
+			t.Errorf("%s gets in with %s", user, password)
+		}
+	}
 }

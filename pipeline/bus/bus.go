@@ -3,7 +3,6 @@
 package bus
 
 import (
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"posefuse/message"
+	"posefuse/setting"
 )
 
 // reconnectBuffer holds what is published while an external NATS server is
@@ -161,9 +161,9 @@ func (b *Bus) mqttOptions(external *tls.Config) (mqttOptions, bool) {
 		return o, false
 	}
 	o.url = "tcp://" + ownAddress(b.server.mqttAddr)
-	if t := b.server.tls; t != nil {
+	if c := b.server.certificates; c != nil {
 		o.url = "ssl://" + ownAddress(b.server.mqttAddr)
-		o.tls = pinned(t)
+		o.tls = c.pinned()
 	}
 	o.user, o.password = internalUser, b.server.password
 	return o, true
@@ -184,20 +184,14 @@ func ownAddress(addr string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// pinned trusts exactly the server's own certificate, whatever names it has, in
-// resumed sessions too.
-func pinned(server *tls.Config) *tls.Config {
-	own := server.Certificates[0].Certificate[0]
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, //nolint:gosec // the certificate itself is compared below
-		VerifyConnection: func(s tls.ConnectionState) error {
-			if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, own) {
-				return errors.New("another server answers at the daemon's own address")
-			}
-			return nil
-		},
+// Apply takes over what of a checked configuration can change while the embedded
+// server runs: users, the connections of an address, and what is in the
+// certificate's files. An error leaves all as it was.
+func (b *Bus) Apply(cfg *Config) error {
+	if b.server == nil {
+		return nil
 	}
+	return b.server.apply(cfg)
 }
 
 // CheckRoom reports why a room's name cannot be part of a subject.
@@ -207,7 +201,7 @@ func CheckRoom(room string) error {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 	}
 	if !ok {
-		return fmt.Errorf("room: %q cannot be part of a subject; use 1 to 64 letters, digits, - and _", room)
+		return &setting.Problem{Key: "room", Err: fmt.Errorf("%q cannot be part of a subject; use 1 to 64 letters, digits, - and _", room)}
 	}
 	return nil
 }
@@ -384,7 +378,7 @@ func (b *Bus) Health() []message.PartHealth {
 			Text: fmt.Sprintf("the NATS server %s does not answer (%s); poses are kept up to %d MiB", target(b.cfg.NATS.URL), lastErr, reconnectBuffer>>20)}
 	}
 	if b.retained == nil {
-		return parts
+		return b.serverHealth(parts)
 	}
 	p := message.PartHealth{Part: "bus.mqtt", Code: "ok", Text: "connected", Severity: "ok"}
 	if ok, why, _ := b.retained.state(); !ok {
@@ -394,9 +388,16 @@ func (b *Bus) Health() []message.PartHealth {
 		p = message.PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
 			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target(b.cfg.MQTT.URL), why, mqttQueue)}
 	}
-	parts = append(parts, p)
+	return b.serverHealth(append(parts, p))
+}
+
+// serverHealth adds the parts of the embedded server.
+func (b *Bus) serverHealth(parts []message.PartHealth) []message.PartHealth {
 	if b.warden != nil {
 		parts = append(parts, b.warden.health())
+	}
+	if b.server != nil && b.server.certificates != nil {
+		parts = append(parts, b.server.certificates.health(time.Now()))
 	}
 	return parts
 }

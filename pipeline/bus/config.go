@@ -2,8 +2,11 @@ package bus
 
 import (
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"posefuse/setting"
 )
@@ -126,7 +129,7 @@ func (c *Config) Check() setting.Problems {
 	checkURL(&p, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
 	for i, o := range c.WebSocket.AllowedOrigins {
 		u, err := url.ParseRequestURI(o)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
 			p.Add(fmt.Sprintf("websocket.allowed_origins[%d]", i), "%q is no origin; write for example http://127.0.0.1:8080", o)
 		}
 	}
@@ -142,9 +145,7 @@ func (c *Config) Check() setting.Problems {
 			p.Add(key+".name", "%q appears twice", u.Name)
 		}
 		seen[u.Name] = true
-		if u.Password == "" {
-			p.Add(key+".password", "empty; set a password or its bcrypt hash")
-		}
+		checkPassword(&p, key+".password", u.Password)
 		for k, room := range u.Rooms {
 			if err := CheckRoom(room); err != nil {
 				p.Add(fmt.Sprintf("%s.rooms[%d]", key, k), "%q is no room's name", room)
@@ -168,10 +169,28 @@ func (c *Config) Check() setting.Problems {
 	if c.MaxPerAddress < 4 || c.MaxPerAddress > c.MaxConnections {
 		p.Add("max_connections_per_address", "%d is out of range, want 4 to max_connections (%d)", c.MaxPerAddress, c.MaxConnections)
 	}
-	if c.MaxStoreMiB < 16 {
-		p.Add("max_store_mib", "%d is too small, want at least 16", c.MaxStoreMiB)
+	if c.MaxStoreMiB < 16 || c.MaxStoreMiB > 1<<20 {
+		p.Add("max_store_mib", "%d is out of range, want 16 to %d", c.MaxStoreMiB, 1<<20)
 	}
 	return p
+}
+
+// maxHashCost bounds the time of a login: each step doubles it, 12 takes about a
+// quarter of a second.
+const maxHashCost = 14
+
+// checkPassword never shows the password.
+func checkPassword(p *setting.Problems, key, password string) {
+	switch cost, err := bcrypt.Cost([]byte(password)); {
+	case password == "":
+		p.Add(key, "empty; set a password or its bcrypt hash")
+	case err == nil && cost > maxHashCost:
+		p.Add(key, "the bcrypt hash has the cost %d, so a login takes seconds; make it with 10 to %d", cost, maxHashCost)
+	case (err == nil || strings.HasPrefix(password, "$2")) && len(password) != 60:
+		p.Add(key, "looks like a bcrypt hash and is none: it has %d characters, a hash has 60", len(password))
+	case err != nil && strings.HasPrefix(password, "$2"):
+		p.Add(key, "looks like a bcrypt hash and is none; make one with: htpasswd -nBC 11 NAME")
+	}
 }
 
 func checkURL(p *setting.Problems, key, value string, schemes ...string) {
@@ -180,7 +199,7 @@ func checkURL(p *setting.Problems, key, value string, schemes ...string) {
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" {
-		p.Add(key, "%q is no URL; write for example %s://host:port", value, schemes[0])
+		p.Add(key, "no URL; write for example %s://host:port", schemes[0]) // it may hold a password
 		return
 	}
 	for _, s := range schemes {
@@ -202,5 +221,16 @@ func (c *Config) listeners() []listener {
 		{"nats.listen", c.NATS.Listen, embedded},
 		{"mqtt.listen", c.MQTT.Listen, embedded && c.MQTT.URL == ""},
 		{"websocket.listen", c.WebSocket.Listen, embedded},
+	}
+}
+
+// Listeners returns the addresses that the embedded server opens, by key.
+func (c *Config) Listeners() iter.Seq2[string, string] {
+	return func(yield func(key, address string) bool) {
+		for _, l := range c.listeners() {
+			if l.active && l.address != "" && !yield(l.key, l.address) {
+				return
+			}
+		}
 	}
 }

@@ -209,7 +209,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 	}{
 		"address":  {func(c *Config) { c.NATS.Listen = "4222" }, `nats.listen: "4222" is no address; write host:port, for example 127.0.0.1:4222`},
 		"port":     {func(c *Config) { c.MQTT.Listen = "127.0.0.1:99999" }, `mqtt.listen: "127.0.0.1:99999": port "99999" is not a number from 0 to 65535`},
-		"url":      {func(c *Config) { c.NATS.URL = "localhost:4222" }, `nats.url: "localhost:4222" is no URL; write for example nats://host:port`},
+		"url":      {func(c *Config) { c.NATS.URL = "localhost:4222" }, `nats.url: no URL; write for example nats://host:port`},
 		"scheme":   {func(c *Config) { c.MQTT.URL = "http://h:1" }, `mqtt.url: scheme "http" is unknown: use one of tcp, mqtt, ssl, mqtts, tls, ws, wss`},
 		"half tls": {func(c *Config) { c.TLS.CertFile = "a" }, `tls.cert_file: a certificate needs its key and a key its certificate; set both cert_file and key_file`},
 		"origin":   {func(c *Config) { c.WebSocket.AllowedOrigins = []string{"x"} }, `websocket.allowed_origins[0]: "x" is no origin; write for example http://127.0.0.1:8080`},
@@ -220,7 +220,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"password": {func(c *Config) { c.Users = []User{{Name: "a", Password: "", Role: Viewer}} }, `users[0].password: empty; set a password or its bcrypt hash`},
 		"pending":  {func(c *Config) { c.MaxPendingKiB = 1 }, `max_pending_kib: 1 is out of range, want 1024 to 65536`},
 		"write":    {func(c *Config) { c.WriteLimitMS = 1 }, `write_limit_ms: 1 is out of range, want 100 to 10000`},
-		"store":    {func(c *Config) { c.MaxStoreMiB = 1 }, `max_store_mib: 1 is too small, want at least 16`},
+		"store":    {func(c *Config) { c.MaxStoreMiB = 1 }, `max_store_mib: 1 is out of range, want 16 to 1048576`},
 		"room":     {func(c *Config) { c.NATS.Listen = "0.0.0.0:4222" }, `nats.listen: 0.0.0.0:4222 can be reached from the network, and poses are health data: set bus.tls.cert_file and bus.tls.key_file and bus.users, or listen on 127.0.0.1`},
 	} {
 		t.Run(name, func(t *testing.T) {

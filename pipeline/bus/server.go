@@ -43,10 +43,12 @@ type embedded struct {
 	options  *server.Options
 	dir      string // of its files
 	log      *serverLog
-	password string // of internalUser
-	tls      *tls.Config
+	password string      // of internalUser
+	tls      *tls.Config // nil without TLS
 	gate     *gate
 	cancel   context.CancelFunc // ends the gate's work
+
+	certificates *certificates // nil without TLS
 
 	natsAddr, mqttAddr, wsAddr string // "" if off
 }
@@ -78,11 +80,11 @@ func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, err
 	}
 	o.DisableJetStreamBanner = true
 	if cfg.TLS.CertFile != "" {
-		t, err := serverTLS(&cfg.TLS)
+		c, err := newCertificates(cfg.TLS, log)
 		if err != nil {
 			return nil, err
 		}
-		e.tls = t
+		e.certificates, e.tls = c, c.server()
 	}
 	for _, l := range cfg.listeners() {
 		if !l.active || l.address == "" {
@@ -157,12 +159,10 @@ func (e *embedded) openGate(cfg *Config, o *server.Options) {
 	e.password = hex.EncodeToString(b[:])
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
-	e.gate = &gate{ctx: ctx, users: map[string]User{}, password: e.password, hasher: newHasher(),
-		log: newRefusals(e.log.log.Warn), perAddress: cfg.MaxPerAddress, inside: map[uint64]string{},
+	e.gate = &gate{ctx: ctx, password: e.password, hasher: newHasher(),
+		log: newRefusals(e.log.log.Warn), inside: map[uint64]guest{},
 		open: func(id uint64) bool { return e.srv.Load().GetClient(id) != nil }}
-	for _, u := range cfg.Users {
-		e.gate.users[u.Name] = u
-	}
+	e.gate.admit(cfg)
 	if len(cfg.Users) == 0 {
 		// It tells clients that they need not log in; the gate decides all the same.
 		o.Users, o.NoAuthUser = []*server.User{{Username: anyUser}}, anyUser
@@ -174,6 +174,21 @@ func (e *embedded) openGate(cfg *Config, o *server.Options) {
 func (e *embedded) closeGate() {
 	e.cancel()
 	<-e.gate.hasher.done
+}
+
+// apply takes over what can change while the server runs.
+func (e *embedded) apply(cfg *Config) error {
+	if e.certificates != nil {
+		if err := e.certificates.reload(); err != nil {
+			return err
+		}
+	}
+	for _, id := range e.gate.admit(cfg) {
+		if err := e.srv.Load().DisconnectClientByID(id); err != nil {
+			e.log.log.Debug("a connection of a changed user had ended", "error", err)
+		}
+	}
+	return nil
 }
 
 // stop ends the server and the gate's work.
@@ -227,18 +242,10 @@ func probe(key, address string) (host string, port int, err error) {
 func (c *Config) CheckFiles() error {
 	_, err := clientTLS(&c.TLS)
 	if c.TLS.CertFile != "" {
-		_, certErr := serverTLS(&c.TLS)
+		_, certErr := loadPair(&c.TLS)
 		err = errors.Join(certErr, err)
 	}
 	return err
-}
-
-func serverTLS(c *TLSConfig) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("bus.tls.cert_file: %s with key_file %s: %w", c.CertFile, c.KeyFile, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // clientTLS returns the configuration for external servers; nil means the
@@ -247,7 +254,7 @@ func clientTLS(c *TLSConfig) (*tls.Config, error) {
 	if c.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := setting.ReadFile(c.CAFile, maxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("bus.tls.ca_file: %w", err)
 	}

@@ -45,9 +45,9 @@ func (c *TISerialConfig) Check() setting.Problems {
 	case c.CommandPort != "" && c.ConfigFile == "":
 		p.Add("config_file", "empty, but command_port is set; name the TI .cfg file to send")
 	}
-	if c.DataBaud <= 0 || c.CommandBaud <= 0 || !(c.CPUMHz > 0) {
-		p.Add("data_baud", "data_baud, command_baud and cpu_mhz must be positive")
-	}
+	p.Between("data_baud", float64(c.DataBaud), 9600, 12_000_000)
+	p.Between("command_baud", float64(c.CommandBaud), 9600, 12_000_000)
+	p.Between("cpu_mhz", c.CPUMHz, 1, 10_000)
 	p.OneOf("layout", c.Layout, layoutNames()...)
 	p.Between("frame_period_ms", c.FramePeriodMS, 0, 10_000)
 	return p

@@ -1,0 +1,113 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"posefuse/message"
+)
+
+// liveKeys are those that a reload applies; for the others the daemon must be
+// started again.
+var liveKeys = []string{"bus.users", "bus.max_connections_per_address", "log.level"}
+
+// reloads is what became of the configuration since the start.
+type reloads struct {
+	mu      sync.Mutex
+	running Config   // in force
+	waiting []string // keys whose value in the file waits for a restart
+	times   int
+	refused string // why the newest file cannot be used; the one before it runs on
+}
+
+// Reload reads the configuration again, in this order: it is read and checked
+// whole, the certificates too; then what can be changed while running is, in
+// one step each: certificates, users, log level. What is wrong anywhere leaves
+// everything as it is. It returns the keys that wait for a restart.
+func (c *Core) Reload() (waiting []string, err error) {
+	if c.opt.Reload == nil {
+		return nil, errors.New("the daemon runs without a configuration file; there is nothing to read again")
+	}
+	r := &c.reloads
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := c.opt.Reload()
+	if err == nil {
+		err = errors.Join(next.Check(), next.Bus.CheckFiles())
+	}
+	b := c.bus.Load()
+	if err == nil && b == nil {
+		err = errors.New("the daemon has not started yet; try again")
+	}
+	if err == nil {
+		err = b.Apply(&next.Bus)
+	}
+	if err != nil {
+		r.refused = err.Error()
+		c.log.Error("the configuration cannot be used; the last good one runs on", "error", err)
+		return nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
+	}
+	if c.opt.SetLogLevel != nil {
+		c.opt.SetLogLevel(next.Log.Level)
+	}
+	r.running.Bus.Users, r.running.Bus.MaxPerAddress, r.running.Log.Level = next.Bus.Users, next.Bus.MaxPerAddress, next.Log.Level
+	r.refused, r.waiting = "", differences(&r.running, &next)
+	r.times++
+	c.log.Info("configuration read again", "applied", strings.Join(liveKeys, " "), "waiting_for_a_restart", strings.Join(r.waiting, " "))
+	return slices.Clone(r.waiting), nil
+}
+
+// Reloaded is the reply of ctl.reload.
+type Reloaded struct {
+	Applied []string `json:"applied"` // keys that are what the file says now
+	Waiting []string `json:"waiting"` // keys that differ until the daemon is started again
+}
+
+// reloadControl answers ctl.reload.
+func (c *Core) reloadControl([]byte) ([]byte, error) {
+	waiting, err := c.Reload()
+	if err != nil {
+		return nil, err
+	}
+	if waiting == nil {
+		waiting = []string{}
+	}
+	return json.Marshal(Reloaded{Applied: liveKeys, Waiting: waiting})
+}
+
+// differences returns the keys whose values differ.
+func differences(a, b *Config) []string {
+	values := map[string]any{}
+	walkKeys(reflect.ValueOf(a).Elem(), "", func(path string, v reflect.Value) { values[path] = v.Interface() })
+	var out []string
+	walkKeys(reflect.ValueOf(b).Elem(), "", func(path string, v reflect.Value) {
+		if !reflect.DeepEqual(values[path], v.Interface()) {
+			out = append(out, path)
+		}
+	})
+	return out
+}
+
+// health is the part "configuration".
+func (r *reloads) health() message.PartHealth {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := message.PartHealth{Part: "configuration", Code: "ok", Severity: severityOK, Text: "as at the start"}
+	if r.times > 0 {
+		p.Text = fmt.Sprintf("read again %d times; running is what the file says", r.times)
+	}
+	if len(r.waiting) > 0 {
+		p.Code, p.Severity = "differs", severityWarning
+		p.Text = fmt.Sprintf("running differs from the file in %s: start the daemon again to apply them", strings.Join(r.waiting, ", "))
+	}
+	if r.refused != "" {
+		p.Code, p.Severity = "refused", severityWarning
+		p.Text = "the changed file cannot be used, the last good configuration runs on: " + r.refused
+	}
+	return p
+}
