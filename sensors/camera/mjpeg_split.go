@@ -144,9 +144,10 @@ func (s *mjpegSplitter) end() (int, bool) {
 	// A boundary of few letters may stand in a picture by chance, so it is of
 	// use only where pictures do not end themselves.
 	if !s.marked || ended {
-		if i := s.boundaryIn(s.buf[s.searched:upTo]); i >= 0 {
+		from := min(s.searched, upTo) // fill bytes that were searched may be the start of a marker
+		if i := s.boundaryIn(s.buf[from:upTo]); i >= 0 {
 			s.marked = false
-			return s.searched + i, true
+			return from + i, true
 		}
 		// One may have come in part, behind a line of dashes.
 		s.searched = max(s.searched, upTo-len(s.boundary)-len("\r\n----"))
