@@ -49,7 +49,7 @@ func (c *Config) Arrangement(card model.Card) (used ExtrinsicsConfig, notes []Ar
 	trained := card.TrainedIn()
 	rig, assumed := c.rig(&trained)
 	for _, p := range assumed {
-		notes = append(notes, ArrangementNote{p.key, codeNoPlace, "not given: " + p.text + "; say where it stands, for what differs from that is an error of the poses"})
+		notes = append(notes, ArrangementNote{p.key, codeNoPlace, "not given: " + p.text + "; what differs from that is an error of the poses: measure its place, or find it with posefuse calibrate sensors"})
 	}
 	if card.Envelope == nil {
 		return used, notes

@@ -111,7 +111,7 @@ func (f *File) differsElse(r *Row) bool {
 	w.LiDAR.RoomFromLiDAR, w.Radar.RoomFromRadar = base.World.LiDAR.RoomFromLiDAR, base.World.Radar.RoomFromRadar
 	p := &base.World.Person
 	w.Person.RightM, w.Person.FartherM, w.Person.TurnDeg, w.Person.HeightM = p.RightM, p.FartherM, p.TurnDeg, p.HeightM
-	return r.Preset != base.Preset || len(r.Degradations) > 0 || !reflect.DeepEqual(w, base.World)
+	return r.Untold || r.Preset != base.Preset || len(r.Degradations) > 0 || !reflect.DeepEqual(w, base.World)
 }
 
 func round(v, per float64) float64 { return math.Round(v*per) / per }

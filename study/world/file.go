@@ -37,6 +37,9 @@ type Row struct {
 	World        sim.World
 	Preset       string
 	Degradations []sim.Degradation
+	// Untold rooms are those of which nobody said where the sensors stand: it is
+	// assumed, as the daemon does.
+	Untold bool
 }
 
 // BaseName is the name of the first row.
@@ -58,6 +61,7 @@ type row struct {
 	World        yaml.Node         `yaml:"world"`  // keys that differ from the base
 	Preset       string            `yaml:"preset"` // the file's, if empty
 	Degradations []sim.Degradation `yaml:"degradations"`
+	Untold       bool              `yaml:"untold"` // nobody said where the sensors stand
 }
 
 // ReadFile reads and checks a file of rooms. The error names the file and every
@@ -115,7 +119,7 @@ func (r *file) resolve() (*File, error) {
 	names := map[string]bool{BaseName: true}
 	for i := range r.Rows {
 		from, key := &r.Rows[i], "rows["+strconv.Itoa(i)+"]"
-		to := Row{Name: from.Name, World: base, Preset: from.Preset, Degradations: from.Degradations}
+		to := Row{Name: from.Name, World: base, Preset: from.Preset, Degradations: from.Degradations, Untold: from.Untold}
 		if from.Name == "" || names[from.Name] {
 			p.Add(key+".name", "%q: give each row a name of its own; the first, %q, is there already", from.Name, BaseName)
 		}

@@ -28,7 +28,7 @@ var errOrder = errors.New("the person search gave a point that is not of its swe
 
 // search finds the person in every sweep of the clips as the daemon does, with the
 // camera's help.
-func search(ctx context.Context, ds *sim.Dataset, keys []recording.Key, trained frame.Arrangement) (SearchScore, error) {
+func search(ctx context.Context, ds *sim.Dataset, keys []recording.Key, trained frame.Arrangement, untold bool) (SearchScore, error) {
 	var onPerson, kept, found, all, frames int
 	for _, key := range keys {
 		clip, err := ds.Clip(key)
@@ -36,6 +36,10 @@ func search(ctx context.Context, ds *sim.Dataset, keys []recording.Key, trained 
 			return SearchScore{}, err
 		}
 		rig := clip.Rig()
+		if untold {
+			assumed := trained.Assumed()
+			rig = assumed.Rig()
+		}
 		finder := person.NewFinder(person.Config{LiDARAtM: rig.RoomFromLiDAR.T})
 		stage := person.NewStage(rig, trained, finder)
 		var scan sim.LabelledScan

@@ -240,7 +240,7 @@ func TestPersonIsFoundInSmallTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := search(t.Context(), ds, f.Clips, frame.Simulated)
+		got, err := search(t.Context(), ds, f.Clips, frame.Simulated, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,5 +330,36 @@ func TestShippedModel(t *testing.T) {
 		if r.Ratio > 1.3 || r.FusedMM > 1.5*card.Envelope.BaseMM {
 			t.Errorf("%s: %.0f mm, %.2f of the base's; the card says %.0f", r.Name, r.FusedMM, r.Ratio, card.Envelope.BaseMM)
 		}
+	}
+}
+
+// TestUntold: where nobody said how the sensors stand nothing is lost if they stand as
+// assumed, and much if they do not.
+func TestUntold(t *testing.T) {
+	net, card, err := shipped.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Parse([]byte(`
+name: untold
+clips: [S05/A12]
+frames: 30
+rows:
+  - name: as assumed
+    untold: true
+  - name: tilted
+    untold: true
+    world: {camera: {room_from_camera: {tilt_deg: -10}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := Evaluate(t.Context(), f, nil, net, []Stage{Prepared(net.Config, card.Window, card.TrainedIn())}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := table.Stages[0].Rows
+	if base := rows[0].FusedMM; rows[1].FusedMM != base || rows[2].FusedMM < 2*base || table.Search[1] != table.Search[0] || !f.differsElse(&f.Rows[1]) {
+		t.Errorf("scores %+v, search %+v", rows, table.Search)
 	}
 }
