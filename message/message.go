@@ -13,6 +13,7 @@ const (
 	ExerciseSummarySchema = "posefuse.exercise.summary.v1"
 	ExerciseStatusSchema  = "posefuse.exercise.status.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
+	RetrainSchema         = "posefuse.retrain.v1"
 	PointsSchema          = "posefuse.points.v1"
 	ImageKeypointsSchema  = "posefuse.image_keypoints.v1"
 )
@@ -100,9 +101,11 @@ type Status struct {
 	Model  *PoseModel   `json:"model,omitempty"`
 	// Figures are those of the model in use, for who judges its poses.
 	Figures *ModelFigures `json:"model_figures,omitempty"`
-	Poses   uint64        `json:"poses"`    // published since start
-	FPS     float64       `json:"fps"`      // over the last 5 s
-	Uptime  float64       `json:"uptime_s"` //
+	// Shadow is the candidate that runs beside the model in use, if one does.
+	Shadow *ShadowStatus `json:"shadow,omitempty"`
+	Poses  uint64        `json:"poses"`    // published since start
+	FPS    float64       `json:"fps"`      // over the last 5 s
+	Uptime float64       `json:"uptime_s"` //
 }
 
 // ModelFigures are what the card of a model says of its poses, measured on
@@ -118,6 +121,17 @@ type ModelFigures struct {
 	// millimetres, 0 or less for one that says nothing; null where it was not
 	// measured.
 	WorthMM map[string]float64 `json:"worth_mm"`
+}
+
+// ShadowStatus is how far a candidate's poses are from those of the model in use
+// on the same ticks; they are published nowhere.
+type ShadowStatus struct {
+	Model    PoseModel `json:"model"`
+	Ticks    int       `json:"ticks"`    // compared so far
+	OfTicks  int       `json:"of_ticks"` // to be compared
+	Errors   int       `json:"errors"`   // ticks on which the candidate gave no pose
+	MeanMM   float64   `json:"mean_mm"`
+	JointsMM []float64 `json:"joints_mm"` // mean distance per joint, 17 of them
 }
 
 // PartHealth is the health of one part of the daemon.
@@ -286,13 +300,38 @@ type MedianBest struct {
 	Best   float64 `json:"best"`
 }
 
-// ModelEvent says on posefuse.<room>.model.event that the model in use changed.
+// ModelEvent says on posefuse.<room>.model.event that the model in use or a
+// candidate for it changed: "shadow" is the end of a sane run in its shadow.
 type ModelEvent struct {
 	Schema    string             `json:"schema"`
 	Room      string             `json:"room"`
-	Type      string             `json:"type"` // "promoted", "rolled_back"; "candidate", "rejected" are reserved
+	Type      string             `json:"type"` // "candidate", "shadow", "promoted", "rejected", "rolled_back"
 	Time      string             `json:"time"` // RFC 3339
 	Model     PoseModel          `json:"model"`
 	Reason    string             `json:"reason"`     // a sentence for people
 	MetricsMM map[string]float64 `json:"metrics_mm"` // e.g. "mpjpe.RLMW"; may be empty
+}
+
+// Retrain says on posefuse.<room>.retrain how a retraining of the room's model
+// goes: with each stage and each epoch, and at its end.
+type Retrain struct {
+	Schema string  `json:"schema"`
+	Room   string  `json:"room"`
+	Time   string  `json:"time"`  // RFC 3339
+	Stage  string  `json:"stage"` // "loading", "training", "judging", "done", "stopped", "failed"
+	Share  float64 `json:"share"` // of the stage, 0 to 1
+	Epoch  int     `json:"epoch"` // done, of at most Epochs
+	Epochs int     `json:"epochs"`
+	// TrainMM and StopMM are the mean joint errors of the epoch, on what is trained
+	// on and on what decides when to stop; left out before the first.
+	TrainMM *float64 `json:"train_mpjpe_mm,omitempty"`
+	StopMM  *float64 `json:"stop_mpjpe_mm,omitempty"`
+	// Shapley is what each modality contributed in the epoch, by letter; the sum is
+	// at most 51.
+	Shapley map[string]float64 `json:"shapley,omitempty"`
+	// Model, State ("candidate", "promoted", "rejected") and Reason are of the
+	// model that came of it, when it is done; Reason also of a failure.
+	Model  *PoseModel `json:"model,omitempty"`
+	State  string     `json:"state,omitempty"`
+	Reason string     `json:"reason,omitempty"`
 }

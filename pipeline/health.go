@@ -45,6 +45,9 @@ func (c *Core) Status() message.Status {
 		s.Model = &message.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}
 		s.Figures = &message.ModelFigures{AngleSDDeg: e.card.AngleSDDeg, MovementShare: e.card.MovementShare, WorthMM: e.worthMM}
 	}
+	if m := c.models.Load(); m != nil {
+		s.Shadow = m.shadow.Load()
+	}
 	return s
 }
 

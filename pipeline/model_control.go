@@ -34,13 +34,15 @@ type modelControl struct {
 	shipped  func() (*model.Network, model.Card, error)
 	bus      *bus.Bus
 	changing sync.Mutex
-	ended    chan *trial            // decided; capacity 1 suffices, as the loop has one at a time
-	note     atomic.Pointer[string] // of a roll-back that nobody asked for; nil: none since the last request
-	changed  atomic.Bool            // by request since the start
+	ended    chan *trial                          // decided; capacity 1 suffices, as the loop has one at a time
+	note     atomic.Pointer[string]               // of a roll-back that nobody asked for; nil: none since the last request
+	changed  atomic.Bool                          // by request since the start
+	shadows  chan *shadowRun                      // to run; capacity 1
+	shadow   atomic.Pointer[message.ShadowStatus] // of the one that runs, nil if none does
 }
 
 func (c *Core) newModelControl(b *bus.Bus) *modelControl {
-	m := &modelControl{core: c, registry: c.opt.Registry, shipped: c.opt.Shipped, bus: b, ended: make(chan *trial, 8)}
+	m := &modelControl{core: c, registry: c.opt.Registry, shipped: c.opt.Shipped, bus: b, ended: make(chan *trial, 8), shadows: make(chan *shadowRun, 1)}
 	c.models.Store(m)
 	return m
 }
@@ -49,15 +51,21 @@ func (c *Core) newModelControl(b *bus.Bus) *modelControl {
 func (m *modelControl) endpoints() error {
 	return errors.Join(
 		m.bus.HandleControl("model.swap", m.swap),
-		m.bus.HandleControl("model.rollback", m.rollback))
+		m.bus.HandleControl("model.rollback", m.rollback),
+		m.bus.HandleControl("model.shadow", m.shadowed),
+		m.bus.HandleControl("retrain.report", m.retraining))
 }
 
-// run follows the trials until ctx ends.
+// run follows the trials, and candidates in the shadow, until ctx ends.
 func (m *modelControl) run(ctx context.Context) error {
+	var shadows sync.WaitGroup
+	defer shadows.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case s := <-m.shadows:
+			shadows.Go(func() { m.runShadow(ctx, s) })
 		case t := <-m.ended:
 			m.decided(t)
 		}
@@ -84,7 +92,7 @@ func (m *modelControl) decided(t *trial) {
 	if _, err := m.registry.Rollback(why, registry.Rejected, nil); err != nil {
 		m.core.log.Error("the registry still has the failed model as promoted", "error", err)
 	}
-	m.tell("rolled_back", &now, text)
+	m.tell("rolled_back", named(&now), text, nil)
 }
 
 // modelRequest is the request of ctl.model.swap.
@@ -143,6 +151,8 @@ func parseRequest(request []byte, v any) error {
 	return nil
 }
 
+var errChanging = errors.New("another change of the model is under way: ask again when it is done")
+
 // modelReply is the reply to a request that changed the model.
 type modelReply struct {
 	Model  message.PoseModel  `json:"model"`            // that runs now
@@ -159,7 +169,7 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 	case m.core.cfg.Model.Path != "":
 		return nil, fmt.Errorf("model.path is %s, so the registry does not choose the model: take the key out and start the daemon again", m.core.cfg.Model.Path)
 	case !m.changing.TryLock():
-		return nil, errors.New("another change of the model is under way: ask again when it is done")
+		return nil, errChanging
 	}
 	defer m.changing.Unlock()
 	var e *engine
@@ -180,9 +190,10 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 		}
 		return nil, err
 	}
-	reply := modelReply{Model: message.PoseModel{Name: e.card.Name, Version: e.card.Version, SHA256: e.card.SHA256}}
+	reply := modelReply{Model: named(&e.card)}
 	if before := m.core.ticks.engine.Load(); before != nil {
-		reply.Before = &message.PoseModel{Name: before.card.Name, Version: before.card.Version, SHA256: before.card.SHA256}
+		name := named(&before.card)
+		reply.Before = &name
 	}
 	t := newTrial(func(t *trial) {
 		select {
@@ -200,7 +211,7 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 		m.core.log.Warn("no tick took the new model so far", "model", card.Name, "version", card.Version, "waited", adoptWait)
 	}
 	m.core.log.Info("model was changed", "model", card.Name, "version", card.Version, "event", event)
-	m.tell(event, &card, why)
+	m.tell(event, named(&card), why, nil)
 	return json.Marshal(reply)
 }
 
@@ -238,11 +249,11 @@ func (c *Core) warm(e *engine) error {
 		return nil
 	}
 	t := newTickInput(&e.card)
-	c.ticks.tap.ask(t)
+	c.ticks.warmTap.ask(t)
 	select {
 	case <-t.done:
 	case <-time.After(warmWait):
-		if c.ticks.tap.withdraw(t) {
+		if c.ticks.warmTap.withdraw(t) {
 			return nil // nobody is there
 		}
 		<-t.done
@@ -256,11 +267,19 @@ func (c *Core) warm(e *engine) error {
 	return nil
 }
 
+// named is how messages name the model of a card.
+func named(c *model.Card) message.PoseModel {
+	return message.PoseModel{Name: c.Name, Version: c.Version, SHA256: c.SHA256}
+}
+
 // tell publishes a model.event.
-func (m *modelControl) tell(kind string, card *model.Card, why string) {
+func (m *modelControl) tell(kind string, of message.PoseModel, why string, metricsMM map[string]float64) {
+	if metricsMM == nil {
+		metricsMM = map[string]float64{}
+	}
 	e := message.ModelEvent{Schema: message.ModelEventSchema, Room: m.core.cfg.Room, Type: kind,
-		Time: m.core.clock.WallAt(m.core.clock.NowNS()).UTC().Format(time.RFC3339Nano), Reason: why, MetricsMM: map[string]float64{},
-		Model: message.PoseModel{Name: card.Name, Version: card.Version, SHA256: card.SHA256}}
+		Time: m.core.clock.WallAt(m.core.clock.NowNS()).UTC().Format(time.RFC3339Nano), Reason: why, MetricsMM: metricsMM,
+		Model: of}
 	if err := m.bus.PublishModelEvent(&e); err != nil {
 		m.core.errors.report(err)
 	}

@@ -293,6 +293,117 @@ func quantile(v []float64, q float64) float64 {
 	return v[int(q*float64(len(v)-1))]
 }
 
+// TestShadow compares candidates with the serving model on live ticks: one whose
+// joints are 5 cm off along each axis is sane, one that is a metre off is
+// rejected, and one that cannot be compared is refused.
+func TestShadow(t *testing.T) {
+	cfg := testConfig(t)
+	net := modeltest.Small()
+	near, other := numbered(t, net, 0), modeltest.Small()
+	for _, p := range near.Parameters() {
+		if p.Modality < 0 && len(p.Shape) == 1 {
+			for i := range p.Value {
+				p.Value[i] = 0.05
+			}
+		}
+	}
+	other.Radar.Points *= 2
+	r := addModels(t, cfg.StateDir, near, numbered(t, net, 1), numbered(t, other, 0))
+	d := startModelDaemon(t, cfg, net, nil)
+	next(t, d.poses, func(p *message.Pose) bool { return p.JointsM != nil })
+	for _, c := range []struct{ body, want string }{
+		{`{"name":"m","version":"9"}`, "not in the registry"},
+		{`{"name":"m","version":"3"}`, "other inputs"},
+		{`{"name":"m","version":"1","ticks":-1}`, "ticks"},
+		{`{"name":"m"}`, "NAME/VERSION"},
+	} {
+		if _, refused := d.request(t, "shadow", c.body); !strings.Contains(refused, c.want) {
+			t.Errorf("%s: refused with %q, want %q in it", c.body, refused, c.want)
+		}
+	}
+	for _, c := range []struct {
+		version, event string
+		state          registry.State
+		meanMM         float64
+	}{
+		{"1", "shadow", registry.Candidate, 1000 * 0.05 * math.Sqrt(3)},
+		{"2", "rejected", registry.Rejected, 1000 * math.Sqrt(3)},
+	} {
+		if _, refused := d.request(t, "shadow", `{"name":"m","version":"`+c.version+`","ticks":3}`); refused != "" {
+			t.Fatal(refused)
+		}
+		e := d.event(t)
+		if e.Type != c.event || e.Model.Version != c.version || math.Abs(e.MetricsMM["shadow.mean"]-c.meanMM) > 0.1 || len(e.MetricsMM) != 1+model.NumJoints {
+			t.Errorf("event %+v, want %s with %.1f mm", e, c.event, c.meanMM)
+		}
+		entry, err := r.Entry(registry.ID{Name: "m", Version: c.version})
+		if err != nil || entry.State != c.state || entry.Shadow == nil || entry.Shadow.Ticks != 3 || entry.Shadow.Against != "inside/0" {
+			t.Errorf("%+v, %v", entry, err)
+		}
+		testenv.Wait(t, "the end of the shadow", func() bool { return d.Status().Shadow == nil })
+	}
+	if p := d.Status().Model; p.Name != "inside" {
+		t.Errorf("%+v serves", p)
+	}
+	if _, refused := d.request(t, "shadow", `{"name":"m","version":"1","ticks":10000}`); refused != "" {
+		t.Fatal(refused)
+	}
+	if s := d.Status().Shadow; s == nil || s.OfTicks != 10000 || len(s.JointsMM) != model.NumJoints {
+		t.Errorf("status %+v", s)
+	}
+	if _, refused := d.request(t, "shadow", `{"name":"m","version":"2"}`); !strings.Contains(refused, "already") {
+		t.Errorf("a second one: %q", refused)
+	}
+	if err := d.stop(); err != nil {
+		t.Error(err)
+	}
+	entry, err := r.Entry(registry.ID{Name: "m", Version: "1"})
+	if err != nil || entry.State != registry.Candidate || !entry.Shadow.Partial || !strings.Contains(entry.Shadow.Reason, "stopped") {
+		t.Errorf("%+v, %v", entry, err)
+	}
+}
+
+// TestRetrainingIsTold: what a retraining reports is published, in its schema,
+// and its end is a model.event, too.
+func TestRetrainingIsTold(t *testing.T) {
+	d := startModelDaemon(t, testConfig(t), modeltest.Small(), nil)
+	told := d.subscribe(t, "retrain")
+	ask := func(body string) string {
+		m, err := d.nc.Request("posefuse.room1.ctl.retrain.report", []byte(body), testenv.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Header.Get(micro.ErrorHeader)
+	}
+	for body, want := range map[string]string{
+		`{"stage":"dreaming"}`:             "stage",
+		`{"stage":"training","share":2}`:   "share",
+		`{"stage":"training","epoch":-1}`:  "epoch",
+		`{"stage":"training","joints":17}`: "unknown field",
+		`{"stage":"done"}`:                 "model",
+	} {
+		if refused := ask(body); !strings.Contains(refused, want) {
+			t.Errorf("%s: refused with %q, want %q in it", body, refused, want)
+		}
+	}
+	sha := strings.Repeat("ab", 32)
+	for _, body := range []string{
+		`{"stage":"training","share":0.5,"epoch":2,"epochs":12,"train_mpjpe_mm":70,"stop_mpjpe_mm":72,"shapley":{"R":20,"M":3}}`,
+		`{"stage":"done","share":1,"state":"rejected","reason":"worse","model":{"name":"m","version":"1","sha256":"` + sha + `"}}`,
+	} {
+		if refused := ask(body); refused != "" {
+			t.Error(refused)
+		}
+		m := testenv.Receive(t, "retrain", told)
+		if err := schematest.Validate(t, message.RetrainSchema, m.Data); err != nil {
+			t.Error(err)
+		}
+	}
+	if e := d.event(t); e.Type != "rejected" || e.Reason != "worse" || e.Model.SHA256 != sha {
+		t.Errorf("event %+v", e)
+	}
+}
+
 // TestFailedModelIsRolledBack: a model that passes its trial on zeros and gives
 // no finite pose in the room is replaced by the one before it, by itself.
 func TestFailedModelIsRolledBack(t *testing.T) {

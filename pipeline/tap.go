@@ -11,7 +11,6 @@ import (
 type tickInput struct {
 	in   model.Input // with memory of its own
 	pose [model.OutputDim]float32
-	seq  uint64
 	done chan struct{} // capacity 1: the tick loop filled it
 }
 
@@ -35,12 +34,12 @@ func (a *inputTap) ask(t *tickInput) { a.want.Store(t) }
 func (a *inputTap) withdraw(t *tickInput) bool { return a.want.CompareAndSwap(t, nil) }
 
 // offer fills what was asked for with the tick that e has just done.
-func (a *inputTap) offer(e *engine, seq uint64) {
+func (a *inputTap) offer(e *engine) {
 	t := a.want.Load()
 	if t == nil || !t.fits(e) || !a.want.CompareAndSwap(t, nil) {
 		return
 	}
-	t.in.Present, t.pose, t.seq = e.in.Present, e.out.Pose, seq
+	t.in.Present, t.pose = e.in.Present, e.out.Pose
 	copy(t.in.Camera, e.in.Camera)
 	copy(t.in.LiDAR, e.in.LiDAR)
 	copy(t.in.Radar, e.in.Radar)

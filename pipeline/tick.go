@@ -32,14 +32,14 @@ type tickLoop struct {
 	metrics        *metrics
 	onError        func(err error) // rate-limited by its owner
 
-	engine  atomic.Pointer[engine] // the newest, in use from the next tick on
-	swap    sync.Mutex             // guards what follows and changes of engine and current
-	adopted bool                   // engine is current
-	trial   *trial                 // of engine; nil: none
-	ended   bool                   // nothing is installed any more
-	pace    pace                   // of current
-	tap     inputTap
-	period  time.Duration
+	engine             atomic.Pointer[engine] // the newest, in use from the next tick on
+	swap               sync.Mutex             // guards what follows and changes of engine and current
+	adopted            bool                   // engine is current
+	trial              *trial                 // of engine; nil: none
+	ended              bool                   // nothing is installed any more
+	pace               pace                   // of current
+	warmTap, shadowTap inputTap
+	period             time.Duration
 
 	// Owned by tick and settled.
 	current *engine
@@ -153,7 +153,8 @@ func (l *tickLoop) tick(t *timesync.Tick) {
 		}
 		defer l.judge(e, err, time.Duration(l.clock.NowNS()-begin))
 		if res.present != 0 {
-			l.tap.offer(e, t.Seq)
+			l.warmTap.offer(e)
+			l.shadowTap.offer(e)
 		}
 		for m := range e.jobs {
 			for when, n := range e.jobs[m].starts {

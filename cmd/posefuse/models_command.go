@@ -20,6 +20,7 @@ type modelsCmd struct {
 	List     modelsListCmd     `cmd:"" help:"List the checkpoints below a folder, or the versions of a daemon's registry."`
 	Show     modelsShowCmd     `cmd:"" help:"Show a checkpoint: its card, its memory, its tensors."`
 	Add      modelsAddCmd      `cmd:"" help:"Copy a checkpoint into a daemon's registry, as a candidate."`
+	Shadow   modelsShadowCmd   `cmd:"" help:"Run a version of the registry beside the serving one and compare their poses."`
 	Promote  modelsPromoteCmd  `cmd:"" help:"Make a version of the registry the one that serves."`
 	Rollback modelsRollbackCmd `cmd:"" help:"Make the version that served before serve again."`
 	Export   modelsExportCmd   `cmd:"" help:"Write a network for other programs: ONNX, or safetensors for PyTorch."`

@@ -7,10 +7,6 @@ import (
 	"fmt"
 	"os"
 	"text/tabwriter"
-	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"posefuse/message"
 	"posefuse/model/registry"
@@ -101,12 +97,14 @@ func (c modelsRollbackCmd) Run(ctx context.Context) error {
 	return printEntry(e, c.JSON, func() { fmt.Printf("%s serves when the daemon starts next\n", nameOf(e)) })
 }
 
-// changeWait is how long a daemon may take to build a model and change over.
-const changeWait = time.Minute
-
 // change has the daemon make a change and prints what runs now.
 func (f liveFlags) change(ctx context.Context, what string, request any, asJSON bool) error {
-	reply, err := f.ask(ctx, "model."+what, request)
+	d, err := f.connect()
+	if err != nil {
+		return err
+	}
+	defer d.nc.Close()
+	reply, err := d.ask(ctx, "model."+what, request)
 	if err != nil {
 		return err
 	}
@@ -120,33 +118,6 @@ func (f liveFlags) change(ctx context.Context, what string, request any, asJSON 
 	}
 	fmt.Printf("%s %s runs now, before it %s %s\n", r.Model.Name, r.Model.Version, r.Before.Name, r.Before.Version)
 	return nil
-}
-
-// ask sends a request to the daemon and returns its reply, or what it refuses.
-func (f liveFlags) ask(ctx context.Context, what string, request any) ([]byte, error) {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, err
-	}
-	nc, err := nats.Connect(f.NATS)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w; is the daemon running? (posefuse run)", f.NATS, err)
-	}
-	defer nc.Close()
-	subject := "posefuse." + f.Room + ".ctl." + what
-	ctx, cancel := context.WithTimeout(ctx, changeWait)
-	defer cancel()
-	m, err := nc.RequestWithContext(ctx, subject, body)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return nil, fmt.Errorf("nobody answers %s: is the daemon of room %s running there, and may this login call ctl.*?", subject, f.Room)
-	case err != nil:
-		return nil, fmt.Errorf("ask the daemon (%s): %w", subject, err)
-	}
-	if refused := m.Header.Get(micro.ErrorHeader); refused != "" {
-		return nil, fmt.Errorf("the daemon refuses: %s", refused)
-	}
-	return m.Data, nil
 }
 
 // nameOf returns a version's name, that of the model inside the program for nil.

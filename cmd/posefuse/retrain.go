@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"posefuse/internal/jsonfile"
@@ -19,6 +18,7 @@ import (
 	"posefuse/model/registry"
 	"posefuse/model/shipped"
 	"posefuse/recording"
+	"posefuse/recording/session"
 	"posefuse/retrain"
 	"posefuse/train"
 )
@@ -26,8 +26,11 @@ import (
 type retrainCmd struct {
 	Labelled   []string `placeholder:"DIR" help:"Folder of the room's recordings with ground truth, in MM-Fi's layout; may be given again."`
 	Unlabelled []string `placeholder:"DIR" help:"The same without ground truth: the model labels what it is sure of itself. Needs labelled ones to judge by."`
+	Session    []string `placeholder:"NAME" help:"Recorded session of the state folder, by name or path; it counts as unlabelled."`
 	Judge      []string `placeholder:"DIR" help:"Labelled recordings to judge by only."`
 	State      string   `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`
+
+	liveFlags
 
 	dataFlags `group:"Old recordings, which the serving model was trained on:"`
 	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
@@ -46,6 +49,7 @@ type retrainCmd struct {
 	Limit     float64 `default:"2" help:"Gate: by how many per cent it may rise for any set of sensors or activity, in new and old recordings."`
 	CPU       float64 `name:"cpu" default:"0.5" help:"Cores that it may use on average."`
 	Memory    int64   `default:"1024" help:"MiB of memory that it may use."`
+	Shadow    int     `name:"shadow-ticks" default:"200" help:"With --nats: ticks on which a candidate that passed the gate runs beside the serving model before it is promoted."`
 	Candidate bool    `help:"Leave the model as a candidate when it passes the gate; a person promotes it."`
 	JSON      bool    `name:"json" help:"Print JSON."`
 }
@@ -54,8 +58,11 @@ type retrainCmd struct {
 func (retrainCmd) Help() string {
 	return "Trains the model that serves further on a room's own recordings, adds it to the registry as a candidate and\n" +
 		"compares both on recordings that neither saw (the gate). A candidate that is better is promoted, one that is not is\n" +
-		"rejected with the reason. It runs at the lowest priority; stopped in any way, the same command goes on.\n\n" +
-		"Example:\n\n  posefuse retrain --labelled /data/room1 --state /var/lib/posefuse"
+		"rejected with the reason. With --nats it first runs beside the serving model of the daemon, which then changes over\n" +
+		"at once; without, it serves when the daemon starts next. It runs at the lowest priority; stopped in any way, the\n" +
+		"same command goes on.\n\n" +
+		"Examples:\n\n  posefuse retrain --labelled /data/room1 --state /var/lib/posefuse\n" +
+		"  posefuse retrain --session 20260102T150405Z-P017 --judge /data/room1 --state /var/lib/posefuse --nats nats://127.0.0.1:4222"
 }
 
 // retrainResult is what the command prints.
@@ -96,14 +103,24 @@ func (c retrainCmd) Run(ctx context.Context) error {
 	if job.Work, err = c.work(&card, job); err != nil {
 		return err
 	}
-	show := newRetrainView()
+	show := &retrainView{epochs: c.Epochs}
+	if c.NATS != "" {
+		if show.daemon, err = c.connect(); err != nil {
+			return err
+		}
+		defer show.daemon.nc.Close()
+	}
 	job.Tell, job.Ready = show.tell, show.ready
 	r, err := job.Run(ctx)
 	show.done()
+	if err == nil {
+		err = c.finish(ctx, reg, job, r, show)
+	}
 	if err != nil {
+		show.failed(err)
 		return c.advise(err, job.Work)
 	}
-	return c.finish(reg, job, r)
+	return nil
 }
 
 // serving opens the model that serves.
@@ -126,6 +143,21 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 	var err error
 	if j.Method, err = train.NewMethod(c.Balance, train.MethodSettings{}); err != nil {
 		return nil, err
+	}
+	if len(c.Session) > 0 {
+		var dirs []string
+		for _, name := range c.Session {
+			dir, findErr := session.Find(filepath.Join(c.State, session.Folder), name)
+			if findErr != nil {
+				return nil, findErr
+			}
+			dirs = append(dirs, dir)
+		}
+		ds, openErr := session.NewDataset(dirs)
+		if openErr != nil {
+			return nil, openErr
+		}
+		j.Unlabelled = append(j.Unlabelled, train.Selection{Data: ds, Keys: ds.Keys()})
 	}
 	for _, kind := range []struct {
 		dirs []string
@@ -178,7 +210,7 @@ func (c retrainCmd) work(card *model.Card, j *retrain.Job) (string, error) {
 			data = append(data, fmt.Sprintf("%s %d", s.Data.Describe(), len(s.Keys)))
 		}
 	}
-	c.CPU, c.Memory, c.JSON, c.Candidate = 0, 0, false, false // which change nothing
+	c.CPU, c.Memory, c.JSON, c.Candidate, c.liveFlags, c.Shadow = 0, 0, false, false, liveFlags{}, 0 // which change nothing
 	b, err := json.Marshal(struct {
 		Base  string
 		Flags retrainCmd
@@ -203,7 +235,7 @@ func (c retrainCmd) work(card *model.Card, j *retrain.Job) (string, error) {
 
 // finish adds the candidate to the registry with its figures, promotes it or
 // rejects it, and removes the state.
-func (c retrainCmd) finish(reg *registry.Registry, j *retrain.Job, r *retrain.Result) error {
+func (c retrainCmd) finish(ctx context.Context, reg *registry.Registry, j *retrain.Job, r *retrain.Result, show *retrainView) error {
 	var s started
 	b, err := os.ReadFile(filepath.Join(j.Work, startedFile))
 	if err == nil {
@@ -226,7 +258,7 @@ func (c retrainCmd) finish(reg *registry.Registry, j *retrain.Job, r *retrain.Re
 		return err
 	}
 	if r.Gate.Passed && !c.Candidate {
-		if _, err = reg.Promote(id, r.Gate.Reason, nil); err != nil {
+		if err = c.promote(ctx, reg, id, r.Gate.Reason, show.daemon); err != nil {
 			return err
 		}
 	}
@@ -237,6 +269,7 @@ func (c retrainCmd) finish(reg *registry.Registry, j *retrain.Job, r *retrain.Re
 	if err = os.RemoveAll(j.Work); err != nil {
 		return fmt.Errorf("retrain: %w", err)
 	}
+	show.ended(e)
 	result := retrainResult{Model: id, State: e.State, Reason: e.Reason, Epoch: r.Epoch, Epochs: r.Epochs, Gate: r.Gate}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(result)
@@ -244,6 +277,33 @@ func (c retrainCmd) finish(reg *registry.Registry, j *retrain.Job, r *retrain.Re
 	showRegistered(e)
 	fmt.Printf("%s (epoch %d of %d) is %s: %s\n", id, r.Epoch, r.Epochs, e.State, r.Gate.Reason)
 	return nil
+}
+
+// promote makes the candidate serve: with a daemon after a sane run in the shadow
+// of the one that serves.
+func (c retrainCmd) promote(ctx context.Context, reg *registry.Registry, id registry.ID, why string, daemon *daemonLink) error {
+	if daemon == nil {
+		_, err := reg.Promote(id, why, nil)
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "passed the gate; running beside the serving model on %d ticks\n", c.Shadow)
+	e, err := daemon.shadow(ctx, id, c.Shadow)
+	if err != nil {
+		return fmt.Errorf("shadow: %w", err)
+	}
+	fmt.Fprintln(os.Stderr, e.Reason)
+	if e.Type == "rejected" {
+		return nil
+	}
+	entry, err := reg.Entry(id)
+	if err != nil {
+		return err
+	}
+	if s := entry.Shadow; s == nil || s.Partial {
+		return nil // a person decides
+	}
+	_, err = daemon.ask(ctx, "model.swap", map[string]string{"name": id.Name, "version": id.Version})
+	return err
 }
 
 // advise says how to go on after an error.
@@ -256,48 +316,4 @@ func (c retrainCmd) advise(err error, work string) error {
 		fmt.Fprintf(os.Stderr, "stopped; the state is in %s: the same command goes on\n", work)
 	}
 	return adviseTraining(err, work)
-}
-
-// retrainView shows how a retraining goes, on standard error.
-type retrainView struct {
-	bar   *progress
-	stage string
-}
-
-func newRetrainView() *retrainView { return &retrainView{} }
-
-func (v *retrainView) ready(trained, old int) {
-	v.done()
-	fmt.Fprintf(os.Stderr, "training on %d new frames and %d old ones\n", trained, old)
-}
-
-// tell comes from several goroutines only while loading, one file at a time.
-func (v *retrainView) tell(p retrain.Progress) {
-	if p.Stage == retrain.Loading {
-		return // a bar per folder would say little
-	}
-	if v.stage != p.Stage {
-		v.done()
-		v.stage, v.bar = p.Stage, newProgress(p.Stage)
-	}
-	if e := p.Epoch; e != nil {
-		v.done()
-		v.stage = ""
-		var phi []string
-		for _, m := range "RLMW" {
-			if value, ok := e.Shapley[string(m)]; ok {
-				phi = append(phi, fmt.Sprintf("%c %.1f", m, value))
-			}
-		}
-		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, to stop by %.1f mm, contributions %s\n", e.Epoch, e.LossMM, e.ValMM, strings.Join(phi, ", "))
-		return
-	}
-	v.bar.show(p.Share, "")
-}
-
-func (v *retrainView) done() {
-	if v.bar != nil {
-		v.bar.done()
-		v.bar = nil
-	}
 }

@@ -65,7 +65,8 @@ func Examples() map[string]any {
 		message.PoseSchema: &message.Pose{Schema: message.PoseSchema, Room: "room1", Seq: 1, CaptureTime: at, CaptureNS: 5, Frame: "camera", JointOrder: "h36m17",
 			JointsM: new([17][3]float64), Calibrated: true, SpreadMM: new([17]float64), SpreadMeanMM: f(0), SigmaMM: sigma, Presence: f(0.99), Coalition: "R", Modalities: mods, Model: model},
 		message.StatusSchema: &message.Status{Schema: message.StatusSchema, Room: "room1", State: message.Online, Time: at, Model: &model,
-			Parts: []message.PartHealth{{Part: "sensor.radar", Code: "stale", Text: "silent", Severity: "warning"}}, Poses: 3, FPS: 10, Uptime: 1},
+			Shadow: &message.ShadowStatus{Model: model, Ticks: 3, OfTicks: 200, MeanMM: 40, JointsMM: make([]float64, 17)},
+			Parts:  []message.PartHealth{{Part: "sensor.radar", Code: "stale", Text: "silent", Severity: "warning"}}, Poses: 3, FPS: 10, Uptime: 1},
 		message.SensorSchema: &message.Sensor{Schema: message.SensorSchema, Room: "room1", Name: "radar", Modality: "M", State: "live", RateHz: 10,
 			AgeMS: f(1), OffsetMS: f(2), DriftPPM: f(3), Counters: map[string]uint64{"in": 1, "fused": 1}, LastError: "x", Simulated: true},
 		message.PointsSchema: &message.Points{Schema: message.PointsSchema, Room: "room1", Frame: "room", LiDAR: [][3]float32{{1, 2, 3}}, Radar: [][4]float32{{1, 2, 3, 4}},
@@ -78,6 +79,8 @@ func Examples() map[string]any {
 			Faults: fault, Symmetry: f(0.9), TargetRepetitions: 10, Incomplete: 1, IncompleteWhy: map[string]int{"too_long": 1}},
 		message.ExerciseStatusSchema: &message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: "room1", State: message.Online,
 			Owner: "posefuse-exercise-room1-1", Since: at, Time: at, Problem: "two_daemons", Text: "stop one"},
+		message.RetrainSchema: &message.Retrain{Schema: message.RetrainSchema, Room: "room1", Time: at, Stage: "training", Share: 0.5, Epoch: 1, Epochs: 12,
+			TrainMM: f(70), StopMM: f(72), Shapley: map[string]float64{"R": 20}, Model: &model, State: "promoted", Reason: "better"},
 		message.ModelEventSchema: &message.ModelEvent{Schema: message.ModelEventSchema, Room: "room1", Type: "promoted", Time: at, Model: model, Reason: "better",
 			MetricsMM: map[string]float64{"mpjpe.RLMW": 60}},
 	}

@@ -123,6 +123,7 @@ type ShadowRun struct {
 	MeanMM   float64   `json:"mean_mm"` // distance of joints between both
 	JointsMM []float64 `json:"joints_mm"`
 	Sane     bool      `json:"sane"`
+	Partial  bool      `json:"partial,omitempty"` // it ended before all ticks were seen
 	Reason   string    `json:"reason"`
 }
 

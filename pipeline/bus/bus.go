@@ -314,6 +314,9 @@ func (b *Bus) PublishSensor(s *message.Sensor) error { return b.publishJSON("sen
 // PublishModelEvent says that the model or a candidate for it changed.
 func (b *Bus) PublishModelEvent(e *message.ModelEvent) error { return b.publishJSON("model.event", e) }
 
+// PublishRetrain says how a retraining goes.
+func (b *Bus) PublishRetrain(r *message.Retrain) error { return b.publishJSON("retrain", r) }
+
 // PublishStatus sends the daemon's status, retained on MQTT.
 func (b *Bus) PublishStatus(s *message.Status) error {
 	payload, err := json.Marshal(s)
