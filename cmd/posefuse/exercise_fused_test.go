@@ -346,3 +346,28 @@ func countRepetitions(poses []message.Pose, known model.Card, exercises ...strin
 	tracker.Stop()
 	return counted, nil
 }
+
+// TestDemoCounts: every exercise of the simulated patient's programme is counted
+// within one repetition, with all of them looked for at once, as without a
+// configuration.
+func TestDemoCounts(t *testing.T) {
+	testenv.NoRace(t, "nothing here runs at once, and it takes minutes with the race detector")
+	network, card := fusedModel(t)
+	var sets fusedSets
+	for _, s := range demoProgramme.Sets {
+		sets = append(sets, fusedSet{activity: s.Activity, subject: demoProgramme.Subject, reps: s.Reps, seed: demoProgramme.Seed})
+	}
+	poses, err := sets.poses(t.Context(), network, card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range sets {
+		counted, err := countRepetitions(poses[i], card, strings.Split(demoExercises(), ",")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := counted.counts[s.name()]; n < s.reps-1 || n > s.reps+1 || len(counted.counts) != 1 {
+			t.Errorf("%s: %v, truth %d", s.name(), counted.counts, s.reps)
+		}
+	}
+}
