@@ -11,6 +11,7 @@ type benchCmd struct {
 	Peers    bench.Peers     `cmd:"" help:"Time the network against ONNX Runtime and PyTorch and hold the ratios against the project's bars."`
 	Detector bench.Detector  `cmd:"" help:"Measure the error of the camera's keypoint detector against a better model and known motion."`
 	Decode   bench.Decode    `cmd:"" help:"Time the decoders of LiDARs and radars against what the sensors send."`
+	Record   bench.Record    `cmd:"" help:"Measure what recording a session costs."`
 	Parity   bench.Parity    `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 

@@ -37,7 +37,7 @@ func (c sessionsExportCmd) Run(out io.Writer) error {
 	}
 	if c.To != "-" {
 		var f *os.File
-		f, err = os.OpenFile(c.To, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the file that was asked for
+		f, err = os.OpenFile(c.To, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("--to: %w", err)
 		}

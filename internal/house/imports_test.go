@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	"study/plot":       {},
 	"study/baseline":   {"model", "model/nn", "recording", "sensors/modality", "train"},
 	"doctor":           {"sensors/lidar", "sensors/radar"},
-	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/sim", "sensors/lidar", "sensors/modality", "sensors/radar", "train"},
+	"study/bench":      {"model", "model/keypoint", "model/onnx", "model/shipped", "recording/mmfi", "recording/session", "recording/sim", "sensors", "sensors/lidar", "sensors/modality", "sensors/radar", "train"},
 	"study/experiment": {"internal/jsonfile", "balance", "model", "recording", "recording/mars", "recording/mmfi", "recording/sim", "sensors/modality", "study/baseline", "study/plot", "train"},
 	"study/world":      {"frame", "model", "person", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/modality", "setting", "study/plot", "train"},
 

@@ -217,11 +217,11 @@ func TestRecordAndRead(t *testing.T) {
 			t.Errorf("background %q, %v", b, bad)
 		}
 		// Without session.json the segments say what they are.
-		if err := os.Remove(filepath.Join(dir, infoFile)); err != nil {
-			t.Fatal(err)
+		if bad := os.Remove(filepath.Join(dir, infoFile)); bad != nil {
+			t.Fatal(bad)
 		}
-		if c, err := Recover(dir); err != nil || !c.Changed || c.Torn || c.Messages != n {
-			t.Errorf("without %s: %v, %+v", infoFile, err, c)
+		if c, bad := Recover(dir); bad != nil || !c.Changed || c.Torn || c.Messages != n {
+			t.Errorf("without %s: %v, %+v", infoFile, bad, c)
 		}
 		again, err := Read(dir)
 		if err != nil || again.Subject != "P017" || !again.Consent.Given || again.State != Recovered || again.AnchorNS != done.AnchorNS || string(again.Setup) != "{\n    \"a\": 1\n  }" {
@@ -436,16 +436,16 @@ func TestRecoverDamage(t *testing.T) {
 			t.Error(bad)
 		}
 		before := snapshot(t, dir)
-		if again, err := Recover(dir); err != nil || again.Changed || again.Torn || snapshot(t, dir) != before {
-			t.Errorf("twice: %v, %+v", err, again)
+		if again, bad := Recover(dir); bad != nil || again.Changed || again.Torn || snapshot(t, dir) != before {
+			t.Errorf("twice: %v, %+v", bad, again)
 		}
-		if i, err := Read(dir); err != nil || i.State != Recovered || i.Lost != c.Lost {
-			t.Errorf("%v, %+v", err, i)
+		if i, bad := Read(dir); bad != nil || i.State != Recovered || i.Lost != c.Lost {
+			t.Errorf("%v, %+v", bad, i)
 		}
 		// A later version and foreign bytes are told, and stay as they are.
 		for name, b := range map[string]string{"000008.mcap": "\x89MCAP1\r\nabcdefgh", "000009.mcap": "#ROSBAG V2.0\nabc"} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(b), 0o600); err != nil {
-				t.Fatal(err)
+			if bad := os.WriteFile(filepath.Join(dir, name), []byte(b), 0o600); bad != nil {
+				t.Fatal(bad)
 			}
 		}
 		c, err = Recover(dir)

@@ -51,10 +51,10 @@ func Visit(dir string, part Part, visit func(*Event) error) (Info, Check, error)
 	}
 	opt := mcap.Options{}
 	if part.FromNS > 0 {
-		opt.From = uint64(info.AnchorNS + part.FromNS) //nolint:gosec // after 1970
+		opt.From = uint64(info.AnchorNS + part.FromNS)
 	}
 	if part.ToNS > 0 {
-		opt.To = uint64(info.AnchorNS + part.ToNS) //nolint:gosec // after 1970
+		opt.To = uint64(info.AnchorNS + part.ToNS)
 	}
 	for _, name := range names {
 		if part.beside(&info, name) {
@@ -64,7 +64,7 @@ func Visit(dir string, part Part, visit func(*Event) error) (Info, Check, error)
 			if len(part.Topics) > 0 && !slices.Contains(part.Topics, ch.Topic) {
 				return nil
 			}
-			e := Event{Topic: ch.Topic, AtNS: int64(m.LogTime) - info.AnchorNS, CaptureNS: int64(m.PublishTime) - info.AnchorNS, Text: m.Data} //nolint:gosec // after 1970
+			e := Event{Topic: ch.Topic, AtNS: int64(m.LogTime) - info.AnchorNS, CaptureNS: int64(m.PublishTime) - info.AnchorNS, Text: m.Data}
 			if of, ok := modalityOf(ch.Topic); ok {
 				var err error
 				if e.Sample, err = decodeSample(of, m.Data); err != nil {
