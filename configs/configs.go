@@ -8,3 +8,9 @@ import _ "embed"
 //
 //go:embed iwr6843.cfg
 var RadarProfile []byte
+
+// Default is posefuse.yaml, the documented configuration that equals the
+// daemon's defaults.
+//
+//go:embed posefuse.yaml
+var Default []byte

@@ -282,6 +282,11 @@ func (c *Core) Run(ctx context.Context) error {
 	if c.started.Swap(true) {
 		return errors.New("the daemon was run already")
 	}
+	release, err := LockState(c.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	opt := bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus")}
 	b, err := bus.Open(c.cfg.Bus, opt) //nolint:contextcheck // its publisher ends with Close, after ctx
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"unicode"
@@ -36,6 +35,9 @@ type cli struct {
 	Doctor     doctorCmd     `cmd:"" help:"Say what is plugged in, what each port gives, what is missing and how to mend it."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Reload     reloadCmd     `cmd:"" help:"Let a running daemon read its configuration and certificates again."`
+	Config     configCmd     `cmd:"" help:"Print the documented default configuration."`
+	Backup     backupCmd     `cmd:"" help:"Write the state, models and sessions of a room to an archive."`
+	Restore    restoreCmd    `cmd:"" help:"Bring back what backup wrote, to a folder that is empty."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -114,25 +116,4 @@ func refuse(parser *kong.Kong, err error) {
 		code = bad.ExitCode()
 	}
 	parser.Exit(code)
-}
-
-type versionCmd struct{}
-
-// Help shows the command's example.
-func (versionCmd) Help() string { return "Example:\n\n  posefuse version" }
-
-// Run prints the version, the commit it was built from and the Go release.
-func (versionCmd) Run() error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("this binary carries no build information")
-	}
-	revision := "unknown commit"
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			revision = s.Value
-		}
-	}
-	fmt.Println("posefuse", info.Main.Version, revision, info.GoVersion)
-	return nil
 }
