@@ -83,7 +83,7 @@ func syntaxError(doc []byte, err error) error {
 // withLines adds to problems of keys the line of the document where the key, or
 // the block that lacks it, stands.
 func withLines(doc []byte, err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Check joins its problems itself
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return err
 	}

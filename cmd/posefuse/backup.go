@@ -143,7 +143,7 @@ func (c restoreCmd) Run() error {
 }
 
 func (c restoreCmd) restore(root *os.Root, h *tar.Header, from io.Reader) error {
-	mode := fs.FileMode(h.Mode).Perm() //nolint:gosec // only the permission bits are kept
+	mode := fs.FileMode(h.Mode).Perm()
 	if h.Name == backupConfig {
 		if c.Config == "" {
 			return nil

@@ -172,7 +172,7 @@ func (w *warden) look(ctx context.Context) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(w.bus.server.dir, &fs); err == nil {
 		w.mu.Lock()
-		w.disk = fs.Bavail * uint64(fs.Bsize) //nolint:gosec // a block's size is positive
+		w.disk = fs.Bavail * uint64(fs.Bsize)
 		w.mu.Unlock()
 	}
 	js, err := w.bus.nc.JetStream(nats.MaxWait(askLimit))

@@ -68,10 +68,10 @@ func TestRebuild(t *testing.T) {
 	}
 	// What the MQTT side cannot work without is gone.
 	testenv.Wait(t, "the own MQTT client", func() bool { ok, _, _ := b.retained.state(); return ok })
-	if err := js.DeleteStream(streamRetained); err != nil {
+	if err = js.DeleteStream(streamRetained); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.server.rebuild(); err != nil {
+	if err = b.server.rebuild(); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Wait(t, "a bus that is well", func() bool {
@@ -83,27 +83,27 @@ func TestRebuild(t *testing.T) {
 		return true
 	})
 	status := collect(t, mqttClient(t, mqttURL, func(o *mqtt.ClientOptions) { o.SetUsername("screen").SetPassword("a") }), "posefuse/room1/status")
-	if err := b.PublishStatus(onlineStatus()); err != nil {
+	if err = b.PublishStatus(onlineStatus()); err != nil {
 		t.Fatal(err)
 	}
 	waitState(t, status, message.Online)
 	poses := make(chan *nats.Msg, 10)
 	nc := natsClient(t, natsURL, nats.UserInfo("screen", "a"))
-	if _, err := nc.ChanSubscribe("posefuse.room1.pose", poses); err != nil {
+	if _, err = nc.ChanSubscribe("posefuse.room1.pose", poses); err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.Flush(); err != nil {
+	if err = nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Publish("pose", []byte("{}")); err != nil {
+	if err = b.Publish("pose", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Receive(t, "a pose", poses)
-	if nc, err := nats.Connect(natsURL); err == nil {
-		nc.Close()
+	if stranger, refused := nats.Connect(natsURL); refused == nil {
+		stranger.Close()
 		t.Error("a stranger got in after the rebuild")
 	}
-	if err := b.boundStreams(js); err != nil {
+	if err = b.boundStreams(js); err != nil {
 		t.Error(err)
 	}
 	info, err := js.StreamInfo(streamRetained)
