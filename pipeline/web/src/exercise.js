@@ -4,6 +4,7 @@ const select = document.getElementById("choice");
 const note = document.getElementById("choiceNote");
 const SEVERAL = "several";
 let programme = []; // the newest choice of several, to go back to
+let asked = 0; // lists asked for; an answer that a newer question overtook is old
 
 function option(value, text) {
   const o = document.createElement("option");
@@ -14,8 +15,10 @@ function option(value, text) {
 
 // show fills the list; nobody counts inside the daemon if there is none.
 export async function showExercises() {
+  const mine = ++asked;
   const answer = await fetch("api/exercise").catch(() => null);
   const list = answer?.status === 200 ? (await answer.json()).exercises : [];
+  if (mine !== asked) return;
   select.parentElement.hidden = list.length === 0;
   const chosen = list.filter((e) => e.chosen);
   const all = chosen.length === list.length;
