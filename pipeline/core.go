@@ -305,7 +305,7 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 		return err
 	}
 	models := c.newModelControl(b)
-	if err := models.endpoints(); err != nil { //nolint:contextcheck // requests bring no context
+	if err := models.endpoints(); err != nil {
 		return err
 	}
 	stages := []stage{{"models", models.run}}

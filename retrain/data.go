@@ -42,9 +42,9 @@ func (j *Job) load(ctx context.Context) (*data, error) {
 		return nil, err
 	}
 	if len(j.Unlabelled) > 0 {
-		u, err := j.loadUnlabelled(ctx)
-		if err != nil {
-			return nil, err
+		u, loadErr := j.loadUnlabelled(ctx)
+		if loadErr != nil {
+			return nil, loadErr
 		}
 		if d.teacher, err = newTeacher(ctx, j.Base, j.Card, u, j.SureShare, j.Work); err != nil {
 			return nil, err
@@ -52,9 +52,9 @@ func (j *Job) load(ctx context.Context) (*data, error) {
 		training = append(training, u)
 	}
 	if len(j.Old.Keys) > 0 {
-		old, err := j.loadOne(ctx, j.Old, j.Old.Part, j.Stride, false)
-		if err != nil {
-			return nil, err
+		old, loadErr := j.loadOne(ctx, j.Old, j.Old.Part, j.Stride, false)
+		if loadErr != nil {
+			return nil, loadErr
 		}
 		d.old = len(old.Samples)
 		training = append(training, old)
@@ -77,9 +77,9 @@ func (j *Job) loadJudges(ctx context.Context, d *data) error {
 		return err
 	}
 	for _, s := range j.Judge {
-		l, err := j.loadOne(ctx, s, s.Part, j.Stride, false)
-		if err != nil {
-			return err
+		l, loadErr := j.loadOne(ctx, s, s.Part, j.Stride, false)
+		if loadErr != nil {
+			return loadErr
 		}
 		judge = append(judge, l)
 	}
@@ -90,9 +90,9 @@ func (j *Job) loadJudges(ctx context.Context, d *data) error {
 		if len(half.Keys) == 0 {
 			return errors.New("retrain: no labelled recordings to stop by: give old ones")
 		}
-		l, err := j.loadOne(ctx, half, half.Part, j.Stride, false)
-		if err != nil {
-			return err
+		l, loadErr := j.loadOne(ctx, half, half.Part, j.Stride, false)
+		if loadErr != nil {
+			return loadErr
 		}
 		stop = append(stop, l)
 	}

@@ -187,9 +187,11 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		}
 		var truth recording.Pose
 		if !opt.Unlabelled {
-			if truth, err = clip.Truth(i); err != nil {
+			known, err := clip.Truth(i)
+			if err != nil {
 				return nil, err
 			}
+			truth = known
 		}
 		if err := through.take(i, &f, which); err != nil {
 			return nil, fmt.Errorf("frame %d: %w", i+1, err)

@@ -164,9 +164,9 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 		to   *[]train.Selection
 	}{{c.Labelled, &j.Labelled}, {c.Unlabelled, &j.Unlabelled}, {c.Judge, &j.Judge}} {
 		for _, dir := range kind.dirs {
-			ds, err := openMMFi(dir)
-			if err != nil {
-				return nil, err
+			ds, openErr := openMMFi(dir)
+			if openErr != nil {
+				return nil, openErr
 			}
 			*kind.to = append(*kind.to, train.Selection{Data: ds, Keys: ds.Keys()})
 		}

@@ -80,7 +80,7 @@ func (r *Registry) copyIn(from string, card model.Card, id ID) (cardSHA256 strin
 			return "", err
 		}
 	}
-	if err = os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // the daemon's user must read it
+	if err = os.Chmod(tmp, 0o755); err != nil { // the daemon's user must read it
 		return "", err
 	}
 	if err = syncDir(tmp); err != nil {

@@ -18,13 +18,21 @@ import (
 	"posefuse/internal/testenv"
 )
 
-// The variables that make TestHelper a process to be killed, or one whose disk
-// is full.
+// helperEnv makes TestHelper a process to be "killed", or one whose disk is
+// "full". It runs in the state folder, in which fromDir is a checkpoint to add.
 const (
-	killEnv = "TESTREGISTRY_KILL" // the state folder
-	fullEnv = "TESTREGISTRY_FULL"
-	fromEnv = "TESTREGISTRY_FROM" // a checkpoint to add
+	helperEnv = "TESTREGISTRY_HELPER"
+	fromDir   = "from"
 )
+
+// helper returns that process.
+func helper(t *testing.T, r *Registry, what, version string) *exec.Cmd {
+	t.Helper()
+	writeCheckpoint(t, filepath.Join(r.dir, fromDir), version)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHelper$", "-test.v="+fmt.Sprint(what == "full"))
+	cmd.Dir, cmd.Env = r.dir, append(os.Environ(), helperEnv+"="+what)
+	return cmd
+}
 
 // TestKilledWhilePromoting kills a process that adds, promotes and rolls back at
 // random moments: what is left always has one whole model that serves, every
@@ -39,8 +47,7 @@ func TestKilledWhilePromoting(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	served, added := map[string]int{}, map[int]bool{}
 	for i := range kills {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestHelper$")
-		cmd.Env = append(os.Environ(), killEnv+"="+r.dir, fromEnv+"="+checkpoint(t, fmt.Sprint("k", i)))
+		cmd := helper(t, r, "killed", fmt.Sprint("k", i))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -83,9 +90,7 @@ func TestKilledWhilePromoting(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	r := with(t, "1", "2")
 	promote(t, r, "1")
-	cmd := exec.Command(os.Args[0], "-test.run=^TestHelper$", "-test.v")
-	cmd.Env = append(os.Environ(), fullEnv+"="+r.dir, fromEnv+"="+checkpoint(t, "3"))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := helper(t, r, "full", "3").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if got := serving(t, r); got != "1" {
@@ -102,11 +107,11 @@ func TestFullDisk(t *testing.T) {
 
 // TestHelper is the other process of the tests above.
 func TestHelper(t *testing.T) {
-	switch {
-	case os.Getenv(killEnv) != "":
-		r, from := Open(os.Getenv(killEnv), nil), os.Getenv(fromEnv)
+	r := Open(".", nil)
+	switch os.Getenv(helperEnv) {
+	case "killed":
 		fmt.Print("x")
-		if _, err := r.Add(from, "killed"); err != nil {
+		if _, err := r.Add(fromDir, "killed"); err != nil {
 			t.Fatal(err)
 		}
 		for i := 0; ; i++ {
@@ -117,14 +122,13 @@ func TestHelper(t *testing.T) {
 				}
 			}
 		}
-	case os.Getenv(fullEnv) != "":
+	case "full":
 		signal.Ignore(syscall.SIGXFSZ)
-		r := Open(os.Getenv(fullEnv), nil)
 		for _, limit := range []uint64{2000, 100} { // below a weights file, below registry.json
 			if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.Add(os.Getenv(fromEnv), ""); !errors.Is(err, syscall.EFBIG) {
+			if _, err := r.Add(fromDir, ""); !errors.Is(err, syscall.EFBIG) {
 				t.Errorf("limit %d: added: %v", limit, err)
 			}
 		}

@@ -57,8 +57,8 @@ func (r *Registry) Rollback(reason string, to State, use Use) (serving *Entry, e
 			}
 		}
 		if target == nil && use != nil {
-			if err := use(nil, model.Card{}); err != nil {
-				return fmt.Errorf("roll back: %w", err)
+			if refused := use(nil, model.Card{}); refused != nil {
+				return fmt.Errorf("roll back: %w", refused)
 			}
 		}
 		from.move(to, reason)

@@ -26,6 +26,13 @@ func tiny() model.Config {
 // checkpoint writes a network of a version's own weights.
 func checkpoint(t testing.TB, version string) string {
 	t.Helper()
+	dir := t.TempDir()
+	writeCheckpoint(t, dir, version)
+	return dir
+}
+
+func writeCheckpoint(t testing.TB, dir, version string) {
+	t.Helper()
 	seed := uint64(0)
 	for _, c := range version {
 		seed = 31*seed + uint64(c)
@@ -34,11 +41,9 @@ func checkpoint(t testing.TB, version string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	if _, err = model.SaveCheckpoint(dir, n, model.Card{Name: "m", Version: version, Window: model.Causal, Data: "made up", Parent: "abc"}); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 func id(version string) ID { return ID{"m", version} }
