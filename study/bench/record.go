@@ -85,7 +85,7 @@ func (c Record) Run(ctx context.Context, out io.Writer) error {
 
 // feed makes samples and returns what hands them over at their pace.
 func (c Record) feed(r *session.Recorder, clock benchClock) func(context.Context) {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // points
+	rng := rand.New(rand.NewPCG(1, 2))
 	var clouds [16]*sensors.PointCloud // in turn: one alone would be packed as a repetition
 	for k := range clouds {
 		clouds[k] = &sensors.PointCloud{Complete: 1, XYZ: make([]float32, 3*max(c.Points, 0))}
