@@ -2,6 +2,7 @@ package retrain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -75,9 +76,12 @@ func GoLast() error {
 		if err != nil {
 			continue
 		}
-		if err = unix.Setpriority(unix.PRIO_PROCESS, id, lowest); err != nil && err != unix.ESRCH { //nolint:errorlint // an errno
+		if err = unix.Setpriority(unix.PRIO_PROCESS, id, lowest); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("low priority: %w", err)
 		}
+		// Idle threads also give way at once when another one wakes up. Where this
+		// is refused the nice value stays.
+		_ = unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: lowest}, 0)
 	}
 	return nil
 }

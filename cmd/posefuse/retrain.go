@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -96,7 +97,9 @@ func (c retrainCmd) Run(ctx context.Context) error {
 	if err = retrain.GoLast(); err != nil {
 		return err
 	}
-	model.SetThreads(max(int(math.Ceil(c.CPU)), 1))
+	threads := max(int(math.Ceil(c.CPU)), 1)
+	model.SetThreads(threads)
+	runtime.GOMAXPROCS(threads) // the other cores stay free
 	debug.SetMemoryLimit(c.Memory << 20)
 	debug.SetGCPercent(train.GarbagePercent)
 	job.Wait = retrain.NewBudget(c.CPU).Wait
