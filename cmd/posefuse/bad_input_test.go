@@ -219,7 +219,7 @@ func TestWrongUsageIsTwoLines(t *testing.T) {
 	}{
 		{[]string{"train", "--nope"}, `unknown flag --nope, did you mean "--name"?`, "posefuse train --out=DIR [flags]; see posefuse train --help"},
 		{[]string{"trian"}, `unexpected argument trian, did you mean "train"?`, "posefuse <command>; see posefuse --help"},
-		{[]string{"models"}, `expected one of "list", "show", "add", "promote", "rollback", ...`, "posefuse models <command>; see posefuse models --help"},
+		{[]string{"models"}, `expected one of "list", "show", "add", "shadow", "promote", ...`, "posefuse models <command>; see posefuse models --help"},
 		{[]string{"bench", "--size", "huge"}, `--size must be one of "edge","paper" but got "huge"`, "posefuse bench model [flags]; see posefuse bench model --help"},
 	} {
 		out, err := exec.CommandContext(t.Context(), binary(t), c.args...).CombinedOutput()
