@@ -26,6 +26,9 @@ func TestOnlyTheDaemonSpeaksForItself(t *testing.T) {
 	if _, err := b.Conn().ChanSubscribe("posefuse.>", got); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.Conn().Flush(); err != nil { // the server has it before the stranger speaks
+		t.Fatal(err)
+	}
 	refused := make(chan error, 100)
 	stranger := natsClient(t, natsURL, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	for _, what := range []string{"pose", "status", "sensor.lidar", "model.event", "points", "image_keypoints", "anything", "exercise.event", "keypoints", "ctl.x"} {
