@@ -127,6 +127,7 @@ func kills(t *testing.T, n int) {
 func TestKilledRecorder(t *testing.T) { kills(t, 20) }
 
 func TestKilledRecorderOften(t *testing.T) {
+	testenv.NoRace(t, "the processes that are killed are what it is about")
 	testenv.Slow(t)
 	kills(t, 200)
 }
