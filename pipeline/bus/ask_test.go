@@ -35,6 +35,9 @@ func TestAskAs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err = b.Conn().Flush(); err != nil { // the server knows who answers
+			t.Fatal(err)
+		}
 		reply, err := b.AskAs(t.Context(), c.user, c.password, "exercise", []byte("squat"))
 		if !errors.Is(err, c.want) || err == nil && string(reply) != "A12" {
 			t.Errorf("%+v: %q, %v", c, reply, err)
