@@ -108,7 +108,7 @@ func (p *VelodynePacket) Return(block, channel int) (distance uint16, reflectivi
 // fills.
 type VelodynePosition struct {
 	TimestampUS uint32 // past the hour
-	NMEA        string // the sentence of the receiver, "" without one
+	NMEA        []byte // the sentence of the receiver, empty without one; of the packet's memory
 }
 
 // DecodeVelodynePosition reads a position packet. The error is a Reason.
@@ -129,7 +129,7 @@ func DecodeVelodynePosition(b []byte, p *VelodynePosition) error {
 			return BadType
 		}
 	}
-	*p = VelodynePosition{TimestampUS: binary.LittleEndian.Uint32(b[198:]), NMEA: string(text)}
+	*p = VelodynePosition{TimestampUS: binary.LittleEndian.Uint32(b[198:]), NMEA: text}
 	return nil
 }
 

@@ -58,7 +58,7 @@ func TestVelodyneCaptures(t *testing.T) {
 	var p VelodynePosition
 	at := bytes.Index(testenv.ReadShared(t, velodyneCaptures, "vlp16_position.pcap"), []byte("$GPRMC")) - 206
 	b := testenv.ReadShared(t, velodyneCaptures, "vlp16_position.pcap")[at:]
-	if err := DecodeVelodynePosition(b[:velodynePositionSize], &p); err != nil || p.TimestampUS != 2467110195 || p.NMEA != "$GPRMC,214106,A,3707.8178,N,12139.2690,W,010.3,188.2,230715,013.8,E,D*05" {
+	if err := DecodeVelodynePosition(b[:velodynePositionSize], &p); err != nil || p.TimestampUS != 2467110195 || string(p.NMEA) != "$GPRMC,214106,A,3707.8178,N,12139.2690,W,010.3,188.2,230715,013.8,E,D*05" {
 		t.Errorf("position: %v, %+v", err, p)
 	}
 	var v VelodynePacket

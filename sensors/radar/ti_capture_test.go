@@ -1,9 +1,11 @@
 package radar
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +21,7 @@ type result struct {
 // decodeChunks feeds b in pieces whose sizes come from next.
 func decodeChunks(layout Layout, b []byte, next func() int) result {
 	r := result{Rejects: map[Reason]int{}}
-	d := NewDecoder(layout, func(f *Frame) { r.Frames = append(r.Frames, f) }, func(x Reason) { r.Rejects[x]++ })
+	d := NewDecoder(layout, func(f *Frame) { r.Frames = append(r.Frames, cloneFrame(f)) }, func(x Reason) { r.Rejects[x]++ })
 	for len(b) > 0 {
 		n := min(max(next(), 1), len(b))
 		d.Feed(0, b[:n])
@@ -28,6 +30,38 @@ func decodeChunks(layout Layout, b []byte, next func() int) result {
 	d.End(0)
 	r.Junk = d.JunkBytes()
 	return r
+}
+
+// cloneFrame copies what emit was given, whose memory is the decoder's. What is
+// empty becomes nil.
+func cloneFrame(f *Frame) *Frame {
+	g := *f
+	g.Points, g.Spherical, g.TargetIndex, g.Heights = some(f.Points), some(f.Spherical), some(f.TargetIndex), some(f.Heights)
+	g.Targets, g.Other = some(f.Targets), some(f.Other)
+	for i := range g.Targets {
+		g.Targets[i].Covariance = some(f.Targets[i].Covariance)
+	}
+	for i := range g.Other {
+		g.Other[i].Payload = bytes.Clone(f.Other[i].Payload)
+	}
+	if f.Presence != nil {
+		g.Presence = new(*f.Presence)
+	}
+	if f.Stats != nil {
+		g.Stats = new(*f.Stats)
+	}
+	if f.Temperature != nil {
+		g.Temperature = new(*f.Temperature)
+	}
+	return &g
+}
+
+// some clones a slice, nil for an empty one.
+func some[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
 }
 
 func decodeAll(layout Layout, b []byte) result {

@@ -65,7 +65,7 @@ func (d *Decoder) finish(raw []byte) {
 
 // decode emits a frame or refuses it.
 func (d *Decoder) decode(l Layout, raw []byte, magicNS int64) {
-	f, r := parseFrame(l, raw)
+	f, r := d.store.parse(l, raw)
 	if r != "" {
 		d.junk += uint64(len(raw))
 		d.refuse(r)
@@ -78,11 +78,11 @@ func (d *Decoder) decode(l Layout, raw []byte, magicNS int64) {
 
 // fitting returns the layouts that a frame fits; if none, the most telling
 // reason.
-func fitting(raw []byte) (layoutSet, Reason) {
+func (d *Decoder) fitting(raw []byte) (layoutSet, Reason) {
 	var set layoutSet
 	reason := BadTLV
 	for _, l := range probeOrder {
-		_, r := parseFrame(l, raw)
+		_, r := d.store.parse(l, raw)
 		switch r {
 		case "":
 			set |= 1 << l
@@ -98,7 +98,7 @@ func fitting(raw []byte) (layoutSet, Reason) {
 // empty room may fit several: they say the same in each and are emitted, while
 // the question stays open.
 func (d *Decoder) find(raw []byte) {
-	fits, reason := fitting(raw)
+	fits, reason := d.fitting(raw)
 	p := &d.probe
 	switch {
 	case fits == 0:
@@ -169,7 +169,7 @@ func (d *Decoder) decided(raw []byte) {
 	only, ok := d.probe.open.single()
 	if ok {
 		l = only
-	} else if f, r := parseFrame(l, raw); r == "" && len(f.Points) > 0 {
+	} else if f, r := d.store.parse(l, raw); r == "" && len(f.Points) > 0 {
 		ok = true
 	}
 	if ok {

@@ -28,11 +28,13 @@ type Decoder struct {
 	clean   int   // no second magic begins before this byte of buf
 	junk    uint64
 	probe   probe
+	store   frameStore
 }
 
-// NewDecoder returns a decoder for one stream. emit takes each good frame,
-// reject the reason of each bad one; both are called from Feed and Flush and
-// must not be nil.
+// NewDecoder returns a decoder for one stream. emit takes each good frame, which
+// is the decoder's until emit returns: the next one is written over it. reject
+// takes the reason of each bad one. Both are called from Feed and Flush and must
+// not be nil.
 func NewDecoder(layout Layout, emit func(*Frame), reject func(Reason)) *Decoder {
 	return &Decoder{layout: layout, auto: layout == LayoutAuto, emit: emit, reject: reject}
 }
@@ -184,88 +186,3 @@ func magicPrefixLen(b []byte) int {
 	}
 	return 0
 }
-
-// parseFrame decodes a whole raw frame in a given layout; a non-empty reason
-// means rejected. The frame shares no memory with b.
-func parseFrame(l Layout, b []byte) (*Frame, Reason) {
-	le := binary.LittleEndian
-	hdr := l.HeaderLen()
-	if len(b) < hdr || totalLen(l, b) != len(b) {
-		return nil, BadLength
-	}
-	f := &Frame{Layout: l, Version: le.Uint32(b[8:]), Bytes: len(b)}
-	var objects, tlvs int
-	switch l {
-	case Layout36, Layout40:
-		f.Platform = le.Uint32(b[16:])
-		f.FrameNumber = le.Uint32(b[20:])
-		f.CPUCycles, f.HasCycles = le.Uint32(b[24:]), true
-		objects = clampInt(le.Uint32(b[28:]))
-		tlvs = clampInt(le.Uint32(b[32:]))
-		if l == Layout40 {
-			f.Subframe = le.Uint32(b[36:])
-		}
-	case Layout48:
-		f.Platform = le.Uint32(b[16:])
-		f.FrameNumber = le.Uint32(b[20:])
-		f.Subframe = le.Uint32(b[24:])
-		tlvs = int(le.Uint16(b[44:]))
-	case Layout52:
-		f.Platform = le.Uint32(b[12:])
-		f.FrameNumber = le.Uint32(b[24:])
-		f.Subframe = le.Uint32(b[28:])
-		tlvs = int(le.Uint16(b[48:]))
-	case LayoutAuto:
-		return nil, BadLength
-	}
-	if !l.outOfBox() && !checksumOK(b[:hdr]) {
-		return nil, BadChecksum
-	}
-	if tlvs > MaxTLVs {
-		return nil, BadTLV
-	}
-	list := make([]TLV, 0, tlvs)
-	rest := b[hdr:]
-	for range tlvs {
-		if len(rest) < 8 {
-			return nil, BadTLV
-		}
-		typ, n := le.Uint32(rest), clampInt(le.Uint32(rest[4:]))
-		if !l.outOfBox() {
-			n -= 8
-		}
-		if n < 0 || n > len(rest)-8 {
-			return nil, BadTLV
-		}
-		list = append(list, TLV{Type: typ, Payload: rest[8 : 8+n]})
-		rest = rest[8+n:]
-	}
-	// Out-of-box frames are padded to a multiple of 32; more left over than
-	// that means the header was read in the wrong layout.
-	if l.outOfBox() && len(rest) >= 32 || !l.outOfBox() && len(rest) != 0 {
-		return nil, BadTLV
-	}
-	var r Reason
-	if l.outOfBox() {
-		r = f.decodeOutOfBox(list, objects)
-	} else {
-		r = f.decodePeople(list, l == Layout52)
-	}
-	if r != "" {
-		return nil, r
-	}
-	return f, ""
-}
-
-// checksumOK checks the header of people counting: all u16 words, the
-// checksum included, add up to 0xFFFF with end-around carry.
-func checksumOK(header []byte) bool {
-	var sum uint32
-	for i := 0; i+1 < len(header); i += 2 {
-		sum += uint32(binary.LittleEndian.Uint16(header[i:]))
-	}
-	return sum>>16+sum&0xFFFF == 0xFFFF
-}
-
-// clampInt keeps index arithmetic in int whatever the wire says.
-func clampInt(v uint32) int { return int(min(v, 1<<30)) }

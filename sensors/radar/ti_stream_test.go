@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -118,7 +119,7 @@ func TestFlushEndsTheWaitForTheNextMagic(t *testing.T) {
 	}
 	b[len(b)-1] = magic[0]
 	var got []*Frame
-	d := NewDecoder(Layout40, func(f *Frame) { got = append(got, f) }, func(r Reason) { t.Errorf("rejected: %s", r) })
+	d := NewDecoder(Layout40, func(f *Frame) { got = append(got, cloneFrame(f)) }, func(r Reason) { t.Errorf("rejected: %s", r) })
 	d.Feed(7, b)
 	if len(got) != 0 {
 		t.Fatal("frame delivered although its end may be the next frame's start")
@@ -135,12 +136,43 @@ func TestMagicTimeIsThatOfTheChunkWithItsLastByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []*Frame
-	d := NewDecoder(Layout40, func(f *Frame) { got = append(got, f) }, func(Reason) {})
+	d := NewDecoder(Layout40, func(f *Frame) { got = append(got, cloneFrame(f)) }, func(Reason) {})
 	for i := range b {
 		d.Feed(int64(i), b[i:i+1])
 	}
 	if len(got) != 1 || got[0].MagicNS != 4+7 {
 		t.Fatalf("%d frames, magic at %d, want 11", len(got), got[0].MagicNS)
+	}
+}
+
+// A frame says the same after any other as it says alone.
+func TestAFrameLeavesNothingBehind(t *testing.T) {
+	presence := uint32(1)
+	full := &Frame{
+		FrameNumber: 1, Points: []Point{{X: 1, Y: 2, SNRdB: 3}, {Y: 4, NoiseDB: 2}}, Presence: &presence,
+		Spherical:   []SphericalPoint{{RangeM: 1, SNR: 9}, {RangeM: 2, AzimuthRad: 0.5}},
+		Targets:     []Target{{ID: 3, Pos: [3]float32{1, 2, 3}, Covariance: make([]float32, 16), Gain: 2, Confidence: 0.5}, {ID: 4, Covariance: []float32{15: 7}}},
+		TargetIndex: []uint8{3, 255}, Heights: []Height{{ID: 3, MaxZ: 2}},
+		Stats: &Stats{FrameMarginUS: 5}, Temperature: &Temperature{TimeMS: 9}, Other: []TLV{{Type: 77, Payload: []byte("twelve bytes")}},
+	}
+	frames := []*Frame{full, {FrameNumber: 2}, {FrameNumber: 3, Points: []Point{{X: 5}}}, {FrameNumber: 4, Spherical: full.Spherical[:1], Points: full.Points[:1], Targets: []Target{{ID: 9, Covariance: make([]float32, 9)}}}, full}
+	for _, layout := range probeOrder {
+		var stream []byte
+		var alone []*Frame
+		for _, f := range frames {
+			b, err := AppendFrameAs(nil, layout, f)
+			if err != nil {
+				continue // the layout cannot say it
+			}
+			stream = append(stream, b...)
+			alone = append(alone, decodeAll(layout, b).Frames...)
+		}
+		if len(alone) < 3 {
+			t.Errorf("%s: only %d frames decode alone", layout, len(alone))
+		}
+		if diff := cmp.Diff(alone, decodeAll(layout, stream).Frames); diff != "" {
+			t.Errorf("%s: frames of a stream differ from themselves alone (-alone +stream):\n%s", layout, diff)
+		}
 	}
 }
 

@@ -3,11 +3,12 @@ package radar
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"posefuse/sensors"
 )
 
-func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
+func (f *frameStore) decodeOutOfBox(list []TLV, objects int) Reason {
 	le := binary.LittleEndian
 	var side []byte
 	seenPoints, seenSide, tracking := false, false, false
@@ -38,22 +39,23 @@ func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
 			if len(p) != 24 {
 				return UnsupportedLayout
 			}
-			f.Stats = &Stats{
+			f.stats = Stats{
 				InterFrameProcessingUS: le.Uint32(p), TransmitUS: le.Uint32(p[4:]),
 				FrameMarginUS: le.Uint32(p[8:]), ChirpMarginUS: le.Uint32(p[12:]),
 				ActiveCPUPercent: le.Uint32(p[16:]), InterFrameCPUPercent: le.Uint32(p[20:]),
 			}
+			f.Stats = &f.stats
 		case tlvTemperature:
 			if len(p) != 28 {
 				return UnsupportedLayout
 			}
-			t := &Temperature{Report: int32(le.Uint32(p)), TimeMS: le.Uint32(p[4:])}
-			for i := range t.Celsius {
-				t.Celsius[i] = int16(le.Uint16(p[8+2*i:]))
+			f.temperature = Temperature{Report: int32(le.Uint32(p)), TimeMS: le.Uint32(p[4:])}
+			for i := range f.temperature.Celsius {
+				f.temperature.Celsius[i] = int16(le.Uint16(p[8+2*i:]))
 			}
-			f.Temperature = t
+			f.Temperature = &f.temperature
 		default:
-			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
+			f.keep(t)
 		}
 	}
 	// People tracking has no TLV 1, and its header counts what its firmware likes.
@@ -74,7 +76,7 @@ func (f *Frame) decodeOutOfBox(list []TLV, objects int) Reason {
 
 // decodePoints tells the two forms of TLV 1 apart by length and point count;
 // with one point both are 16 bytes and the SDK version decides.
-func (f *Frame) decodePoints(p []byte, objects int) Reason {
+func (f *frameStore) decodePoints(p []byte, objects int) Reason {
 	le := binary.LittleEndian
 	if len(p) == 0 {
 		return "" // "nobody there"
@@ -92,7 +94,7 @@ func (f *Frame) decodePoints(p []byte, objects int) Reason {
 		}
 		return PointCount
 	}
-	pts := make([]Point, objects)
+	pts := slices.Grow(f.Points[:0], objects)[:objects]
 	if isNew {
 		for i := range pts {
 			q := p[16*i:]
@@ -125,7 +127,7 @@ func (f *Frame) decodePoints(p []byte, objects int) Reason {
 	return ""
 }
 
-func (f *Frame) decodePeople(list []TLV, planar bool) Reason {
+func (f *frameStore) decodePeople(list []TLV, planar bool) Reason {
 	for _, t := range list {
 		p := t.Payload
 		var r Reason
@@ -139,11 +141,11 @@ func (f *Frame) decodePeople(list []TLV, planar bool) Reason {
 		case tlvPeopleTargets:
 			r = f.decodeTargets(p, planar)
 		case tlvPeopleIndex:
-			f.TargetIndex = append([]uint8(nil), p...)
+			f.TargetIndex = append(f.TargetIndex[:0], p...)
 		case tlvPeoplePresent:
 			r = f.decodePresence(p)
 		default:
-			f.Other = append(f.Other, TLV{Type: t.Type, Payload: append([]byte(nil), p...)})
+			f.keep(t)
 		}
 		if r != "" {
 			return r
@@ -154,7 +156,7 @@ func (f *Frame) decodePeople(list []TLV, planar bool) Reason {
 
 // decodeSphericalPoints reads TLV 6 of 3D People Counting: five units, then 8
 // bytes a point.
-func (f *Frame) decodeSphericalPoints(p []byte) Reason {
+func (f *frameStore) decodeSphericalPoints(p []byte) Reason {
 	le := binary.LittleEndian
 	if len(p) < 20 || (len(p)-20)%8 != 0 {
 		return UnsupportedLayout
@@ -177,7 +179,7 @@ func (f *Frame) decodeSphericalPoints(p []byte) Reason {
 
 // decodePlanarPoints reads TLV 6 of the 2D demos: four units, then 6 bytes a
 // point, no elevation.
-func (f *Frame) decodePlanarPoints(p []byte) Reason {
+func (f *frameStore) decodePlanarPoints(p []byte) Reason {
 	le := binary.LittleEndian
 	if len(p) < 16 || (len(p)-16)%6 != 0 {
 		return UnsupportedLayout
@@ -197,7 +199,7 @@ func (f *Frame) decodePlanarPoints(p []byte) Reason {
 	return ""
 }
 
-func (f *Frame) addSpherical(s SphericalPoint) Reason {
+func (f *frameStore) addSpherical(s SphericalPoint) Reason {
 	if !sensors.Finite(s.RangeM, s.AzimuthRad, s.ElevationRad, s.DopplerMPS, s.SNR) {
 		return BadValue
 	}
@@ -220,7 +222,7 @@ func ratioDB(ratio float32) float32 {
 	return float32(10 * math.Log10(max(float64(ratio), 1)))
 }
 
-func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
+func (f *frameStore) decodeTargets(p []byte, planar bool) Reason {
 	size, axes, cov := 112, 3, 16
 	if planar {
 		size, axes, cov = 68, 2, 9
@@ -229,7 +231,8 @@ func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
 		return UnsupportedLayout
 	}
 	for ; len(p) >= size; p = p[size:] {
-		t := Target{ID: binary.LittleEndian.Uint32(p), Covariance: make([]float32, cov)}
+		t := f.nextTarget(cov)
+		t.ID = binary.LittleEndian.Uint32(p)
 		o := p[4:]
 		for _, v := range []*[3]float32{&t.Pos, &t.Vel, &t.Acc} {
 			for i := range axes {
@@ -246,13 +249,12 @@ func (f *Frame) decodeTargets(p []byte, planar bool) Reason {
 		if !sensors.Finite(t.Pos[:]...) || !sensors.Finite(t.Vel[:]...) || !sensors.Finite(t.Acc[:]...) {
 			return BadValue
 		}
-		f.Targets = append(f.Targets, t)
 	}
 	return ""
 }
 
 // decodeTracking reads a TLV of 3D People Tracking; known is false for others.
-func (f *Frame) decodeTracking(t TLV) (r Reason, known bool) {
+func (f *frameStore) decodeTracking(t TLV) (r Reason, known bool) {
 	p, le := t.Payload, binary.LittleEndian
 	switch t.Type {
 	case tlvTrackPoints:
@@ -260,7 +262,7 @@ func (f *Frame) decodeTracking(t TLV) (r Reason, known bool) {
 	case tlvTrackTargets:
 		return f.decodeTargets(p, false), true
 	case tlvTrackIndex:
-		f.TargetIndex = append([]uint8(nil), p...)
+		f.TargetIndex = append(f.TargetIndex[:0], p...)
 		return "", true
 	case tlvTrackPresent:
 		return f.decodePresence(p), true
@@ -291,12 +293,12 @@ func (f *Frame) decodeTracking(t TLV) (r Reason, known bool) {
 	return "", false
 }
 
-func (f *Frame) decodePresence(p []byte) Reason {
+func (f *frameStore) decodePresence(p []byte) Reason {
 	if len(p) != 4 {
 		return UnsupportedLayout
 	}
-	v := binary.LittleEndian.Uint32(p)
-	f.Presence = &v
+	f.presence = binary.LittleEndian.Uint32(p)
+	f.Presence = &f.presence
 	return ""
 }
 

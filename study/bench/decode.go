@@ -286,7 +286,7 @@ func velodyneCases() ([]decodeCase, error) {
 		}
 		out = append(out, c)
 	}
-	b, err := lidar.EncodeVelodynePosition(nil, &lidar.VelodynePosition{NMEA: "$GPRMC,214106,A,3707.8178,N,12139.2690,W,010.3,188.2,230715,013.8,E,D*05"})
+	b, err := lidar.EncodeVelodynePosition(nil, &lidar.VelodynePosition{NMEA: []byte("$GPRMC,214106,A,3707.8178,N,12139.2690,W,010.3,188.2,230715,013.8,E,D*05")})
 	if err != nil {
 		return nil, err
 	}
@@ -297,8 +297,7 @@ func velodyneCases() ([]decodeCase, error) {
 	}}), nil
 }
 
-// radarCases are frames of 100 points, ten a second. A radar's frames are
-// allocated, since each becomes a sample.
+// radarCases are frames of 100 points, ten a second.
 func radarCases() ([]decodeCase, error) {
 	frame := &radar.Frame{Version: radar.VersionSDK36, Platform: radar.PlatformIWR6843, TargetIndex: make([]uint8, 100), Targets: make([]radar.Target, 2)}
 	for i := range 100 {
