@@ -54,6 +54,7 @@ type Card struct {
 	AngleSDDeg    map[string]float64 `json:"angle_sd_deg,omitempty"`
 	MovementShare map[string]float64 `json:"movement_share,omitempty"`
 	Parent        string             `json:"parent,omitempty"`  // sha256 of the checkpoint it started from
+	Began         map[string]string  `json:"began,omitempty"`   // by modalities' letters: sha256 of the checkpoint whose encoders it started with
 	Command       string             `json:"command,omitempty"` // reproduces it
 	Notes         string             `json:"notes,omitempty"`
 	// Quantization makes runtimes of the checkpoint compute in low precision.

@@ -31,6 +31,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		ScheduleTime string  `json:"schedule_time"`
 		KeepBest     bool    `json:"keep_best"`
 		Augment      Augment `json:"augment"`
+		Begun        string  `json:"begun,omitempty"`
 	}
 	type method struct {
 		Name     string `json:"name"`
@@ -49,7 +50,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Validation *dataPrint   `json:"validation,omitempty"`
 	}{
 		Recipe: recipe{o.Epochs, o.Batch, o.LR, o.DecayEvery, o.WeightDecay, o.Seed, max(o.Replicas, 1), o.Dropout, o.MeanStart,
-			o.ScheduleTime.String(), o.Best != nil, augment},
+			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " ")},
 		Network: s.Net.Config, Method: method{Name: Plain}, Data: s.Data.print(),
 	}
 	if o.Method != nil {

@@ -9,6 +9,7 @@ import (
 
 	"posefuse/internal/jsonfile"
 	"posefuse/model"
+	"posefuse/sensors/modality"
 )
 
 // Files and folders in a job's output folder, beside the checkpoint.
@@ -20,12 +21,17 @@ const (
 
 // Job is a training from recordings to a checkpoint and its evaluation.
 type Job struct {
-	Config    model.Config
-	Window    model.Window
-	Split     Split // if it holds clips out, the best epoch on them is kept too
-	Stride    int   // every n-th frame to train on
-	ValStride int   // every n-th frame of the others
-	Simulated bool  // the sensors are, and the card's figures are named so
+	Config model.Config
+	Window model.Window
+	Split  Split // if it holds clips out, the best epoch on them is kept too
+	// FoundBy are the sensors that samples are prepared from and the person is found
+	// by; those of Config if 0. With more of them a sensor is trained alone on just
+	// what it is given beside the others.
+	FoundBy   modality.Set
+	Begin     []Begin // where the weights come from besides the seed
+	Stride    int     // every n-th frame to train on
+	ValStride int     // every n-th frame of the others
+	Simulated bool    // the sensors are, and the card's figures are named so
 
 	// Options is the recipe. The job sets Validation, Best and Curve and calls
 	// Resumed and AfterEpoch before its own part of them.
@@ -65,7 +71,7 @@ func (j *Job) Run(ctx context.Context) (epoch int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	net, err := model.New(j.Config, opt.Seed)
+	net, err := j.network(&opt)
 	if err != nil {
 		return 0, err
 	}
@@ -76,6 +82,7 @@ func (j *Job) Run(ctx context.Context) (epoch int, err error) {
 	defer curve.close()
 	opt.Curve = curve
 	card := j.Card
+	j.begun(&card)
 	card.Window, card.Split, card.Metrics = j.Window, j.Split.Name, map[string]float64{}
 	card.Data = fmt.Sprintf("%s; %d training frames", j.Split.Train.Data.Describe(), len(trainData.Samples))
 	if j.Loaded != nil {
@@ -132,12 +139,20 @@ func (j *Job) Run(ctx context.Context) (epoch int, err error) {
 
 // load prepares the clips and gives the options those held out.
 func (j *Job) load(ctx context.Context, opt *Options) (trainData, valData *Data, err error) {
+	mask, prepared := j.Config.Mask(), j.Config
+	if j.FoundBy != 0 {
+		prepared.Modalities = (j.FoundBy | mask).String()
+	}
 	load := func(label string, s Selection, stride int) (*Data, error) {
-		return s.Load(ctx, j.Config, j.Window, stride, func(done, total int) {
+		d, loadErr := s.Load(ctx, prepared, j.Window, stride, func(done, total int) {
 			if j.Loading != nil {
 				j.Loading(label, float64(done)/float64(total))
 			}
 		})
+		if loadErr != nil || j.FoundBy == 0 {
+			return d, loadErr
+		}
+		return d.Only(mask)
 	}
 	if trainData, err = load("loading training clips  ", j.Split.Train, j.Stride); err != nil {
 		return nil, nil, err

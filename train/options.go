@@ -21,9 +21,10 @@ type Options struct {
 	DecayEvery   int     // epochs after which the learning rate falls to a tenth
 	WeightDecay  float64 // coupled, as in the paper's Adam
 	Seed         uint64
-	Replicas     int     // copies that share each batch, see replicas; 1 if 0
-	Dropout      float64 // share of samples in which a random coalition replaces the full one, 0..1
-	MeanStart    bool    // begin with the head's bias at the mean training pose
+	Replicas     int      // copies that share each batch, see replicas; 1 if 0
+	Dropout      float64  // share of samples in which a random coalition replaces the full one, 0..1
+	MeanStart    bool     // begin with the head's bias at the mean training pose
+	Begun        []string // checkpoints that the weights came from, for the state to resume from
 	TimeLimit    time.Duration
 	ScheduleTime time.Duration // if set, the schedule follows elapsed time instead of epochs
 

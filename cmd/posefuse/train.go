@@ -26,6 +26,8 @@ type trainCmd struct {
 	Window      string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
 	Recipe      string        `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
 	Modalities  string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
+	FoundBy     string        `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
+	Begin       []string      `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
 	Epochs      int           `default:"50" help:"Epochs."`
 	Batch       int           `default:"192" help:"Samples per step."`
 	LR          float64       `name:"lr" default:"0.001" help:"Learning rate at the start."`
@@ -87,9 +89,17 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begin, err := c.begin()
+	if err != nil {
+		return err
+	}
+	foundBy, err := c.foundBy(mask)
+	if err != nil {
+		return err
+	}
 	split.HeldOut = split.Train
 	split.Train.Keys, split.HeldOut.Keys = mmfi.HoldOut(split.Train.Keys, c.Holdout)
-	return c.run(ctx, &train.Job{Config: cfg, Window: model.Window(c.Window), Split: split, Stride: c.Stride, ValStride: c.ValStride,
+	return c.run(ctx, &train.Job{Config: cfg, FoundBy: foundBy, Begin: begin, Window: model.Window(c.Window), Split: split, Stride: c.Stride, ValStride: c.ValStride,
 		Simulated: strings.Contains(split.Validation.Data.Describe(), sim.Statement), // also a folder that the simulator wrote
 		Options:   opt, Card: c.card(), Out: c.Out})
 }

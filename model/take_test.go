@@ -1,0 +1,94 @@
+package model
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"posefuse/sensors/modality"
+)
+
+func configOf(modalities, head string) Config {
+	c := Edge().Room()
+	c.Modalities, c.Head = modalities, head
+	return c
+}
+
+func mustNew(t *testing.T, c Config, seed uint64) *Network {
+	t.Helper()
+	n, err := New(c, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// value returns a tensor's values.
+func (n *Network) value(name string) []float32 { return n.store.Lookup(name).Value }
+
+func TestTakeFrom(t *testing.T) {
+	alone := mustNew(t, configOf("L", PrecisionHead), 7)
+	for _, x := range alone.store.All { // nothing in it is a zero that both have
+		for i := range x.Value {
+			x.Value[i] += 0.5
+		}
+	}
+	fused, before := mustNew(t, configOf("RLMW", PrecisionHead), 8), mustNew(t, configOf("RLMW", PrecisionHead), 8)
+	if err := fused.TakeFrom(alone, modality.Of(modality.LiDAR)); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range fused.store.All {
+		want, from := before.value(x.Name), x.Name
+		switch {
+		case strings.HasPrefix(x.Name, "lidar."):
+			want = alone.value(x.Name)
+		case strings.HasPrefix(x.Name, "head.1."):
+			from = "head.0." + strings.TrimPrefix(x.Name, "head.1.")
+			want = alone.value(from)
+		}
+		if !slices.Equal(x.Value, want) {
+			t.Errorf("%s is not that of %s", x.Name, from)
+		}
+	}
+
+	whole := mustNew(t, configOf("RLMW", PrecisionHead), 9)
+	if err := whole.TakeFrom(fused, modality.All); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range whole.store.All {
+		if !slices.Equal(x.Value, fused.value(x.Name)) {
+			t.Errorf("%s was not taken with the whole", x.Name)
+		}
+	}
+	concat := mustNew(t, configOf("RLMW", ConcatHead), 9)
+	kept := slices.Clone(concat.value("head.fc.weight"))
+	if err := concat.TakeFrom(fused, modality.All); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(concat.value("head.fc.weight"), kept) || !slices.Equal(concat.value("head.fc.bias"), mustNew(t, configOf("RLMW", ConcatHead), 9).value("head.fc.bias")) {
+		t.Error("the head of another kind was touched")
+	}
+}
+
+func TestTakeFromRefusals(t *testing.T) {
+	wide := configOf("RLMW", PrecisionHead)
+	wide.LiDAR.Planes = []int{32, 64, 128, 256, 512}
+	paper := configOf("RLMW", PrecisionHead)
+	paper.Recipe = RecipePaper
+	for _, c := range []struct {
+		name  string
+		src   Config
+		which modality.Set
+		want  string
+	}{
+		{"a modality it lacks", configOf("RM", PrecisionHead), modality.Of(modality.LiDAR), "has RLMW, the other RM"},
+		{"none", configOf("RM", PrecisionHead), 0, "take modalities"},
+		{"another size", wide, modality.Of(modality.LiDAR), "the networks differ in lidar"},
+		{"another recipe", paper, modality.Of(modality.LiDAR), "recipes room and paper"},
+	} {
+		err := mustNew(t, configOf("RLMW", PrecisionHead), 1).TakeFrom(mustNew(t, c.src, 2), c.which)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}

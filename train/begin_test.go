@@ -1,0 +1,80 @@
+package train
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"posefuse/model"
+	"posefuse/recording"
+	"posefuse/recording/sim"
+	"posefuse/sensors/modality"
+)
+
+// trainedJob runs a small job on simulated sensors and returns its checkpoint, and
+// what the network held before the first step.
+func trainedJob(t *testing.T, modalities string, begin ...Begin) (done Begin, start *model.Network) {
+	t.Helper()
+	ds, err := sim.NewDataset(sim.Config{Seed: 5, Preset: "mmfi", FramesPerClip: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	some := Selection{Data: ds, Keys: []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}}
+	cfg := tiny(model.PrecisionHead)
+	cfg.Modalities = modalities
+	cfg = cfg.Room()
+	out := t.TempDir()
+	job := Job{Config: cfg, FoundBy: modality.All, Begin: begin, Window: model.Causal, Split: Split{Train: some, Validation: some}, Stride: 3, ValStride: 9,
+		Options: Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 2, MeanStart: true, Checkpoint: filepath.Join(out, "resume")}, Out: out,
+		Loaded: func(net *model.Network, trainData, _ *Data) {
+			if start, err = net.Clone(); err != nil {
+				t.Error(err)
+			}
+			if got := trainData.cfg.Modalities; got != modalities {
+				t.Errorf("the network of %s is trained on %s", modalities, got)
+			}
+		}}
+	if _, err := job.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if done.From, done.Card, err = model.LoadCheckpoint(out); err != nil {
+		t.Fatal(err)
+	}
+	return done, start
+}
+
+// An encoder trained alone goes into a network of all sensors, and a whole network
+// goes on; the card says where the weights came from.
+func TestTrainingBeginsWithCheckpoints(t *testing.T) {
+	lidar, _ := trainedJob(t, "L")
+	lidar.Modalities = modality.Of(modality.LiDAR)
+	fused, start := trainedJob(t, "RLMW", lidar)
+	for _, p := range start.Parameters() {
+		if !strings.HasPrefix(p.Name, "lidar.") {
+			continue
+		}
+		for _, q := range lidar.From.Parameters() {
+			if q.Name == p.Name && !equalValues(p.Value, q.Value) {
+				t.Errorf("%s did not begin with the encoder's own", p.Name)
+			}
+		}
+	}
+	if got := fused.Card.Began["L"]; got != lidar.Card.SHA256 || fused.Card.Parent != "" {
+		t.Errorf("card: began with %v, parent %q; want L from %s and no parent", fused.Card.Began, fused.Card.Parent, lidar.Card.SHA256)
+	}
+
+	further, start := trainedJob(t, "RLMW", fused)
+	equalBits(t, start, fused.From)
+	if further.Card.Parent != fused.Card.SHA256 || further.Card.Began != nil {
+		t.Errorf("card of a training that went on: parent %q, began %v", further.Card.Parent, further.Card.Began)
+	}
+}
+
+func equalValues(a, b []float32) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
