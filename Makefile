@@ -82,6 +82,9 @@ REPORTED = @left=$$(mktemp); trap 'code=$$?; trap - EXIT; $(LEFT_OUT); rm -f "$$
 LEFT_OUT = if [ -s "$$left" ]; then echo "LEFT OUT, for this machine lacks what they need:"; sort -u "$$left" | sed "s/^/  /"; fi
 SLOW_LIST = awk '/^func Test/ {name = $$2; sub(/[(].*/, "", name)} /testenv[.]Slow[(]/ {print "  " FILENAME " " name} /testenv[.]SlowRace[(]/ {print "  " FILENAME " " name " with the race detector"}'
 
+# Of the commands' tests, which take minutes, those that do more under TESTENV_TESTS.
+SLOW_NAMES = awk '/^func / {name = $$2; sub(/[(].*/, "", name)} /testenv[.](Slow|SlowRace|Full)[(]/ {print name}' cmd/posefuse/*_test.go | sort -u | paste -sd '|'
+
 # What runs goroutines of its own; test-full has the race detector everywhere.
 PLAIN := ./...
 RACE  := ./internal/testenv ./sensors/... ./sync ./pipeline/... ./replay ./exercise ./recording/sim ./model/... ./train ./study/experiment
@@ -104,13 +107,14 @@ test-quick:
 test-full: need-test need-ort need-torch web weights ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
 	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke
 
-# About 12: killed trainings 1.3, the paper's network over a recorded run 0.9, static
+# About 8: killed trainings 1.3, the paper's network over a recorded run 0.9, static
 # binaries and PyTorch 1.5, the race detector in every package 7. What make test
 # has run and what does not read TESTENV_TESTS come from the test cache.
 test-slow: export TESTENV_TESTS := full
 test-slow:
 	$(GO) vet ./...
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v /cmd/)
+	$(GO) test -timeout 20m -run "^($$($(SLOW_NAMES)))\$$" ./cmd/...
 	CGO_ENABLED=0 $(GO) test -count=1 -run MemoryAndCapabilities ./cmd/posefuse
 	$(GO) test -race -timeout 40m $$($(GO) list ./... | grep -v /cmd/)
 	$(GO) test -race -timeout 10m -run 'Fused|House|Docs|Import' ./cmd/...
