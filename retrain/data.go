@@ -14,6 +14,7 @@ type data struct {
 	all      *train.Data // to train on: new, taught and old
 	old      int         // samples of all that are old
 	stop     *train.Data // to stop by
+	oldStop  *train.Data // nil without old recordings
 	newJudge *train.Data
 	oldJudge *train.Data // nil without old recordings
 	teacher  *teacher    // nil without unlabelled recordings
@@ -28,6 +29,9 @@ func (d *data) judges() []*train.Data {
 
 func (d *data) bytes() int64 {
 	n := d.all.Bytes() + d.stop.Bytes()
+	if d.oldStop != nil {
+		n += d.oldStop.Bytes()
+	}
 	for _, j := range d.judges() {
 		n += j.Bytes()
 	}
@@ -95,6 +99,11 @@ func (j *Job) loadJudges(ctx context.Context, d *data) error {
 			return loadErr
 		}
 		stop = append(stop, l)
+	}
+	if len(j.OldStop.Keys) > 0 && len(j.Labelled) > 0 {
+		if d.oldStop, err = j.loadOne(ctx, j.OldStop, j.OldStop.Part, j.Stride, false); err != nil {
+			return err
+		}
 	}
 	if len(old.Keys) > 0 {
 		if d.oldJudge, err = j.loadOne(ctx, old, old.Part, j.Stride, false); err != nil {

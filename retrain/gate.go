@@ -1,6 +1,7 @@
 package retrain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/registry"
+	"posefuse/sensors/modality"
 	"posefuse/train"
 )
 
@@ -33,37 +35,114 @@ func (r Rule) Check() error {
 	return nil
 }
 
-// Judge decides by the figures of both models. The group "all" of the new set
-// must fall by the margin; nothing else may rise above the limit.
-func (r Rule) Judge(figures []registry.Figure, against string, at time.Time) *registry.Gate {
-	g := &registry.Gate{Time: at.UTC().Format(time.RFC3339), Against: against, MarginPercent: r.MarginPercent, LimitPercent: r.LimitPercent, Figures: figures}
-	var target, worst *registry.Figure
-	for i := range figures {
-		f := &figures[i]
-		if !finite(f.AfterMM) || !finite(f.BeforeMM) || f.Frames == 0 {
-			g.Reason = fmt.Sprintf("%s, %s: %g mm before and %g mm after on %d frames: nothing can be said", f.Set, f.Group, f.BeforeMM, f.AfterMM, f.Frames)
+// Judge decides by the errors of both models. Chance is known: the error of all
+// sensors on the new set must have fallen by more than the margin and that on the
+// old one not risen by more than the limit, each shown by a one-sided bound of
+// 95 %; and no coalition or activity may be shown to have risen by more than the
+// limit, at a level of 5 % for all of them together (Holm). Where there is too
+// little to tell, the verdict says so.
+func (r Rule) Judge(of []comparison, against string, at time.Time) *registry.Gate {
+	g := &registry.Gate{Time: at.UTC().Format(time.RFC3339), Against: against, MarginPercent: r.MarginPercent, LimitPercent: r.LimitPercent}
+	chances := make([]float64, len(of))
+	for i := range of {
+		c := &of[i]
+		if !finite(c.AfterMM) || !finite(c.BeforeMM) || c.Frames == 0 {
+			g.Reason = fmt.Sprintf("%s, %s: %g mm before and %g mm after on %d frames: nothing can be said", c.Set, c.Group, c.BeforeMM, c.AfterMM, c.Frames)
 			return g
 		}
-		if f.Set == NewSet && f.Group == allSensors {
-			target = f
+		c.interval()
+		chances[i] = c.above(r.LimitPercent)
+	}
+	for i, worse := range holm(chances) {
+		c := &of[i]
+		c.Verdict = registry.CannotTell
+		switch in := c.Interval; {
+		case worse:
+			c.Verdict = registry.Worse
+		case in != nil && in.HighPercent < -r.MarginPercent:
+			c.Verdict = registry.Better
+		case in != nil && in.HighPercent <= r.LimitPercent:
+			c.Verdict = registry.NotWorse
 		}
-		if worst == nil || f.ChangePercent() > worst.ChangePercent() {
+		g.Figures = append(g.Figures, c.Figure)
+	}
+	g.Reason = r.reason(g.Figures)
+	if g.Reason == "" {
+		g.Passed = true
+		g.Reason = r.praise(g.Figures)
+	}
+	return g
+}
+
+// reason says why a candidate does not pass, "" if it does.
+func (r Rule) reason(figures []registry.Figure) string {
+	var target, kept, worst *registry.Figure
+	for i := range figures {
+		f := &figures[i]
+		switch {
+		case f.Group == allSensors && f.Set == NewSet:
+			target = f
+		case f.Group == allSensors && f.Set == OldSet:
+			kept = f
+		}
+		if f.Verdict == registry.Worse && (worst == nil || f.ChangePercent() > worst.ChangePercent()) {
 			worst = f
 		}
 	}
 	switch {
 	case target == nil:
-		g.Reason = "no labelled recording of the new kind to judge by"
-	case target.ChangePercent() > -r.MarginPercent:
-		g.Reason = fmt.Sprintf("not better by the margin of %g %%: %.1f mm instead of %.1f on new recordings (%+.1f %%)", r.MarginPercent, target.AfterMM, target.BeforeMM, target.ChangePercent())
-	case worst.ChangePercent() > r.LimitPercent:
-		g.Reason = fmt.Sprintf("worse by more than %g %%: %s recordings, %s, %.1f mm instead of %.1f (%+.1f %%)", r.LimitPercent, worst.Set, worst.Group, worst.AfterMM, worst.BeforeMM, worst.ChangePercent())
-	default:
-		g.Passed = true
-		g.Reason = fmt.Sprintf("better: %.1f mm instead of %.1f on new recordings (%+.1f %%); the worst of %d groups is %s recordings, %s (%+.1f %%)",
-			target.AfterMM, target.BeforeMM, target.ChangePercent(), len(figures), worst.Set, worst.Group, worst.ChangePercent())
+		return "no labelled recording of the new kind to judge by"
+	case worst != nil && worst.Set == NewSet && worst.Group == allSensors, target.ChangePercent() > -r.MarginPercent:
+		return fmt.Sprintf("not better by the margin of %g %%: %s", r.MarginPercent, describe(target))
+	case worst != nil:
+		return fmt.Sprintf("worse by more than %g %%: %s", r.LimitPercent, describe(worst))
+	case kept != nil && kept.Verdict == registry.CannotTell && kept.ChangePercent() > r.LimitPercent:
+		return fmt.Sprintf("worse by more than %g %%, as far as can be told: %s", r.LimitPercent, describe(kept))
+	case target.Verdict != registry.Better:
+		return fmt.Sprintf("cannot tell whether it is better by the margin of %g %%: %s; %s", r.MarginPercent, describe(target), more(target, "record more labelled sessions"))
+	case kept != nil && kept.Verdict == registry.CannotTell:
+		return fmt.Sprintf("cannot tell whether it is worse by more than %g %%: %s; %s", r.LimitPercent, describe(kept), more(kept, "judge by more old recordings (--old-judge)"))
 	}
-	return g
+	return ""
+}
+
+// more says what would tell.
+func more(f *registry.Figure, how string) string {
+	if f.Interval == nil {
+		return "one " + singular[f.Of] + " tells nothing of chance: " + how
+	}
+	return how
+}
+
+// singular of registry.Figure.Of.
+var singular = map[string]string{people: "person", clips: "clip"}
+
+// praise says how much better a candidate is, and what could not be told.
+func (r Rule) praise(figures []registry.Figure) string {
+	unknown := 0
+	worst := &figures[0]
+	for i := range figures {
+		if figures[i].Verdict == registry.CannotTell {
+			unknown++
+		}
+		if figures[i].ChangePercent() > worst.ChangePercent() {
+			worst = &figures[i]
+		}
+	}
+	text := fmt.Sprintf("better: %s; none of %d groups is worse by more than %g %%", describe(&figures[0]), len(figures), r.LimitPercent)
+	if unknown > 0 {
+		text += fmt.Sprintf(", %d have too few recordings to tell, the highest is %s (more --old-judge, or record them)", unknown, describe(worst))
+	}
+	return text
+}
+
+// describe is a figure in words.
+func describe(f *registry.Figure) string {
+	text := fmt.Sprintf("%s recordings, %s, %.1f mm instead of %.1f (%+.1f %%", f.Set, f.Group, f.AfterMM, f.BeforeMM, f.ChangePercent())
+	if in := f.Interval; in != nil {
+		text += fmt.Sprintf(", between %+.1f and %+.1f by %d %s", in.LowPercent, in.HighPercent, f.Units, f.Of)
+	}
+	return text + ")"
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
@@ -71,8 +150,14 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // allSensors is the group of all sensors and activities of a set.
 const allSensors = "all"
 
+// What the units of a figure are.
+const (
+	people = "people"
+	clips  = "clips"
+)
+
 // compare evaluates both models on a set.
-func compare(ctx context.Context, set string, before, after *model.Network, data *train.Data) ([]registry.Figure, error) {
+func compare(ctx context.Context, set string, before, after *model.Network, data *train.Data) ([]comparison, error) {
 	var reports [2]*train.Report
 	for i, net := range []*model.Network{before, after} {
 		rep, err := train.Evaluate(ctx, net, data, nil, net.Config.Mask().Subsets(), data.Describe(), nil)
@@ -81,20 +166,91 @@ func compare(ctx context.Context, set string, before, after *model.Network, data
 		}
 		reports[i] = rep
 	}
-	b, a := reports[0], reports[1]
-	full := before.Config.Mask().String()
-	figures := []registry.Figure{figure(set, allSensors, b.Coalitions[full], a.Coalitions[full])}
-	for _, name := range slices.Sorted(maps.Keys(b.Coalitions)) {
-		if name != full {
-			figures = append(figures, figure(set, "coalition "+name, b.Coalitions[name], a.Coalitions[name]))
+	full := before.Config.Mask()
+	masks := slices.DeleteFunc(full.Subsets(), func(m modality.Set) bool { return m == full })
+	slices.SortFunc(masks, func(a, b modality.Set) int { return cmp.Compare(a.String(), b.String()) })
+	var out []comparison
+	for _, m := range append([]modality.Set{full}, masks...) {
+		group := allSensors
+		if m != full {
+			group = "coalition " + m.String()
 		}
+		out = append(out, coalition(set, group, data, reports[0].PerClip[m.String()], reports[1].PerClip[m.String()]))
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Activities)) {
-		figures = append(figures, figure(set, "activity "+name, b.Activities[name], a.Activities[name]))
-	}
-	return figures, nil
+	return append(out, activities(set, data, reports[0].PerClip[full.String()], reports[1].PerClip[full.String()])...), nil
 }
 
-func figure(set, group string, before, after train.Score) registry.Figure {
-	return registry.Figure{Set: set, Group: group, Frames: min(before.Frames, after.Frames), BeforeMM: before.MPJPEMM, AfterMM: after.MPJPEMM}
+// scored is a group of clips by whatever its key is.
+type scored struct {
+	frames        int
+	before, after float64 // sums, mm
+	units         []paired
+}
+
+func (s *scored) add(before, after train.Score) {
+	n := float64(before.Frames)
+	s.frames += before.Frames
+	s.before, s.after = s.before+n*before.MPJPEMM, s.after+n*after.MPJPEMM
+	s.units = append(s.units, paired{n * before.MPJPEMM, n * after.MPJPEMM})
+}
+
+func (s *scored) figure(set, group, of string) registry.Figure {
+	n := math.Max(float64(s.frames), 1)
+	return registry.Figure{Set: set, Group: group, Frames: s.frames, Units: len(s.units), Of: of, BeforeMM: s.before / n, AfterMM: s.after / n}
+}
+
+// coalition compares both models on all clips with one set of sensors: its units
+// are people, or the clips of the only one.
+func coalition(set, group string, data *train.Data, before, after []train.Score) comparison {
+	whole, each := &scored{}, map[int]*scored{}
+	for i, c := range data.Clips {
+		if before[i].Frames == 0 {
+			continue
+		}
+		if each[c.Key.Subject] == nil {
+			each[c.Key.Subject] = &scored{}
+		}
+		each[c.Key.Subject].add(before[i], after[i])
+		whole.add(before[i], after[i])
+	}
+	of := clips
+	if len(each) > 1 {
+		of, whole.units = people, nil
+		for _, k := range slices.Sorted(maps.Keys(each)) {
+			whole.units = append(whole.units, paired{each[k].before, each[k].after})
+		}
+	}
+	c := comparison{Figure: whole.figure(set, group, of)}
+	c.se, c.df = spread(whole.units)
+	return c
+}
+
+// activities compares both models on the clips of each activity.
+func activities(set string, data *train.Data, before, after []train.Score) (out []comparison) {
+	each := map[int]*scored{}
+	for i, c := range data.Clips {
+		if before[i].Frames == 0 {
+			continue
+		}
+		if each[c.Key.Activity] == nil {
+			each[c.Key.Activity] = &scored{}
+		}
+		each[c.Key.Activity].add(before[i], after[i])
+	}
+	keys := slices.Sorted(maps.Keys(each))
+	var all [][]paired
+	for _, k := range keys {
+		all = append(all, each[k].units)
+	}
+	sd, df := pooled(all)
+	for _, k := range keys {
+		s := each[k]
+		c := comparison{Figure: s.figure(set, fmt.Sprintf("activity A%02d", k), clips)}
+		c.se, c.df = sd/math.Sqrt(float64(len(s.units))), df
+		if len(s.units) >= ownSpread {
+			c.se, c.df = spread(s.units)
+		}
+		out = append(out, c)
+	}
+	return out
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"posefuse/model"
@@ -28,9 +30,10 @@ type Job struct {
 	// model itself. Judge are labelled ones for the gate only.
 	Labelled, Unlabelled, Judge []train.Selection
 	// Old are recordings that the serving model was trained on, replayed so that
-	// it forgets nothing, and OldJudge those it was judged by.
-	Old, OldJudge train.Selection
-	Stride        int // every n-th frame of all but the gate's
+	// it forgets nothing, and OldJudge those it was judged by. OldStop are others of
+	// those, by which what it forgets is weighed against what it learns.
+	Old, OldStop, OldJudge train.Selection
+	Stride                 int // every n-th frame of all but the gate's
 
 	Epochs   int
 	Patience int // epochs without a better one before it stops early
@@ -76,6 +79,10 @@ type Result struct {
 	Gate *registry.Gate
 	// Epoch is the one kept, of the Epochs that were trained.
 	Epoch, Epochs int
+	// Share of its weights is the candidate's, the rest the serving model's.
+	Share float64
+	// OldJudge is what was loaded of the old recordings for the gate, nil without.
+	OldJudge *train.Data
 }
 
 // errEnough ends a training that has not become better for a while.
@@ -124,6 +131,9 @@ func (j *Job) Run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	j.tell(Progress{Stage: Judging})
+	if err = j.average(ctx, r, d); err != nil {
+		return nil, err
+	}
 	if err = j.judge(ctx, r, d); err != nil {
 		return nil, err
 	}
@@ -189,7 +199,7 @@ func (j *Job) train(ctx context.Context, cancel context.CancelCauseFunc, r *Resu
 // judge compares the candidate with the serving model, and measures how far off
 // its poses are.
 func (j *Job) judge(ctx context.Context, r *Result, d *data) error {
-	var figures []registry.Figure
+	var figures []comparison
 	for _, s := range []struct {
 		name string
 		data *train.Data
@@ -205,6 +215,16 @@ func (j *Job) judge(ctx context.Context, r *Result, d *data) error {
 		r.Card.Metrics[s.name+"_"+r.Net.Config.Modalities+"_mpjpe_mm"] = f[0].AfterMM
 	}
 	r.Gate = j.Rule.Judge(figures, j.Name, time.Now())
+	r.OldJudge = d.oldJudge
+	if r.Share < 1 {
+		r.Card.Notes = strings.TrimPrefix(fmt.Sprintf("%s; the weights are %g of the trained ones, the rest is the parent's", r.Card.Notes, r.Share), "; ")
+	}
+	if i := slices.IndexFunc(r.Gate.Figures, func(f registry.Figure) bool { return f.Set == OldSet && f.Group == allSensors }); i >= 0 && j.Card.Envelope != nil {
+		if v := r.Gate.Figures[i].Verdict; v == registry.NotWorse || v == registry.Better {
+			r.Card.Envelope = j.Card.Envelope // held in those rooms, as far as they were looked at
+			r.Card.Notes = strings.TrimPrefix(r.Card.Notes+"; the envelope was measured with the parent, than which it is no worse on old recordings", "; ")
+		}
+	}
 	all, err := train.Join(d.judges()...)
 	if err != nil {
 		return err

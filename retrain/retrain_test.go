@@ -67,7 +67,7 @@ func job(t testing.TB) *Job {
 		t.Fatal(err)
 	}
 	return &Job{Base: net, Name: registry.Shipped, Card: model.Card{Name: "small", Version: "1", Window: model.Causal, SHA256: strings.Repeat("ab", 32), Data: "old", Config: small()},
-		Old: simulated(t, "clean", 1, oldKeys...), OldJudge: simulated(t, "clean", 1, judgeKeys...), Labelled: []train.Selection{simulated(t, "clean", 1, newKeys...)},
+		Old: simulated(t, "clean", 1, oldKeys...), OldStop: simulated(t, "clean", 1, recording.Key{Subject: 33, Activity: 12}), OldJudge: simulated(t, "clean", 1, judgeKeys...), Labelled: []train.Selection{simulated(t, "clean", 1, newKeys...)},
 		Stride: 2, Epochs: 4, Patience: 2, Batch: 20, LR: 2e-3, Seed: 1, Replicas: 1, Dropout: 0.3, Method: method, SureShare: 0.5,
 		Rule: Rule{MarginPercent: 2, LimitPercent: 50}, Work: t.TempDir()}
 }
@@ -112,6 +112,9 @@ func TestRetraining(t *testing.T) {
 	}
 	if c := r.Card; c.Parent != j.Card.SHA256 || c.KnownErrors == nil || !strings.Contains(c.Data, "trained further") || c.Metrics["new_RM_mpjpe_mm"] <= 0 || c.Metrics["old_RM_mpjpe_mm"] <= 0 {
 		t.Errorf("card %+v", c)
+	}
+	if !slices.Contains(shares[:], float32(r.Share)) || (r.Share < 1) != strings.Contains(r.Card.Notes, "parent's") || r.OldJudge == nil {
+		t.Errorf("a share %g of the trained weights, notes %q", r.Share, r.Card.Notes)
 	}
 	f := r.Gate.Figures[0]
 	t.Logf("new recordings: %.1f mm before, %.1f after; %s", f.BeforeMM, f.AfterMM, r.Gate.Reason)

@@ -57,6 +57,9 @@ type Report struct {
 	Activities map[string]Score `json:"activities"`
 	Subjects   map[string]Score `json:"subjects"`
 	Clips      map[string]Score `json:"clips"`
+	// PerClip are the scores of each coalition, by the index of the clip in
+	// Data.Clips; a clip of which no frame was evaluated has none.
+	PerClip map[string][]Score `json:"-"`
 	// Baselines that use no sensor: the mean training pose, and with oracle
 	// knowledge the mean pose of the frame's own activity or subject.
 	Baselines  map[string]Score `json:"baselines"`
@@ -102,8 +105,10 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 		coalitions = append([]modality.Set{full}, coalitions...)
 	}
 	batch, poses := data.NewBatch(evaluationBatch), make([]float32, evaluationBatch*model.OutputDim)
-	sums := make([]scoreSum, len(coalitions))
-	byClip := map[recording.Key]*scoreSum{}
+	perClip := make([][]scoreSum, len(coalitions))
+	for k := range perClip {
+		perClip[k] = make([]scoreSum, len(data.Clips))
+	}
 	for at := 0; at < len(data.Samples); at += evaluationBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -123,24 +128,37 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 				ref := data.Samples[at+row]
 				c, pose := data.Clips[ref.Clip], poses[row*model.OutputDim:(row+1)*model.OutputDim]
 				truth := c.Truth[ref.Row*model.OutputDim : (ref.Row+1)*model.OutputDim]
-				if mask != full {
-					sums[k].add(pose, truth)
-					continue
-				}
-				if byClip[c.Key] == nil {
-					byClip[c.Key] = &scoreSum{}
-				}
-				byClip[c.Key].add(pose, truth)
-				if visit != nil {
+				perClip[k][ref.Clip].add(pose, truth)
+				if mask == full && visit != nil {
 					visit(c.Key, c.Frames[ref.Row], c.seenFromCamera(ref.Row, pose))
 				}
 			}
 		}
 	}
-	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}}
-	rep.split(byClip, &sums[slices.Index(coalitions, full)])
+	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}, PerClip: map[string][]Score{}}
+	byClip := map[recording.Key]*scoreSum{}
+	for i, s := range perClip[slices.Index(coalitions, full)] {
+		key := data.Clips[i].Key
+		if s.n > 0 && byClip[key] == nil {
+			byClip[key] = &scoreSum{}
+		}
+		if s.n > 0 {
+			byClip[key].merge(s)
+		}
+	}
+	var whole scoreSum
+	rep.split(byClip, &whole)
 	for k, mask := range coalitions {
-		rep.Coalitions[mask.String()] = sums[k].score()
+		var sum scoreSum
+		each := make([]Score, len(data.Clips))
+		for i, s := range perClip[k] {
+			sum.merge(s)
+			each[i] = s.score()
+		}
+		if mask == full { // summed in the order of people and activities
+			sum = whole
+		}
+		rep.Coalitions[mask.String()], rep.PerClip[mask.String()] = sum.score(), each
 	}
 	for _, c := range data.Clips {
 		rep.EmptyRadar += c.EmptyRadar

@@ -175,9 +175,13 @@ func showRegistered(e *registry.Entry) {
 	}
 	fmt.Printf("gate      %s, against %s: %s\n", g.Time, g.Against, g.Reason)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "SET\tGROUP\tFRAMES\tBEFORE MM\tAFTER MM\tCHANGE\t")
+	fmt.Fprintln(w, "SET\tGROUP\tFRAMES\tBEFORE MM\tAFTER MM\tCHANGE\tFROM\tTO\tBY\tVERDICT\t")
 	for _, f := range g.Figures {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t%.1f\t%+.1f %%\t\n", f.Set, f.Group, f.Frames, f.BeforeMM, f.AfterMM, f.ChangePercent())
+		from, to := "-", "-"
+		if in := f.Interval; in != nil {
+			from, to = fmt.Sprintf("%+.1f %%", in.LowPercent), fmt.Sprintf("%+.1f %%", in.HighPercent)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t%.1f\t%+.1f %%\t%s\t%s\t%d %s\t%s\t\n", f.Set, f.Group, f.Frames, f.BeforeMM, f.AfterMM, f.ChangePercent(), from, to, f.Units, f.Of, f.Verdict)
 	}
 	_ = w.Flush() // to standard output
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"posefuse/internal/jsonfile"
@@ -35,7 +36,7 @@ type retrainCmd struct {
 
 	dataFlags `group:"Old recordings, which the serving model was trained on:"`
 	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
-	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by."`
+	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by; a third as many again help to choose before."`
 
 	Stride    int     `default:"3" help:"Take every n-th frame."`
 	Epochs    int     `default:"12" help:"Epochs at most."`
@@ -46,8 +47,8 @@ type retrainCmd struct {
 	DropModal float64 `name:"modality-dropout" default:"0.5" help:"Share of samples trained on a random set of sensors."`
 	Sure      float64 `default:"0.5" help:"Share of the unlabelled frames that is used: those whose sigma_mm is lowest."`
 	Seed      uint64  `default:"1" help:"Seed."`
-	Margin    float64 `default:"2" help:"Gate: by how many per cent the error on new recordings must fall."`
-	Limit     float64 `default:"2" help:"Gate: by how many per cent it may rise for any set of sensors or activity, in new and old recordings."`
+	Margin    float64 `default:"2" help:"Gate: by how many per cent the error on new recordings must fall, shown beyond chance."`
+	Limit     float64 `default:"2" help:"Gate: by how many per cent it may rise on old recordings, and for any set of sensors or activity."`
 	CPU       float64 `name:"cpu" default:"0.5" help:"Cores that it may use on average."`
 	Memory    int64   `default:"1024" help:"MiB of memory that it may use."`
 	Shadow    int     `name:"shadow-ticks" default:"200" help:"With --nats: ticks on which a candidate that passed the gate runs beside the serving model before it is promoted."`
@@ -178,10 +179,15 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 	if err != nil {
 		return nil, err
 	}
-	j.Old, j.OldJudge = split.Train, split.Test
+	j.Old, j.OldStop, j.OldJudge = split.Train, split.Test, split.Test
 	j.Old.Keys, j.OldJudge.Keys = spread(j.Old.Keys, c.OldClips), spread(j.OldJudge.Keys, c.OldJudge)
+	rest := slices.DeleteFunc(slices.Clone(split.Test.Keys), func(k recording.Key) bool { return slices.Contains(j.OldJudge.Keys, k) })
+	j.OldStop.Keys = spread(rest, c.OldJudge/stopShare)
 	return j, nil
 }
+
+// stopShare is how many old clips judge for each that helps to choose before.
+const stopShare = 3
 
 // spread takes n of the clips, evenly over people and activities.
 func spread(keys []recording.Key, n int) []recording.Key {
@@ -208,7 +214,7 @@ const startedFile = "retrain.json"
 // and the options, so that the same command goes on and another one starts anew.
 func (c retrainCmd) work(card *model.Card, j *retrain.Job) (string, error) {
 	var data []string
-	for _, list := range [][]train.Selection{j.Labelled, j.Unlabelled, j.Judge, {j.Old, j.OldJudge}} {
+	for _, list := range [][]train.Selection{j.Labelled, j.Unlabelled, j.Judge, {j.Old, j.OldStop, j.OldJudge}} {
 		for _, s := range list {
 			data = append(data, fmt.Sprintf("%s %d", s.Data.Describe(), len(s.Keys)))
 		}
@@ -248,6 +254,14 @@ func (c retrainCmd) finish(ctx context.Context, reg *registry.Registry, j *retra
 		return fmt.Errorf("retrain: %w", err)
 	}
 	card := r.Card
+	if r.OldJudge != nil {
+		angles, angleErr := angleErrors(ctx, r.Net, r.OldJudge, j.OldJudge.Data)
+		if angleErr != nil {
+			return angleErr
+		}
+		f := angles.Figures()
+		card.AngleSDDeg, card.MovementShare = f.AngleSDDeg, f.MovementShare
+	}
 	card.Version, card.Created, card.Command = s.Version, s.Created, s.Command
 	id := registry.ID{Name: card.Name, Version: card.Version}
 	folder := filepath.Join(j.Work, "candidate")

@@ -104,7 +104,31 @@ type Figure struct {
 	Frames   int     `json:"frames"`
 	BeforeMM float64 `json:"before_mm"` // of the serving model
 	AfterMM  float64 `json:"after_mm"`  // of the candidate
+	// Units are the people or clips (Of) by which chance is judged.
+	Units    int             `json:"units,omitempty"`
+	Of       string          `json:"of,omitempty"`
+	Interval *ChangeInterval `json:"interval,omitempty"` // nil: too few units to tell
+	Verdict  Verdict         `json:"verdict,omitempty"`  // "" where the gate ended before
 }
+
+// ChangeInterval holds one-sided bounds of a figure's change, each with 95 %
+// confidence.
+type ChangeInterval struct {
+	LowPercent  float64 `json:"low_percent"`
+	HighPercent float64 `json:"high_percent"`
+}
+
+// Verdict is what can be said of a figure.
+type Verdict string
+
+// The verdicts: the error fell by more than the margin, rose by no more than the
+// limit, rose by more; each shown beyond chance, or not.
+const (
+	Better     Verdict = "better"
+	NotWorse   Verdict = "not worse"
+	Worse      Verdict = "worse"
+	CannotTell Verdict = "cannot tell"
+)
 
 // ChangePercent is by how much the candidate's error is larger.
 func (f Figure) ChangePercent() float64 {
