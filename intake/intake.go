@@ -39,6 +39,7 @@ type Intake struct {
 	used     bool
 	cloud    []float32 // of the newest sweep, arrangement's frame
 	window   [2][]set  // the window before and the one being made
+	history  radarHistory
 
 	// Each of one modality's goroutine.
 	rows []float32 // of the newest radar frame
@@ -88,6 +89,18 @@ func (p *Intake) Arrange(rig frame.Rig, a frame.Arrangement) {
 	for i := range p.window {
 		p.window[i] = p.window[i][:0] // as seen in the arrangement before
 	}
+	p.history.forget()
+}
+
+// HoldRadar goes on with samples of the newest n radar frames, see
+// model.PointsConfig.Frames; only an intake that finds the person has more than
+// one. It is called between two ticks.
+func (p *Intake) HoldRadar(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n != p.history.frames {
+		p.history = radarHistory{frames: n}
+	}
 }
 
 // Arrangement returns the one that the network was trained in.
@@ -119,14 +132,18 @@ func (p *Intake) LiDAR(dst []float32, s *sensors.Sample) (points, usable int) {
 	return len(xyz) / model.LiDARPointDim, model.PrepPoints(dst, xyz, model.LiDARPointDim)
 }
 
-// Radar prepares a frame for a network that takes len(dst)/5 points, as LiDAR
-// does a sweep.
+// Radar prepares a frame, with those before where a sample holds several, for a
+// network that takes len(dst)/5 points, as LiDAR does a sweep.
 func (p *Intake) Radar(dst []float32, s *sensors.Sample) (points, usable int) {
 	if p.stage != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.rows = p.stage.Radar(s.CaptureNS, s.Radar.Points, p.rows[:0])
 		p.frame = s
+		if p.history.frames > 1 {
+			rows := p.history.sample(s.CaptureNS, p.rows)
+			return len(rows) / model.RadarPointDim, model.PrepPoints(dst, rows, model.RadarPointDim)
+		}
 	} else {
 		p.rows = p.rows[:0]
 		for _, q := range s.Radar.Points {
@@ -203,6 +220,7 @@ func (p *Intake) End(took modality.Set) Place {
 	p.ordered.Store(!p.stage.Placed())
 	p.track, p.there = p.stage.Track()
 	p.assumed = p.stage.Assumed()
+	p.history.end(took.Has(modality.Radar), p.there)
 	seen := person.Presence(p.track, p.there, p.assumed, took)
 	return Place{CameraFromPose: t, Found: sure, Moved: ok, Presence: seen, Searched: true}
 }

@@ -60,6 +60,38 @@ type PointsConfig struct {
 	Planes     []int `json:"planes" yaml:"planes"`         // channels per stage, multiples of 8
 	Strides    []int `json:"strides" yaml:"strides"`       // of which the first is 1
 	Neighbours []int `json:"neighbours" yaml:"neighbours"` // per stage, at most 64
+	// Frames is how many radar frames a sample holds, the newest and those before;
+	// 0 is one. With more, of RecipeRoom only, a row's last value is not the SNR but
+	// the frame's age, seconds.
+	Frames int `json:"frames,omitempty" yaml:"frames,omitempty"`
+}
+
+// MaxRadarFrames bounds PointsConfig.Frames.
+const MaxRadarFrames = 32
+
+// RadarFrames returns how many radar frames a sample holds, at least one.
+func (c Config) RadarFrames() int { return max(c.Radar.Frames, 1) }
+
+// WithRadarFrames returns the configuration for samples of n radar frames, with
+// twice the points if they are several.
+func (c Config) WithRadarFrames(n int) Config {
+	if n > 1 {
+		c.Radar.Frames, c.Radar.Points = n, 2*c.Radar.Points
+	}
+	return c
+}
+
+// validateFrames checks PointsConfig.Frames.
+func (c Config) validateFrames() error {
+	switch {
+	case c.LiDAR.Frames != 0:
+		return fmt.Errorf("lidar.frames %d: a sample holds one sweep; remove it", c.LiDAR.Frames)
+	case c.Radar.Frames < 0 || c.Radar.Frames > MaxRadarFrames:
+		return fmt.Errorf("radar.frames %d: want 1 to %d", c.Radar.Frames, MaxRadarFrames)
+	case c.RadarFrames() > 1 && c.Recipe != RecipeRoom:
+		return fmt.Errorf("radar.frames %d: more than one frame is for recipe %s, whose points lie about the person", c.Radar.Frames, RecipeRoom)
+	}
+	return nil
 }
 
 // CSIConfig sizes the MetaFi++ encoder W.
@@ -189,9 +221,11 @@ func (c Config) Validate() error {
 		}
 	}
 	if mask.Has(modality.CSI) {
-		return c.CSI.validate()
+		if err := c.CSI.validate(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return c.validateFrames()
 }
 
 func validRate(key string, v float64) error {

@@ -74,6 +74,7 @@ func (l *tickLoop) adopt() {
 		e.restart()
 		if l.person != nil {
 			l.person.arrange(e.card.TrainedIn())
+			l.person.HoldRadar(e.card.Config.RadarFrames())
 		}
 		if l.body != nil {
 			l.body.newNetwork()

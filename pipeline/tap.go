@@ -65,5 +65,6 @@ func inputSizes(card *model.Card) [modality.Count]int {
 // sameInput reports whether two networks are given the same numbers for the
 // same samples. The modalities may differ.
 func sameInput(a, b *model.Card) bool {
-	return a.Config.Recipe == b.Config.Recipe && a.TrainedIn() == b.TrainedIn() && inputSizes(a) == inputSizes(b)
+	return a.Config.Recipe == b.Config.Recipe && a.TrainedIn() == b.TrainedIn() && inputSizes(a) == inputSizes(b) &&
+		a.Config.RadarFrames() == b.Config.RadarFrames()
 }

@@ -19,6 +19,7 @@ func (c *Config) newTicks(card model.Card, clock timesync.Clock, m *metrics) *ti
 	l := newTickLoop(c.Room, c.Sync.RateHz, clock, roomFromCamera)
 	l.metrics, l.points = m, newPointFeed(c.Room, roomFromCamera, &rig)
 	if p := c.personStage(trained); p != nil {
+		p.HoldRadar(card.Config.RadarFrames())
 		l.person, l.intake = p, p.Intake
 	}
 	l.body = newBodyStage(c.Pose)

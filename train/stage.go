@@ -68,6 +68,7 @@ func newFeed(clip recording.Clip, cfg model.Config, stage func(recording.Clip) (
 			return nil, err
 		}
 		s.in, s.staged = in, true
+		in.HoldRadar(cfg.RadarFrames())
 		if s.need&(modality.Of(modality.Camera)|modality.Of(modality.Radar)) == 0 {
 			in.TrustShape()
 		}

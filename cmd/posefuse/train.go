@@ -26,6 +26,7 @@ type trainCmd struct {
 	Window      string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
 	Recipe      string        `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
 	Modalities  string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
+	RadarFrames int           `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
 	FoundBy     string        `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
 	Begin       []string      `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
 	Epochs      int           `default:"50" help:"Epochs."`
@@ -64,6 +65,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	cfg.Modalities = mask.String()
 	if model.Recipe(c.Recipe) == model.RecipeRoom {
 		cfg = cfg.Room()
+	}
+	cfg = cfg.WithRadarFrames(c.RadarFrames)
+	if err = cfg.Validate(); err != nil {
+		return err
 	}
 	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
