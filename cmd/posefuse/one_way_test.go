@@ -48,6 +48,20 @@ func TestLiveInputEqualsTraining(t *testing.T) {
 		testenv.Slow(t)
 		liveInputEqualsTraining(t, paperModel)
 	})
+	t.Run("several radar frames", func(t *testing.T) {
+		testenv.Slow(t)
+		cfg := model.Edge().Room().WithRadarFrames(5)
+		cfg.Head = model.PrecisionHead
+		net, err := model.New(cfg, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if _, err := model.SaveCheckpoint(dir, net, model.Card{Name: "untrained", Version: "1", Window: model.Causal, Data: "none", Split: "none"}); err != nil {
+			t.Fatal(err)
+		}
+		liveInputEqualsTraining(t, dir)
+	})
 }
 
 // liveInputEqualsTraining does so with the model in a folder, the shipped one if
