@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
+
+	"posefuse/message"
 )
 
 // Order is a request of who leads the session: what to look for from now on.
@@ -52,13 +55,16 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 	answer := struct {
 		Exercises []string `json:"exercises"`
 	}{}
-	answer.Exercises = t.lookedFor()
+	answer.Exercises = t.choice().exercises
 	if reply, err = json.Marshal(answer); err != nil {
 		return nil, fmt.Errorf("exercise order: %w", err)
 	}
 	select {
 	case s.orders <- t:
-		s.chosen.Store(&answer.Exercises)
+		s.chosen.Store(t.choice())
+		if s.owner.counts() {
+			s.put(s.statusResult(message.Online, time.Now()))
+		}
 		return reply, nil
 	default:
 		return nil, errors.New("exercise order: the one before is not taken yet, send it again")
@@ -70,16 +76,27 @@ type Listed struct {
 	Exercise string `json:"exercise"` // activity
 	Name     string `json:"name"`     // in the language of the sentences
 	Chosen   bool   `json:"chosen"`
+	// Goal is what the person is to reach, its range in ValueUnit; zero values are
+	// the exercise's own.
+	Goal      Goal   `json:"goal"`
+	ValueUnit string `json:"value_unit"`
+}
+
+// choice is what is looked for.
+type choice struct {
+	exercises []string // activities
+	goals     map[string]Goal
 }
 
 // List answers what may be looked for and what is.
 func (s *Subscriber) List([]byte) ([]byte, error) {
-	chosen := *s.chosen.Load()
+	chosen := s.chosen.Load()
 	var list struct {
 		Exercises []Listed `json:"exercises"`
 	}
 	for _, d := range s.cfg.Tracker.Definitions {
-		list.Exercises = append(list.Exercises, Listed{d.Activity, s.phrases.name(d), slices.Contains(chosen, d.Activity)})
+		list.Exercises = append(list.Exercises, Listed{Exercise: d.Activity, Name: s.phrases.name(d),
+			Chosen: slices.Contains(chosen.exercises, d.Activity), Goal: chosen.goals[d.Activity], ValueUnit: d.Count.unit()})
 	}
 	return json.Marshal(list)
 }
@@ -100,10 +117,12 @@ func (s *Subscriber) obey(next *Tracker) {
 	s.tracker = next
 }
 
-// lookedFor are the activities that a tracker looks for.
-func (t *Tracker) lookedFor() (list []string) {
+// choice is what a tracker looks for.
+func (t *Tracker) choice() *choice {
+	c := &choice{goals: map[string]Goal{}}
 	for _, r := range t.runs {
-		list = append(list, r.def.Activity)
+		c.exercises = append(c.exercises, r.def.Activity)
+		c.goals[r.def.Activity] = r.goal
 	}
-	return list
+	return c
 }

@@ -186,7 +186,7 @@ func (s *Subscriber) statusResult(state string, now time.Time) result {
 	o := &s.owner
 	o.mu.Lock()
 	st := message.ExerciseStatus{Schema: message.ExerciseStatusSchema, Room: s.cfg.Tracker.Room, State: state,
-		Owner: o.id, Time: stampRFC(now)}
+		Owner: o.id, Time: stampRFC(now), LooksFor: s.chosen.Load().exercises}
 	if !o.since.IsZero() {
 		st.Since = stampRFC(o.since)
 	}

@@ -24,6 +24,7 @@ import (
 //	posefuse/<room>/pose             subscribed, QoS 0: a lost pose is replaced 0.1 s later
 //	posefuse/<room>/exercise/event   QoS 1, not retained: an old count must not greet a new app
 //	posefuse/<room>/exercise/summary QoS 1, retained: an app that starts later shows the last set
+//	posefuse/<room>/exercise/live    QoS 0, not retained: the next one comes 0.1 s later
 //	posefuse/<room>/exercise/status  QoS 1, retained: online, stopped, or offline by last will
 const (
 	poseQoS     = 0
@@ -57,8 +58,10 @@ type SubscriberConfig struct {
 	// Heartbeat is how often the owner of a room says that it counts, default
 	// 10 s.
 	Heartbeat time.Duration
-	Tracker   Config       // Tracker.Room is required
-	Log       *slog.Logger // default slog.Default()
+	// Live also publishes where the movement is, with each pose, for screens.
+	Live    bool
+	Tracker Config       // Tracker.Room is required
+	Log     *slog.Logger // default slog.Default()
 }
 
 // SubscriberStats counts what a Subscriber did.
@@ -85,10 +88,10 @@ type Subscriber struct {
 	orders  chan *Tracker // to go on with
 	arrived chan struct{} // connected, with the subscription in place
 	owner   owner
-	hears   atomic.Bool              // something came through a subscription since the connection
-	hearing chan struct{}            // it is the first
-	refused atomic.Bool              // the subscription, with Retry
-	chosen  atomic.Pointer[[]string] // activities that are looked for
+	hears   atomic.Bool            // something came through a subscription since the connection
+	hearing chan struct{}          // it is the first
+	refused atomic.Bool            // the subscription, with Retry
+	chosen  atomic.Pointer[choice] // what is looked for
 	phrases *phrases
 	model   atomic.Pointer[string] // sha256 of the model whose figures are known
 
@@ -150,8 +153,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		return nil, err
 	}
 	s.cfg.Tracker.Definitions, s.phrases = s.tracker.cfg.Definitions, s.tracker.phrases
-	chosen := s.tracker.lookedFor()
-	s.chosen.Store(&chosen)
+	s.chosen.Store(s.tracker.choice())
 	return s, nil
 }
 
@@ -350,6 +352,10 @@ func (s *Subscriber) send(client mqtt.Client, last <-chan struct{}) {
 }
 
 func (s *Subscriber) publish(client mqtt.Client, r result) {
+	if r.topic == s.prefix+liveTopic {
+		client.Publish(r.topic, poseQoS, false, r.text)
+		return
+	}
 	if err := wait(client.Publish(r.topic, resultQoS, r.retain, r.text), s.cfg.Timeout); err != nil {
 		s.unconfirmed.Add(1)
 		s.cfg.Log.Warn("result not confirmed by the broker", "topic", r.topic, "error", err)

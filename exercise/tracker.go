@@ -248,6 +248,7 @@ func (t *Tracker) smooth(fr frame) {
 		}
 	}
 	t.phase()
+	t.live()
 }
 
 // feed gives one smoothed pose to one counter of a run.

@@ -12,6 +12,7 @@ const (
 	ExerciseEventSchema   = "posefuse.exercise.event.v1"
 	ExerciseSummarySchema = "posefuse.exercise.summary.v1"
 	ExerciseStatusSchema  = "posefuse.exercise.status.v1"
+	ExerciseLiveSchema    = "posefuse.exercise.live.v1"
 	ModelEventSchema      = "posefuse.model.event.v1"
 	RetrainSchema         = "posefuse.retrain.v1"
 	PointsSchema          = "posefuse.points.v1"
@@ -276,6 +277,28 @@ type ExerciseSummary struct {
 	CannotTell []Fault `json:"cannot_tell,omitempty"`
 }
 
+// ExerciseLive tells on posefuse.<room>.exercise.live, with each pose, where the
+// movement is that is counted: that of the running set, or of the one exercise
+// that is looked for.
+type ExerciseLive struct {
+	Schema   string `json:"schema"`
+	Room     string `json:"room"`
+	ID       string `json:"id,omitempty"` // of the running set
+	Exercise string `json:"exercise"`     // activity
+	Name     string `json:"name"`         // in the language of the sentences
+	// Value is what is counted, null where the sensors do not show it; ValueUnit is
+	// "deg", "m" or "" for a share. Rest, Target and ZoneFrom are in the same unit:
+	// where it begins, what a full repetition reaches, from where on it is enough.
+	Value             *float64 `json:"value"`
+	ValueName         string   `json:"value_name"`
+	ValueUnit         string   `json:"value_unit"`
+	Rest              float64  `json:"rest"`
+	Target            float64  `json:"target"`
+	ZoneFrom          float64  `json:"zone_from"`
+	Repetitions       int      `json:"repetitions"`
+	TargetRepetitions int      `json:"target_repetitions,omitempty"`
+}
+
 // ExerciseStatus is published on posefuse.<room>.exercise.status when the
 // exercise subscriber comes or goes, on change and every ten seconds, retained
 // on MQTT.
@@ -288,6 +311,8 @@ type ExerciseStatus struct {
 	Owner string `json:"owner,omitempty"`
 	Since string `json:"since,omitempty"` // RFC 3339, when it began
 	Time  string `json:"time,omitempty"`  // RFC 3339
+	// LooksFor are the exercises that are looked for, by activity.
+	LooksFor []string `json:"looks_for,omitempty"`
 	// Problem and Text say what keeps it from counting right, with what to do;
 	// left out while all is well.
 	Problem string `json:"problem,omitempty"`

@@ -138,8 +138,8 @@ func TestLivePage(t *testing.T) {
 	w := sim.WholeRoom(sim.ScanRows, sim.MeasuredClutter)
 	player := r.playIn(t, recording.Key{Subject: 10, Activity: 13}, &w)
 
-	page := browser.Open(t, "http://"+r.web)
-	page.Wait("the page goes live", `document.getElementById("link").textContent === "live"`)
+	page := browser.Open(t, "http://"+r.web+"/engineer")
+	page.Wait("the page goes live", `document.getElementById("link").textContent === "Measuring with 4 of 4 sensors"`)
 	page.Wait("four sensors are fused", `document.getElementById("coalition").textContent === "RLMW"`)
 	before := page.Read(`document.getElementById("view").dataset.wrist`)
 	page.Wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))

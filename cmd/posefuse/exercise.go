@@ -68,7 +68,7 @@ func (c exerciseCountCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--ca-file: %w", err)
 	}
-	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{Broker: c.Broker, Username: c.Username, Password: c.Password, TLS: trust,
+	s, err := exercise.NewSubscriber(exercise.SubscriberConfig{Broker: c.Broker, Username: c.Username, Password: c.Password, TLS: trust, Live: true,
 		Tracker: exercise.Config{Room: c.Room, Definitions: defs, Exercises: c.Exercise, Goals: c.goals(), SetRestS: c.SetRest,
 			CameraTiltDeg: c.CameraTilt, Language: c.Language}})
 	if err != nil {

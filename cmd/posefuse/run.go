@@ -282,7 +282,7 @@ func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logg
 	if tracker.Definitions, err = exercise.AllDefinitions(e.Definitions); err != nil {
 		return exercise.SubscriberConfig{}, err
 	}
-	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
+	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Live: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
 }
 
 func newLog(cfg pipeline.LogConfig, level *slog.LevelVar) *slog.Logger {

@@ -1,10 +1,10 @@
-// Bundles the page into dist/, where web.go embeds it. No CDN: the page works offline.
+// Bundles the pages into dist/, where web.go embeds them. No CDN: they work offline.
 import { build } from "esbuild";
 import { copyFile, mkdir } from "node:fs/promises";
 
 await mkdir("dist/assets", { recursive: true });
 await build({
-  entryPoints: ["src/main.js", "src/style.css"],
+  entryPoints: ["src/session.js", "src/session.css", "src/engineer.js", "src/engineer.css"],
   bundle: true,
   minify: true,
   format: "esm",
@@ -12,4 +12,4 @@ await build({
   outdir: "dist/assets",
   legalComments: "linked",
 });
-await copyFile("src/index.html", "dist/index.html");
+for (const page of ["index.html", "engineer.html"]) await copyFile(`src/${page}`, `dist/${page}`);

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,11 @@ type exercises struct {
 	nc     *nats.Conn
 	room   string
 	choose func(ctx context.Context, user, password string, order []byte) ([]byte, error)
+}
+
+// me says what the page may do.
+func (e *exercises) me(w http.ResponseWriter, _ *http.Request) {
+	answer(w, []byte(`{"user":"","control":`+strconv.FormatBool(e.choose != nil)+`}`))
 }
 
 func (e *exercises) list(w http.ResponseWriter, r *http.Request) {

@@ -57,6 +57,15 @@ func (c *chooser) looksFor() string {
 func (c *chooser) serve(t *testing.T) *httptest.Server {
 	t.Helper()
 	nc := startBus(t)
+	c.list(t, nc)
+	srv := httptest.NewServer(Handler(nc, "room1", Options{Choose: c.choose}))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// list answers what may be looked for.
+func (c *chooser) list(t *testing.T, nc *nats.Conn) {
+	t.Helper()
 	_, err := nc.Subscribe("posefuse.room1.ctl.exercise.list", func(m *nats.Msg) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -75,16 +84,13 @@ func (c *chooser) serve(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(Handler(nc, "room1", Options{Choose: c.choose}))
-	t.Cleanup(srv.Close)
-	return srv
 }
 
 // TestExerciseChosenInBrowser: the page shows what is looked for, changes it, and
 // says why it may not.
 func TestExerciseChosenInBrowser(t *testing.T) {
 	c := &chooser{chosen: []string{"A12", "A14"}}
-	page := browser.Open(t, c.serve(t).URL)
+	page := browser.Open(t, c.serve(t).URL+"/engineer")
 	choice := `document.getElementById("choice")`
 	page.Wait("the programme is shown", choice+`.value === "several" && `+choice+`.selectedOptions[0].textContent === "programme: squat, raise hand right" && `+choice+`.offsetParent !== null`)
 	pick := func(value string) {

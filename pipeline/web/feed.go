@@ -22,20 +22,27 @@ const (
 	writeTimeout = 2 * time.Second
 )
 
-// feed sends the room's messages to browsers, one connection each. It subscribes
-// once for all of them, while there are any, and makes each frame once.
+// lightView is the value of the query's view for a page that shows no points.
+const lightView = "session"
+
+// feed sends the room's messages to browsers, one connection each. What a page
+// needs to know when it opens is heard and kept always; what moves is subscribed
+// to once for all of them, while there are any. Each frame is made once.
 type feed struct {
 	nc   *nats.Conn
 	room string
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}
-	sub     *nats.Subscription
+	moving  []*nats.Subscription
+	known   memory
+	hears   bool
 }
 
 // viewer is one browser.
 type viewer struct {
 	data, control chan []byte // frames
+	light         bool        // without points and keypoints
 	cancel        context.CancelCauseFunc
 }
 
@@ -47,15 +54,15 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	defer func() { _ = conn.CloseNow() }()
-	if err := f.forward(conn.CloseRead(r.Context()), conn); err != nil {
+	if err := f.forward(conn.CloseRead(r.Context()), conn, r.URL.Query().Get("view") == lightView); err != nil {
 		_ = conn.Close(websocket.StatusPolicyViolation, "too slow")
 	}
 }
 
-func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
+func (f *feed) forward(ctx context.Context, conn *websocket.Conn, light bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	v := &viewer{data: make(chan []byte, dataQueue), control: make(chan []byte, controlQueue), cancel: cancel}
+	v := &viewer{data: make(chan []byte, dataQueue), control: make(chan []byte, controlQueue), light: light, cancel: cancel}
 	if err := f.join(v); err != nil {
 		return err
 	}
@@ -84,56 +91,97 @@ func (f *feed) forward(ctx context.Context, conn *websocket.Conn) error {
 	}
 }
 
-// join adds a viewer; the first one subscribes for all.
+// hear subscribes to what is kept for pages that open later.
+func (f *feed) hear() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hears {
+		return nil
+	}
+	for _, what := range []string{"status", "sensor.*", "exercise.*", "model.event", "retrain"} {
+		if _, err := f.nc.Subscribe("posefuse."+f.room+"."+what, f.deliver); err != nil {
+			return err
+		}
+	}
+	f.hears = true
+	return nil
+}
+
+// join adds a viewer, who gets what is known; the first one subscribes to what
+// moves for all.
 func (f *feed) join(v *viewer) error {
+	if err := f.hear(); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.viewers == nil {
 		f.viewers = map[*viewer]struct{}{}
 	}
+	for what := range movingKinds {
+		if len(f.moving) == len(movingKinds) {
+			break
+		}
+		sub, err := f.nc.Subscribe("posefuse."+f.room+"."+what, f.deliver)
+		if err != nil {
+			f.rest()
+			return err
+		}
+		f.moving = append(f.moving, sub)
+	}
+	for frame := range f.known.frames(time.Now()) {
+		v.control <- frame // it holds more than is ever known
+	}
 	f.viewers[v] = struct{}{}
-	if f.sub != nil {
-		return nil
-	}
-	sub, err := f.nc.Subscribe("posefuse."+f.room+".>", f.deliver)
-	if err != nil {
-		delete(f.viewers, v)
-		return err
-	}
-	f.sub = sub
 	return nil
 }
 
-// leave drops a viewer, and the subscription with the last one.
+// leave drops a viewer, and the subscriptions with the last one.
 func (f *feed) leave(v *viewer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.viewers, v)
-	if len(f.viewers) == 0 && f.sub != nil {
-		_ = f.sub.Unsubscribe() // the connection may be closing too
-		f.sub = nil
+	if len(f.viewers) == 0 {
+		f.rest()
 	}
 }
 
-// deliver gives a message to every viewer. It is called from one goroutine at a
-// time and does not wait.
+// rest ends the subscriptions to what moves.
+func (f *feed) rest() {
+	for _, sub := range f.moving {
+		_ = sub.Unsubscribe() // the connection may be closing too
+	}
+	f.moving = nil
+}
+
+// movingKinds are those of which only the newest counts, and whether a page that
+// shows no points gets them.
+var movingKinds = map[string]bool{"pose": true, "points": false, "image_keypoints": false}
+
+// liveKind moves, too, but comes with what is kept.
+const liveKind = "exercise.live"
+
+// deliver gives a message to every viewer. It does not wait.
 func (f *feed) deliver(m *nats.Msg) {
 	what := strings.TrimPrefix(m.Subject, "posefuse."+f.room+".")
-	switch {
-	case strings.HasPrefix(what, "ctl."), what == "keypoints":
-		return // nothing for viewers
-	case strings.ContainsAny(what, `"\`) || !json.Valid(m.Data):
+	if strings.ContainsAny(what, `"\`) || !json.Valid(m.Data) {
 		return // somebody else's: it would break the frame
 	}
-	frame := make([]byte, 0, len(m.Data)+len(what)+16)
-	frame = append(append(append(frame, `{"s":"`...), what...), `","m":`...)
-	frame = append(append(frame, m.Data...), '}')
-	newestOnly := what == "pose" || what == "points" || what == "image_keypoints"
+	frame := frameOf(what, 0, m.Data)
+	forAll, newestOnly := movingKinds[what]
+	if what == liveKind {
+		forAll, newestOnly = true, true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !newestOnly {
+		f.known.keep(what, m.Data, time.Now())
+	}
 	for v := range f.viewers {
 		if newestOnly {
-			pushOldestOut(v.data, frame)
+			if forAll || !v.light {
+				pushOldestOut(v.data, frame)
+			}
 			continue
 		}
 		select {

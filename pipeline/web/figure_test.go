@@ -79,7 +79,7 @@ func openCamera(t *testing.T, opt Options, pictures http.HandlerFunc) (page *bro
 	var feeding sync.WaitGroup
 	feeding.Go(func() { showCamera(ctx, t, nc, view) })
 	t.Cleanup(func() { cancel(); feeding.Wait() })
-	return browser.Open(t, srv.URL), view, asked
+	return browser.Open(t, srv.URL+"/engineer"), view, asked
 }
 
 // TestFigureInBrowser: the page draws the joints that the camera found, says

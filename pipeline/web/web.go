@@ -17,7 +17,7 @@ var dist embed.FS
 
 // contentPolicy lets the page load nothing but itself: it works offline and
 // cannot be made to talk to anyone else.
-const contentPolicy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 const notBuilt = `<!doctype html><meta charset="utf-8"><title>posefuse</title>
 <p>This binary was built without the page's assets. Run <code>make web build</code> and start it again.
@@ -31,34 +31,26 @@ type Options struct {
 	Choose func(ctx context.Context, user, password string, order []byte) ([]byte, error)
 }
 
-// Handler serves the page at / and its feed at /ws. nc is a connection to the
+// Handler serves the session at /, the engineer's page at /engineer and their feed at /ws. nc is a connection to the
 // bus, room the room whose subjects the feed carries.
 func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 	assets, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the pattern above guarantees the folder
 	}
-	page, err := fs.ReadFile(assets, "index.html")
-	if err != nil {
-		page = []byte(notBuilt)
-	}
-	if opt.ShowImage {
-		page = bytes.Replace(page, []byte("<body>"), []byte("<body data-show-image>"), 1)
-	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /ws", &feed{nc: nc, room: room})
+	f := &feed{nc: nc, room: room}
+	_ = f.hear() // a connection that is closed; the first viewer tries again
+	mux.Handle("GET /ws", f)
 	e := &exercises{nc: nc, room: room, choose: opt.Choose}
+	mux.HandleFunc("GET /api/me", e.me)
 	mux.HandleFunc("GET /api/exercise", e.list)
 	if opt.Choose != nil {
 		mux.HandleFunc("POST /api/exercise", e.order)
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", contentPolicy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(page) // a viewer that left is no error
-	})
+	for path, file := range map[string]string{"/{$}": "index.html", "/engineer": "engineer.html"} {
+		mux.Handle("GET "+path, servePage(assets, file, opt.ShowImage))
+	}
 	files := http.FileServerFS(assets)
 	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -66,4 +58,23 @@ func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 		files.ServeHTTP(w, r)
 	})
 	return mux
+}
+
+// servePage serves one of the pages.
+func servePage(assets fs.FS, file string, showImage bool) http.Handler {
+	page, err := fs.ReadFile(assets, file)
+	if err != nil {
+		page = []byte(notBuilt)
+	}
+	if showImage {
+		page = bytes.Replace(page, []byte("<body>"), []byte("<body data-show-image>"), 1)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(page) // a viewer that left is no error
+	})
 }

@@ -109,6 +109,7 @@ func feedRoom(ctx context.Context, t *testing.T, nc *nats.Conn, lost *string, mu
 				publish(t, nc, "sensor."+name, map[string]any{"simulated": name == "lidar", "name": name, "modality": "RLMW"[i : i+1], "state": "live", "rate_hz": 10.0, "age_ms": 40.0, "skew_ms": 1.0, "counters": map[string]int{"in": seq, "late": 2}})
 			}
 			publish(t, nc, "status", map[string]any{"state": "online", "parts": []map[string]string{{"part": "model", "text": "edge model loaded", "severity": "ok"}, {"part": "sensor.radar", "text": "live", "severity": "ok"}}})
+			publish(t, nc, "exercise.status", map[string]any{"state": "online"})
 			publish(t, nc, "exercise.event", map[string]any{"type": "update", "name": "squat", "exercise": "A12", "phase": "out", "repetitions": seq / 10, "angles_deg": map[string]float64{"kneeFlexion": 72.4, "trunkLean": 21}, "faults": []any{}})
 		}
 	}
@@ -132,9 +133,10 @@ func TestPageInBrowser(t *testing.T) {
 	defer stopFeed()
 	feeding.Go(func() { feedRoom(stop, t, nc, &lost, &mu) })
 
-	page := browser.Open(t, srv.URL)
+	page := browser.Open(t, srv.URL+"/engineer")
 	wait, read := page.Wait, page.Read
-	wait("the page goes live", `document.getElementById("link").textContent === "live"`)
+	wait("the page goes live", `document.getElementById("link").textContent === "Measuring with 4 of 4 sensors"`)
+	wait("what is made up is called so", `document.getElementById("simulated").textContent === "SIMULATED: LiDAR"`)
 	before := read(`document.getElementById("view").dataset.wrist`)
 	wait("the skeleton moves", fmt.Sprintf(`document.getElementById("view").dataset.wrist !== %q`, before))
 	wait("points are drawn", `document.getElementById("view").dataset.lidar === "300" && document.getElementById("view").dataset.radar === "2"`)
@@ -163,13 +165,18 @@ func TestPageInBrowser(t *testing.T) {
 		t.Errorf("the page says %q of a sensor that is late for every second pose", notice)
 	}
 	set("M")
-	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent.startsWith("Radar lost")`)
+	wait("the lost radar shows", `document.querySelector('#sensors tr[data-modality="M"] .state').textContent === "lost" && document.getElementById("notice").textContent === "Radar missing, still measuring"`)
 	wait("the lost radar has no influence", `document.querySelector('#influence li[data-modality="M"] b').textContent === "–" && `+bar("M")+` < 1`)
 	set("")
 	wait("the radar is back", `document.querySelectorAll("#sensors .state.live").length === 4 && document.getElementById("notice").textContent === ""`)
 	stopFeed()
 	feeding.Wait()
-	wait("a silent daemon shows", `document.getElementById("link").textContent === "no poses"`)
+	wait("a silent daemon shows", `/^Stopped [0-9]+ s ago$/.test(document.getElementById("link").textContent) && document.getElementById("view").dataset.stale === "true"`)
+	wait("no sensor is called live", `document.querySelectorAll("#sensors .state.live").length === 0`)
+	drawn := read(`document.getElementById("view").dataset.drawn`)
+	wait("the top is shown", `(document.dispatchEvent(new KeyboardEvent("keydown", {key: "3"})), document.getElementById("view").dataset.view === "top")`)
+	wait("it is drawn", `Number(document.getElementById("view").dataset.drawn) > `+drawn)
+	page.Screenshot("top.png")
 	page.CheckConsole()
 }
 
@@ -190,6 +197,7 @@ func TestViewerThatNeverReadsIsCut(t *testing.T) {
 	nc := startBus(t)
 	srv := httptest.NewServer(Handler(nc, "room1", Options{}))
 	defer srv.Close()
+	base := nc.NumSubscriptions() // to what is kept
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	stuck, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", nil)
@@ -197,12 +205,11 @@ func TestViewerThatNeverReadsIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = stuck.CloseNow() }()
-	base := nc.NumSubscriptions()
-	testenv.Wait(t, "the viewer's subscription", func() bool { return nc.NumSubscriptions() > 0 })
+	testenv.Wait(t, "the viewer's subscription", func() bool { return nc.NumSubscriptions() > base })
 	big := map[string]string{"text": strings.Repeat("x", 64<<10)}
 	testenv.Wait(t, "the viewer that never reads loses its subscription", func() bool {
 		publish(t, nc, "status", big)
-		return nc.NumSubscriptions() < max(base, 1)
+		return nc.NumSubscriptions() == base
 	})
 }
 
@@ -221,6 +228,7 @@ func TestFeedIsJSON(t *testing.T) {
 	nc := startBus(t)
 	srv := httptest.NewServer(Handler(nc, "room1", Options{}))
 	defer srv.Close()
+	base := nc.NumSubscriptions()
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	viewer, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws", nil)
@@ -228,7 +236,7 @@ func TestFeedIsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = viewer.CloseNow() }()
-	testenv.Wait(t, "the viewer's subscription", func() bool { return nc.NumSubscriptions() > 0 })
+	testenv.Wait(t, "the viewer's subscription", func() bool { return nc.NumSubscriptions() > base })
 	for subject, text := range map[string]string{"status": "{", "pose": "", `x"y`: "{}", `x\y`: "{}", "ctl.status": "{}", "keypoints": "{}"} {
 		if err = nc.Publish("posefuse.room1."+subject, []byte(text)); err != nil {
 			t.Fatal(err)

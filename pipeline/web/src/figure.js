@@ -74,11 +74,6 @@ export class Figure {
     });
   }
 
-  // nobody says whether the camera sees, but nobody is in its view.
-  nobody() {
-    return this.root.dataset.view === "nobody" && performance.now() - this.at < SILENT_MS;
-  }
-
   tick() {
     if (this.at === -Infinity || performance.now() - this.at < SILENT_MS) return;
     this.svg.classList.add("empty");

@@ -5,7 +5,7 @@ const PLOT_SECONDS = 60;
 const byId = (id) => document.getElementById(id);
 const fixed = (v, digits, unit) => (v === null || v === undefined ? "–" : `${v.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")}${unit}`); // no "-0.0"
 const NAMES = { R: "Camera", L: "LiDAR", M: "Radar", W: "WiFi" };
-const LATE_POSES = 2; // a sensor may miss so many poses in a row before it counts as lost
+const PARTS = { R: "sensor.camera", L: "sensor.lidar", M: "sensor.radar", W: "sensor.csi" };
 const DROPPED = ["late", "bad", "duplicate", "incomplete", "unsupported", "dropped", "overflow", "stale"];
 
 // text sets an element's text only when it changes, so that the page is quiet.
@@ -14,16 +14,14 @@ function text(element, value) {
 }
 
 export class Panels {
-  // nobody says whether the camera sees an empty room.
-  constructor(nobody) {
-    this.nobody = nobody;
+  constructor(health) {
+    this.health = health;
     this.times = []; // arrival of recent poses, s
     this.latencies = [];
     this.plots = { latency: { el: byId("latencyPlot"), colour: "#38d6b4", x: [], y: [] }, fps: { el: byId("fpsPlot"), colour: "#5aa9ff", x: [], y: [] } };
     for (const p of Object.values(this.plots)) this.#plot(p);
     this.rows = new Map();
     this.modalities = {};
-    this.missed = {}; // poses in a row without the modality
     this.sensors = {};
     this.influenceRows = new Map();
     this.influenceScale = 0;
@@ -40,17 +38,26 @@ export class Panels {
     new ResizeObserver(() => p.chart.setSize({ width: p.el.clientWidth, height: 110 })).observe(p.el);
   }
 
-  link(state) {
-    this.open = state === "open";
-    this.#pill();
-  }
-
-  #pill() {
-    const pill = byId("link");
-    const age = this.times.length ? performance.now() / 1000 - this.times.at(-1) : Infinity;
-    const live = this.open && age < 0.6;
-    pill.className = "pill" + (live ? " live" : this.open ? "" : " bad");
-    text(pill, live ? "live" : this.open ? "no poses" : "daemon not reachable");
+  // #state says in words how the room is doing.
+  #state() {
+    const state = this.health.state(), pill = byId("link");
+    pill.className = `pill ${{ ok: "live", warn: "", bad: "bad" }[state.severity]}`;
+    text(pill, state.text);
+    text(byId("notice"), state.severity === "ok" ? "" : state.text);
+    const badge = this.health.simulated();
+    byId("simulated").hidden = !badge;
+    text(byId("simulated"), badge);
+    const counting = this.health.counting();
+    byId("exerciseCard").classList.toggle("off", !counting.on);
+    if (counting.on && byId("phase").dataset.own !== "no") return text(byId("phase"), counting.text);
+    if (!counting.on) {
+      text(byId("exercise"), "");
+      text(byId("reps"), "–");
+      text(byId("phase"), counting.text);
+      byId("phase").dataset.own = "yes";
+      byId("angles").replaceChildren();
+      byId("faults").replaceChildren();
+    }
   }
 
   pose(m) {
@@ -59,26 +66,13 @@ export class Panels {
     this.latencies.push(m.latency_ms.total);
     if (this.latencies.length > 20) this.latencies.shift();
     this.modalities = m.modalities;
-    for (const [k, v] of Object.entries(m.modalities)) this.missed[k] = v.presence ? 0 : (this.missed[k] ?? 0) + 1;
     text(byId("room"), m.room);
     text(byId("coalition"), m.coalition);
     text(byId("model"), `Model ${m.model.name} ${m.model.version} · ${m.model.sha256.slice(0, 12)}`);
     this.plots.latency.x.push(now);
     this.plots.latency.y.push(m.latency_ms.total);
-    const lost = Object.entries(m.modalities).filter(([k, v]) => v.state !== "off" && !this.#empty(k) && this.#lost(k)).map(([k]) => NAMES[k]);
-    text(byId("notice"), lost.length ? `${lost.join(" and ")} lost: pose from the remaining sensors` : "");
     this.#sensors();
     this.#influence(m.modalities);
-  }
-
-  // #lost says whether a modality is gone, not only late for a pose.
-  #lost(key) {
-    return this.modalities[key].state === "stale" || this.missed[key] > LATE_POSES;
-  }
-
-  // #empty says whether a modality gives nothing because nobody is there.
-  #empty(key) {
-    return key === "R" && this.nobody();
   }
 
   // #influence draws a bar per modality of the room. Their common scale grows
@@ -143,12 +137,18 @@ export class Panels {
         row.dataset.modality = key;
         for (let i = 0; i < 6; i++) row.insertCell();
         row.cells[0].innerHTML = `${NAMES[key]}<small></small>`;
+        const advice = body.insertRow();
+        advice.className = "advice";
+        advice.insertCell().colSpan = 6;
+        row.advice = advice;
         row.cells[1].innerHTML = "<span class=state></span>";
         this.rows.set(key, row);
       }
-      const off = fused?.state === "off" || sensor?.state === "off";
-      const live = fused ? fused.presence : sensor.state === "live";
-      const state = off ? "off" : live ? "live" : this.#empty(key) ? "nobody" : sensor?.state === "starting" ? "starting" : !fused || this.#lost(key) ? "lost" : "late";
+      const of = fused && this.health.fresh() ? this.health.sensor(key) : this.health.fresh() ? { live: "live", off: "off", starting: "starting" }[sensor?.state] ?? "lost" : "unknown";
+      const state = of !== "live" && of !== "off" && sensor?.state === "starting" ? "starting" : of;
+      const part = this.parts?.[PARTS[key]];
+      text(row.advice.cells[0], part && part.severity !== "ok" ? part.text : "");
+      row.advice.hidden = row.advice.cells[0].textContent === "";
       const badge = row.cells[1].firstChild;
       text(badge, state);
       badge.className = `state ${state}`;
@@ -164,6 +164,8 @@ export class Panels {
 
   status(m) {
     this.worth = m.model_figures?.worth_mm;
+    this.parts = Object.fromEntries(m.parts.map((p) => [p.part, p]));
+    this.#sensors();
     const list = byId("parts");
     const wanted = m.parts.map((p) => `${p.severity}|${p.part.replace("sensor.", "")}: ${p.text}`);
     if (list.dataset.shown === wanted.join("\n")) return;
@@ -177,6 +179,7 @@ export class Panels {
   }
 
   exercise(m) {
+    byId("phase").dataset.own = "no";
     text(byId("exercise"), m.name);
     text(byId("reps"), m.target_repetitions ? `${m.repetitions}/${m.target_repetitions}` : String(m.repetitions));
     text(byId("phase"), m.type === "end" ? "Set finished" : m.phase === "out" ? "Moving" : "At rest");
@@ -194,6 +197,7 @@ export class Panels {
   }
 
   summary(m) {
+    byId("phase").dataset.own = "no";
     text(byId("phase"), `Set finished: ${m.repetitions} repetitions, ${m.tempo_s.median.toFixed(1)} s each`);
   }
 
@@ -211,6 +215,7 @@ export class Panels {
       while (p.x.length && p.x[0] < now - PLOT_SECONDS) { p.x.shift(); p.y.shift(); }
       p.chart.setData([p.x.map((t) => t - now), p.y]);
     }
-    this.#pill();
+    this.#state();
+    if (!this.health.fresh()) this.#sensors();
   }
 }

@@ -1,13 +1,12 @@
 // The 3D stage: floor, skeleton, LiDAR and radar points, turned with the mouse.
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+import { BONES, toRoom } from "./body.js";
 
-// Bones of the H36M-17 skeleton: [parent, child, side].
-const BONES = [[0, 1, "r"], [1, 2, "r"], [2, 3, "r"], [0, 4, "l"], [4, 5, "l"], [5, 6, "l"], [0, 7, "c"], [7, 8, "c"], [8, 9, "c"], [9, 10, "c"],
-  [8, 11, "l"], [11, 12, "l"], [12, 13, "l"], [8, 14, "r"], [14, 15, "r"], [15, 16, "r"]];
-const COLOURS = { r: 0x6fb7ff, l: 0x38d6b4, c: 0xe6edf5 };
-const CAMERA_HEIGHT_M = 0.9; // only to stand a camera-frame skeleton on the floor of the picture
+const COLOURS = { r: 0xe69f00, l: 0x56b4e9, c: 0xe6edf5 }; // told apart with any colour vision
+const STALE = 0x5b6673;
 const MAX_POINTS = 4096;
+const STEP_RAD = Math.PI / 24; // of an arrow key
 // Colours of a spread from 0 to SPREAD_FULL_MM; the page's .ramp shows the same.
 const SPREAD_FULL_MM = 150;
 const RAMP = [0x38d6b4, 0xf2b84b, 0xff5d5d].map((c) => new THREE.Color(c));
@@ -25,7 +24,8 @@ function spreadColour(colour, mm) {
 
 // toScene maps a message's metres to three's axes: x right, y up, z towards the viewer.
 function toScene(frame, p) {
-  return frame === "camera" ? [p[0], CAMERA_HEIGHT_M - p[1], -p[2]] : [p[0], p[2], -p[1]];
+  const [x, y, z] = toRoom(frame, p);
+  return [x, z, -y];
 }
 
 export class Stage {
@@ -36,8 +36,9 @@ export class Stage {
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(42, 1, 0.05, 50);
     this.controls = new OrbitControls(this.camera, canvas);
-    this.controls.enableDamping = true;
     this.controls.maxPolarAngle = Math.PI * 0.52;
+    this.controls.addEventListener("change", () => this.draw());
+    canvas.addEventListener("keydown", (e) => this.#key(e));
     this.scene.add(new THREE.HemisphereLight(0xdfeaff, 0x202830, 2.4));
     const sun = new THREE.DirectionalLight(0xffffff, 1.8);
     sun.position.set(2, 5, 3);
@@ -70,7 +71,18 @@ export class Stage {
     this.resetView();
     new ResizeObserver(() => this.#resize()).observe(canvas);
     this.#resize();
-    this.renderer.setAnimationLoop(() => { this.controls.update(); this.renderer.render(this.scene, this.camera); });
+  }
+
+  // draw draws the scene with the screen's next picture, once however often it is
+  // asked: nothing is drawn while nothing changes.
+  draw() {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => {
+      this.asked = false;
+      this.renderer.render(this.scene, this.camera);
+      this.canvas.dataset.drawn = Number(this.canvas.dataset.drawn ?? 0) + 1;
+    });
   }
 
   #cloud(size) {
@@ -90,22 +102,67 @@ export class Stage {
     this.renderer.setSize(w, h, false);
     this.camera.aspect = w / h;
     this.camera.updateProjectionMatrix();
+    this.draw();
   }
 
   resetView() {
+    this.camera.up.set(0, 1, 0);
     this.camera.position.set(1.6, 1.7, 1.0);
     this.controls.target.set(0, 0.85, -3.0);
     this.controls.update();
+    this.draw();
+  }
+
+  // look shows the person from the front, the side, above, or as at first.
+  look(view) {
+    this.canvas.dataset.view = view;
+    if (view === "free") return this.resetView();
+    const at = this.person.visible ? this.joints[0].position : this.controls.target;
+    const target = new THREE.Vector3(at.x, view === "top" ? 0.8 : 0.95, at.z);
+    // From above, a hair towards the sensors, so that they are below in the picture.
+    const away = { front: [0, 0, 3.6], side: [-3.6, 0, 0], top: [0, 3.9, 0.004] }[view];
+    this.controls.target.copy(target);
+    this.camera.position.copy(target).add(new THREE.Vector3(...away));
+    this.controls.update();
+    this.draw();
+  }
+
+  #key(e) {
+    const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key], zoom = { "+": 0.9, "-": 1 / 0.9 }[e.key];
+    if (!turn && !zoom) return;
+    e.preventDefault();
+    const from = new THREE.Spherical().setFromVector3(this.camera.position.clone().sub(this.controls.target));
+    if (turn) {
+      from.theta += turn[0] * STEP_RAD;
+      from.phi = Math.min(Math.max(from.phi + turn[1] * STEP_RAD, 0.001), this.controls.maxPolarAngle);
+    } else {
+      from.radius *= zoom;
+    }
+    this.camera.position.setFromSpherical(from).add(this.controls.target);
+    this.controls.update();
+    this.draw();
+  }
+
+  // stale greys the figure while no pose comes.
+  stale(is) {
+    if (this.isStale === is) return;
+    this.isStale = is;
+    for (const bone of this.bones) { bone.material.transparent = is; bone.material.opacity = is ? 0.35 : 1; }
+    if (is) for (const mesh of [...this.joints, ...this.bones]) mesh.material.color.set(STALE);
+    this.canvas.dataset.stale = is;
+    this.draw();
   }
 
   show(what, on) {
     if (what === "spread") this.spread = on;
     else if (what === "colour") this.colour = on;
     else for (const cloud of this.clouds[what]) cloud.visible = on;
+    this.draw();
   }
 
   pose(m) {
     this.person.visible = !!m.joints_m;
+    this.draw();
     if (!m.joints_m) return;
     const at = m.joints_m.map((p) => new THREE.Vector3(...toScene(m.frame, p)));
     const up = new THREE.Vector3(0, 1, 0);
@@ -151,6 +208,7 @@ export class Stage {
       this.#fill(room, m.frame, [], () => []);
       this.#fill(clutter, m.frame, [], () => []);
     }
+    this.draw();
     Object.assign(this.canvas.dataset, { lidar: lidar.length, radar: radar.length, person: found?.lidar_person ?? "", personRadar: found?.radar_person ?? "" });
   }
 

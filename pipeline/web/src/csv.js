@@ -1,0 +1,17 @@
+// The sets as CSV, for a spreadsheet: one row a set, units in the names.
+const COLUMNS = ["patient", "time", "exercise", "name", "repetitions", "target_repetitions", "left", "right", "incomplete", "not_judged",
+  "range_median", "range_best", "range_unit", "tempo_median_s", "tempo_best_s", "regularity", "symmetry", "faults", "cannot_tell", "id"];
+
+// A spreadsheet takes a cell that begins like a formula for one.
+function cell(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+export function csv(patient, sets) {
+  const rows = sets.map((s) => [patient, new Date(s.at).toISOString(), s.exercise, s.name, s.repetitions, s.target_repetitions, s.left, s.right, s.incomplete, s.not_judged,
+    s.range_of_motion.median, s.range_of_motion.best, s.range_unit || "share", s.tempo_s.median, s.tempo_s.best, s.regularity, s.symmetry,
+    s.faults.filter((f) => f.verdict === "fault").map((f) => f.key).join(" "), (s.cannot_tell ?? []).map((f) => f.key).join(" "), s.id]);
+  return [COLUMNS, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";
+}
