@@ -63,7 +63,7 @@ func TestDocumentationLinks(t *testing.T) {
 }
 
 // subjects look like configuration keys but are messages or parts.
-var subjects = []string{"exercise.event", "exercise.summary", "exercise.status", "model.event"}
+var subjects = []string{"exercise.event", "exercise.summary", "exercise.status", "exercise.live", "model.event"}
 
 var (
 	dottedName  = regexp.MustCompile(`^[a-z_]+(\.[a-z_0-9]+)+`)
