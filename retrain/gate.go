@@ -156,6 +156,17 @@ const (
 	clips  = "clips"
 )
 
+// Compare tells how the errors of all sensors of two models differ on data that
+// neither was trained on.
+func Compare(ctx context.Context, set string, before, after *model.Network, data *train.Data) (registry.Figure, error) {
+	all, err := compare(ctx, set, before, after, data)
+	if err != nil {
+		return registry.Figure{}, err
+	}
+	all[0].interval()
+	return all[0].Figure, nil
+}
+
 // compare evaluates both models on a set.
 func compare(ctx context.Context, set string, before, after *model.Network, data *train.Data) ([]comparison, error) {
 	var reports [2]*train.Report
@@ -199,8 +210,12 @@ func (s *scored) figure(set, group, of string) registry.Figure {
 	return registry.Figure{Set: set, Group: group, Frames: s.frames, Units: len(s.units), Of: of, BeforeMM: s.before / n, AfterMM: s.after / n}
 }
 
+// leastPeople is the fewest people that are compared as such; the clips of fewer
+// are, and what is said then holds for these people only.
+const leastPeople = 5
+
 // coalition compares both models on all clips with one set of sensors: its units
-// are people, or the clips of the only one.
+// are people, or the clips of a few.
 func coalition(set, group string, data *train.Data, before, after []train.Score) comparison {
 	whole, each := &scored{}, map[int]*scored{}
 	for i, c := range data.Clips {
@@ -214,7 +229,7 @@ func coalition(set, group string, data *train.Data, before, after []train.Score)
 		whole.add(before[i], after[i])
 	}
 	of := clips
-	if len(each) > 1 {
+	if len(each) >= leastPeople {
 		of, whole.units = people, nil
 		for _, k := range slices.Sorted(maps.Keys(each)) {
 			whole.units = append(whole.units, paired{each[k].before, each[k].after})

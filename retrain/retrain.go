@@ -48,6 +48,9 @@ type Job struct {
 	SureShare float64
 	Rule      Rule
 
+	// Provenance tells where labels come from, a sentence each; for the card.
+	Provenance []string
+
 	Work        string // folder of the state to resume from
 	MemoryBytes int64  // it may take; 0: any
 
@@ -240,9 +243,9 @@ func (j *Job) card(d *data) model.Card {
 	c.Parent, c.Quantization, c.Envelope, c.KnownErrors, c.AngleSDDeg, c.MovementShare = j.Card.SHA256, nil, nil, nil, nil, nil
 	c.Data = fmt.Sprintf("%s %s (%s), trained further on %d frames of %s", j.Card.Name, j.Card.Version, j.Card.Data, len(d.all.Samples), d.all.Describe())
 	c.Split = "of each new clip three fifths trained on, one stopped by, one judged by"
-	c.Notes = ""
+	c.Notes = strings.Join(j.Provenance, "; ")
 	if d.teacher != nil {
-		c.Notes = fmt.Sprintf("%d frames of %s were labelled by the model itself, as an average over epochs", len(d.teacher.data.Samples), d.teacher.data.Describe())
+		c.Notes = strings.TrimPrefix(fmt.Sprintf("%s; %d frames of %s were labelled by the model itself, as an average over epochs", c.Notes, len(d.teacher.data.Samples), d.teacher.data.Describe()), "; ")
 	}
 	return c
 }

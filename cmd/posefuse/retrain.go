@@ -20,7 +20,6 @@ import (
 	"posefuse/model/registry"
 	"posefuse/model/shipped"
 	"posefuse/recording"
-	"posefuse/recording/session"
 	"posefuse/retrain"
 	"posefuse/train"
 )
@@ -28,7 +27,9 @@ import (
 type retrainCmd struct {
 	Labelled   []string `placeholder:"DIR" help:"Folder of the room's recordings with ground truth, in MM-Fi's layout; may be given again."`
 	Unlabelled []string `placeholder:"DIR" help:"The same without ground truth: the model labels what it is sure of itself. Needs labelled ones to judge by."`
-	Session    []string `placeholder:"NAME" help:"Recorded session of the state folder, by name or path; it counts as unlabelled."`
+	Session    []string `placeholder:"NAME" help:"Recorded session of the state folder, by name or path; it counts as unlabelled without --labels and without a file labels.csv or labels.npy in its folder."`
+	Labels     []string `placeholder:"FILE" help:"Joints measured beside the session, .csv or .npy; as many as sessions, in their order, each aligned by how the body moves. - for a session without."`
+	LabelRate  float64  `default:"10" help:"Frames a second of --labels that end in .npy."`
 	Judge      []string `placeholder:"DIR" help:"Labelled recordings to judge by only."`
 	State      string   `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`
 
@@ -51,9 +52,11 @@ type retrainCmd struct {
 	Limit     float64 `default:"2" help:"Gate: by how many per cent it may rise on old recordings, and for any set of sensors or activity."`
 	CPU       float64 `name:"cpu" default:"0.5" help:"Cores that it may use on average."`
 	Memory    int64   `default:"1024" help:"MiB of memory that it may use."`
+	Gentle    bool    `default:"true" negatable:"" help:"Give way to everything else on this machine."`
 	Shadow    int     `name:"shadow-ticks" default:"200" help:"With --nats: ticks on which a candidate that passed the gate runs beside the serving model before it is promoted."`
 	Candidate bool    `help:"Leave the model as a candidate when it passes the gate; a person promotes it."`
 	JSON      bool    `name:"json" help:"Print JSON."`
+	Report    bool    `help:"Print how it goes, and the result, as JSON lines: what a daemon reads that was asked to retrain."`
 }
 
 // Help shows the command's example.
@@ -95,8 +98,20 @@ func (c retrainCmd) Run(ctx context.Context) error {
 	if err = job.Check(); err != nil {
 		return fmt.Errorf("%w (--labelled, --unlabelled, --judge)", err)
 	}
-	if err = retrain.GoLast(); err != nil {
-		return err
+	show := &retrainView{epochs: c.Epochs}
+	if c.Report {
+		show.lines = json.NewEncoder(os.Stdout)
+	}
+	if c.NATS != "" {
+		if show.daemon, err = c.connect(); err != nil {
+			return err
+		}
+		defer show.daemon.nc.Close()
+	}
+	if c.Gentle { // from here on, a server may wait long for an answer
+		if err = retrain.GoLast(); err != nil {
+			return err
+		}
 	}
 	threads := max(int(math.Ceil(c.CPU)), 1)
 	model.SetThreads(threads)
@@ -106,13 +121,6 @@ func (c retrainCmd) Run(ctx context.Context) error {
 	job.Wait = retrain.NewBudget(c.CPU).Wait
 	if job.Work, err = c.work(&card, job); err != nil {
 		return err
-	}
-	show := &retrainView{epochs: c.Epochs}
-	if c.NATS != "" {
-		if show.daemon, err = c.connect(); err != nil {
-			return err
-		}
-		defer show.daemon.nc.Close()
 	}
 	job.Tell, job.Ready = show.tell, show.ready
 	r, err := job.Run(ctx)
@@ -148,20 +156,8 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 	if j.Method, err = train.NewMethod(c.Balance, train.MethodSettings{}); err != nil {
 		return nil, err
 	}
-	if len(c.Session) > 0 {
-		var dirs []string
-		for _, name := range c.Session {
-			dir, findErr := session.Find(filepath.Join(c.State, session.Folder), name)
-			if findErr != nil {
-				return nil, findErr
-			}
-			dirs = append(dirs, dir)
-		}
-		ds, openErr := session.NewDataset(dirs)
-		if openErr != nil {
-			return nil, openErr
-		}
-		j.Unlabelled = append(j.Unlabelled, train.Selection{Data: ds, Keys: ds.Keys()})
+	if err = c.sessions(j); err != nil {
+		return nil, err
 	}
 	for _, kind := range []struct {
 		dirs []string
@@ -219,7 +215,7 @@ func (c retrainCmd) work(card *model.Card, j *retrain.Job) (string, error) {
 			data = append(data, fmt.Sprintf("%s %d", s.Data.Describe(), len(s.Keys)))
 		}
 	}
-	c.CPU, c.Memory, c.JSON, c.Candidate, c.liveFlags, c.Shadow = 0, 0, false, false, liveFlags{}, 0 // which change nothing
+	c.CPU, c.Memory, c.JSON, c.Report, c.Candidate, c.liveFlags, c.Shadow, c.Gentle = 0, 0, false, false, false, liveFlags{}, 0, false // which change nothing
 	b, err := json.Marshal(struct {
 		Base  string
 		Flags retrainCmd
@@ -288,6 +284,9 @@ func (c retrainCmd) finish(ctx context.Context, reg *registry.Registry, j *retra
 	}
 	show.ended(e)
 	result := retrainResult{Model: id, State: e.State, Reason: e.Reason, Epoch: r.Epoch, Epochs: r.Epochs, Gate: r.Gate}
+	if c.Report {
+		return json.NewEncoder(os.Stdout).Encode(reportLine{Result: &result})
+	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(result)
 	}

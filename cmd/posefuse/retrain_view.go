@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,8 @@ import (
 // retrainView tells how a retraining goes: on standard error, and to a daemon,
 // which tells the room.
 type retrainView struct {
-	daemon *daemonLink // nil: nobody else is told
+	daemon *daemonLink   // nil: nobody else is told
+	lines  *json.Encoder // for the daemon that started it; may be nil
 	epochs int
 
 	mu    sync.Mutex
@@ -62,6 +64,9 @@ func (v *retrainView) tell(p retrain.Progress) {
 
 // failed tells why there is no candidate.
 func (v *retrainView) failed(err error) {
+	if v.lines != nil {
+		return // the daemon sees how it ended
+	}
 	m := &message.Retrain{Stage: "failed", Epoch: v.epoch, Epochs: v.epochs, Reason: err.Error()}
 	if errors.Is(err, context.Canceled) {
 		m.Stage, m.Reason = "stopped", ""
@@ -72,6 +77,9 @@ func (v *retrainView) failed(err error) {
 
 // ended tells what became of the candidate.
 func (v *retrainView) ended(e *registry.Entry) {
+	if v.lines != nil {
+		return // the daemon goes on with the result
+	}
 	v.report(&message.Retrain{Stage: "done", Share: 1, Epoch: v.epoch, Epochs: v.epochs, State: string(e.State), Reason: e.Reason,
 		Model: &message.PoseModel{Name: e.Name, Version: e.Version, SHA256: e.SHA256}})
 	v.flush()
@@ -87,6 +95,9 @@ func (v *retrainView) flush() {
 func (v *retrainView) report(m *message.Retrain) {
 	if v.daemon != nil {
 		v.daemon.report(m)
+	}
+	if v.lines != nil {
+		_ = v.lines.Encode(reportLine{Progress: m}) // a daemon that went away hears nothing
 	}
 }
 

@@ -107,6 +107,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		select {
 		case <-core.Ready():
 			c.afterStart(ctx, core, room, log, &side)
+			newRoomRetrainer(core, &cfg, log).run(ctx, core.Bus().HandleControl, &side)
 			if recorder != nil {
 				recorder.run(ctx, log, &side)
 			}

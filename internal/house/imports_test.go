@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"recording/mars":         {"recording", "recording/mmfi", "sensors/modality"},
 	"recording/sim":          {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"recording/motionfile":   {"skeleton"},
+	"recording/label":        {"recording", "recording/mmfi"},
 	"recording/session":      {"frame", "internal/jsonfile", "recording", "recording/session/mcap", "sensors", "sensors/modality", "skeleton"},
 	"recording/session/mcap": {},
 	"replay":                 {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},

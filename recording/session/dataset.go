@@ -22,6 +22,8 @@ type Dataset struct {
 	keys []recording.Key
 	dirs map[recording.Key]string
 	has  modality.Set
+
+	truth map[recording.Key]Truth // of those that have one
 }
 
 var (
@@ -108,7 +110,7 @@ func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("sessions: there is no %s", k)
 	}
-	c := &Clip{key: k, dir: dir, width: 640, height: 480}
+	c := &Clip{key: k, dir: dir, width: 640, height: 480, truth: d.truth[k]}
 	last := int64(-1 << 62)
 	info, _, err := Visit(dir, Part{Topics: []string{TopicPose}}, func(e *Event) error {
 		if e.CaptureNS-last >= framePeriodNS*9/10 {
@@ -118,6 +120,9 @@ func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err = c.measured(); err != nil {
 		return nil, err
 	}
 	if c.background, err = Background(dir); err != nil {
@@ -138,6 +143,7 @@ type Clip struct {
 	ticks         []int64
 	background    []byte
 	width, height float64 // of the pictures that RGB is in, pixels
+	truth         Truth   // nil: nobody measured the joints
 
 	mu     sync.Mutex
 	blocks [2]*block // the newest first
@@ -161,8 +167,13 @@ func (c *Clip) Len() int { return len(c.ticks) }
 // Background implements recording.Backgrounded.
 func (c *Clip) Background() []byte { return c.background }
 
-// Truth implements recording.Clip: it is ErrNoTruth.
-func (c *Clip) Truth(int) (recording.Pose, error) {
+// Truth implements recording.Clip: it is ErrNoTruth without Dataset.SetTruth.
+func (c *Clip) Truth(i int) (recording.Pose, error) {
+	if c.truth != nil && i >= 0 && i < len(c.ticks) {
+		if p, ok := c.truth(c.ticks[i]); ok {
+			return p, nil
+		}
+	}
 	return recording.Pose{}, fmt.Errorf("%s: %w", c.dir, ErrNoTruth)
 }
 
