@@ -20,6 +20,7 @@ import (
 	"posefuse/model/registry"
 	"posefuse/model/shipped"
 	"posefuse/recording"
+	"posefuse/recording/sim"
 	"posefuse/retrain"
 	"posefuse/train"
 )
@@ -171,7 +172,7 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 			*kind.to = append(*kind.to, train.Selection{Data: ds, Keys: ds.Keys()})
 		}
 	}
-	split, err := c.choose()
+	split, err := c.oldRecordings(base.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +181,21 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 	rest := slices.DeleteFunc(slices.Clone(split.Test.Keys), func(k recording.Key) bool { return slices.Contains(j.OldJudge.Keys, k) })
 	j.OldStop.Keys = spread(rest, c.OldJudge/stopShare)
 	return j, nil
+}
+
+// oldRecordings are those of the flags; without any those of the simulator that a
+// network of its recipe is trained on.
+func (c retrainCmd) oldRecordings(cfg model.Config) (s train.Split, err error) {
+	if cfg.Recipe != model.RecipeRoom || c.Rooms != "" || c.MMFi != "" || c.MARS != "" || c.Mocap != "" {
+		return c.choose()
+	}
+	known, others, err := c.drawRooms(sim.DefaultRanges(), c.SimSeed, nil, nil)
+	if err != nil {
+		return s, err
+	}
+	s.Train = train.Selection{Data: known, Keys: known.Keys()}
+	s.Test = train.Selection{Data: others, Keys: others.Keys()}
+	return s, nil
 }
 
 // stopShare is how many old clips judge for each that helps to choose before.

@@ -26,6 +26,11 @@ func (f roomFlags) openRooms(seed uint64, trainMotion, valMotion *sim.MocapLibra
 	if err != nil {
 		return nil, nil, err
 	}
+	return f.drawRooms(ranges, seed, trainMotion, valMotion)
+}
+
+// drawRooms is openRooms with ranges that were read.
+func (f roomFlags) drawRooms(ranges sim.Ranges, seed uint64, trainMotion, valMotion *sim.MocapLibrary) (train, val recording.Dataset, err error) {
 	cfg := sim.RoomsConfig{Seed: seed, People: f.People, FramesPerClip: f.Frames, Ranges: ranges, Mocap: trainMotion}
 	if train, err = sim.NewRooms(cfg); err != nil {
 		return nil, nil, fmt.Errorf("--people: %w", err)
