@@ -333,23 +333,7 @@ func (t *Tracker) angles() map[string]float64 {
 	if len(t.track) == 0 || !canJudgeAngles(t.coalition) {
 		return angles
 	}
-	b := body{&t.track[len(t.track)-1].smooth, &t.filter.cal}
-	for name, q := range quantities {
-		if q.unit != "deg" {
-			continue
-		}
-		if !q.sided {
-			if v, ok := q.value(b, Left); ok {
-				angles[name] = round(v)
-			}
-			continue
-		}
-		for suffix, side := range map[string]Side{"Left": Left, "Right": Right} {
-			if v, ok := q.value(b, side); ok {
-				angles[name+suffix] = round(v)
-			}
-		}
-	}
+	anglesOf(body{&t.track[len(t.track)-1].smooth, &t.filter.cal}, func(name string, v float64) { angles[name] = round(v) })
 	return angles
 }
 

@@ -19,7 +19,7 @@ type sessionsCmd struct {
 	Info    sessionsInfoCmd    `cmd:"" help:"Show what a session holds."`
 	Verify  sessionsVerifyCmd  `cmd:"" help:"Read all of a session and say whether anything is missing."`
 	Recover sessionsRecoverCmd `cmd:"" help:"Make a session whole after a crash or damage."`
-	Export  sessionsExportCmd  `cmd:"" help:"Write a session's poses as CSV, or its messages as JSON lines."`
+	Export  sessionsExportCmd  `cmd:"" help:"Write a session's poses or sets for other programs."`
 	Delete  sessionsDeleteCmd  `cmd:"" help:"Delete a session, or all sessions of a person."`
 }
 

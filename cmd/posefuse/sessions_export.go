@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
+	"posefuse/export"
 	"posefuse/message"
 	"posefuse/recording/session"
 )
@@ -17,16 +19,17 @@ import (
 type sessionsExportCmd struct {
 	stateFlags
 	Session string   `arg:"" placeholder:"SESSION" help:"Session, by name or path."`
-	As      string   `default:"csv" enum:"csv,jsonl" help:"csv: a line per pose; jsonl: a line per message, with its channel and times."`
-	Channel []string `placeholder:"CHANNEL" help:"Channels of --as jsonl, e.g. /pose; all if empty."`
+	Format  string   `aliases:"as" default:"csv" enum:"csv,angles,sets,jsonl,trc,mot,c3d,bvh,fhir,report" help:"csv, angles: a line per pose; sets: a line per set; jsonl: a line per message; trc, mot: OpenSim; c3d, bvh: motion capture, Blender; fhir: a Bundle of Observations; report: a page to print."`
+	Channel []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose; all if empty."`
+	RateHz  float64  `placeholder:"HZ" help:"Rate of trc, mot, c3d and bvh; the poses' own if not given."`
 	To      string   `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
 }
 
-// Help shows the command's example.
+// Help shows the command's examples.
 func (sessionsExportCmd) Help() string {
-	return "Joints are metres in the frame of the pose, in the order h36m17; a pose without joints has empty fields. " +
-		"The exit code is 3 if something of the session is lost.\n\n" +
-		"Example:\n\n  posefuse sessions export 20261130T101500Z --to poses.csv"
+	return "csv has metres in the frame of the pose, in the order h36m17; a pose without joints has empty fields. trc, mot, c3d and bvh have y up and an even rate; " +
+		"gaps that they cannot show are filled, and standard error says how many. The exit code is 3 if something of the session is lost.\n\n" +
+		"Examples:\n\n  posefuse sessions export 20261130T101500Z --to poses.csv\n  posefuse sessions export 20261130T101500Z --format trc --to walk.trc"
 }
 
 // Run writes a session in another form.
@@ -35,22 +38,24 @@ func (c sessionsExportCmd) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.To != "-" {
-		var f *os.File
-		f, err = os.OpenFile(c.To, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if c.To == "-" {
+		check, err := c.write(out, dir)
 		if err != nil {
-			return fmt.Errorf("--to: %w", err)
-		}
-		var check session.Check
-		check, err = c.write(f, dir)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("--to %s: %w", c.To, err)
+			return err
 		}
 		return lossOf(&check)
 	}
-	check, err := c.write(out, dir)
+	part := c.To + ".part"
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("--to: %w", err)
+	}
+	check, err := c.write(f, dir)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, c.To)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("--to %s: %w", c.To, err), os.Remove(part))
 	}
 	return lossOf(&check)
 }
@@ -66,12 +71,67 @@ func (c sessionsExportCmd) write(out io.Writer, dir string) (session.Check, erro
 	buf := bufio.NewWriter(out)
 	var check session.Check
 	var err error
-	if c.As == "csv" {
+	switch c.Format {
+	case "csv":
 		check, err = exportPoses(buf, dir)
-	} else {
+	case "jsonl":
 		check, err = exportMessages(buf, dir, c.Channel)
+	case "sets", "fhir", "report":
+		check, err = exportSets(buf, dir, c.Format)
+	default:
+		check, err = c.exportMotion(buf, dir)
 	}
 	return check, errors.Join(err, buf.Flush())
+}
+
+// exportMotion writes the poses for programs of motion capture.
+func (c sessionsExportCmd) exportMotion(out io.Writer, dir string) (session.Check, error) {
+	var m export.Motion
+	_, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicPose}}, func(e *session.Event) error {
+		var p message.Pose
+		if err := message.UnmarshalPose(e.Text, &p); err != nil {
+			return fmt.Errorf("pose at %d: %w", e.CaptureNS, err)
+		}
+		return m.Add(&p)
+	})
+	if err != nil {
+		return check, err
+	}
+	told, err := m.Write(out, c.Format, filepath.Base(dir)+"."+c.Format, c.RateHz)
+	for _, line := range told {
+		fmt.Fprintln(os.Stderr, line)
+	}
+	return check, err
+}
+
+// exportSets writes the sets that were counted.
+func exportSets(out io.Writer, dir, format string) (session.Check, error) {
+	var s export.Session
+	info, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicExercise}}, func(e *session.Event) error {
+		var kind struct {
+			Schema string `json:"schema"`
+		}
+		if err := json.Unmarshal(e.Text, &kind); err != nil || kind.Schema != message.ExerciseSummarySchema {
+			return err
+		}
+		var set message.ExerciseSummary
+		if err := json.Unmarshal(e.Text, &set); err != nil {
+			return fmt.Errorf("set at %d: %w", e.AtNS, err)
+		}
+		s.Sets = append(s.Sets, set)
+		return nil
+	})
+	if err != nil {
+		return check, err
+	}
+	s.ID, s.Room, s.Subject, s.Started, s.Program = info.ID, info.Room, info.Subject, info.Started, "posefuse "+info.Version
+	switch format {
+	case "fhir":
+		return check, export.WriteFHIR(out, &s)
+	case "report":
+		return check, export.WriteReport(out, []export.Session{s})
+	}
+	return check, export.WriteSets(out, &s)
 }
 
 // exportPoses writes a line per pose.

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/recording"
+	"posefuse/recording/motionfile"
 	"posefuse/recording/session"
 )
 
@@ -88,6 +89,7 @@ func TestSessionsOfALiveRoom(t *testing.T) {
 	if lines := strings.Count(csv, "\n"); uint64(lines) != by[session.TopicPose]+1 {
 		t.Errorf("%d lines of CSV, %d poses", lines, by[session.TopicPose])
 	}
+	exportsOf(t, dir)
 	jsonl := posefuse(t, "sessions", "export", dir, "--as", "jsonl", "--channel", "/clock")
 	if uint64(strings.Count(jsonl, "\n")) != by[session.TopicClock] {
 		t.Errorf("clock: %s", jsonl)
@@ -99,6 +101,26 @@ func TestSessionsOfALiveRoom(t *testing.T) {
 	posefuse(t, "sessions", "delete", "--subject", "P1", "--yes", "--state", state)
 	if list := decode[[]sessionBrief](t, "sessions", "list", "--state", state); len(list) != 1 || list[0].Subject != "P2" {
 		t.Errorf("%+v", list)
+	}
+}
+
+// exportsOf writes a session in every format that other programs read.
+func exportsOf(t *testing.T, dir string) {
+	t.Helper()
+	for _, format := range []string{"trc", "c3d", "mot", "bvh", "angles", "sets", "fhir", "report"} {
+		to := filepath.Join(t.TempDir(), "out."+format)
+		posefuse(t, "sessions", "export", dir, "--format", format, "--to", to)
+		text, err := os.ReadFile(to)
+		if err != nil || len(text) < 100 {
+			t.Errorf("%s: %v, %d bytes", format, err, len(text))
+			continue
+		}
+		if format == "trc" || format == "c3d" {
+			m, err := motionfile.Read(bytes.NewReader(text))
+			if err != nil || len(m.Names) != 17 || len(m.Points) < 20 || len(m.Gaps) > 0 {
+				t.Errorf("%s: %v, %+v", format, err, m)
+			}
+		}
 	}
 }
 

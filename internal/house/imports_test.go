@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"recording/mmfi":         {"frame", "recording", "sensors/modality", "setting"},
 	"recording/mars":         {"recording", "recording/mmfi", "sensors/modality"},
 	"recording/sim":          {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
+	"export":                 {"exercise", "message", "recording/motionfile", "skeleton"},
 	"recording/motionfile":   {"skeleton"},
 	"recording/label":        {"recording", "recording/mmfi"},
 	"recording/session":      {"frame", "internal/jsonfile", "recording", "recording/session/mcap", "sensors", "sensors/modality", "skeleton"},

@@ -1,0 +1,199 @@
+package export
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"posefuse/message"
+)
+
+const rude = `=P"1/<script>alert(1)</script>`
+
+func sampleSession(id string, median float64) Session {
+	return Session{
+		ID: id, Room: "room1", Subject: rude, Started: time.Date(2026, 11, 30, 10, 15, 0, 0, time.UTC), Program: "posefuse test",
+		Sets: []message.ExerciseSummary{
+			{
+				ID: "room1-A12-1", Exercise: "A12", Name: "squat", Start: "2026-11-30T10:15:20.5Z", End: "2026-11-30T10:15:50.5Z", Repetitions: 8, TargetRepetitions: 10, Incomplete: 1,
+				RangeDeg: message.MedianBest{Median: median, Best: 112.5}, RangeUnit: "deg", TempoS: message.MedianBest{Median: 3.1, Best: 3},
+				Faults: []message.Fault{{Key: "trunk_lean", Text: `Keep <b>upright</b>, please.`}},
+			},
+			{ID: "room1-A26-2", Exercise: "A26", Name: "jumping up", Start: "2026-11-30T10:17:00Z", End: "2026-11-30T10:16:59Z"},
+		},
+	}
+}
+
+// TestSets: a line per set, and no cell that a spreadsheet would compute.
+func TestSets(t *testing.T) {
+	var b bytes.Buffer
+	s := sampleSession("s1", 104)
+	if err := WriteSets(&b, &s); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&b).ReadAll()
+	if err != nil || len(rows) != 3 {
+		t.Fatalf("%v, %v", err, rows)
+	}
+	got := map[string]string{}
+	for k, n := range rows[0] {
+		got[n] = rows[1][k]
+	}
+	for n, want := range map[string]string{
+		"subject": "'" + rude, "repetitions": "8", "range_median": "104", "range_best": "112.5", "range_unit": "deg", "tempo_median_s": "3.1",
+		"faults": "trunk_lean", "symmetry": "", "start": "2026-11-30T10:15:20.5Z",
+	} {
+		if got[n] != want {
+			t.Errorf("%s is %q, want %q", n, got[n], want)
+		}
+	}
+}
+
+// TestFHIR holds the Bundle to the rules of R4 for the resources in it, and to the
+// Physical Activity guide: categories, codes, units, references that exist.
+func TestFHIR(t *testing.T) {
+	var b bytes.Buffer
+	s := sampleSession("s1", 104)
+	if err := WriteFHIR(&b, &s); err != nil {
+		t.Fatal(err)
+	}
+	again := new(bytes.Buffer)
+	if err := WriteFHIR(again, &s); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
+		t.Errorf("twice the same session is not twice the same: %v", err)
+	}
+	type coded struct {
+		Coding []struct{ System, Code string }
+		Text   string
+	}
+	type reference struct {
+		Reference  string
+		Identifier *struct{ System, Value string }
+	}
+	var got struct {
+		ResourceType, Type string
+		Entry              []struct {
+			FullURL  string
+			Resource struct {
+				ResourceType, ID, Status string
+				Category                 []coded
+				Code                     coded
+				Subject, Device          reference
+				Performer, HasMember     []reference
+				EffectivePeriod          struct{ Start, End time.Time }
+				ValueQuantity            *struct {
+					Value              float64
+					Unit, System, Code string
+				}
+				ValueCodeableConcept *coded
+				Note                 []struct{ Text string }
+				Component            []struct{ Code coded }
+			}
+		}
+	}
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.ResourceType != "Bundle" || got.Type != "collection" {
+		t.Fatalf("%v: %s", err, b.Bytes())
+	}
+	isUUID := regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	known := map[string]bool{}
+	for _, e := range got.Entry {
+		if !isUUID.MatchString(e.FullURL) || known[e.FullURL] || "urn:uuid:"+e.Resource.ID != e.FullURL {
+			t.Errorf("fullUrl %q, id %q", e.FullURL, e.Resource.ID)
+		}
+		known[e.FullURL] = true
+	}
+	values := map[string]float64{}
+	groups := 0
+	for _, e := range got.Entry {
+		r := e.Resource
+		if r.ResourceType == "Device" {
+			continue
+		}
+		if r.ResourceType != "Observation" || r.Status != "final" || len(r.Code.Coding) == 0 || !known[r.Device.Reference] {
+			t.Errorf("%+v", r)
+			continue
+		}
+		if len(r.Category) != 2 || r.Category[0].Coding[0].Code != "activity" || r.Category[1].Coding[0].Code != "PhysicalActivity" {
+			t.Errorf("category %+v", r.Category)
+		}
+		if r.Subject.Identifier == nil || r.Subject.Identifier.Value != rude || len(r.Performer) != 1 {
+			t.Errorf("subject %+v", r.Subject)
+		}
+		if r.EffectivePeriod.End.Before(r.EffectivePeriod.Start) {
+			t.Errorf("it ends before it starts: %+v", r.EffectivePeriod)
+		}
+		hasValue := r.ValueQuantity != nil || r.ValueCodeableConcept != nil
+		if r.Code.Coding[0].Code == "PAPanel" {
+			groups++
+			if hasValue || len(r.HasMember) < 3 {
+				t.Errorf("group %+v", r)
+			}
+			for _, m := range r.HasMember {
+				if !known[m.Reference] {
+					t.Errorf("no resource %s", m.Reference)
+				}
+			}
+			continue
+		}
+		if !hasValue {
+			t.Errorf("no value: %+v", r)
+		}
+		if q := r.ValueQuantity; q != nil {
+			if q.System != "http://unitsofmeasure.org" || q.Code == "" {
+				t.Errorf("unit %+v", q)
+			}
+			if _, seen := values[r.Code.Coding[0].Code]; !seen {
+				values[r.Code.Coding[0].Code] = q.Value
+			}
+		}
+	}
+	if groups != 2 {
+		t.Errorf("%d groups for 2 sets", groups)
+	}
+	for code, want := range map[string]float64{"55411-3": 0.5, "repetitions": 8, "range-of-motion": 104, "tempo": 3.1} {
+		if values[code] != want {
+			t.Errorf("%s is %g, want %g", code, values[code], want)
+		}
+	}
+	s.Sets[0].Start = "yesterday"
+	if err := WriteFHIR(new(bytes.Buffer), &s); err == nil || !strings.Contains(err.Error(), "room1-A12-1") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestReport: nothing of a patient code becomes markup, every set is there, and a
+// trend only of what was done more than once.
+func TestReport(t *testing.T) {
+	one, two := sampleSession("s1", 104), sampleSession("s2", 110)
+	two.Started = two.Started.AddDate(0, 0, 7)
+	for _, c := range []struct {
+		sessions []Session
+		trends   int
+	}{{[]Session{one}, 0}, {[]Session{two, one}, 1}} {
+		var b bytes.Buffer
+		if err := WriteReport(&b, c.sessions); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		if strings.Contains(text, "<script") || strings.Contains(text, "<b>") || !strings.Contains(text, "&lt;script&gt;") {
+			t.Error("the patient code or advice is markup")
+		}
+		for _, want := range []string{"8 of 10", "104°, 112°", "3.1 s", "size: A4", "Not a medical device", "Keep &lt;b&gt;upright"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in the report", want)
+			}
+		}
+		if n := strings.Count(text, "<polyline"); n != c.trends {
+			t.Errorf("%d trends, want %d", n, c.trends)
+		}
+		if c.trends > 0 && !strings.Contains(text, `points="15,92 585,12"`) {
+			t.Errorf("trend: %s", text[strings.Index(text, "<figure"):])
+		}
+	}
+	if err := WriteReport(new(bytes.Buffer), nil); err == nil {
+		t.Error("a report of nothing")
+	}
+}
