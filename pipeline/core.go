@@ -276,6 +276,16 @@ func (c *Core) fits(card model.Card) error {
 	return nil
 }
 
+// sensorNames are the names of the sensors that are on.
+func (c *Core) sensorNames() (names []string) {
+	for _, e := range c.cfg.Sensors.list() {
+		if c.sensors[e.modality] != nil {
+			names = append(names, e.name)
+		}
+	}
+	return names
+}
+
 // Run starts every part and blocks until ctx ends or a part fails; then it
 // stops them all and returns the reason, nil for ctx. It can be called once.
 func (c *Core) Run(ctx context.Context) error {
@@ -287,7 +297,7 @@ func (c *Core) Run(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	opt := bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus")}
+	opt := bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus"), Sensors: c.sensorNames()}
 	b, err := bus.Open(c.cfg.Bus, opt) //nolint:contextcheck // its publisher ends with Close, after ctx
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ const tallyEvery = 200 * time.Millisecond
 type gate struct {
 	ctx      context.Context // ends with the server
 	password string          // of internalUser
+	prefix   string          // of Home Assistant's discovery; empty: off
 	hasher   *hasher
 	log      *refusals
 	// open reports whether a connection still is.
@@ -62,14 +63,14 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	}
 	u, known, needed := g.user(o.Username)
 	if !needed {
-		c.RegisterUser(&server.User{Permissions: anyone()})
+		c.RegisterUser(&server.User{Permissions: discoverable(anyone(), g.prefix)})
 		return true
 	}
 	if !known || !g.right(&u, o.Password, address) {
 		g.log.note("wrong user or password", address)
 		return false
 	}
-	c.RegisterUser(&server.User{Username: u.Name, Permissions: permissions(u.Role, u.Rooms)})
+	c.RegisterUser(&server.User{Username: u.Name, Permissions: discoverable(permissions(u.Role, u.Rooms), g.prefix)})
 	return true
 }
 

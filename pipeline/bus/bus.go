@@ -33,6 +33,7 @@ type Options struct {
 	StateDir string // the embedded server keeps its files in its folder "nats"
 	Version  string // of the daemon, semantic, for the NATS micro service; 0.0.0 if empty
 	Log      *slog.Logger
+	Sensors  []string // names in use, for who is told of the room's devices
 }
 
 // Bus is the daemon's connection to its subscribers. All methods are safe for
@@ -124,6 +125,9 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 		b.external = cfg.MQTT.URL != ""
 		b.access = MQTTAccess{URL: o.url, User: o.user, Password: o.password, TLS: o.tls}
 		b.retained = newMQTTPublisher(o)
+		if err := b.announce(opt.Sensors); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 	}
 	if b.server != nil && b.retained != nil && !b.external {
 		if err := b.watch(); err != nil {

@@ -40,6 +40,9 @@ type MQTTConfig struct {
 	URL      string `yaml:"url"`      // tcp:// or ssl:// of an external broker
 	User     string `yaml:"user"`     // of the external broker
 	Password string `yaml:"password"` // of the external broker
+	// DiscoveryPrefix is the first level of the topics on which Home Assistant looks
+	// for devices, usually "homeassistant"; empty: the room does not announce itself.
+	DiscoveryPrefix string `yaml:"discovery_prefix"`
 }
 
 // WebSocketConfig is the embedded server's NATS-over-WebSocket listener.
@@ -127,6 +130,11 @@ func (c *Config) Check() setting.Problems {
 	}
 	checkURL(&p, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
 	checkURL(&p, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
+	if prefix := c.MQTT.DiscoveryPrefix; prefix != "" {
+		if err := checkPrefix(prefix); err != nil {
+			p.Add("mqtt.discovery_prefix", "%w", err)
+		}
+	}
 	for i, o := range c.WebSocket.AllowedOrigins {
 		u, err := url.ParseRequestURI(o)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {

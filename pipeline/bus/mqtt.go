@@ -46,10 +46,15 @@ type mqttPublisher struct {
 	queue     []mqttMessage
 	status    mqttMessage
 	newStatus bool
-	up        bool // paho reports a connection
-	settled   bool // and has read its store since
-	dropped   uint64
-	lastErr   string
+	// announced is retained too and sent again after every connect, and when
+	// somebody says "online" on birthTopic.
+	announced   mqttMessage
+	birthTopic  string
+	newAnnounce bool
+	up          bool // paho reports a connection
+	settled     bool // and has read its store since
+	dropped     uint64
+	lastErr     string
 }
 
 type mqttOptions struct {
@@ -101,7 +106,9 @@ func (p *mqttPublisher) onConnect() {
 	p.up, p.lastErr = true, ""
 	// The broker has published the will meanwhile; the status corrects it.
 	p.newStatus = p.status.topic != ""
+	p.newAnnounce = p.announced.topic != ""
 	p.mu.Unlock()
+	p.awaitBirth()
 	p.signal()
 }
 
@@ -175,6 +182,10 @@ func (p *mqttPublisher) next() (mqttMessage, bool) {
 	if p.newStatus {
 		p.newStatus = false
 		return p.status, true
+	}
+	if p.newAnnounce {
+		p.newAnnounce = false
+		return p.announced, true
 	}
 	if len(p.queue) == 0 {
 		return mqttMessage{}, false

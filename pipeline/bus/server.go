@@ -159,7 +159,7 @@ func (e *embedded) openGate(cfg *Config, o *server.Options) {
 	e.password = hex.EncodeToString(b[:])
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
-	e.gate = &gate{ctx: ctx, password: e.password, hasher: newHasher(),
+	e.gate = &gate{ctx: ctx, password: e.password, prefix: cfg.MQTT.DiscoveryPrefix, hasher: newHasher(),
 		log: newRefusals(e.log.log.Warn), inside: map[uint64]guest{},
 		open: func(id uint64) bool { return e.srv.Load().GetClient(id) != nil }}
 	e.gate.admit(cfg)
