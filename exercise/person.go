@@ -108,7 +108,7 @@ func (t *Tracker) measureStill() {
 			if rule.Measure != AtRange {
 				continue
 			}
-			if v, ok := p.measure(rule.Signal, AtRange); ok {
+			if v, ok := p.ofRule(rule); ok {
 				if old, ok := t.still[rule.Signal]; ok {
 					v = old + followShare*(v-old)
 				}

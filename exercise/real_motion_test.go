@@ -61,11 +61,16 @@ func joined(t testing.TB, rows [][]string) performance {
 		p.activity = "" // near to an activity, but not it
 	}
 	all := loadPoses(t, filepath.Join(testenv.Shared(t, "motion"), row[0]))
-	for _, row := range rows {
+	away := share(principal(all))
+	for i, row := range rows {
 		first, err1 := strconv.Atoi(row[7])
 		count, err2 := strconv.Atoi(row[8])
 		if err1 != nil || err2 != nil {
 			t.Fatalf("index.csv: row %v", row)
+		}
+		if d := away[first+count-1] - away[first]; (i == 0 || i == len(rows)-1) && math.Abs(d) > 0.5 {
+			p.reps-- // the recording begins or ends in mid-movement
+			continue
 		}
 		var rep stream
 		for i := first; i < first+count; i += recordedEvery {
@@ -121,7 +126,10 @@ func stood(s stream) stream {
 var marsJoints = [17]int{0, 16, 17, 18, 12, 13, 14, 1, 20, 2, 3, 4, 5, 6, 8, 9, 10}
 
 // marsSets loads the clips of MARS. Their repetitions are nobody's annotation
-// but the cycles of the principal component of the movement.
+// but the cycles of the principal component of the movement. The clips are cut
+// out of a running movement: half of them end between the way out and the way
+// back, and nobody can say whether that was a repetition. Such a part at
+// either end is left out, up to the nearest rest.
 func marsSets(t testing.TB) (sets []performance) {
 	t.Helper()
 	for _, row := range indexRows(t, testenv.Shared(t, "realdata", "mars", "index.csv")) {
@@ -146,7 +154,7 @@ func marsSets(t testing.TB) (sets []performance) {
 			}
 			p.poses = append(p.poses, pose)
 		}
-		p.reps = cycles(p.poses)
+		p.poses, p.reps = cycles(p.poses)
 		sets = append(sets, p)
 	}
 	return sets
@@ -166,10 +174,52 @@ func indexRows(t testing.TB, path string) [][]string {
 	return rows[1:]
 }
 
-// cycles counts the cycles of a movement without knowing what it is: how often
-// the first principal component of the pelvis-centred poses swings from below
-// 35 % to above 65 % of its usual span.
-func cycles(s stream) int {
+// cycles counts the cycles of a movement without knowing what it is, and returns
+// the poses from rest to rest that hold them. A cycle leaves rest by half of the
+// usual way and comes back to within a third of it (docs/exercises.md: an
+// attempt under half of the usual repetition is none).
+func cycles(s stream) (whole stream, n int) {
+	const left, back = 0.5, 0.35
+	away := share(principal(s))
+	var rests []int // where each stretch of rest is at its lowest
+	out := away[0] > left
+	if !out {
+		rests = append(rests, 0)
+	}
+	for i, y := range away {
+		switch {
+		case out && y < back:
+			out, rests = false, append(rests, i)
+		case !out && y > left:
+			out = true
+		case !out && y < away[rests[len(rests)-1]]:
+			rests[len(rests)-1] = i
+		}
+	}
+	from, to := rests[0], rests[len(rests)-1]
+	if !out {
+		to = len(s) - 1
+	}
+	if away[0] <= left {
+		from = 0
+	}
+	return s[from : to+1], len(rests) - 1
+}
+
+// share gives values as the share of their usual span, 5 % to 95 % of them.
+func share(x []float64) []float64 {
+	sorted := slices.Sorted(slices.Values(x))
+	lo, hi := sorted[len(sorted)/20], sorted[len(sorted)*19/20]
+	for i := range x {
+		x[i] = (x[i] - lo) / (hi - lo)
+	}
+	return x
+}
+
+// principal is the first principal component of the pelvis-centred poses and
+// the pelvis's height, the mean of three poses at 10 Hz, lowest in rest:
+// upright, with hanging arms.
+func principal(s stream) []float64 {
 	const dims = 51
 	rows := make([][dims]float64, len(s))
 	var mean [dims]float64
@@ -178,7 +228,7 @@ func cycles(s stream) int {
 			for k := range 3 {
 				v := s[i][j][k] - s[i][0][k]
 				if j == 0 && k == 1 {
-					v = s[i][0][1] // the pelvis's height
+					v = s[i][0][1]
 				}
 				rows[i][3*j+k] = v
 				mean[3*j+k] += v / float64(len(s))
@@ -213,10 +263,19 @@ func cycles(s stream) int {
 			v[a] = w[a] / math.Sqrt(norm)
 		}
 	}
-	x := make([]float64, len(rows))
+	x, upright := make([]float64, len(rows)), 0.0
 	for i := range rows {
 		for a := range dims {
 			x[i] += rows[i][a] * v[a]
+		}
+		// y down: the pelvis above the lower foot, and above the wrists
+		p := &s[i]
+		height := max(p[3][1], p[6][1]) - p[0][1] + (p[13][1]+p[16][1])/2 - p[0][1]
+		upright += x[i] * height // the mean of x is 0
+	}
+	if upright > 0 {
+		for i := range x {
+			x[i] = -x[i]
 		}
 	}
 	smooth := make([]float64, len(x))
@@ -228,20 +287,5 @@ func cycles(s stream) int {
 		}
 		smooth[i] /= n
 	}
-	sorted := slices.Sorted(slices.Values(smooth))
-	lo, hi := sorted[len(sorted)/20], sorted[len(sorted)*19/20]
-	n, out := 0, false
-	for i, y := range smooth {
-		share := (y - lo) / (hi - lo)
-		if i == 0 {
-			out = share > 0.5
-		}
-		if out && share < 0.35 {
-			out = false
-		} else if !out && share > 0.65 {
-			out = true
-			n++
-		}
-	}
-	return n
+	return smooth
 }

@@ -21,6 +21,7 @@ const (
 	keyShallow       = "shallow"
 	keyWrongSide     = "wrong_side"
 	keyWrongExercise = "wrong_exercise"
+	keyUneven        = "uneven"
 	keyTooFast       = "too_fast"
 	keyTooSlow       = "too_slow"
 	keyFastDescent   = "fast_descent"
@@ -113,6 +114,27 @@ func (p span) measure(g Signal, m Measure) (float64, bool) {
 		return lo, true
 	}
 	return hi - lo, true
+}
+
+// ofRule is the measure of a rule. Its range leaves out the tenth of the poses
+// at either end: the largest and the smallest of many noisy values are mostly
+// noise, and the more so the longer the repetition.
+func (p span) ofRule(r Rule) (float64, bool) {
+	if r.Measure != AtRange {
+		return p.measure(r.Signal, r.Measure)
+	}
+	values := make([]float64, 0, len(p.frames))
+	for i := range p.frames {
+		if v, ok := r.value(body{&p.frames[i].smooth, p.cal}, p.side); ok {
+			values = append(values, v)
+		}
+	}
+	n := len(values)
+	if n == 0 || float64(len(p.frames)-n) > maxInvalidShare*float64(len(p.frames)) {
+		return 0, false
+	}
+	slices.Sort(values)
+	return values[n-1-n/10] - values[n/10], true
 }
 
 // rise is how much the signal changed on the way to the peak: its value there
@@ -279,7 +301,7 @@ func (r *ruleState) judge(p span, a accuracy) (f message.Fault, found bool) {
 	if a.coalition != "" && !strings.ContainsAny(a.coalition, sensors) {
 		return f, false
 	}
-	v, ok := p.measure(r.rule.Signal, r.rule.Measure)
+	v, ok := p.ofRule(r.rule)
 	if !ok {
 		return f, false
 	}

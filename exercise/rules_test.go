@@ -80,3 +80,27 @@ func TestTopFault(t *testing.T) {
 		t.Errorf("no findings give %v, want an empty list", got)
 	}
 }
+
+// TestUneven: repetitions of different size are told, what the poses' error makes
+// of equal ones is not.
+func TestUneven(t *testing.T) {
+	s := &set{run: &run{def: &Definition{Range: Range{Signal{Name: "kneeFlexion", Side: "mean"}}}}}
+	for _, c := range []struct {
+		ranges    []float64
+		coalition string
+		want      bool
+	}{
+		{[]float64{100, 102, 98, 100, 101}, "", false},
+		{[]float64{100, 140, 98, 70, 101}, "", true},
+		{[]float64{100, 140, 98, 70, 101}, "RLMW", true},
+		{[]float64{30, 36, 30, 24, 30, 35}, "", true},
+		{[]float64{30, 36, 30, 24, 30, 35}, "RLMW", false}, // 5 degrees are within the error
+		{[]float64{100, 140, 70}, "", false},               // too few
+		{nil, "", false},
+	} {
+		f, got := s.uneven(c.ranges, accuracy{coalition: c.coalition})
+		if got != c.want || got && (f.Key != keyUneven || f.Measured <= f.Limit) {
+			t.Errorf("%v, %q: %v %+v, want %v", c.ranges, c.coalition, got, f, c.want)
+		}
+	}
+}

@@ -50,6 +50,7 @@ var quantities = map[string]quantity{
 	"kneeLead":          {"deg", true, 15, 0, true, body.kneeLead},
 	"pelvisTravel":      {"", true, 0.06, 0, true, body.pelvisTravel},
 	"pelvisOut":         {"", true, 0.06, 0, false, body.pelvisOut},
+	"pelvisAside":       {"", false, 0.06, 0, true, unsided(body.pelvisAside)},
 	"wristHeight":       {"", true, 0.15, 0, false, body.wristHeight},
 	"wristDistance":     {"", false, 0.15, 0, false, unsided(body.wristDistance)},
 	"ankleOut":          {"", false, 0.08, 0, false, unsided(body.ankleOut)},

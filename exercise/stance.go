@@ -59,6 +59,12 @@ func (b body) pelvisOut(side Side) (float64, bool) {
 	return v / b.cal.legLengthM(), ok
 }
 
+// pelvisAside is pelvisOut towards either side.
+func (b body) pelvisAside() (float64, bool) {
+	v, ok := b.pelvisOut(Left)
+	return math.Abs(v), ok
+}
+
 // ankleHeight is how far the lower ankle is above standing, in leg lengths:
 // above 0 both feet are off the floor.
 func (b body) ankleHeight() (float64, bool) {

@@ -21,9 +21,16 @@ type tableRow struct {
 	faulty                             int // sets with a fault, but for tempo
 }
 
-func (r *tableRow) add(t *testing.T, p performance, s stream) {
-	r.sets++
-	r.reps += max(p.reps, 0)
+// join adds another row's counts.
+func (r *tableRow) join(o tableRow) {
+	r.sets, r.reps, r.counted, r.exact = r.sets+o.sets, r.reps+o.reps, r.counted+o.counted, r.exact+o.exact
+	r.within, r.free, r.others, r.faulty = r.within+o.within, r.free+o.free, r.others+o.others, r.faulty+o.faulty
+}
+
+// rowOf is the row of one set.
+func rowOf(t *testing.T, p performance, s stream) (r tableRow) {
+	r.sets = 1
+	r.reps = max(p.reps, 0)
 	if p.activity != "" {
 		told := feed(t, s, 100, "RLMW", p.activity)
 		n := told.count(p.activity)
@@ -46,6 +53,7 @@ func (r *tableRow) add(t *testing.T, p performance, s stream) {
 			r.others += n
 		}
 	}
+	return r
 }
 
 func (r *tableRow) cells(known bool) string {
@@ -64,7 +72,7 @@ func TestCountingTable(t *testing.T) {
 	rows := map[string]*tableRow{}
 	var order []string
 	known := map[string]bool{}
-	var clean, noise tableRow
+	sums := map[string]*tableRow{} // of sets with an exercise
 	for i, p := range append(uiprmdSets(t), marsSets(t)...) {
 		for _, mm := range []float64{0, 40} {
 			s := p.poses
@@ -81,13 +89,14 @@ func TestCountingTable(t *testing.T) {
 				order = append(order, key)
 				known[key] = p.activity != ""
 			}
-			rows[key].add(t, p, s)
-			if p.activity != "" && p.label == "correct" && p.source == "uiprmd" {
-				if mm == 0 {
-					clean.add(t, p, s)
-				} else {
-					noise.add(t, p, s)
+			row := rowOf(t, p, s)
+			rows[key].join(row)
+			if p.activity != "" {
+				sum := fmt.Sprintf("%s, %.0f mm", p.label, mm)
+				if sums[sum] == nil {
+					sums[sum] = new(tableRow)
 				}
+				sums[sum].join(row)
 			}
 		}
 	}
@@ -99,9 +108,20 @@ func TestCountingTable(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s |\n", k, rows[k].cells(known[k]))
 	}
 	holdTable(t, "real movement", b.String())
-	for mode, r := range map[string]*tableRow{"clean": &clean, "40 mm": &noise} {
-		if r.exact < r.sets*95/100 || r.free < r.reps*95/100 {
-			t.Errorf("correct sets of UI-PRMD, %s: %d of %d exact when told, %d of %d repetitions recognised", mode, r.exact, r.sets, r.free, r.reps)
+	for _, want := range []struct {
+		sum                                string
+		exact, within, free, leastF, mostF int // percent
+	}{
+		{"correct, 0 mm", 99, 100, 95, 0, 5},
+		{"correct, 40 mm", 85, 95, 95, 0, 5},
+		{"incorrect, 0 mm", 60, 90, 85, 85, 100},
+		{"incorrect, 40 mm", 60, 90, 85, 85, 100},
+	} {
+		r := sums[want.sum]
+		t.Logf("%s: %+v", want.sum, *r)
+		if 100*r.exact < want.exact*r.sets || 100*r.within < want.within*r.sets || 100*r.free < want.free*r.reps ||
+			100*r.faulty < want.leastF*r.sets || 100*r.faulty > want.mostF*r.sets {
+			t.Errorf("%s: %+v, want %+v", want.sum, *r, want)
 		}
 	}
 }
