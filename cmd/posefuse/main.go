@@ -35,6 +35,7 @@ type cli struct {
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what is plugged in, what each port gives, what is missing and how to mend it."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
+	Rooms      roomsCmd      `cmd:"" help:"List the rooms that speak at a hub: state, rate, model, disk, last session, what is wrong."`
 	Reload     reloadCmd     `cmd:"" help:"Let a running daemon read its configuration and certificates again."`
 	Config     configCmd     `cmd:"" help:"Print the documented default configuration."`
 	Backup     backupCmd     `cmd:"" help:"Write the state, models and sessions of a room to an archive."`

@@ -115,6 +115,9 @@ func (r *roomRecorder) Health() message.PartHealth {
 		h.Code, h.Text = s.State, "session "+s.Session+" of "+s.Subject
 	default:
 		h.Code, h.Text = s.State, "nothing is recorded"
+		if s.Session != "" {
+			h.Text += "; the last session is " + s.Session
+		}
 	}
 	return h
 }

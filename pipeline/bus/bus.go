@@ -86,7 +86,7 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 		nats.ErrorHandler(b.onError),
 	}
 	if cfg.NATS.URL == "" {
-		if b.server, err = startServer(&cfg, opt.StateDir, opt.Log); err != nil {
+		if b.server, err = startServer(&cfg, opt.Room, opt.StateDir, opt.Log); err != nil {
 			return nil, err
 		}
 		b.nc, err = b.server.connect(common...)
@@ -405,6 +405,9 @@ func (b *Bus) serverHealth(parts []message.PartHealth) []message.PartHealth {
 	}
 	if b.server != nil && b.server.certificates != nil {
 		parts = append(parts, b.server.certificates.health(time.Now()))
+	}
+	if b.server != nil && b.cfg.Hub.URL != "" {
+		parts = append(parts, b.cfg.Hub.health(b.server.srv.Load()))
 	}
 	return parts
 }

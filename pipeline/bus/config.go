@@ -17,6 +17,7 @@ type Config struct {
 	NATS          NATSConfig      `yaml:"nats"`
 	MQTT          MQTTConfig      `yaml:"mqtt"`
 	WebSocket     WebSocketConfig `yaml:"websocket"`
+	Hub           HubConfig       `yaml:"hub"`
 	TLS           TLSConfig       `yaml:"tls"`
 	Users         []User          `yaml:"users"`
 	MaxPendingKiB int             `yaml:"max_pending_kib"` // unread bytes per client before it is cut
@@ -128,6 +129,7 @@ func (c *Config) Check() setting.Problems {
 				l.address, strings.Join(missing, " and "))
 		}
 	}
+	c.Hub.check(&p, c.NATS.URL == "")
 	checkURL(&p, "nats.url", c.NATS.URL, "nats", "tls", "ws", "wss")
 	checkURL(&p, "mqtt.url", c.MQTT.URL, "tcp", "mqtt", "ssl", "mqtts", "tls", "ws", "wss")
 	if prefix := c.MQTT.DiscoveryPrefix; prefix != "" {

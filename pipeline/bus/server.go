@@ -55,7 +55,7 @@ type embedded struct {
 
 // startServer opens the listeners of the configuration and waits until they
 // accept connections.
-func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, error) {
+func startServer(cfg *Config, room, stateDir string, log *slog.Logger) (*embedded, error) {
 	e := &embedded{log: newServerLog(log), dir: filepath.Join(stateDir, "nats")}
 	if err := os.MkdirAll(e.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; create it for this user or set another", err)
@@ -109,6 +109,11 @@ func startServer(cfg *Config, stateDir string, log *slog.Logger) (*embedded, err
 		}
 	}
 	o.DontListen = e.natsAddr == ""
+	if cfg.Hub.URL != "" {
+		if err := cfg.Hub.leaf(room, &cfg.TLS, o); err != nil {
+			return nil, err
+		}
+	}
 	e.openGate(cfg, o)
 	e.options = o
 	if err := e.start(); err != nil {
