@@ -5,6 +5,7 @@
 package recording
 
 import (
+	"errors"
 	"fmt"
 
 	"posefuse/sensors/modality"
@@ -39,6 +40,11 @@ type Frame struct {
 	Absent    modality.Set          // sensors that gave nothing for this frame, not even an empty one
 	CaptureNS [modality.Count]int64 // when each sensor's sample was captured; 0: FramePeriodMS a frame
 }
+
+// ErrLeftOut is wrapped by the error of a frame that a data set leaves out by
+// design, such as one without a radar point; the clip's other frames keep their
+// numbers.
+var ErrLeftOut = errors.New("the data set leaves this frame out")
 
 // Pose is 17 joints in H36M order, metres, camera frame (x right, y down, z forward).
 type Pose [17][3]float64

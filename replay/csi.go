@@ -231,8 +231,11 @@ func csiGain(c recording.Clip) float64 {
 
 // readFrame reads what is asked for, and no more if the clip can do that.
 func readFrame(c recording.Clip, i int, which modality.Set, f *recording.Frame) error {
-	if p, ok := c.(recording.PartialClip); ok {
-		return p.FrameOf(i, which, f)
+	if err := recording.ReadFrame(c, i, which, f); err != nil {
+		return err
 	}
-	return c.Frame(i, f)
+	if which.Has(modality.CSI) && len(f.CSIPhase) != len(f.CSIAmp) {
+		return fmt.Errorf("%s: frame %d: WiFi's amplitudes without phases can be trained on, but not played: a receiver sends both", c.Key(), i+1)
+	}
+	return nil
 }

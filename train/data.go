@@ -4,6 +4,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -27,7 +28,8 @@ type Data struct {
 	Samples []SampleRef
 	cfg     model.Config
 	window  model.Window
-	source  string // what the data set says of itself
+	source  string    // what the data set says of itself
+	left    *problems // that kept parts of it out; nil if it was joined
 }
 
 // SampleRef names one prepared frame: Data.Clips[Clip], row Row of that clip.
@@ -62,6 +64,10 @@ type ClipData struct {
 	// Nobody counts the selected frames in which no sensor told where a person is,
 	// so that a daemon gives no pose. For a network for any room they are no rows.
 	Nobody int
+	// Broken counts selected frames that SkipBroken left out, LeftOut those that the
+	// data set leaves out by design. Neither are rows.
+	Broken, LeftOut int
+	odd             oddities
 	// PaddedCamera counts rows whose camera window reaches beyond the clip,
 	// where the first or last frame stands in.
 	PaddedCamera int
@@ -79,6 +85,10 @@ type LoadOptions struct {
 	Stage func(recording.Clip) (*intake.Intake, error)
 	// Unlabelled leaves the truth at zero where the clips have none, see Data.Label.
 	Unlabelled bool
+	// SkipBroken leaves out frames that cannot be read or whose truth cannot be right,
+	// and clips that cannot be opened, instead of refusing the data. They are counted,
+	// and Data.Left names them.
+	SkipBroken bool
 	// Movement asks for what tells how poses follow a movement: ClipData.Clean and
 	// CameraFromPose.
 	Movement bool
@@ -86,8 +96,8 @@ type LoadOptions struct {
 
 // Load prepares the clips of keys for a network of configuration cfg, on all
 // cores: of the sensors only those that cfg.Mask() names. A data set that says
-// it lacks one of them is refused before anything is read. The first error
-// names the clip and stops the rest.
+// it lacks one of them is refused before anything is read. Data that is damaged
+// is refused with a BrokenError that names all of it, unless SkipBroken is set.
 func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt LoadOptions) (*Data, error) {
 	if opt.Window != model.Causal && opt.Window != model.Centred {
 		return nil, fmt.Errorf("camera window %q: use %q or %q", opt.Window, model.Causal, model.Centred)
@@ -98,7 +108,7 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 	if err := checkSensors(ds, cfg.Mask()); err != nil {
 		return nil, err
 	}
-	d := &Data{Clips: make([]*ClipData, len(keys)), cfg: cfg, window: opt.Window, source: ds.Describe()}
+	d := &Data{Clips: make([]*ClipData, len(keys)), cfg: cfg, window: opt.Window, source: ds.Describe(), left: &problems{}}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, done atomic.Int64
@@ -110,7 +120,7 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 				if i >= len(keys) {
 					return
 				}
-				c, err := prepareClip(ctx, ds, keys[i], cfg, opt)
+				c, err := prepareClip(ctx, ds, keys[i], cfg, opt, d.left)
 				if err != nil {
 					cancel(fmt.Errorf("clip %s: %w", keys[i], err))
 					return
@@ -126,6 +136,9 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	if err := d.left.err(ds); err != nil && !opt.SkipBroken {
+		return nil, err
+	}
 	for i, c := range d.Clips {
 		for r := range c.Frames {
 			d.Samples = append(d.Samples, SampleRef{i, r})
@@ -134,16 +147,25 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 	if found := d.Found(); len(d.Samples) == 0 && found.Ticks > 0 {
 		return d, fmt.Errorf("%w: %d frames of %s", ErrNobody, found.Ticks, ds.Describe())
 	}
+	if err := d.left.err(ds); len(d.Samples) == 0 && err != nil {
+		return nil, fmt.Errorf("nothing is left to load: %w", err)
+	}
 	if len(d.Samples) == 0 {
 		return nil, fmt.Errorf("no frames to load: %d clips of %s", len(keys), ds.Describe())
 	}
 	return d, nil
 }
 
-func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, cfg model.Config, opt LoadOptions) (*ClipData, error) {
+// prepareClip prepares one clip. What is damaged goes to left; an error ends the
+// loading.
+func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, cfg model.Config, opt LoadOptions, left *problems) (*ClipData, error) {
 	clip, err := ds.Open(key)
+	if err == nil && clip.Len() == 0 {
+		err = errors.New("holds no frame")
+	}
 	if err != nil {
-		return nil, err
+		left.clip(key, err)
+		return &ClipData{Key: key}, nil
 	}
 	n, need, window := clip.Len(), cfg.Mask(), cameraWindow(opt.Window)
 	from, to := opt.Part.rows(n)
@@ -182,19 +204,18 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			return nil, err
 		}
 		f.Scores, f.Absent, f.CaptureNS = f.Scores[:0], 0, [modality.Count]int64{}
-		if err := recording.ReadFrame(clip, i, which, &f); err != nil {
-			return nil, err
-		}
+		read, err := readSensors(clip, i, which, &f)
 		var truth recording.Pose
-		if !opt.Unlabelled {
-			known, err := clip.Truth(i)
-			if err != nil {
-				return nil, err
-			}
-			truth = known
+		if err == nil && wanted && !opt.Unlabelled {
+			err = c.truthOf(clip, i, &truth, opt.SkipBroken)
 		}
-		if err := through.take(i, &f, which); err != nil {
-			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+		usable := left.frame(c, i, err, wanted)
+		f.Absent |= which &^ read
+		if wanted && usable {
+			c.odd.look(i, read, &f)
+		}
+		if err := through.take(i, &f, read); err != nil {
+			usable = left.frame(c, i, err, wanted)
 		}
 		if need.Has(modality.Camera) {
 			copy(c.Camera[i*cfg.KeypointFrame():], through.keypoints)
@@ -203,7 +224,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			}
 		}
 		place := through.in.End(which)
-		if !wanted {
+		if !wanted || !usable {
 			continue
 		}
 		if !place.Found {
@@ -213,7 +234,8 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 			}
 		}
 		if err := c.appendRow(i, through, &place, &truth); err != nil {
-			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+			left.frame(c, i, err, true)
+			continue
 		}
 		if opt.Movement {
 			if err := c.appendMovement(clip, i, &place); err != nil {

@@ -42,6 +42,8 @@ type Job struct {
 	Out  string // folder of the checkpoint
 
 	// What follows may be nil.
+	Needs      func(frames int, bytes int64)     // before loading, about what it will take
+	Warn       func(line string)                 // of what was loaded
 	Loading    func(label string, share float64) // called from several goroutines
 	Loaded     func(net *model.Network, trainData, valData *Data)
 	Trained    func()                      // after the last step, or on an error
@@ -149,10 +151,23 @@ func (j *Job) load(ctx context.Context, opt *Options) (trainData, valData *Data,
 				j.Loading(label, float64(done)/float64(total))
 			}
 		})
+		if loadErr == nil && j.Warn != nil {
+			for _, line := range d.Warnings() {
+				j.Warn(line)
+			}
+		}
 		if loadErr != nil || j.FoundBy == 0 {
 			return d, loadErr
 		}
 		return d.Only(mask)
+	}
+	if j.Needs != nil {
+		frames, bytes := j.Split.Train.Needs(prepared, j.Stride)
+		for _, s := range []Selection{j.Split.Validation, j.Split.HeldOut} {
+			f, b := s.Needs(prepared, j.ValStride)
+			frames, bytes = frames+f, bytes+b
+		}
+		j.Needs(frames, bytes)
 	}
 	if trainData, err = load("loading training clips  ", j.Split.Train, j.Stride); err != nil {
 		return nil, nil, err

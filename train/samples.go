@@ -100,7 +100,8 @@ func (v *Samples) write(ctx context.Context, dir string, s Selection, stride int
 		if show != nil {
 			show(filepath.Base(dir), float64(at)/float64(len(s.Keys)))
 		}
-		few := Selection{Data: s.Data, Keys: s.Keys[at:min(at+clipsAtOnce, len(s.Keys))], Part: s.Part}
+		few := s
+		few.Keys = s.Keys[at:min(at+clipsAtOnce, len(s.Keys))]
 		d, loadErr := few.Load(ctx, v.Config, v.Window, stride, nil)
 		if loadErr != nil {
 			return n, loadErr

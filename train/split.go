@@ -12,11 +12,13 @@ type Selection struct {
 	Data recording.Dataset
 	Keys []recording.Key
 	Part Part
+	// SkipBroken is that of LoadOptions.
+	SkipBroken bool
 }
 
 // Load prepares every stride-th frame of the clips, see Load.
 func (s Selection) Load(ctx context.Context, cfg model.Config, window model.Window, stride int, progress func(done, total int)) (*Data, error) {
-	return Load(ctx, s.Data, s.Keys, cfg, LoadOptions{Window: window, Stride: stride, Part: s.Part, Progress: progress})
+	return Load(ctx, s.Data, s.Keys, cfg, LoadOptions{Window: window, Stride: stride, Part: s.Part, SkipBroken: s.SkipBroken, Progress: progress})
 }
 
 // Split says which recordings are trained on, which are evaluated while or right

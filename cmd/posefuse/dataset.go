@@ -17,13 +17,14 @@ import (
 type dataFlags struct {
 	marsFlags
 	roomFlags
-	MMFi     string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
-	Preset   string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
-	SimSeed  uint64   `default:"1" help:"Simulator seed."`
-	Mocap    string   `placeholder:"DIR" help:"Folder of real human motion that drives the simulator where an activity has it: index.csv with its .npy files, or .bvh files named PERSON_ACTIVITY.bvh, e.g. anna_A12.bvh."`
-	HeldOut  []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`
-	Protocol int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
-	Split    string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`
+	MMFi       string   `name:"mmfi" placeholder:"DIR" help:"MM-Fi folder (holds E01..E04). Without it and --mars the simulator is used."`
+	Preset     string   `default:"mmfi" enum:"easy,mmfi,mmfi-2,hard,clean" help:"Simulator preset: ${enum}."`
+	SimSeed    uint64   `default:"1" help:"Simulator seed."`
+	Mocap      string   `placeholder:"DIR" help:"Folder of real human motion that drives the simulator where an activity has it: index.csv with its .npy files, or .bvh files named PERSON_ACTIVITY.bvh, e.g. anna_A12.bvh."`
+	HeldOut    []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`
+	Protocol   int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
+	SkipBroken bool     `help:"Go on without the frames and clips that are damaged, and count them; without it they are listed and nothing is done."`
+	Split      string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`
 }
 
 // open returns the training and validation data sets of the flags; for MM-Fi
@@ -83,6 +84,12 @@ func openMMFi(path string) (*mmfi.Directory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dir.Root() != path {
+		fmt.Fprintf(os.Stderr, "posefuse: %s holds clips in %s: that is read\n", path, dir.Root())
+	}
+	for _, p := range dir.Misplaced() {
+		fmt.Fprintf(os.Stderr, "posefuse: warning: %s\n", visible(p.String()))
+	}
 	if lacks := dir.Lacks(); len(lacks) > 0 {
 		fmt.Fprintf(os.Stderr, "posefuse: %s has %s\n", path, strings.Join(lacks, "; "))
 	}
@@ -120,9 +127,9 @@ func (f dataFlags) choose() (train.Split, error) {
 	trainKeys, valKeys, err := f.keys(trainSet, valSet)
 	return train.Split{
 		Name:       f.split(),
-		Train:      train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining)},
-		Validation: train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forValidation)},
-		Test:       train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forTest)},
+		Train:      train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining), SkipBroken: f.SkipBroken},
+		Validation: train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forValidation), SkipBroken: f.SkipBroken},
+		Test:       train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forTest), SkipBroken: f.SkipBroken},
 	}, err
 }
 

@@ -84,7 +84,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if c.Filter {
 		return c.movement(ctx, net, card, valSet, keys)
 	}
-	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest), Movement: c.Poses != ""})
+	data, err := loadWithProgress(ctx, "loading clips", valSet, keys, net.Config, train.LoadOptions{Window: card.Window, Stride: c.Stride, Part: c.part(forTest), Movement: c.Poses != "", SkipBroken: c.SkipBroken})
 	if err != nil {
 		return err
 	}

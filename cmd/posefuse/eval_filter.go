@@ -17,7 +17,7 @@ func (c evalCmd) movement(ctx context.Context, net *model.Network, card model.Ca
 	if c.Stride != 1 || c.Poses != "" || c.Contribution || c.Card != "" {
 		return errors.New("--filter needs every frame and prints one table: leave --stride, --poses, --contribution and --card out")
 	}
-	data, err := loadWithProgress(ctx, "loading clips", ds, keys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTest), Movement: true})
+	data, err := loadWithProgress(ctx, "loading clips", ds, keys, net.Config, train.LoadOptions{Window: card.Window, Part: c.part(forTest), Movement: true, SkipBroken: c.SkipBroken})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type cli struct {
 	Calibrate  calibrateCmd  `cmd:"" help:"Find a camera's lens from a checkerboard, the sensors' places from a person who walks."`
 	Replay     replayCmd     `cmd:"" help:"Play MM-Fi recordings or the simulator as fake sensors against a running daemon."`
 	Decode     decodeCmd     `cmd:"" help:"Decode a sensor's capture file of any format to JSON, or sum it up."`
+	Data       dataCmd       `cmd:"" help:"Check a data set."`
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`
 	Retrain    retrainCmd    `cmd:"" help:"Train the serving model further on a room's recordings; promote it if it is better."`

@@ -10,7 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progress draws one line on a terminal and nothing elsewhere.
+// quietPeriod is how often a log, which is no terminal, gets a line.
+const quietPeriod = time.Minute
+
+// progress draws one line on a terminal. Elsewhere it writes one a minute.
 type progress struct {
 	mu    sync.Mutex
 	label string
@@ -27,7 +30,11 @@ func newProgress(label string) *progress {
 func (p *progress) show(share float64, note string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.tty || time.Since(p.last) < 100*time.Millisecond {
+	if !p.tty {
+		p.log(share)
+		return
+	}
+	if time.Since(p.last) < 100*time.Millisecond {
 		return
 	}
 	p.last = time.Now()
@@ -39,6 +46,16 @@ func (p *progress) show(share float64, note string) {
 		left = fmt.Sprintf(" · %s left", eta)
 	}
 	fmt.Fprintf(os.Stderr, "\r%s [%s%s] %3.0f %%%s%s\x1b[K", p.label, strings.Repeat("█", full), strings.Repeat("·", width-full), 100*share, left, note)
+}
+
+// log writes a line once a minute.
+func (p *progress) log(share float64) {
+	if since := time.Since(p.last); share <= 0 || share >= 1 || p.last.IsZero() && time.Since(p.begin) < quietPeriod || since < quietPeriod {
+		return
+	}
+	p.last = time.Now()
+	left := time.Duration(float64(time.Since(p.begin)) * (1 - share) / share).Round(time.Second)
+	fmt.Fprintf(os.Stderr, "%s: %.0f %%, %s left\n", strings.TrimSpace(p.label), 100*share, left)
 }
 
 // done ends the line.

@@ -12,7 +12,6 @@ import (
 
 	"posefuse/model"
 	"posefuse/model/shipped"
-	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -115,7 +114,7 @@ func (c trainCmd) run(ctx context.Context, job *train.Job) error {
 	defer loaded() // after an error; else done below
 	var bar *progress
 	var samples int64 // bytes
-	job.Loading = loading
+	job.Needs, job.Warn, job.Loading = tellNeeds, warn, loading
 	job.Loaded = func(net *model.Network, trainData, valData *train.Data) {
 		loaded()
 		samples = trainData.Bytes() + valData.Bytes()
@@ -172,11 +171,4 @@ func (c trainCmd) card() model.Card {
 	}
 	sign(&card)
 	return card
-}
-
-func loadWithProgress(ctx context.Context, label string, ds recording.Dataset, keys []recording.Key, cfg model.Config, opt train.LoadOptions) (*train.Data, error) {
-	bar := newProgress(label)
-	defer bar.done()
-	opt.Progress = func(done, total int) { bar.show(float64(done)/float64(total), "") }
-	return train.Load(ctx, ds, keys, cfg, opt)
 }

@@ -2,6 +2,7 @@ package mmfi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -19,31 +20,32 @@ var csiDims = []int{CSIAntennas, CSISubcarriers, CSIPackets}
 
 // DecodeCSI reads the two variables of a wifi-csi file, CSIamp (dB) and
 // CSIphase (radians), each 3 x 114 x 10, row-major (antenna, subcarrier,
-// packet).
+// packet). Derived sets leave the phase out, which is nil then.
 func DecodeCSI(b []byte) (amp, phase []float64, err error) {
 	vars, err := ParseMAT(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	find := func(name string) ([]float64, error) {
-		for _, v := range vars {
+		for _, v := range slices.Backward(vars) { // of one that was appended again the later counts, as in MATLAB
 			if v.Name != name {
 				continue
 			}
 			if !v.Class.numeric() || v.Im != nil || !slices.Equal(v.Dims, csiDims) {
-				return nil, fmt.Errorf("mat: %s has shape %v, want real numbers of shape %v", name, v.Dims, csiDims)
+				return nil, ofKind(WrongShape, "mat: %s has shape %v, want real numbers of shape %v", name, v.Dims, csiDims)
 			}
 			return toRowMajor(v.Re), nil
 		}
-		return nil, fmt.Errorf("mat: variable %s is missing", name)
+		return nil, nil
 	}
 	if amp, err = find("CSIamp"); err != nil {
 		return nil, nil, err
 	}
-	if phase, err = find("CSIphase"); err != nil {
-		return nil, nil, err
+	if amp == nil {
+		return nil, nil, errors.New("mat: variable CSIamp is missing")
 	}
-	return amp, phase, nil
+	phase, err = find("CSIphase")
+	return amp, phase, err
 }
 
 // EncodeCSI writes a wifi-csi file; amp and phase are as DecodeCSI returns them.

@@ -37,10 +37,10 @@ func (c testClip) Frame(i int, f *recording.Frame) error {
 	}
 	f.LiDAR, f.MmWave = f.LiDAR[:0], f.MmWave[:0]
 	for j := range 3 * (5 + i) {
-		f.LiDAR = append(f.LiDAR, base/3+float64(j))
+		f.LiDAR = append(f.LiDAR, base/3000+float64(j))
 	}
 	for j := range 5 * (i % 3) { // every third frame has no radar point
-		f.MmWave = append(f.MmWave, base/7+float64(j))
+		f.MmWave = append(f.MmWave, base/7000+float64(j))
 	}
 	f.CSIAmp, f.CSIPhase = make([]float64, csiValues), make([]float64, csiValues)
 	for j := range f.CSIAmp {
@@ -167,8 +167,8 @@ func TestDirectoryErrorsNameTheFile(t *testing.T) {
 		{"rgb shape", "rgb/frame001.npy", func([]byte) []byte { return npyFile(1, header("<f8", "False", "(2, 17)"), make([]byte, 272)) },
 			[]string{"frame001.npy", "shape [2 17]", "(17, 2)"}, false},
 		{"rgb empty", "rgb/frame001.npy", func([]byte) []byte { return nil }, []string{"frame001.npy", "offset 0"}, false},
-		{"truth shape", "ground_truth.npy", func([]byte) []byte { return npyFile(1, header("<f8", "False", "(2, 51)"), make([]byte, 816)) },
-			[]string{"ground_truth.npy", "shape [2 51]"}, true},
+		{"truth shape", "ground_truth.npy", func([]byte) []byte { return npyFile(1, header("<f8", "False", "(2, 50)"), make([]byte, 800)) },
+			[]string{"ground_truth.npy", "shape [2 50]"}, true},
 		{"truth cut", "ground_truth.npy", func(b []byte) []byte { return b[:200] }, []string{"ground_truth.npy", "offset 200"}, true},
 	}
 	for _, tt := range tests {

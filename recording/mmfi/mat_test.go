@@ -321,7 +321,7 @@ func TestDecodeCSIErrors(t *testing.T) {
 		file []byte
 		want string
 	}{
-		"no phase":    {write(amp), "CSIphase is missing"},
+		"wrong phase": {write(amp, &MATArray{Name: "CSIphase", Class: MATDouble, Dims: []int{342, 10}, Re: make([]float64, csiValues)}), "shape [342 10]"},
 		"wrong shape": {write(flat), "shape [342 10]"},
 		"nothing":     {write(), "CSIamp is missing"},
 	} {

@@ -1,6 +1,7 @@
 package mmfi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -75,6 +76,11 @@ func parseNPYHeader(text string) (npyHeader, error) {
 
 // parseNPYType splits a type string such as "<f8" into byte order and type.
 func parseNPYType(descr string) (bigEndian bool, typ string, err error) {
+	if code, named := npyTypeNames[strings.TrimLeft(descr, "<>=|")]; named {
+		descr = cmp.Or(strings.TrimSuffix(descr, strings.TrimLeft(descr, "<>=|")), "=") + code
+	} else if itemSize(descr) > 0 { // no byte order is this machine's, as for NumPy
+		descr = "=" + descr
+	}
 	if len(descr) < 2 {
 		return false, "", fmt.Errorf("bad type %q", descr)
 	}
@@ -95,6 +101,13 @@ func parseNPYType(descr string) (bigEndian bool, typ string, err error) {
 		return false, "", fmt.Errorf("bad byte order in type %q", descr)
 	}
 	return bigEndian, typ, nil
+}
+
+// npyTypeNames are other names that NumPy takes for the types.
+var npyTypeNames = map[string]string{
+	"float64": "f8", "float32": "f4", "float16": "f2", "double": "f8", "single": "f4", "half": "f2", "bool": "b1",
+	"int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1", "uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1",
+	"d": "f8", "f": "f4", "e": "f2", "?": "b1", "q": "i8", "i": "i4", "h": "i2", "b": "i1", "Q": "u8", "I": "u4", "H": "u2", "B": "u1",
 }
 
 // literal is the rest of a Python literal being read.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"posefuse/frame"
+	"posefuse/sensors/modality"
 	"posefuse/setting"
 )
 
@@ -137,6 +139,9 @@ func (d *Directory) Lacks() (lines []string) {
 		lines = append(lines, "no extrinsics and no intrinsics ("+RigName+"): MM-Fi's nominal ones are used")
 	}
 	if len(d.keys) > 0 {
+		if t := d.newClip(d.keys[0]).tracks[modality.Camera](); strings.HasPrefix(filepath.Base(t.folder), "infra") {
+			lines = append(lines, "keypoints of an infrared camera ("+filepath.Base(t.folder)+") only: they are read as the camera's")
+		}
 		if _, err := readFile(filepath.Join(d.path(d.keys[0]), scoresName)); err != nil {
 			lines = append(lines, "no scores of keypoints ("+scoresName+"): each counts as seen for sure")
 		}
