@@ -28,7 +28,8 @@ type Data struct {
 	Samples []SampleRef
 	cfg     model.Config
 	window  model.Window
-	source  string    // what the data set says of itself
+	source  string // what the data set says of itself
+	stride  int
 	left    *problems // that kept parts of it out; nil if it was joined
 }
 
@@ -108,7 +109,7 @@ func Load(ctx context.Context, ds recording.Dataset, keys []recording.Key, cfg m
 	if err := checkSensors(ds, cfg.Mask()); err != nil {
 		return nil, err
 	}
-	d := &Data{Clips: make([]*ClipData, len(keys)), cfg: cfg, window: opt.Window, source: ds.Describe(), left: &problems{}}
+	d := &Data{Clips: make([]*ClipData, len(keys)), cfg: cfg, window: opt.Window, source: ds.Describe(), stride: opt.Stride, left: &problems{}}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, done atomic.Int64

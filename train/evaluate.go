@@ -49,9 +49,12 @@ func (s scoreSum) score() Score {
 // Report is the outcome of an evaluation. Every figure is in millimetres
 // against the ground truth as written in the data set.
 type Report struct {
+	About      About            `json:"about"`
 	Data       string           `json:"data"` // what the data is; says "simulated" where it is
 	Window     model.Window     `json:"window"`
 	Coalitions map[string]Score `json:"coalitions"` // by letters, e.g. "RLMW"
+	// Details are the other measures of the field, by coalition.
+	Details map[string]Detail `json:"details,omitempty"`
 	// The full coalition, by activity ("A12"), by subject ("S05") and by both
 	// ("S05/A12").
 	Activities map[string]Score `json:"activities"`

@@ -208,6 +208,7 @@ func (j *Job) evaluate(ctx context.Context, net *model.Network, dir string, card
 	if err != nil {
 		return err
 	}
+	rep.About.Of(&card, net.Config, j.Split.Name, j.Split.Missing)
 	card.Metrics = maps.Clone(card.Metrics)
 	full := rep.Coalitions[mask.String()]
 	prefix := "val_"

@@ -25,6 +25,7 @@ func (s Selection) Load(ctx context.Context, cfg model.Config, window model.Wind
 // after training, and which a trained model is judged by.
 type Split struct {
 	Name                    string // for cards and reports
+	Missing                 int    // validation clips that the data lacks
 	Train, Validation, Test Selection
 	HeldOut                 Selection // taken from the training clips: scored after each epoch
 }

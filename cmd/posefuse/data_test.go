@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"posefuse/recording/mmfi"
+	"posefuse/train"
 )
 
 // TestBrokenDataSetIsListedAndSkipped damages a data set in two places: the check
@@ -41,7 +43,8 @@ func TestBrokenDataSetIsListedAndSkipped(t *testing.T) {
 	if err := json.Unmarshal([]byte(check("--json")), &rep); err != nil || len(rep.Problems) != 2 || rep.Counts[mmfi.MissingFile] != 2 {
 		t.Errorf("as JSON: %+v, %v", rep, err)
 	}
-	args := []string{"train", "--mmfi", data, "--out", filepath.Join(t.TempDir(), "m"), "--modalities", "M", "--val-stride", "8", "--batch", "8", "--replicas", "1", "--epochs", "1"}
+	made := t.TempDir()
+	args := []string{"train", "--mmfi", data, "--out", filepath.Join(made, "m"), "--modalities", "M", "--val-stride", "8", "--batch", "8", "--replicas", "1", "--epochs", "1"}
 	out, err := exec.Command(binary(t), args...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "frame003.bin") || !strings.Contains(string(out), "S02/A12") {
 		t.Errorf("training on it: %v\n%s", err, out)
@@ -49,5 +52,32 @@ func TestBrokenDataSetIsListedAndSkipped(t *testing.T) {
 	out, err = exec.Command(binary(t), append(args, "--skip-broken")...).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "that cannot be used are skipped") {
 		t.Errorf("training on the rest: %v\n%s", err, out)
+	}
+	cmd := exec.Command(binary(t), "eval", "--mmfi", data, "--model", filepath.Join(made, "m"), "--subjects", "1-2,S10", "--skip-broken", "--json",
+		"--predictions", filepath.Join(made, "poses"), "--pictures", filepath.Join(made, "poses.svg"))
+	if out, err = cmd.Output(); err != nil {
+		t.Fatalf("eval: %v", err)
+	}
+	var eval train.Report
+	if err = json.Unmarshal(out, &eval); err != nil {
+		t.Fatal(err)
+	}
+	// Of split s2 the subjects 5, 10 and so on validate.
+	if eval.About.Split != "protocol 3, split s2, subjects 1-2,S10" || eval.About.MissingClips != 26 || eval.About.Clips != 1 || eval.About.Model != "edge" || eval.Details["M"].MAEMM <= 0 {
+		t.Errorf("the report says it is of %+v", eval.About)
+	}
+	for _, name := range []string{"M", "truth"} {
+		f, openErr := os.Open(filepath.Join(made, "poses", name+".npy"))
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		a, npyErr := mmfi.ReadNPY(f)
+		_ = f.Close()
+		if npyErr != nil || !slices.Equal(a.Shape, []int{16, 17, 3}) {
+			t.Errorf("%s.npy: %v, %v", name, a, npyErr)
+		}
+	}
+	if b, readErr := os.ReadFile(filepath.Join(made, "poses.svg")); readErr != nil || !bytes.Contains(b, []byte("S10/A12 frame ")) {
+		t.Errorf("the picture: %v", readErr)
 	}
 }

@@ -104,18 +104,54 @@ func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []reco
 	if f.Rooms != "" {
 		return train.Keys(), val.Keys(), nil
 	}
-	t, v, err := mmfi.Split(f.Protocol, strings.ToUpper(f.Split))
+	t, v, err := f.wanted()
 	if err != nil {
 		return nil, nil, err
 	}
 	trainKeys, valKeys = recording.Present(train, t), recording.Present(val, v)
 	if missing := len(t) + len(v) - len(trainKeys) - len(valKeys); missing > 0 {
-		fmt.Fprintf(os.Stderr, "posefuse: %d of %d clips of protocol %d, split %s are not in %s\n", missing, len(t)+len(v), f.Protocol, f.Split, train.Describe())
+		fmt.Fprintf(os.Stderr, "posefuse: %d of %d clips of %s are not in %s\n", missing, len(t)+len(v), f.split(), train.Describe())
 	}
 	if len(valKeys) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no validation clip of protocol %d, split %s", val.Describe(), f.Protocol, f.Split)
+		return nil, nil, fmt.Errorf("%s holds no validation clip of %s", val.Describe(), f.split())
 	}
 	return trainKeys, valKeys, nil
+}
+
+// wanted returns all clips of the flags' split, present or not.
+func (f dataFlags) wanted() (trainKeys, valKeys []recording.Key, err error) {
+	if f.Manual != "" {
+		b, readErr := os.ReadFile(f.Manual)
+		if readErr != nil {
+			return nil, nil, fmt.Errorf("--manual: %w", readErr)
+		}
+		if trainKeys, valKeys, err = mmfi.ParseManual(b); err != nil {
+			return nil, nil, fmt.Errorf("--manual %s: %w", f.Manual, err)
+		}
+	} else if trainKeys, valKeys, err = mmfi.Split(f.Protocol, strings.ToUpper(f.Split)); err != nil {
+		return nil, nil, err
+	}
+	if f.Subjects == "" {
+		return trainKeys, valKeys, nil
+	}
+	only, err := mmfi.ParseNumbers(f.Subjects, "S", mmfi.NumSubjects)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--subjects: %w", err)
+	}
+	other := func(k recording.Key) bool { return !slices.Contains(only, k.Subject) }
+	return slices.DeleteFunc(trainKeys, other), slices.DeleteFunc(valKeys, other), nil
+}
+
+// missing returns how many validation clips of the split the data lacks.
+func (f dataFlags) missing(present []recording.Key) int {
+	if f.MARS != "" || f.Rooms != "" {
+		return 0
+	}
+	_, v, err := f.wanted()
+	if err != nil {
+		return 0 // told by keys
+	}
+	return len(v) - len(present)
 }
 
 // choose opens the data of the flags and divides it.
@@ -127,6 +163,7 @@ func (f dataFlags) choose() (train.Split, error) {
 	trainKeys, valKeys, err := f.keys(trainSet, valSet)
 	return train.Split{
 		Name:       f.split(),
+		Missing:    f.missing(valKeys),
 		Train:      train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining), SkipBroken: f.SkipBroken},
 		Validation: train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forValidation), SkipBroken: f.SkipBroken},
 		Test:       train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forTest), SkipBroken: f.SkipBroken},
@@ -141,5 +178,12 @@ func (f dataFlags) split() string {
 	if f.Rooms != "" {
 		return f.roomSplit()
 	}
-	return fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
+	name := fmt.Sprintf("protocol %d, split %s", f.Protocol, f.Split)
+	if f.Manual != "" {
+		name = "manual split " + f.Manual
+	}
+	if f.Subjects != "" {
+		name += ", subjects " + f.Subjects
+	}
+	return name
 }

@@ -20,15 +20,17 @@ import (
 
 type evalCmd struct {
 	dataFlags
-	Model  string `placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
-	Stride int    `default:"1" help:"Evaluate every n-th frame."`
-	Clips  string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or E01,E02."`
-	Poses  string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
-	JSON   bool   `name:"json" help:"Print the report as JSON."`
-	World  string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements, or with --mmfi made of its recordings."`
-	Raw    bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
-	Card   string `placeholder:"DIR" help:"Write into card.json in DIR, which is that of --model, how far off its poses are by coalition, joint and angle (sigma_mm); with --world where the model holds."`
-	Plot   string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
+	Model       string `placeholder:"DIR" help:"Folder with card.json and its weights; the shipped edge model if empty."`
+	Stride      int    `default:"1" help:"Evaluate every n-th frame."`
+	Clips       string `placeholder:"PATTERN" help:"Only these clips instead of the split's validation part, e.g. S05/A12 or E01,E02."`
+	Poses       string `placeholder:"FILE" help:"Write every pose as JSON lines: clip, frame (from 1), joints_m in the camera frame."`
+	JSON        bool   `name:"json" help:"Print the report as JSON, with the errors by joint, PCK, AUC, N-MPJPE, and those of coordinates, bones, velocity and acceleration for every set of sensors."`
+	Predictions string `placeholder:"DIR" help:"Write the poses of every set of sensors and the truth as .npy, (frames, 17, 3) float32 metres, and frames.json, which names the frames."`
+	Pictures    string `placeholder:"FILE" help:"Draw poses of all sensors beside their truth, from the best to the worst, into FILE.svg or FILE.png."`
+	World       string `placeholder:"FILE" help:"Instead evaluate in the rooms of a file, such as configs/worlds/rude.yaml, each simulated with the same movements, or with --mmfi made of its recordings."`
+	Raw         bool   `help:"With --world: give the network the sensors' values as they come only, without finding the person first."`
+	Card        string `placeholder:"DIR" help:"Write into card.json in DIR, which is that of --model, how far off its poses are by coalition, joint and angle (sigma_mm); with --world where the model holds."`
+	Plot        string `placeholder:"FILE" help:"With --world: draw the table as bars into FILE.svg or FILE.png."`
 
 	Receiver string `placeholder:"NAME" help:"Take the CSI as another WiFi receiver would have recorded it: atheros, intel5300, esp32 or feitcsi."`
 	Antennas string `default:"zero" placeholder:"RULE" help:"With --receiver: what missing antennas become: zero, repeat or absent, as sensors.csi.antennas."`
@@ -52,6 +54,9 @@ func (evalCmd) Help() string {
 func (c evalCmd) Run(ctx context.Context) error {
 	net, card, err := shipped.Open(c.Model)
 	if err != nil {
+		return err
+	}
+	if err = isPicture("--pictures", c.Pictures); err != nil {
 		return err
 	}
 	if c.World != "" {
@@ -109,7 +114,7 @@ func (c evalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rep, err := train.Evaluate(ctx, net, data, reference, net.Config.Mask().Subsets(), valSet.Describe(), visit)
+	rep, err := c.evaluate(ctx, net, &card, data, reference, c.missingOf(keys), visit)
 	if err != nil {
 		return err
 	}

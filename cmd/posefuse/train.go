@@ -7,11 +7,13 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"posefuse/model"
 	"posefuse/model/shipped"
+	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
 	"posefuse/sensors/modality"
@@ -35,6 +37,7 @@ type trainCmd struct {
 	WeightDecay float64       `default:"0.0001" help:"Coupled weight decay."`
 	DropModal   float64       `name:"modality-dropout" default:"0" help:"Share of samples trained on a random coalition, so that one model serves any set of sensors."`
 	MeanStart   bool          `default:"true" negatable:"" help:"Start with the output at the mean training pose."`
+	Clips       string        `placeholder:"PATTERN" help:"Train and evaluate on these clips of the split only, e.g. A12 or S05,S06."`
 	Stride      int           `default:"1" help:"Train on every n-th frame."`
 	ValStride   int           `default:"4" help:"Evaluate on every n-th frame."`
 	TimeLimit   time.Duration `help:"Stop after this time; with --decay-every 0 the cosine is stretched over it."`
@@ -100,6 +103,19 @@ func (c trainCmd) Run(ctx context.Context) error {
 	foundBy, err := c.foundBy(mask)
 	if err != nil {
 		return err
+	}
+	if c.Clips != "" {
+		split.Name += ", clips " + c.Clips
+		for _, s := range []*train.Selection{&split.Train, &split.Validation} {
+			match, matchErr := mmfi.Match(s.Data, c.Clips)
+			if matchErr != nil {
+				return fmt.Errorf("--clips: %w", matchErr)
+			}
+			s.Keys = slices.DeleteFunc(slices.Clone(s.Keys), func(k recording.Key) bool { return !slices.Contains(match, k) })
+			if len(s.Keys) == 0 {
+				return fmt.Errorf("--clips %s: no clip of %s is among them both to train and to evaluate on", c.Clips, c.split())
+			}
+		}
 	}
 	split.HeldOut = split.Train
 	split.Train.Keys, split.HeldOut.Keys = mmfi.HoldOut(split.Train.Keys, c.Holdout)

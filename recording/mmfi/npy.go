@@ -311,29 +311,31 @@ func WriteNPY(w io.Writer, a *Array) error {
 	if len(a.Shape) > maxNPYDims {
 		return fmt.Errorf("npy: %d dimensions, limit %d", len(a.Shape), maxNPYDims)
 	}
-	order := "<"
-	if size == 1 {
-		order = "|"
-	}
-	dims := make([]string, len(a.Shape))
-	for i, d := range a.Shape {
-		dims[i] = strconv.Itoa(d)
-	}
-	shape := strings.Join(dims, ", ")
-	if len(dims) == 1 {
-		shape += ","
-	}
-	header := fmt.Sprintf("{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }", order, a.Type, shape)
-	// NumPy pads with spaces so that the data starts at a multiple of 64.
-	header += strings.Repeat(" ", 63-(10+len(header))%64) + "\n"
-	var out bytes.Buffer
-	out.Write(npyMagic)
-	out.Write([]byte{1, 0})
-	_ = binary.Write(&out, binary.LittleEndian, uint16(len(header))) // a bytes.Buffer cannot fail
-	out.WriteString(header)
-	out.Write(a.data)
-	if _, err := w.Write(out.Bytes()); err != nil {
+	out := AppendNPYHeader(nil, a.Type, a.Shape...)
+	if _, err := w.Write(append(out, a.data...)); err != nil {
 		return fmt.Errorf("npy: write: %w", err)
 	}
 	return nil
+}
+
+// AppendNPYHeader appends what stands before the little-endian values of a version
+// 1.0 file of a type such as "f4", in C order.
+func AppendNPYHeader(b []byte, typ string, shape ...int) []byte {
+	order := "<"
+	if itemSize(typ) == 1 {
+		order = "|"
+	}
+	dims := make([]string, len(shape))
+	for i, d := range shape {
+		dims[i] = strconv.Itoa(d)
+	}
+	tuple := strings.Join(dims, ", ")
+	if len(dims) == 1 {
+		tuple += ","
+	}
+	header := fmt.Sprintf("{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }", order, typ, tuple)
+	// NumPy pads with spaces so that the data starts at a multiple of 64.
+	header += strings.Repeat(" ", 63-(10+len(header))%64) + "\n"
+	b = append(append(b, npyMagic...), 1, 0)
+	return append(binary.LittleEndian.AppendUint16(b, uint16(len(header))), header...)
 }

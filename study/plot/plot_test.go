@@ -231,3 +231,36 @@ func TestTrainingWritesWhatTheCurveHas(t *testing.T) {
 		t.Errorf("empty curve: %v", err)
 	}
 }
+
+func TestPosesDrawBothInBothViews(t *testing.T) {
+	truth := [][3]float64{{0, 0, 3}, {0, -0.6, 3}, {0.4, -0.6, 3.1}}
+	p := Poses{Title: "poses", Caption: "simulated", Bones: [][2]int{{0, 1}, {1, 2}}, Figures: []Figure{{Name: "S01/A12 frame 3: 5 mm", Pose: truth, Truth: truth}}}
+	b, err := p.SVG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two views of a pose and its truth: two bones and three joints each.
+	if got := bytes.Count(b, []byte("<path")); got != 2*2*(2+3) {
+		t.Errorf("%d shapes", got)
+	}
+	for _, want := range []string{"poses", "S01/A12 frame 3: 5 mm", palette[1].String(), palette[2].String()} {
+		if !bytes.Contains(b, []byte(want)) {
+			t.Errorf("the picture lacks %q", want)
+		}
+	}
+	if b, err = p.PNG(); err != nil {
+		t.Fatal(err)
+	}
+	if img, pngErr := png.Decode(bytes.NewReader(b)); pngErr != nil || img.Bounds().Dx() != 2*figureWidth {
+		t.Errorf("image: %v", pngErr)
+	}
+	for name, bad := range map[string]Poses{
+		"no figure":       {},
+		"a missing joint": {Bones: [][2]int{{0, 3}}, Figures: p.Figures},
+		"no number":       {Figures: []Figure{{Pose: [][3]float64{{math.NaN()}}, Truth: truth}}},
+	} {
+		if _, err := bad.SVG(); err == nil {
+			t.Errorf("%s is drawn", name)
+		}
+	}
+}
