@@ -3,6 +3,7 @@ package balance
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // AWCOptions are the constants of the adaptive weight constraint.
@@ -14,11 +15,62 @@ type AWCOptions struct {
 	PerSample     bool      `json:"per_sample"`     // Fisher of single samples
 	Half          bool      `json:"half"`           // the factor 1/2 of Eq 7
 	Smoothing     Smoothing `json:"smoothing"`
+
+	// What follows is for experiments that take the constraint apart; the zero value
+	// is the method.
+	From int      `json:"from,omitempty"` // first epoch in which it acts, 0-based
+	Form Form     `json:"form,omitempty"` // of the Fisher information
+	Only Encoders `json:"only,omitempty"` // which encoders are held
 }
 
-// PaperAWC returns the paper's best constants (Table 4, Figure 6) and the
-// choices of model.md 4.3 and 4.4 where the paper is silent.
-func PaperAWC() AWCOptions {
+// Form is what the constraint takes for the Fisher information of an encoder.
+type Form string
+
+// The forms: the diagonal as measured, its mean for all parameters (the trace stays),
+// and its values at other parameters, drawn anew each epoch.
+const (
+	Diagonal Form = ""
+	Mean     Form = "mean"
+	Permuted Form = "permuted"
+)
+
+// Apply changes a diagonal to the form. draw returns a number from 0 to below n.
+func (f Form) Apply(diagonal []float32, draw func(n int) int) {
+	switch f {
+	case Mean:
+		var sum float64
+		for _, v := range diagonal {
+			sum += float64(v)
+		}
+		mean := float32(sum / float64(max(len(diagonal), 1)))
+		for i := range diagonal {
+			diagonal[i] = mean
+		}
+	case Permuted:
+		for i := len(diagonal) - 1; i > 0; i-- {
+			j := draw(i + 1)
+			diagonal[i], diagonal[j] = diagonal[j], diagonal[i]
+		}
+	}
+}
+
+// Encoders says which encoders a constraint holds: all, one by its letter, or all but
+// one, such as "not R".
+type Encoders string
+
+// Has reports whether the encoder of a letter is one.
+func (e Encoders) Has(letter string) bool {
+	if but, all := strings.CutPrefix(string(e), "not "); all {
+		return but != letter
+	}
+	return e == "" || string(e) == letter
+}
+
+// BatchFisherAWC returns the paper's best constants (Table 4, Figure 6) with the
+// choices of model.md 4.3 and 4.4 where the paper is silent. One of them is none of
+// the paper's: the Fisher information of the mean gradient of 32 batches in place of
+// that of single samples over all data (Eq 8), up to the batch's size smaller.
+func BatchFisherAWC() AWCOptions {
 	return AWCOptions{AlphaSuperior: 20000, AlphaInferior: 10000, Window: 20, FisherBatches: 32, Half: true, Smoothing: ByEpochMean}
 }
 

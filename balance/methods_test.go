@@ -10,7 +10,7 @@ import (
 
 // The numbers of these tests are the worked values of the reference, 6.5-6.7.
 func TestConstraint(t *testing.T) {
-	o := balance.PaperAWC()
+	o := balance.BatchFisherAWC()
 	for _, c := range []struct {
 		name                 string
 		superior             uint8

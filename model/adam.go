@@ -11,6 +11,8 @@ type Adam struct {
 	// square, Count the updates made: what to keep for going on later.
 	M, V  [][]float32
 	Count int
+	// Scale, if there is one, is what the rate of each parameter is multiplied by.
+	Scale []float64
 }
 
 // NewAdam returns an optimiser at its start. It updates the parameters that
@@ -32,6 +34,9 @@ func (a *Adam) Step(rate float64) {
 	a.Count++
 	s := adamStep(rate, a.WeightDecay, a.Count)
 	for i, p := range a.Params {
+		if a.Scale != nil {
+			s.LR = rate * a.Scale[i]
+		}
 		s.Apply(p.Value, p.Grad, a.M[i], a.V[i])
 	}
 }

@@ -113,6 +113,14 @@ type PartialDataset interface {
 	Modalities() modality.Set
 }
 
+// Bordered is a Clip of a data set that was published divided into parts.
+type Bordered interface {
+	Clip
+	// Border returns the first frame of the part that begins at a share of the clip,
+	// if the data set has a border there.
+	Border(share float64) (frame int, known bool)
+}
+
 // ReadFrame fills f with the sensors which of frame i, or with all of them
 // where the clip cannot tell them apart.
 func ReadFrame(c Clip, i int, which modality.Set, f *Frame) error {

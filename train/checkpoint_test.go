@@ -117,6 +117,7 @@ func TestResumedTrainingLeavesTheSameBits(t *testing.T) {
 		"g-blending, 3":  {method: GBlending, head: model.ConcatHead, held: true, change: func(s *MethodSettings) { s.Set(blendEvery, 3) }},
 		"modality-level": {method: ModalityLevel, head: model.ConcatHead, replicas: 2, dropout: 0.3, change: func(s *MethodSettings) { s.Set(resampleAlpha, 20.0) }},
 		"mmpareto":       {method: MMPareto, head: model.ConcatHead, replicas: 2, dropout: 0.5},
+		"slow-start":     {method: SlowStart, head: model.ConcatHead, change: func(s *MethodSettings) { s.Set(slowRamp, true); s.Set(slowEpochs, 2) }},
 		"inforeg":        {method: InfoReg, head: model.ConcatHead, held: true},
 	}
 	used := map[string]bool{}

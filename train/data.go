@@ -169,7 +169,7 @@ func prepareClip(ctx context.Context, ds recording.Dataset, key recording.Key, c
 		return &ClipData{Key: key}, nil
 	}
 	n, need, window := clip.Len(), cfg.Mask(), cameraWindow(opt.Window)
-	from, to := opt.Part.rows(n)
+	from, to := opt.Part.rowsOf(clip)
 	stride := max(opt.Stride, 1)
 	first := (key.Subject*7 + key.Activity*3) % stride % max(min(stride, to-from), 1)
 	c := &ClipData{Key: key}

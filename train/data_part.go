@@ -41,6 +41,20 @@ func (p Part) rows(n int) (from, to int) {
 	return cut(p.From, n), cut(p.To, n)
 }
 
+// rowsOf is rows of a clip, at its data set's own borders where that has them.
+func (p Part) rowsOf(clip recording.Clip) (from, to int) {
+	from, to = p.rows(clip.Len())
+	if b, ok := clip.(recording.Bordered); ok && p != (Part{}) {
+		if at, known := b.Border(p.From); known {
+			from = at
+		}
+		if at, known := b.Border(p.To); known {
+			to = at
+		}
+	}
+	return from, to
+}
+
 // cut rounds share·n down. The small addition undoes what 0.6·n loses where it
 // is a whole number.
 func cut(share float64, n int) int { return min(int(share*float64(n)+1e-9), n) }

@@ -108,7 +108,7 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 		coalitions = append([]modality.Set{full}, coalitions...)
 	}
 	batch, poses := data.NewBatch(evaluationBatch), make([]float32, evaluationBatch*model.OutputDim)
-	perClip := make([][]scoreSum, len(coalitions))
+	perClip, details := make([][]scoreSum, len(coalitions)), make([]detailSum, len(coalitions))
 	for k := range perClip {
 		perClip[k] = make([]scoreSum, len(data.Clips))
 	}
@@ -132,13 +132,15 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 				c, pose := data.Clips[ref.Clip], poses[row*model.OutputDim:(row+1)*model.OutputDim]
 				truth := c.Truth[ref.Row*model.OutputDim : (ref.Row+1)*model.OutputDim]
 				perClip[k][ref.Clip].add(pose, truth)
+				details[k].add(ref.Clip, c.Frames[ref.Row], pose, truth)
 				if mask == full && visit != nil {
 					visit(c.Key, c.Frames[ref.Row], c.seenFromCamera(ref.Row, pose))
 				}
 			}
 		}
 	}
-	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}, PerClip: map[string][]Score{}}
+	rep := &Report{Data: describe, Window: data.window, Coalitions: map[string]Score{}, Details: map[string]Detail{}, PerClip: map[string][]Score{}}
+	rep.About.about(data)
 	byClip := map[recording.Key]*scoreSum{}
 	for i, s := range perClip[slices.Index(coalitions, full)] {
 		key := data.Clips[i].Key
@@ -161,6 +163,7 @@ func EvaluatePoser(ctx context.Context, run Poser, full modality.Set, data, trai
 		if mask == full { // summed in the order of people and activities
 			sum = whole
 		}
+		rep.Details[mask.String()] = details[k].detail()
 		rep.Coalitions[mask.String()], rep.PerClip[mask.String()] = sum.score(), each
 	}
 	for _, c := range data.Clips {

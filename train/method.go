@@ -94,6 +94,7 @@ var Methods = MethodTable{
 	&modalityLevelMethod,
 	&mmparetoMethod,
 	&infoRegMethod,
+	&slowStartMethod,
 }
 
 // Names lists the methods' names.

@@ -54,11 +54,14 @@ func (set *MethodSettings) Set(c *Constant, v any) {
 }
 
 // ReadBy returns the settings with the constants that the method does not read
-// at their defaults, so that they do not part trainings that are the same.
+// at their defaults, so that they do not part trainings that are the same. Newer
+// constants at their defaults are left out, see alwaysWritten.
 func (set MethodSettings) ReadBy(d *MethodDescriptor) MethodSettings {
 	var out MethodSettings
 	for _, c := range d.Constants {
-		out.Set(c, set.value(c))
+		if _, given := set.values[c]; given || slices.Contains(alwaysWritten, c) {
+			out.Set(c, set.value(c))
+		}
 	}
 	return out
 }

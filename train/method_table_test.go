@@ -44,7 +44,7 @@ func TestMethodTable(t *testing.T) {
 	if _, err := NewMethod("", MethodSettings{}); err != nil {
 		t.Errorf("the defaults are out of range: %v", err)
 	}
-	if got, want := awcMethod.New(MethodSettings{}).Settings(), any(balance.PaperAWC()); got != want {
+	if got, want := awcMethod.New(MethodSettings{}).Settings(), any(balance.BatchFisherAWC()); got != want {
 		t.Errorf("AWC starts from %+v, want the paper's %+v", got, want)
 	}
 }

@@ -79,8 +79,9 @@ func TestMethods(t *testing.T) {
 		for _, c := range []struct{ name, says string }{
 			{AWC, "ratio R"}, {OGMGE, "k W"}, {AGM, "k L"}, {GBlending, "weight joint"},
 			{ModalityLevel, "extra_share W"}, {MMPareto, "k M"}, {InfoReg, "fisher_trace"},
+			{SlowStart, "share_of_rate"},
 		} {
-			if head != model.ConcatHead && (c.name == OGMGE || c.name == ModalityLevel || c.name == InfoReg) {
+			if head != model.ConcatHead && (c.name == OGMGE || c.name == ModalityLevel || c.name == InfoReg || c.name == SlowStart) {
 				continue // the same code whatever the head
 			}
 			got, lines := trained(t, data, held, head, c.name, nil)
@@ -113,6 +114,7 @@ func TestMethodsWithoutStrength(t *testing.T) {
 		AGM:           func(s *MethodSettings) { s.Set(agmAlpha, 0.0) },
 		ModalityLevel: func(s *MethodSettings) { s.Set(resampleAlpha, 0.0) },
 		InfoReg:       func(s *MethodSettings) { s.Set(infoRegBeta, 0.0) },
+		SlowStart:     func(s *MethodSettings) { s.Set(slowShare, 1.0) },
 	} {
 		if got, _ := trained(t, data, nil, model.ConcatHead, name, change); !slices.Equal(got, plain) {
 			t.Errorf("%s without strength changes the training", name)

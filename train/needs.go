@@ -11,14 +11,14 @@ import (
 // bytes of memory their samples will take, by the length of the first clip that
 // opens.
 func (s Selection) Needs(cfg model.Config, stride int) (frames int, bytes int64) {
-	length := 0
+	length, from, to := 0, 0, 0
 	for _, k := range s.Keys {
 		if clip, err := s.Data.Open(k); err == nil {
 			length = clip.Len()
+			from, to = s.Part.rowsOf(clip)
 			break
 		}
 	}
-	from, to := s.Part.rows(length)
 	rows := (to - from + max(stride, 1) - 1) / max(stride, 1)
 	mask := cfg.Mask()
 	row := 4*model.OutputDim + int(unsafe.Sizeof(SampleRef{})) + 8 + 1

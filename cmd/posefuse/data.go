@@ -15,6 +15,11 @@ type dataCmd struct {
 	Check dataCheckCmd `cmd:"" help:"Say everything that is wrong with a data set in MM-Fi's layout."`
 }
 
+// Help shows the command's example.
+func (dataCmd) Help() string {
+	return "Example:\n\n  posefuse data check /data/mmfi"
+}
+
 type dataCheckCmd struct {
 	Dir  string `arg:"" help:"Folder that holds E01..E04."`
 	JSON bool   `name:"json" help:"Print the report as JSON."`

@@ -23,6 +23,8 @@ type dataFlags struct {
 	Mocap      string   `placeholder:"DIR" help:"Folder of real human motion that drives the simulator where an activity has it: index.csv with its .npy files, or .bvh files named PERSON_ACTIVITY.bvh, e.g. anna_A12.bvh."`
 	HeldOut    []string `placeholder:"PERSON" default:"s06,cmu13" help:"Recorded people of --mocap who move only held-out subjects."`
 	Protocol   int      `default:"3" enum:"1,2,3" help:"MM-Fi protocol: ${enum}."`
+	Manual     string   `placeholder:"FILE" help:"Split of one's own in place of --protocol and --split: YAML with manual_split as in the MM-Fi toolbox."`
+	Subjects   string   `placeholder:"LIST" help:"Only these subjects of the split, e.g. 1-10,S12."`
 	SkipBroken bool     `help:"Go on without the frames and clips that are damaged, and count them; without it they are listed and nothing is done."`
 	Split      string   `default:"s2" enum:"s1,s2,s3" help:"MM-Fi split: s1 random, s2 cross-subject, s3 cross-scene."`
 }
@@ -161,10 +163,14 @@ func (f dataFlags) choose() (train.Split, error) {
 		return train.Split{}, err
 	}
 	trainKeys, valKeys, err := f.keys(trainSet, valSet)
+	if err != nil {
+		return train.Split{}, err
+	}
+	chosen, err := f.limit(train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining), SkipBroken: f.SkipBroken})
 	return train.Split{
 		Name:       f.split(),
 		Missing:    f.missing(valKeys),
-		Train:      train.Selection{Data: trainSet, Keys: trainKeys, Part: f.part(forTraining), SkipBroken: f.SkipBroken},
+		Train:      chosen,
 		Validation: train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forValidation), SkipBroken: f.SkipBroken},
 		Test:       train.Selection{Data: valSet, Keys: valKeys, Part: f.part(forTest), SkipBroken: f.SkipBroken},
 	}, err

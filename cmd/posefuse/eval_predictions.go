@@ -3,7 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
+	le "encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -156,7 +156,7 @@ func (p *poseTap) write(f *os.File, poses []float32) error {
 	}
 	p.buf = p.buf[:0]
 	for _, v := range poses[:p.rows*model.OutputDim] {
-		p.buf = binary.LittleEndian.AppendUint32(p.buf, math.Float32bits(v))
+		p.buf = le.LittleEndian.AppendUint32(p.buf, math.Float32bits(v))
 	}
 	if _, err := f.Write(p.buf); err != nil {
 		return fmt.Errorf("--predictions: %w", err)

@@ -16,13 +16,15 @@ import (
 
 // marsFlags choose real radar recordings and how they are split.
 type marsFlags struct {
-	MARS        string `name:"mars" placeholder:"DIR" help:"MARS folder (holds index.csv): real radar and Kinect joints, for a network of --modalities M."`
-	MARSHistory int    `name:"mars-history" default:"8" help:"Radar frames that one sample of --mars holds, the newest and those before it."`
-	MARSHoldOut int    `name:"mars-hold-out" default:"0" placeholder:"SUBJECT" help:"Split --mars across people: train on the others, test on this subject. 0 splits within each clip: its first 60 % train, the next 20 % validate, the last 20 % test."`
+	MARS        string  `name:"mars" placeholder:"DIR" help:"MARS folder, as its authors publish it (synced_data, feature) or with an index.csv: real radar and Kinect joints, for a network of --modalities M."`
+	MARSHistory int     `name:"mars-history" default:"8" help:"Radar frames that one sample of --mars holds, the newest and those before it."`
+	MARSMinutes float64 `name:"mars-minutes" default:"0" placeholder:"N" help:"Train on so many minutes of --mars only, from the start of each clip's training part, as great a share of each; 0 for all."`
+	MARSAxes    string  `name:"mars-axes" default:"mars" enum:"mars,radar" help:"Axes of the points of --mars: mars as in its files, radar as those of all other radars here, for a network that was or will be trained on these too."`
+	MARSHoldOut int     `name:"mars-hold-out" default:"0" placeholder:"SUBJECT" help:"Split --mars across people: train on the others, test on this subject. 0 splits within each clip: its first 60 % train, the next 20 % validate, the last 20 % test."`
 }
 
 func (f marsFlags) openMARS() (*mars.Dataset, error) {
-	return mars.Open(f.MARS, mars.Options{History: f.MARSHistory})
+	return mars.Open(f.MARS, mars.Options{History: f.MARSHistory, RadarFrame: f.MARSAxes == "radar"})
 }
 
 // marsKeys returns the clips to train on and those to validate or test on:
@@ -56,6 +58,32 @@ func (f marsFlags) part(use dataUse) train.Part {
 	return []train.Part{train.TrainPart, train.ValPart, train.TestPart}[use]
 }
 
+// limit leaves so much of what is trained on as --mars-minutes says.
+func (f marsFlags) limit(s train.Selection) (train.Selection, error) {
+	if f.MARSMinutes == 0 {
+		return s, nil
+	}
+	if f.MARS == "" || !(f.MARSMinutes > 0) {
+		return s, fmt.Errorf("--mars-minutes %g: want a number above 0, and --mars", f.MARSMinutes)
+	}
+	if s.Part == (train.Part{}) {
+		s.Part.To = 1
+	}
+	frames := 0
+	for _, k := range s.Keys {
+		clip, err := s.Data.Open(k)
+		if err != nil {
+			return s, err
+		}
+		frames += clip.Len()
+	}
+	want := f.MARSMinutes * 60 * 1000 / recording.FramePeriodMS
+	if have := float64(frames) * (s.Part.To - s.Part.From); want < have {
+		s.Part.To = s.Part.From + (s.Part.To-s.Part.From)*want/have
+	}
+	return s, nil
+}
+
 // marsReference returns the training clips, whose mean poses the error is to be
 // compared with: they are few. It is nil for other data, of which the evaluated
 // frames' own mean pose must do.
@@ -70,11 +98,18 @@ func (f marsFlags) marsReference(ctx context.Context, ds recording.Dataset, cfg 
 	return loadWithProgress(ctx, "loading training clips", ds, keys, cfg, train.LoadOptions{Window: window, Part: f.part(forTraining)})
 }
 
+func (f marsFlags) minutes() string {
+	if f.MARSMinutes == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", trained on %g minutes", f.MARSMinutes)
+}
+
 func (f marsFlags) marsSplit() string {
 	if f.MARSHoldOut != 0 {
-		return fmt.Sprintf("subject %d held out", f.MARSHoldOut)
+		return fmt.Sprintf("subject %d held out", f.MARSHoldOut) + f.minutes()
 	}
-	return "within clips: 60 % train, 20 % validation, 20 % test"
+	return "within clips: 60 % train, 20 % validation, 20 % test" + f.minutes()
 }
 
 // marsAlone reports whether a network has a radar encoder and others that MARS has

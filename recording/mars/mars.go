@@ -49,8 +49,9 @@ type Dataset struct {
 	root    string
 	history recording.Window // radar frames of one sample
 	forward bool             // points are x away, y to the radar's left
+	form    string           // how the folder is laid out
 	keys    []recording.Key
-	names   map[recording.Key]string
+	open    map[recording.Key]func() (*clip, error)
 }
 
 // Options of Open.
@@ -65,54 +66,27 @@ type Options struct {
 	RadarFrame bool
 }
 
-// Open reads the index of a folder. Subject and movement become the clip's
-// key: the movement as the MM-Fi activity nearest to it.
+// Open lists the clips of a folder: one with an index as this package's own, the set
+// as its authors publish it (synced_data, or a folder of subjects below it), or their
+// feature maps. Subject and movement become the clip's key: the movement as the MM-Fi
+// activity nearest to it.
 func Open(root string, opt Options) (*Dataset, error) {
-	d := &Dataset{root: root, forward: opt.RadarFrame, history: recording.Window{Before: max(opt.History, 1) - 1}, names: map[recording.Key]string{}}
+	d := &Dataset{root: root, forward: opt.RadarFrame, history: recording.Window{Before: max(opt.History, 1) - 1}, open: map[recording.Key]func() (*clip, error){}}
 	if d.history.Len() > maxRadarHistory {
 		return nil, fmt.Errorf("mars: history of %d radar frames: want at most %d", d.history.Len(), maxRadarHistory)
 	}
-	path := filepath.Join(root, indexName)
-	f, err := os.Open(path)
+	_, err := os.Stat(filepath.Join(root, indexName))
+	found := err == nil
+	if found {
+		err = d.openIndex(root)
+	} else if found, err = d.openPublished(root); err == nil && !found {
+		found, err = d.openFeatures(root)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("mars: %w; the folder must hold %s and the clips' .npy files", err, indexName)
+		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("mars: %s: %w", path, err)
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("mars: %s is empty", path)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, want := range []string{"clip", "subject", "mmfi_closest"} {
-		if _, ok := column[want]; !ok {
-			return nil, fmt.Errorf("mars: %s has no column %q", path, want)
-		}
-	}
-	for n, row := range rows[1:] {
-		subject, err := strconv.Atoi(row[column["subject"]])
-		if err != nil || subject < 1 {
-			return nil, fmt.Errorf("mars: %s line %d: subject %q: want a number from 1", path, n+2, row[column["subject"]])
-		}
-		activity, err := strconv.Atoi(strings.TrimPrefix(row[column["mmfi_closest"]], "A"))
-		if err != nil || activity < 1 || activity > mmfi.NumActivities {
-			return nil, fmt.Errorf("mars: %s line %d: activity %q: want A01 to A27", path, n+2, row[column["mmfi_closest"]])
-		}
-		name := row[column["clip"]]
-		if name == "" || name != filepath.Base(name) {
-			return nil, fmt.Errorf("mars: %s line %d: clip %q is no file name", path, n+2, name)
-		}
-		key := recording.Key{Subject: subject, Activity: activity}
-		if other, double := d.names[key]; double {
-			return nil, fmt.Errorf("mars: %s line %d: %s and %s are both subject %d, A%02d", path, n+2, other, name, subject, activity)
-		}
-		d.names[key] = name
-		d.keys = append(d.keys, key)
+	if !found {
+		return nil, fmt.Errorf("mars: %s holds neither %s, nor synced_data or subject1, nor feature/featuremap_train.npy: give the folder of the MARS repository", root, indexName)
 	}
 	sort.Slice(d.keys, func(i, j int) bool {
 		a, b := d.keys[i], d.keys[j]
@@ -124,6 +98,55 @@ func Open(root string, opt Options) (*Dataset, error) {
 	return d, nil
 }
 
+// openIndex reads the index of a folder of this package's own form.
+func (d *Dataset) openIndex(root string) error {
+	path := filepath.Join(root, indexName)
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("mars: %w; the folder must hold %s and the clips' .npy files", err, indexName)
+	}
+	defer func() { _ = f.Close() }()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return fmt.Errorf("mars: %s: %w", path, err)
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("mars: %s is empty", path)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	for _, want := range []string{"clip", "subject", "mmfi_closest"} {
+		if _, ok := column[want]; !ok {
+			return fmt.Errorf("mars: %s has no column %q", path, want)
+		}
+	}
+	names := map[recording.Key]string{}
+	for n, row := range rows[1:] {
+		subject, err := strconv.Atoi(row[column["subject"]])
+		if err != nil || subject < 1 {
+			return fmt.Errorf("mars: %s line %d: subject %q: want a number from 1", path, n+2, row[column["subject"]])
+		}
+		activity, err := strconv.Atoi(strings.TrimPrefix(row[column["mmfi_closest"]], "A"))
+		if err != nil || activity < 1 || activity > mmfi.NumActivities {
+			return fmt.Errorf("mars: %s line %d: activity %q: want A01 to A27", path, n+2, row[column["mmfi_closest"]])
+		}
+		name := row[column["clip"]]
+		if name == "" || name != filepath.Base(name) {
+			return fmt.Errorf("mars: %s line %d: clip %q is no file name", path, n+2, name)
+		}
+		key := recording.Key{Subject: subject, Activity: activity}
+		if other, double := names[key]; double {
+			return fmt.Errorf("mars: %s line %d: %s and %s are both subject %d, A%02d", path, n+2, other, name, subject, activity)
+		}
+		names[key] = name
+		d.open[key] = func() (*clip, error) { return d.openClip(name) }
+		d.keys = append(d.keys, key)
+	}
+	return nil
+}
+
 // Keys lists the clips, ordered by subject, then activity.
 func (d *Dataset) Keys() []recording.Key { return slices.Clone(d.keys) }
 
@@ -132,16 +155,36 @@ func (d *Dataset) Modalities() modality.Set { return modality.Of(modality.Radar)
 
 // Describe names the data for figures and model cards.
 func (d *Dataset) Describe() string {
-	return fmt.Sprintf("MARS at %s (real radar IWR1443 and Kinect v2 joints, %d clips, %d radar frames a sample)", d.root, len(d.keys), d.history.Len())
+	form := ""
+	if d.form != "" {
+		form = d.form + ", "
+	}
+	return fmt.Sprintf("MARS at %s (%sreal radar IWR1443 and Kinect v2 joints, %d clips, %d radar frames a sample)", d.root, form, len(d.keys), d.history.Len())
 }
 
 // Open reads a clip whole: a few hundred kilobytes.
 func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
-	name, ok := d.names[k]
+	open, ok := d.open[k]
 	if !ok {
 		return nil, fmt.Errorf("mars: %s has no clip of subject %d, A%02d", d.root, k.Subject, k.Activity)
 	}
-	c := &clip{key: k, history: d.history}
+	c, err := open()
+	if err != nil {
+		return nil, err
+	}
+	c.key, c.history = k, d.history
+	if d.forward { // the person faces the radar: their left is its right
+		c.points = slices.Clone(c.points) // the folder's may be shared
+		for i := 0; i < len(c.points); i += radarColumns {
+			c.points[i], c.points[i+1] = c.points[i+1], -c.points[i]
+		}
+	}
+	return c, nil
+}
+
+// openClip reads a clip of this package's own form.
+func (d *Dataset) openClip(name string) (*clip, error) {
+	c := &clip{}
 	radar, err := d.read(name, "radar", radarColumns)
 	if err != nil {
 		return nil, err
@@ -165,9 +208,6 @@ func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 		}
 		points[i+3] *= dopplerPerStep
 		points[i+4] = 10 * math.Log10(max(points[i+4], 1))
-		if d.forward { // the person faces the radar: their left is its right
-			points[i], points[i+1] = points[i+1], -points[i]
-		}
 	}
 	c.points = points
 	rows := frames.Float64()
@@ -182,23 +222,17 @@ func (d *Dataset) Open(k recording.Key) (recording.Clip, error) {
 }
 
 func (d *Dataset) read(name, what string, inner ...int) (*mmfi.Array, error) {
-	path := filepath.Join(d.root, name+"_"+what+".npy")
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("mars: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	a, err := mmfi.ReadNPY(f)
-	if err != nil {
-		return nil, fmt.Errorf("mars: %s: %w", path, err)
-	}
+	return readArray(filepath.Join(d.root, name+"_"+what+".npy"), inner...)
+}
+
+func checkRows(a *mmfi.Array, path string, inner ...int) error {
 	if len(a.Shape) != 1+len(inner) || !slices.Equal(a.Shape[1:], inner) {
-		return nil, fmt.Errorf("mars: %s: shape %v, want rows of %v", path, a.Shape, inner)
+		return fmt.Errorf("mars: %s: shape %v, want rows of %v", path, a.Shape, inner)
 	}
 	if a.Shape[0] == 0 {
-		return nil, fmt.Errorf("mars: %s: %w", path, errors.New("no rows"))
+		return fmt.Errorf("mars: %s: %w", path, errors.New("no rows"))
 	}
-	return a, nil
+	return nil
 }
 
 // span is where a frame's points lie.
@@ -210,6 +244,17 @@ type clip struct {
 	points  []float64 // n x 5: metres, m/s, dB
 	joints  []float64 // frames x 25 x 3, metres
 	frames  []span
+	borders []int // where the authors' three parts end; nil if the folder does not tell
+}
+
+// Border implements recording.Bordered.
+func (c *clip) Border(share float64) (frame int, known bool) {
+	for i, end := range [...]float64{0.6, 0.8} {
+		if i < len(c.borders) && share == end {
+			return c.borders[i], true
+		}
+	}
+	return 0, false
 }
 
 // Key names the clip.

@@ -205,7 +205,8 @@ func (c *clipCheck) checkTruth(path string) {
 
 // checkNames looks for files that nothing reads.
 func (c *clipCheck) checkNames() {
-	known := map[string]bool{groundTruthName: true, scoresName: true, "depth": true, "infra1": true, "infra2": true, "infra1.npy": true, "infra2.npy": true, filteredFolder: true}
+	// clean_truth.npy is the simulator's, depth MM-Fi's pictures, which no network here takes.
+	known := map[string]bool{groundTruthName: true, scoresName: true, "clean_truth.npy": true, "depth": true, "infra1": true, "infra2": true, "infra1.npy": true, "infra2.npy": true, filteredFolder: true}
 	for m := range modality.Count {
 		for _, name := range sensorFolders[m] {
 			known[name], known[name+".npy"] = true, true

@@ -107,11 +107,33 @@ type roles struct{ train, val, test selection }
 
 // Splits of MARS, which has few subjects: parts of each clip in time, or
 // Across followed by the number of the subject to test on, such as "across-3",
-// which trains on the others.
+// which trains on the others. Everybody in turn is AcrossAll.
 const (
-	Within = "within"
-	Across = "across-"
+	Within    = "within"
+	Across    = "across-"
+	AcrossAll = Across + "all"
 )
+
+// splits puts every subject of the data in the place of AcrossAll.
+func (d Data) splits(names []string, have []recording.Key) (out []string) {
+	for _, name := range names {
+		if d.Kind != MARS || name != AcrossAll {
+			out = append(out, name)
+			continue
+		}
+		var subjects []int
+		for _, k := range have {
+			subjects = append(subjects, k.Subject)
+		}
+		slices.Sort(subjects)
+		for _, s := range slices.Compact(subjects) {
+			if one := Across + strconv.Itoa(s); !slices.Contains(names, one) {
+				out = append(out, one)
+			}
+		}
+	}
+	return out
+}
 
 // roles divides the clips that there are. With have nil it only checks the
 // names.
@@ -201,12 +223,15 @@ func holdOut(keys []recording.Key, n int) (rest, held []recording.Key) {
 // marsRoles holds out parts of clips instead of subjects, of which there are
 // two; data.validation_subjects above 0 asks for it.
 func (d Data) marsRoles(split string, have []recording.Key) (roles, error) {
+	if split == AcrossAll && have == nil {
+		return roles{}, nil
+	}
 	test := 0
 	if number, across := strings.CutPrefix(split, Across); across {
 		test, _ = strconv.Atoi(number) // 0 is nobody
 	}
 	if test < 1 && split != Within {
-		return roles{}, fmt.Errorf("splits: %q is no split of MARS: use %s, or %s and a subject's number", split, Within, Across)
+		return roles{}, fmt.Errorf("splits: %q is no split of MARS: use %s, %s, or %s and a subject's number", split, Within, AcrossAll, Across)
 	}
 	if have == nil {
 		return roles{}, nil

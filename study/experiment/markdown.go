@@ -94,7 +94,7 @@ func (s *Summary) Markdown() string {
 		fmt.Fprintf(&b, "**Not finished: %s missing.** Rows without all seeds say how many they lack.\n\n", count(s.Missing, "training is", "trainings are"))
 	}
 	t := s.Training
-	fmt.Fprintf(&b, "Recipe: %d epochs, batch %d, learning rate %g, weight decay %g, %s, %s. ± is half of the 95 %% t-interval over seeds. A difference is paired: the first interval is over seeds, the second over test subjects (bootstrap, %d draws, 95 %%). \"Better\" or \"worse\" is written only if both exclude 0; nothing is corrected for the number of comparisons.\n\n",
+	fmt.Fprintf(&b, "Recipe: %d epochs, batch %d, learning rate %g, weight decay %g, %s, %s. ± is half of the 95 %% t-interval over seeds. A difference is paired: the first interval is over seeds (t), the second over test subjects, the third over both at once (bootstrap, %d draws, 95 %%); p is that of the third, corrected for the comparisons of its table (Holm). \"Better\" or \"worse\" is written only if all exclude 0 and p is below 0.05. What was tuned was chosen by the mean error on the validation subjects; scores are of the last epoch.\n\n",
 		t.Epochs, t.Batch, t.LR, t.WeightDecay, strideText(t.Stride), decayText(t), bootstrapDraws)
 	s.writeTuning(&b)
 	s.writeTable1(&b)
@@ -194,7 +194,7 @@ func (s *Summary) writeTable1(b *strings.Builder) {
 		if s.Kind == MARS {
 			paper = s.label("MPJPE about the pelvis, mm")
 		}
-		t := table{head: []string{"Fusion", "Method", s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), paper, "difference to no balancing, mm, over seeds", "over subjects", "verdict"}}
+		t := table{head: []string{"Fusion", "Method", s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), paper, "difference to no balancing, mm, over seeds", "over subjects", "over both", "p (Holm)", "verdict"}}
 		for _, r := range s.Table1 {
 			if r.Protocol != at.Protocol || r.Split != at.Split {
 				continue
@@ -219,7 +219,7 @@ func (s *Summary) writeTable1(b *strings.Builder) {
 				if s.Kind == MARS {
 					beside = fmt.Sprintf("%.2f", v.PelvisMM)
 				}
-				t.add("–", name+" (no sensor)", fmt.Sprintf("%.2f", v.MPJPEMM), fmt.Sprintf("%.2f", v.PAMPJPEMM), beside, "–", "–", "–")
+				t.add("–", name+" (no sensor)", fmt.Sprintf("%.2f", v.MPJPEMM), fmt.Sprintf("%.2f", v.PAMPJPEMM), beside, "–", "–", "–", "–", "–")
 			}
 		}
 		b.WriteString(t.String())
@@ -229,7 +229,7 @@ func (s *Summary) writeTable1(b *strings.Builder) {
 }
 
 func (s *Summary) writeAgainst(b *strings.Builder, title string, list []Against, at Row) {
-	t := table{head: []string{"Fusion", "Compared", "difference, mm, over seeds", "over subjects", "verdict on the first"}}
+	t := table{head: []string{"Fusion", "Compared", "difference, mm, over seeds", "over subjects", "over both", "p (Holm)", "verdict on the first"}}
 	for _, a := range list {
 		if a.Protocol == at.Protocol && a.Split == at.Split {
 			t.add(append([]string{fusionTitle(a.Fusion), a.First + " – " + a.Second}, a.Difference.cells()...)...)
@@ -305,7 +305,7 @@ func (s *Summary) writeTable4(b *strings.Builder) {
 			continue
 		}
 		fmt.Fprintf(b, "## %s\n\n", part.title)
-		t := table{head: []string{part.first, s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), "paper, MM-Fi: MPJPE / PA", "difference to no balancing, mm, over seeds", "over subjects", "verdict"}}
+		t := table{head: []string{part.first, s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), "paper, MM-Fi: MPJPE / PA", "difference to no balancing, mm, over seeds", "over subjects", "over both", "p (Holm)", "verdict"}}
 		for _, r := range part.rows {
 			t.add(append([]string{r.Name, s.metric(r, metricMPJPE, 2), s.metric(r, metricPA, 2), r.Paper.both()}, r.AgainstPlain.cells()...)...)
 		}
@@ -319,7 +319,7 @@ func (s *Summary) writeFigure6(b *strings.Builder) {
 		return
 	}
 	b.WriteString("## Figure 6: learning window of AWC\n\n")
-	t := table{head: []string{"Window, epochs", s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), "difference to no balancing, mm, over seeds", "over subjects", "verdict"}}
+	t := table{head: []string{"Window, epochs", s.label("MPJPE, mm"), s.label("PA-MPJPE, mm"), "difference to no balancing, mm, over seeds", "over subjects", "over both", "p (Holm)", "verdict"}}
 	for _, r := range s.Figure6 {
 		t.add(append([]string{r.Name, s.metric(r, metricMPJPE, 2), s.metric(r, metricPA, 2)}, r.AgainstPlain.cells()...)...)
 	}

@@ -85,6 +85,9 @@ func Open(f *File, opt Options) (*Experiment, error) {
 	if e.dataset, e.source, err = f.Data.open(); err != nil {
 		return nil, err
 	}
+	own := *f
+	own.Splits = f.Data.splits(f.Splits, e.dataset.Keys())
+	e.File, f = &own, &own
 	for _, p := range f.Protocols {
 		for _, s := range f.Splits {
 			if _, err = f.Data.roles(p, s, e.dataset.Keys()); err != nil {

@@ -89,7 +89,12 @@ const (
 type Comparison struct {
 	OverSeeds    Interval `json:"over_seeds"`
 	OverSubjects Interval `json:"over_subjects"`
-	Verdict      string   `json:"verdict"` // about the first
+	// Crossed is over seeds and subjects at once, P its p-value and PHolm that
+	// corrected for the number of comparisons in the table.
+	Crossed Interval `json:"over_seeds_and_subjects"`
+	P       float64  `json:"p"`
+	PHolm   float64  `json:"p_holm"`
+	Verdict string   `json:"verdict"` // about the first
 }
 
 // Compare judges the paired differences over seeds and over test subjects.

@@ -142,6 +142,7 @@ func (e *Experiment) Summarize() (*Summary, error) {
 		}
 	}
 	e.summarizeRest(s)
+	s.correct()
 	var err error
 	s.Table2, err = e.readOverhead()
 	return s, err
@@ -322,12 +323,15 @@ func (e *Experiment) curves(g group) [][]plot.Epoch {
 func (e *Experiment) compare(a, b group) (Comparison, bool) {
 	var bySeed []float64
 	bySubject := map[string]SubjectError{}
+	var crossed []map[string]SubjectError
 	for i := range min(len(a.cells), len(b.cells)) {
 		ra, rb := e.result(a.cells[i]), e.result(b.cells[i])
 		if ra == nil || rb == nil {
 			continue
 		}
 		bySeed = append(bySeed, full(ra).MPJPEMM-full(rb).MPJPEMM)
+		one := map[string]SubjectError{}
+		crossed = append(crossed, one)
 		for name, sa := range ra.Evaluation.Subjects {
 			sb, ok := rb.Evaluation.Subjects[name]
 			if !ok || sb.Frames != sa.Frames {
@@ -335,6 +339,7 @@ func (e *Experiment) compare(a, b group) (Comparison, bool) {
 			}
 			s := bySubject[name]
 			n := float64(sa.Frames)
+			one[name] = SubjectError{n, n * sa.MPJPEMM, n * sb.MPJPEMM}
 			bySubject[name] = SubjectError{s.Frames + n, s.A + n*sa.MPJPEMM, s.B + n*sb.MPJPEMM}
 		}
 	}
@@ -345,7 +350,15 @@ func (e *Experiment) compare(a, b group) (Comparison, bool) {
 	for _, name := range slices.Sorted(maps.Keys(bySubject)) {
 		subjects = append(subjects, bySubject[name])
 	}
-	return Compare(bySeed, subjects, 1), true
+	rows := make([][]SubjectError, len(crossed))
+	for i, one := range crossed {
+		for _, name := range slices.Sorted(maps.Keys(bySubject)) {
+			rows[i] = append(rows[i], one[name]) // no frames if this seed has no pair
+		}
+	}
+	c := Compare(bySeed, subjects, 1)
+	c.Crossed, c.P = CrossedBootstrap(rows, 1)
+	return c, true
 }
 
 // methodTitle is a method's name in tables.

@@ -53,13 +53,17 @@ func (i Interval) signed(digits int) string {
 
 func (c *Comparison) cells() []string {
 	if c == nil {
-		return []string{"–", "–", "–"}
+		return []string{"–", "–", "–", "–", "–"}
 	}
 	overSeeds := c.OverSeeds.signed(2)
 	if c.OverSeeds.N == 1 {
 		overSeeds += " (1 seed)"
 	}
-	return []string{overSeeds, c.OverSubjects.signed(2), c.Verdict}
+	p := "–"
+	if c.Crossed.N > 1 {
+		p = fmt.Sprintf("%.3f", c.PHolm)
+	}
+	return []string{overSeeds, c.OverSubjects.signed(2), c.Crossed.signed(2), p, c.Verdict}
 }
 
 // count writes a number with its noun in the singular or plural.
