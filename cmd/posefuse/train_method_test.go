@@ -109,7 +109,7 @@ func TestMethodsOfTheTableHaveFlags(t *testing.T) {
 	}
 	for _, n := range newParser(t).Model.Children {
 		for _, flag := range n.Flags {
-			want := map[string]string{"balance": "inforeg,probe", "balance-alpha": "modality-level or probe;", "holdout": "g-blending or probe needs"}[flag.Name]
+			want := map[string]string{"balance": "slow-start,probe", "balance-alpha": "modality-level or probe;", "holdout": "g-blending or probe needs"}[flag.Name]
 			if n.Name == "train" && !strings.Contains(flag.Help, want) {
 				t.Errorf("the help of --%s is %q, want %q in it", flag.Name, flag.Help, want)
 			}
