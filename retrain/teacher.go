@@ -95,6 +95,7 @@ func (t *teacher) label(ctx context.Context, keep func(*[model.OutputDim]float32
 	if err = t.data.Label(ctx, run, keep); err != nil {
 		return fmt.Errorf("label %s: %w", t.data.Describe(), err)
 	}
+	holdBones(t.data)
 	return nil
 }
 

@@ -29,7 +29,7 @@ type retrainCmd struct {
 	Labelled   []string `placeholder:"DIR" help:"Folder of the room's recordings with ground truth, in MM-Fi's layout; may be given again."`
 	Unlabelled []string `placeholder:"DIR" help:"The same without ground truth: the model labels what it is sure of itself. Needs labelled ones to judge by."`
 	Session    []string `placeholder:"NAME" help:"Recorded session of the state folder, by name or path; it counts as unlabelled without --labels and without a file labels.csv or labels.npy in its folder."`
-	Labels     []string `placeholder:"FILE" help:"Joints measured beside the session, .csv or .npy; as many as sessions, in their order, each aligned by how the body moves. - for a session without."`
+	Labels     []string `placeholder:"FILE" help:"Joints measured beside the session, .csv, .npy, .trc or .c3d; as many as sessions, in their order, each aligned by how the body moves. - for a session without."`
 	LabelRate  float64  `default:"10" help:"Frames a second of --labels that end in .npy."`
 	Judge      []string `placeholder:"DIR" help:"Labelled recordings to judge by only."`
 	State      string   `default:"./posefuse-state" placeholder:"DIR" help:"The daemon's state_dir."`

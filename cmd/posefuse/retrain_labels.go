@@ -93,7 +93,14 @@ func labelSession(ds *session.Dataset, dir, file string, rateHz float64) (told s
 	if err != nil {
 		return "", fmt.Errorf("labels %s beside session %s: %w (--label-rate)", file, info.ID, err)
 	}
-	if track.Frame == label.Room {
+	at := track.Frame
+	if at == label.Own {
+		if err = track.Place(reference, fit); err != nil {
+			return "", fmt.Errorf("labels %s beside session %s: %w", file, info.ID, err)
+		}
+		at = reference.Frame
+	}
+	if at == label.Room {
 		if info.Rig == nil {
 			return "", fmt.Errorf("labels %s are in the room's frame, and session %s does not know where the camera stands: give them in the camera's frame", file, info.ID)
 		}
@@ -116,12 +123,14 @@ func labelSession(ds *session.Dataset, dir, file string, rateHz float64) (told s
 func publishedPoses(dir string) (*label.Track, session.Info, error) {
 	var times []float64
 	var poses []recording.Pose
+	var in string // the frame, the same for all
 	info, _, err := session.Visit(dir, session.Part{Topics: []string{session.TopicPose}}, func(e *session.Event) error {
 		var p message.Pose
 		if err := message.UnmarshalPose(e.Text, &p); err != nil {
 			return fmt.Errorf("pose at %d: %w", e.CaptureNS, err)
 		}
 		if p.JointsM != nil {
+			in = p.Frame
 			times, poses = append(times, float64(e.CaptureNS)/1e9), append(poses, *p.JointsM)
 		}
 		return nil
@@ -132,5 +141,7 @@ func publishedPoses(dir string) (*label.Track, session.Info, error) {
 	if err != nil {
 		return nil, info, fmt.Errorf("session %s: %w", filepath.Base(dir), err)
 	}
-	return label.Reference(times, poses), info, nil
+	reference := label.Reference(times, poses)
+	reference.Frame = in
+	return reference, info, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
+	"posefuse/recording/motionfile"
 )
 
 // person is a body whose joints move on sines of their own, so that no two
@@ -249,7 +250,7 @@ func TestFilesOfLabels(t *testing.T) {
 		"cut":            {"b.npy", npy[:len(npy)-100], 10, "truncated"},
 		"no rate":        {"b.npy", npy, 0, "frames a second"},
 		"slow":           {"b.npy", npy, 3, "want at least 4"},
-		"another ending": {"b.xlsx", npy, 10, ".npy or .csv"},
+		"another ending": {"b.xlsx", npy, 10, ".csv, .npy, .trc or .c3d"},
 	} {
 		if _, err := Read(write(c.file, c.b), c.rate); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -264,6 +265,73 @@ func TestFilesOfLabels(t *testing.T) {
 	}
 	if _, err = ReadNPY(&b, 10); err == nil || !strings.Contains(err.Error(), "want metres") {
 		t.Errorf("millimetres: %v", err)
+	}
+}
+
+// TestReferenceSystem: TRC and C3D of a system with axes, origin, unit and clock of
+// its own come to the session's poses, with the session's error in the place taken
+// over and the body as it was measured.
+func TestReferenceSystem(t *testing.T) {
+	p := newPerson(8)
+	ref := p.track(t, 5, 30, 10, 0.03, false)
+	m := &motionfile.Motion{Names: motionfile.JointNames[:], RateHz: 50, Units: "mm"}
+	for i := range 40 * 50 {
+		pose := p.at(3.5 + float64(i)/50)
+		var row []motionfile.Point
+		for _, v := range pose {
+			row = append(row, motionfile.Point{v[2] + 4, -v[0] + 1, -v[1] + 2}) // turned and moved
+		}
+		m.TimesS, m.Points = append(m.TimesS, float64(i)/50), append(m.Points, row)
+	}
+	for ext, write := range map[string]func(*bytes.Buffer) error{
+		".trc": func(b *bytes.Buffer) error { return motionfile.WriteTRC(b, "a.trc", m) },
+		".c3d": func(b *bytes.Buffer) error { return motionfile.WriteC3D(b, m) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "a"+ext)
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		track, err := Read(path, 0)
+		if err != nil || track.Frame != Own {
+			t.Fatalf("%s: %v", ext, err)
+		}
+		fit, err := Align(ref, track)
+		if err != nil || math.Abs(fit.OffsetS-1.5) > 0.02 {
+			t.Fatalf("%s: %v, %v, want 1.5 s", ext, fit, err)
+		}
+		if err = track.Place(ref, fit); err != nil {
+			t.Fatal(err)
+		}
+		worst := 0.0
+		for i := range 200 {
+			s := float64(i) / 10
+			got, ok := track.At(s + 1.5)
+			want := p.at(5 + s)
+			if !ok {
+				t.Fatal("a hole")
+			}
+			for j := range got {
+				for k := range got[j] {
+					worst = max(worst, math.Abs(got[j][k]-want[j][k]))
+				}
+			}
+		}
+		if worst > 0.01 {
+			t.Errorf("%s: a joint is %.4f m off", ext, worst)
+		}
+	}
+	some := *m
+	some.Names = append([]string{"unknown"}, m.Names[1:]...)
+	var b bytes.Buffer
+	if err := motionfile.WriteTRC(&b, "a.trc", &some); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadMotion(&b); err == nil || !strings.Contains(err.Error(), "Hip") {
+		t.Errorf("an unknown marker: %v", err)
 	}
 }
 

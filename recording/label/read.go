@@ -37,8 +37,10 @@ func Read(path string, rateHz float64) (*Track, error) {
 		t, err = ReadNPY(bufio.NewReader(f), rateHz)
 	case ".csv":
 		t, err = ReadCSV(bufio.NewReader(f))
+	case ".trc", ".c3d":
+		t, err = ReadMotion(bufio.NewReader(f))
 	default:
-		err = fmt.Errorf("the ending %q is not known: want .npy or .csv", ext)
+		err = fmt.Errorf("the ending %q is not known: want .csv, .npy, .trc or .c3d", ext)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("labels %s: %w", path, err)
@@ -73,7 +75,7 @@ func ReadNPY(r io.Reader, rateHz float64) (*Track, error) {
 
 // ReadCSV reads a table with a line of names first: time_s or capture_ns, and
 // joint0_x_m to joint16_z_m in metres. A column frame says camera, which is also
-// taken without one, or room. Lines without joints are left out.
+// taken without one, room, or own. Lines without joints are left out.
 func ReadCSV(r io.Reader) (*Track, error) {
 	in := csv.NewReader(r)
 	in.ReuseRecord = true

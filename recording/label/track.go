@@ -15,6 +15,7 @@ import (
 const (
 	Camera = "camera" // x right, y down, z forward
 	Room   = "room"   // as the daemon's poses in the room
+	Own    = "own"    // of the reference system, which nobody else knows
 )
 
 // maxGapS is the longest time without a pose that is bridged.
@@ -25,7 +26,7 @@ const leastRateHz = 4
 
 // Track is a body over time.
 type Track struct {
-	Frame  string // Camera or Room
+	Frame  string // Camera, Room or Own
 	TimesS []float64
 	Poses  []recording.Pose // metres
 }
@@ -36,8 +37,8 @@ func (t *Track) check() error {
 	if len(t.Poses) < 2 {
 		return fmt.Errorf("%d poses: want at least 2", len(t.Poses))
 	}
-	if t.Frame != Camera && t.Frame != Room {
-		return fmt.Errorf("frame %q: want %s or %s", t.Frame, Camera, Room)
+	if t.Frame != Camera && t.Frame != Room && t.Frame != Own {
+		return fmt.Errorf("frame %q: want %s, %s or %s", t.Frame, Camera, Room, Own)
 	}
 	for i, s := range t.TimesS {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
