@@ -37,7 +37,7 @@ func (j *Job) average(ctx context.Context, r *Result, d *data) error {
 			return err
 		}
 		c := blendChoice{share: share, newRatio: after[0][0] / before[0][0], oldRatio: meanRatio(after[1], before[1])}
-		if i == 0 || c.betterThan(best) {
+		if i == 0 || c.betterThan(best, 1+j.Rule.LimitPercent/200) { // half of the limit, for chance has the other
 			best = c
 		}
 		j.wait(ctx)
@@ -57,10 +57,10 @@ type blendChoice struct {
 	newRatio, oldRatio float64
 }
 
-// betterThan prefers what forgets nothing, then what learned most; where all
-// forget, what is best on the whole.
-func (c blendChoice) betterThan(o blendChoice) bool {
-	switch keeps, oKeeps := c.oldRatio <= 1, o.oldRatio <= 1; {
+// betterThan prefers what forgets no more than a ratio, then what learned most;
+// where all forget, what is best on the whole.
+func (c blendChoice) betterThan(o blendChoice, most float64) bool {
+	switch keeps, oKeeps := c.oldRatio <= most, o.oldRatio <= most; {
 	case keeps && oKeeps:
 		return c.newRatio < o.newRatio
 	case keeps != oKeeps:

@@ -17,12 +17,13 @@ func TestShareOfTheTrainedWeights(t *testing.T) {
 	}{
 		{"nothing is forgotten", [...][2]float64{{0.6, 0.97}, {0.7, 0.96}, {0.8, 0.97}, {0.9, 0.99}}, 1},
 		{"only the half keeps", [...][2]float64{{0.6, 1.2}, {0.65, 1.05}, {0.75, 0.99}, {0.9, 0.98}}, 0.5},
+		{"within chance", [...][2]float64{{0.6, 1.009}, {0.65, 0.99}, {0.75, 0.98}, {0.9, 0.97}}, 1},
 		{"all forget", [...][2]float64{{0.6, 1.3}, {0.65, 1.1}, {0.75, 1.08}, {0.95, 1.02}}, 0.75},
 		{"what keeps learned nothing", [...][2]float64{{0.6, 1.3}, {1.01, 0.99}, {1.02, 0.99}, {1.01, 0.99}}, 1},
 	} {
 		best := blendChoice{share: shares[0], newRatio: c.ratios[0][0], oldRatio: c.ratios[0][1]}
 		for i, share := range shares[1:] {
-			if b := (blendChoice{share, c.ratios[i+1][0], c.ratios[i+1][1]}); b.betterThan(best) {
+			if b := (blendChoice{share, c.ratios[i+1][0], c.ratios[i+1][1]}); b.betterThan(best, 1.01) {
 				best = b
 			}
 		}

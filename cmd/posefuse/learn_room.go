@@ -99,7 +99,7 @@ extrinsics:
 	if err != nil {
 		return nil, err
 	}
-	d.cmd = exec.CommandContext(ctx, self, "run", "--config", file)
+	d.cmd = exec.CommandContext(ctx, self, "run", "--config", file) //nolint:gosec // this program
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(os.Interrupt) }
 	if err = d.cmd.Start(); err != nil {

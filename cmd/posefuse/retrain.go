@@ -68,6 +68,7 @@ func (retrainCmd) Help() string {
 		"at once; without, it serves when the daemon starts next. It runs at the lowest priority; stopped in any way, the\n" +
 		"same command goes on.\n\n" +
 		"Examples:\n\n  posefuse retrain --labelled /data/room1 --state /var/lib/posefuse\n" +
+		"  posefuse retrain --mars /data/mars --mars-hold-out 2 --state /var/lib/posefuse\n" +
 		"  posefuse retrain --session 20260102T150405Z-P017 --judge /data/room1 --state /var/lib/posefuse --nats nats://127.0.0.1:4222"
 }
 
@@ -177,6 +178,13 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 		return nil, err
 	}
 	j.Old, j.OldStop, j.OldJudge = split.Train, split.Test, split.Test
+	if c.MARS != "" && c.MARSHoldOut != 0 { // the model meets this person
+		j.Labelled = append(j.Labelled, split.Test)
+		for to, part := range map[*train.Selection]train.Part{&j.Old: train.TrainPart, &j.OldStop: train.ValPart, &j.OldJudge: train.TestPart} {
+			*to = train.Selection{Data: split.Train.Data, Keys: split.Train.Keys, Part: part}
+		}
+		return j, nil
+	}
 	j.Old.Keys, j.OldJudge.Keys = spread(j.Old.Keys, c.OldClips), spread(j.OldJudge.Keys, c.OldJudge)
 	rest := slices.DeleteFunc(slices.Clone(split.Test.Keys), func(k recording.Key) bool { return slices.Contains(j.OldJudge.Keys, k) })
 	j.OldStop.Keys = spread(rest, c.OldJudge/stopShare)

@@ -322,7 +322,7 @@ func (r *roomRetrainer) daily(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if err := r.ifNew(); err != nil {
+		if err := r.ifNew(); err != nil { //nolint:contextcheck // what it starts ends with the daemon, as on request
 			r.log.Error("the daily retraining did not start", "error", err)
 		}
 	}

@@ -122,9 +122,9 @@ func TestLabelsBesideASession(t *testing.T) {
 	}
 	off := func(first int) (sum float64) {
 		for i := range labelled.Len() {
-			got, err := labelled.Truth(i)
-			if err != nil {
-				t.Fatal(err)
+			got, truthErr := labelled.Truth(i)
+			if truthErr != nil {
+				t.Fatal(truthErr)
 			}
 			want, _ := clip.Truth(min(first+i, clip.Len()-1))
 			for j := range got {

@@ -252,7 +252,7 @@ func TestFilesOfLabels(t *testing.T) {
 		"slow":           {"b.npy", npy, 3, "want at least 4"},
 		"another ending": {"b.xlsx", npy, 10, ".csv, .npy, .trc or .c3d"},
 	} {
-		if _, err := Read(write(c.file, c.b), c.rate); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err = Read(write(c.file, c.b), c.rate); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
