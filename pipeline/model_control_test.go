@@ -248,16 +248,19 @@ func TestSwapsLoseNothing(t *testing.T) {
 			}
 			d := startModelDaemon(t, cfg, r.net, nil)
 			next(t, d.poses, func(p *message.Pose) bool { return p.JointsM != nil })
-			done := make(chan struct{})
+			done, calm := make(chan struct{}), make(chan struct{}, r.swaps)
 			go func() {
 				defer close(done)
 				for i := range r.swaps {
+					if i > 0 && testenv.Full() { // until then the next one's building is not beside the ticks that are measured
+						<-calm
+					}
 					if _, refused := d.request(t, "swap", fmt.Sprintf(`{"name":"m","version":"%d"}`, i%2+1)); refused != "" {
 						t.Errorf("swap %d: %s", i, refused)
 					}
 				}
 			}()
-			var around, between []float64 // latencies, ms
+			var first, around, between []float64 // latencies, ms
 			var seq uint64
 			swapped, since, last := 0, 0, "0"
 			for swapped < r.swaps { // each runs for a tick at least
@@ -272,9 +275,14 @@ func TestSwapsLoseNothing(t *testing.T) {
 				if p.JointsM != nil && fmt.Sprint(p.JointsM[3][1]) != p.Model.Version {
 					t.Fatalf("a pose that says version %s has joint %v", p.Model.Version, p.JointsM[3])
 				}
-				since++
+				if since++; since == 6 {
+					calm <- struct{}{}
+				}
 				if p.Model.Version != last {
 					swapped, since, last = swapped+1, 0, p.Model.Version
+				}
+				if p.JointsM != nil && since == 0 {
+					first = append(first, p.LatencyMS.Total)
 				}
 				if p.JointsM != nil && since < 3 {
 					around = append(around, p.LatencyMS.Total)
@@ -283,8 +291,8 @@ func TestSwapsLoseNothing(t *testing.T) {
 				}
 			}
 			<-done
-			t.Logf("%s: %d swaps, %d poses, none missing; latency p50 and p99 of the 3 ticks after a swap %.1f and %.1f ms, of the others %.1f and %.1f ms",
-				r.name, swapped, len(around)+len(between), quantile(around, .5), quantile(around, .99), quantile(between, .5), quantile(between, .99))
+			t.Logf("%s: %d swaps, %d poses, none missing; latency p50 and p99 of the first tick after a swap %.1f and %.1f ms, of the first 3 %.1f and %.1f ms, of the others, some of which are beside the building of the next, %.1f and %.1f ms",
+				r.name, swapped, len(around)+len(between), quantile(first, .5), quantile(first, .99), quantile(around, .5), quantile(around, .99), quantile(between, .5), quantile(between, .99))
 		})
 	}
 }
