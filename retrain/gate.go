@@ -36,11 +36,11 @@ func (r Rule) Check() error {
 }
 
 // Judge decides by the errors of both models. Chance is known: the error of all
-// sensors on the new set must have fallen by more than the margin and that on the
-// old one not risen by more than the limit, each shown by a one-sided bound of
-// 95 %; and no coalition or activity may be shown to have risen by more than the
-// limit, at a level of 5 % for all of them together (Holm). Where there is too
-// little to tell, the verdict says so.
+// sensors on the new set must have fallen by more than the margin, shown by a
+// one-sided bound of 95 %; that on the old set must not have risen by more than the
+// limit, by two units at least; and no coalition or activity may be shown to have
+// risen by more than the limit, at a level of 5 % for all of them together (Holm).
+// Where there is too little to tell, the verdict says so.
 func (r Rule) Judge(of []comparison, against string, at time.Time) *registry.Gate {
 	g := &registry.Gate{Time: at.UTC().Format(time.RFC3339), Against: against, MarginPercent: r.MarginPercent, LimitPercent: r.LimitPercent}
 	chances := make([]float64, len(of))
@@ -100,7 +100,7 @@ func (r Rule) reason(figures []registry.Figure) string {
 		return fmt.Sprintf("worse by more than %g %%, as far as can be told: %s", r.LimitPercent, describe(kept))
 	case target.Verdict != registry.Better:
 		return fmt.Sprintf("cannot tell whether it is better by the margin of %g %%: %s; %s", r.MarginPercent, describe(target), more(target, "record more labelled sessions"))
-	case kept != nil && kept.Verdict == registry.CannotTell:
+	case kept != nil && kept.Interval == nil:
 		return fmt.Sprintf("cannot tell whether it is worse by more than %g %%: %s; %s", r.LimitPercent, describe(kept), more(kept, "judge by more old recordings (--old-judge)"))
 	}
 	return ""
