@@ -77,7 +77,7 @@ func (b *bundle) set(e *message.ExerciseSummary) error {
 	if err1 != nil || err2 != nil {
 		return fmt.Errorf("set %s: start %q and end %q are no times", e.ID, e.Start, e.End)
 	}
-	end = end.Add(time.Duration(max(0, start.Sub(end)))) // never before the start
+	end = end.Add(max(0, start.Sub(end))) // never before the start
 	var members []object
 	observe := func(what string, code, value object, more object) string {
 		id := uuid(b.session.ID, e.ID, what)

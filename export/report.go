@@ -148,8 +148,8 @@ func trends(sessions []Session) (list []trendView) {
 		var line []string
 		for i, p := range points {
 			d := dot{X: trendLeft + trendWidth*float64(i)/float64(len(points)-1), Y: trendTop + trendHeight/2}
-			if hi > lo {
-				d.Y = trendTop + trendHeight*(hi-p.v)/(hi-lo)
+			if base := min(lo, 0); hi > base { // from 0 on, or a small change looks like a large one
+				d.Y = trendTop + trendHeight*(hi-p.v)/(hi-base)
 			}
 			d.X, d.Y = math.Round(d.X*10)/10, math.Round(d.Y*10)/10
 			t.Dots, line = append(t.Dots, d), append(line, fmt.Sprintf("%g,%g", d.X, d.Y))

@@ -189,7 +189,7 @@ func TestReport(t *testing.T) {
 		if n := strings.Count(text, "<polyline"); n != c.trends {
 			t.Errorf("%d trends, want %d", n, c.trends)
 		}
-		if c.trends > 0 && !strings.Contains(text, `points="15,92 585,12"`) {
+		if c.trends > 0 && !strings.Contains(text, `points="15,16.4 585,12"`) {
 			t.Errorf("trend: %s", text[strings.Index(text, "<figure"):])
 		}
 	}

@@ -39,6 +39,7 @@ type Config struct {
 	Web        WebConfig        `yaml:"web"`
 	Exercise   ExerciseConfig   `yaml:"exercise"`
 	Record     RecordConfig     `yaml:"record"`
+	History    HistoryConfig    `yaml:"history"`
 	Retrain    RetrainConfig    `yaml:"retrain"`
 	Log        LogConfig        `yaml:"log"`
 }
@@ -144,6 +145,7 @@ func DefaultConfig() Config {
 		Bus:      bus.DefaultConfig(),
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},
+		History:  HistoryConfig{KeepDays: 365},
 		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10},
 		Retrain:  RetrainConfig{Judge: []string{}, Cores: 0.5, MemoryMiB: 1024},
 		Log:      LogConfig{Level: "info", Format: "text"},
@@ -246,6 +248,7 @@ func (c *Config) Check() error {
 		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
 	}
 	c.Record.check(&p)
+	c.History.check(&p)
 	c.Retrain.check(&p)
 	c.checkPorts(&p)
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

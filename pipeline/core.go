@@ -101,6 +101,7 @@ type Core struct {
 	wall     wallClock   // what became of the wall clock
 
 	recorder Recorder // nil: nothing can be recorded
+	parts    []func() message.PartHealth
 
 	reloads reloads // of the configuration
 

@@ -62,6 +62,9 @@ func (c *Core) health() []message.PartHealth {
 	if c.recorder != nil {
 		parts = append(parts, c.recorder.Health())
 	}
+	for _, part := range c.parts {
+		parts = append(parts, part())
+	}
 	if c.opt.Reload != nil {
 		parts = append(parts, c.reloads.health())
 	}

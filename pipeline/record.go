@@ -42,6 +42,19 @@ type Recorder interface {
 // Record gives the daemon a recorder. It is called before Run.
 func (c *Core) Record(r Recorder) { c.recorder = r }
 
+// HistoryConfig allows the sets of patients to be kept over months.
+type HistoryConfig struct {
+	Enabled  bool `yaml:"enabled"`
+	KeepDays int  `yaml:"keep_days"` // sets older than that are dropped; 0: none
+}
+
+func (c *HistoryConfig) check(p *setting.Problems) {
+	p.Between("history.keep_days", float64(c.KeepDays), 0, 36_500)
+}
+
+// Report adds a part to the daemon's health. It is called before Run.
+func (c *Core) Report(part func() message.PartHealth) { c.parts = append(c.parts, part) }
+
 // Recordable is what has to be kept with a room's samples to make poses of them
 // again.
 type Recordable struct {

@@ -31,6 +31,7 @@ type cli struct {
 	Models     modelsCmd     `cmd:"" help:"List, show, export, import and quantize models."`
 	Record     recordCmd     `cmd:"" help:"Start and stop sessions of a running daemon."`
 	Sessions   sessionsCmd   `cmd:"" help:"List, show, verify, recover, export and delete recorded sessions."`
+	History    historyCmd    `cmd:"" help:"Keep, list, export and delete patients' sets over months."`
 	Exercise   exerciseCmd   `cmd:"" help:"Count repetitions and report angles from the poses on MQTT."`
 	Bench      benchCmd      `cmd:"" help:"Measure the network on this machine."`
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`

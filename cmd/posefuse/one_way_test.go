@@ -368,7 +368,7 @@ func (r *liveRun) compare(t *testing.T, modelDir string, ticks []liveTick) {
 			}
 			for i, v := range tick.input.values[m] {
 				if math.Float32bits(v) != math.Float32bits(offline[m][i]) {
-					t.Fatalf("tick %d: value %d of %s is %g live and %g offline; ticks before it:\n%s", row+1, i, m, v, offline[m][i], history(ticks[max(row-12, 0):row+1]))
+					t.Fatalf("tick %d: value %d of %s is %g live and %g offline; ticks before it:\n%s", row+1, i, m, v, offline[m][i], tookPart(ticks[max(row-12, 0):row+1]))
 				}
 			}
 			compared[m]++
@@ -382,8 +382,8 @@ func (r *liveRun) compare(t *testing.T, modelDir string, ticks []liveTick) {
 	}
 }
 
-// history lists which sensors ticks took, and how far apart their samples are, ms.
-func history(ticks []liveTick) string {
+// tookPart lists which sensors ticks took, and how far apart their samples are, ms.
+func tookPart(ticks []liveTick) string {
 	var b strings.Builder
 	for i := range ticks {
 		for m, s := range ticks[i].sample {

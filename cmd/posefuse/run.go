@@ -98,6 +98,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	recorder := newRoomRecorder(core, &cfg, log)
+	sets := newRoomHistory(core, &cfg, log)
 	boundGarbage()
 	ctx, stop := context.WithCancel(ctx)
 	var side sync.WaitGroup
@@ -110,6 +111,11 @@ func (c runCmd) Run(ctx context.Context) error {
 			newRoomRetrainer(core, &cfg, log).run(ctx, core.Bus().HandleControl, &side)
 			if recorder != nil {
 				recorder.run(ctx, log, &side)
+			}
+			if sets != nil {
+				if serveErr := sets.serve(); serveErr != nil {
+					log.Error("patients' sets are not kept", "error", serveErr)
+				}
 			}
 		case <-ctx.Done():
 		}

@@ -38,24 +38,9 @@ func (c sessionsExportCmd) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.To == "-" {
-		check, err := c.write(out, dir)
-		if err != nil {
-			return err
-		}
-		return lossOf(&check)
-	}
-	part := c.To + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("--to: %w", err)
-	}
-	check, err := c.write(f, dir)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(part, c.To)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("--to %s: %w", c.To, err), os.Remove(part))
+	var check session.Check
+	if err := toFile(c.To, out, func(w io.Writer) (err error) { check, err = c.write(w, dir); return err }); err != nil {
+		return err
 	}
 	return lossOf(&check)
 }

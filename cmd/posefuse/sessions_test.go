@@ -43,7 +43,7 @@ func decode[T any](t *testing.T, args ...string) (v T) {
 // listed, verified, played twice with the same poses, exported, deleted; and that of
 // one whose daemon is killed.
 func TestSessionsOfALiveRoom(t *testing.T) {
-	r := startRoom(t, "ouster", "record: {enabled: true, free_gib: 0}\n")
+	r := startRoom(t, "ouster", "record: {enabled: true, free_gib: 0}\nhistory: {enabled: true}\n")
 	live := r.subscribeNATS(t)
 	r.play(t, recording.Key{Subject: 1, Activity: 12})
 	awaitPose(t, live, 0, "RLMW")
@@ -56,6 +56,7 @@ func TestSessionsOfALiveRoom(t *testing.T) {
 	if text, code := exits(t, append([]string{"record", "start", "--subject", "P2", "--consent"}, ask...)...); code != 1 || !strings.Contains(text, "being recorded") {
 		t.Errorf("a second session: exit code %d, %s", code, text)
 	}
+	historyOf(t, r, ask, state)
 	awaitRecorded(t, ask, 400)
 	if text, code := exits(t, "sessions", "delete", begun.ID, "--yes", "--state", state); code != 1 || !strings.Contains(text, "being recorded") {
 		t.Errorf("deleting it: exit code %d, %s", code, text)

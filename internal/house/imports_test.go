@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"recording/mars":         {"recording", "recording/mmfi", "sensors/modality"},
 	"recording/sim":          {"frame", "recording", "recording/mmfi", "sensors", "sensors/modality", "setting"},
 	"export":                 {"exercise", "message", "recording/motionfile", "skeleton"},
+	"history":                {"message", "recording/session"},
 	"recording/motionfile":   {"skeleton"},
 	"recording/label":        {"frame", "recording", "recording/mmfi", "recording/motionfile"},
 	"recording/session":      {"frame", "internal/jsonfile", "recording", "recording/session/mcap", "sensors", "sensors/modality", "skeleton"},

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+
+	"posefuse/history"
+	"posefuse/pipeline"
+)
+
+// roomHistory joins a daemon to the keeper of its patients' sets.
+type roomHistory struct {
+	keeper *history.Keeper
+	core   *pipeline.Core
+	room   string
+	dir    string
+}
+
+// newRoomHistory returns the keeper of a room, nil if history.enabled is false.
+func newRoomHistory(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger) *roomHistory {
+	if !cfg.History.Enabled {
+		return nil
+	}
+	dir := filepath.Join(cfg.StateDir, history.Folder)
+	h := &roomHistory{core: core, room: cfg.Room, dir: dir, keeper: history.NewKeeper(history.Config{
+		Dir: dir, Room: cfg.Room, KeepDays: cfg.History.KeepDays, Log: log.With("part", "history"),
+	})}
+	core.Report(h.keeper.Health)
+	return h
+}
+
+// historyRequest is what the requests of ctl.history carry.
+type historyRequest struct {
+	Subject string `json:"subject"`
+	Consent bool   `json:"consent"`
+}
+
+// historyReply is what they answer.
+type historyReply struct {
+	Subjects []string        `json:"subjects,omitempty"` // without a subject: of whom something is kept
+	Sets     []history.Entry `json:"sets,omitempty"`
+	Broken   int             `json:"broken_lines,omitempty"`
+}
+
+// serve answers requests and takes the sets of the room.
+func (h *roomHistory) serve() error {
+	b := h.core.Bus()
+	for name, answer := range map[string]func(historyRequest) (historyReply, error){
+		"history.begin": func(q historyRequest) (historyReply, error) {
+			return historyReply{}, h.keeper.Begin(q.Subject, q.Consent)
+		},
+		"history.end":    func(historyRequest) (historyReply, error) { h.keeper.End(); return historyReply{}, nil },
+		"history.get":    h.get,
+		"history.delete": func(q historyRequest) (historyReply, error) { return historyReply{}, h.keeper.Forget(q.Subject) },
+	} {
+		if err := b.HandleControl(name, func(request []byte) ([]byte, error) {
+			var q historyRequest
+			if len(request) > 0 {
+				if err := json.Unmarshal(request, &q); err != nil {
+					return nil, fmt.Errorf(`%s: %w; send {"subject":"P017"}`, name, err)
+				}
+			}
+			reply, err := answer(q)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(reply)
+		}); err != nil {
+			return err
+		}
+	}
+	if _, err := b.Conn().Subscribe("posefuse."+h.room+".exercise.summary", func(m *nats.Msg) { h.keeper.Summary(m.Data) }); err != nil {
+		return fmt.Errorf("sets are not kept: %w", err)
+	}
+	return nil
+}
+
+func (h *roomHistory) get(q historyRequest) (r historyReply, err error) {
+	if q.Subject == "" {
+		r.Subjects, err = history.Subjects(h.dir)
+		return r, err
+	}
+	r.Sets, r.Broken, err = history.Read(h.dir, q.Subject)
+	if errors.Is(err, history.ErrNotFound) {
+		err = nil // nothing yet
+	}
+	return r, err
+}

@@ -1,0 +1,150 @@
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"posefuse/message"
+	"posefuse/recording/session"
+)
+
+// mostWaiting bounds the sets that wait in memory for a disk.
+const mostWaiting = 256
+
+// ErrNoConsent says that nobody has said that the person agrees.
+var ErrNoConsent = errors.New("nothing is kept without the person's consent")
+
+// Config says what a Keeper keeps.
+type Config struct {
+	Dir      string // of the histories
+	Room     string
+	KeepDays int // sets older than that are dropped; 0: none
+	Log      *slog.Logger
+}
+
+// Keeper keeps the sets of one person at a time, from Begin to End. Its methods may
+// be called at once. A disk that takes nothing keeps nobody from exercising: sets wait
+// in memory, and Health says how many.
+type Keeper struct {
+	cfg Config
+
+	mu      sync.Mutex
+	subject string // "": nothing is kept
+	begun   time.Time
+	kept    int
+	waiting []Entry
+	lost    int
+	problem error // of the newest attempt to write
+}
+
+// NewKeeper returns a Keeper for whom nothing is begun.
+func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
+
+// Begin keeps the sets of a person from now on; those of the one before end. Sets
+// over the age that is kept are dropped.
+func (k *Keeper) Begin(subject string, consent bool) error {
+	if err := session.CheckSubject(subject); err != nil {
+		return err
+	}
+	if !consent {
+		return fmt.Errorf("%w: say that %s agreed", ErrNoConsent, subject)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.subject, k.begun, k.kept = subject, time.Now().UTC().Truncate(time.Millisecond), 0
+	if _, err := Tidy(k.cfg.Dir, k.cfg.KeepDays, time.Now()); err != nil {
+		k.cfg.Log.Warn("old sets are not dropped", "error", err)
+	}
+	k.write()
+	return nil
+}
+
+// End keeps nothing more.
+func (k *Keeper) End() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.subject = ""
+	k.write()
+}
+
+// Forget deletes what is kept of a person and waits to be; if it is the one whose
+// sets are kept now, that ends.
+func (k *Keeper) Forget(subject string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	waited := len(k.waiting)
+	kept := k.waiting[:0]
+	for _, e := range k.waiting {
+		if e.Subject != subject {
+			kept = append(kept, e)
+		}
+	}
+	k.waiting = kept
+	if k.subject == subject {
+		k.subject = ""
+	}
+	err := Delete(k.cfg.Dir, subject)
+	if errors.Is(err, ErrNotFound) && len(kept) < waited {
+		return nil
+	}
+	return err
+}
+
+// Summary takes a set as it was published.
+func (k *Keeper) Summary(text []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.subject == "" {
+		return
+	}
+	e := Entry{Schema: Schema, Subject: k.subject, Room: k.cfg.Room, Begun: k.begun, Kept: time.Now().UTC().Truncate(time.Millisecond)}
+	if err := json.Unmarshal(text, &e.Set); err != nil || e.Set.Schema != message.ExerciseSummarySchema {
+		k.lost++
+		k.cfg.Log.Warn("a set is not kept: it is no summary", "error", err)
+		return
+	}
+	if len(k.waiting) >= mostWaiting {
+		k.waiting = append(k.waiting[:0], k.waiting[1:]...)
+		k.lost++
+	}
+	k.waiting = append(k.waiting, e)
+	k.write()
+}
+
+// write appends what waits. The caller holds the lock.
+func (k *Keeper) write() {
+	for len(k.waiting) > 0 {
+		if err := appendTo(k.cfg.Dir, &k.waiting[0]); err != nil {
+			if k.problem == nil {
+				k.cfg.Log.Warn("sets are not kept", "error", err)
+			}
+			k.problem = err
+			return
+		}
+		k.kept++
+		k.waiting = append(k.waiting[:0], k.waiting[1:]...)
+	}
+	k.problem = nil
+}
+
+// Health says whose sets are kept, and what is not.
+func (k *Keeper) Health() message.PartHealth {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := message.PartHealth{Part: "history", Code: "idle", Severity: "ok", Text: "nobody's sets are kept"}
+	if k.subject != "" {
+		h.Code, h.Text = "keeping", fmt.Sprintf("the sets of %s are kept, %d so far", k.subject, k.kept)
+	}
+	if k.problem != nil {
+		h.Code, h.Severity = "unwritable", "error"
+		h.Text = fmt.Sprintf("%d sets are not kept (%v): they wait in memory until the disk takes them and are lost with the daemon", len(k.waiting), k.problem)
+	}
+	if k.lost > 0 {
+		h.Severity, h.Text = "error", h.Text+fmt.Sprintf("; %d sets are lost", k.lost)
+	}
+	return h
+}
