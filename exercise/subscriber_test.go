@@ -354,7 +354,7 @@ func TestOrder(t *testing.T) {
 		t.Fatalf("%s, %v", reply, err)
 	}
 	list, err := sub.List(nil)
-	if err != nil || strings.Count(string(list), `"chosen":true`) != 1 || !strings.Contains(string(list), `{"exercise":"A13","name":"raise hand left","chosen":true}`) {
+	if err != nil || strings.Count(string(list), `"chosen":true`) != 1 || !strings.Contains(string(list), `{"exercise":"A13","name":"raise hand left","chosen":true,"goal":{"repetitions":4},"value_unit":"deg"}`) {
 		t.Errorf("%s, %v", list, err)
 	}
 	_, squats := set(1, 12, 3, sim.MotionOptions{})

@@ -234,9 +234,7 @@ func (c *Config) Check() error {
 	p.Join("bus", c.Bus.Check())
 	if c.Web.Enabled {
 		p.Address("web.listen", c.Web.Listen)
-		if host, _, err := setting.SplitAddress(c.Web.Listen); err == nil && !setting.Loopback(host) {
-			p.Add("web.listen", "%s can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front", c.Web.Listen)
-		}
+		c.checkNetworkPage(&p)
 	}
 	if c.Exercise.SetRestS < 0 || c.Exercise.SetRestS > 600 {
 		p.Add("exercise.set_rest_s", "%v is out of range: give 0 to 600 seconds", c.Exercise.SetRestS)
@@ -254,6 +252,32 @@ func (c *Config) Check() error {
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.OneOf("log.format", c.Log.Format, "text", "json")
 	return errors.Join(p...)
+}
+
+// network reports whether others than this machine reach the page.
+func (c *WebConfig) network() bool {
+	host, _, err := setting.SplitAddress(c.Listen)
+	return err == nil && !setting.Loopback(host)
+}
+
+// checkNetworkPage refuses a page on the network that has no TLS and no login.
+func (c *Config) checkNetworkPage(p *setting.Problems) {
+	if !c.Web.network() {
+		return
+	}
+	var missing []string
+	if c.Bus.TLS.CertFile == "" {
+		missing = append(missing, "bus.tls.cert_file and bus.tls.key_file (posefuse cert makes them)")
+	}
+	if len(c.Bus.Users) == 0 {
+		missing = append(missing, "bus.users")
+	}
+	switch {
+	case len(missing) > 0:
+		p.Add("web.listen", "%s can be reached from the network, and poses are health data: set %s, or listen on 127.0.0.1", c.Web.Listen, strings.Join(missing, " and "))
+	case c.Bus.NATS.URL != "":
+		p.Add("web.listen", "%s can be reached from the network, and the users are those of the daemon's own server: leave out bus.nats.url, or listen on 127.0.0.1", c.Web.Listen)
+	}
 }
 
 func (s *SensorsConfig) check(p *setting.Problems) {

@@ -86,7 +86,7 @@ func TestBadConfigurations(t *testing.T) {
 		"nexmon chip":      {"sensors: {csi: {driver: nexmon, nexmon: {chip: x}}}", `line 1: sensors.csi.nexmon.chip: "x" is unknown: use 4339 or 43455c0 or 4358 or 4366c0 or auto`},
 		"no sensor":        {"sensors: {camera: {enabled: false}, lidar: {enabled: false}, radar: {enabled: false}, csi: {enabled: false}}", "line 1: sensors: every sensor is off; enable at least one"},
 		"latency":          {"sensors: {radar: {latency_ms: -5}}", "line 1: sensors.radar.latency_ms: -5 is out of range, want 0 to 1000"},
-		"web":              {"web: {listen: ':8080'}", "line 1: web.listen: :8080 can be reached from the network and the page has no login; listen on 127.0.0.1 and put a proxy with TLS and login in front"},
+		"web":              {"web: {listen: ':8080'}", "line 1: web.listen: :8080 can be reached from the network, and poses are health data: set bus.tls.cert_file and bus.tls.key_file (posefuse cert makes them) and bus.users, or listen on 127.0.0.1"},
 		"bus":              {"bus: {nats: {listen: x}}", `line 1: bus.nats.listen: "x" is no address; write host:port, for example 127.0.0.1:4222`},
 		"exercise rest":    {"exercise: {set_rest_s: -1}", "line 1: exercise.set_rest_s: -1 is out of range: give 0 to 600 seconds"},
 		"exercise tilt":    {"exercise: {camera_tilt_deg: 120}", "line 1: exercise.camera_tilt_deg: 120 is out of range: give -90 to 90 degrees"},

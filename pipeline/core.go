@@ -34,6 +34,7 @@ import (
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
 	"posefuse/sensors/modality"
+	"posefuse/setting"
 	timesync "posefuse/sync"
 )
 
@@ -61,6 +62,9 @@ type Options struct {
 	Simulated modality.Set
 	// Page serves everything that the API does not; nil serves the API alone.
 	Page func(nc *nats.Conn, room string) http.Handler
+	// Guard decides who may see what the port serves; network is whether others than
+	// this machine reach it. nil: everybody.
+	Guard func(b *bus.Bus, network bool) func(http.Handler) http.Handler
 	// Tap, if set, sees every sample with its capture time, on the driver's
 	// goroutine. It must not block.
 	Tap func(*sensors.Sample)
@@ -375,6 +379,9 @@ func (c *Core) Bus() *bus.Bus { return c.bus.Load() }
 // WebURL returns the page's address, "" if it is off or before Ready.
 func (c *Core) WebURL() string {
 	if a := c.web.Load(); a != nil {
+		if c.cfg.Web.network() {
+			return "https://" + setting.Reachable(*a)
+		}
 		return "http://" + *a
 	}
 	return ""

@@ -2,12 +2,15 @@ package pipeline
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -39,8 +42,18 @@ func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 	}
 	limit := &connLimit{Listener: l, max: maxHTTPConns, perAddress: maxHTTPPerAddress}
 	c.httpCut.Store(&limit.cut)
-	return &httpServer{listener: limit, srv: &http.Server{
-		Handler:           localNames(http.NewCrossOriginProtection().Handler(mux)),
+	in := net.Listener(limit)
+	names := func() []string { return nil }
+	network := c.cfg.Web.network()
+	if network {
+		in, names = tls.NewListener(limit, b.ServerTLS()), b.CertificateNames
+	}
+	handler := http.Handler(mux)
+	if c.opt.Guard != nil {
+		handler = c.opt.Guard(b, network)(handler)
+	}
+	return &httpServer{listener: in, srv: &http.Server{
+		Handler:           ownNames(http.NewCrossOriginProtection().Handler(handler), names),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      httpWriteLimit, // feeds have their own
 		IdleTimeout:       httpIdleLimit,
@@ -108,16 +121,16 @@ func (c *Core) blind() bool {
 	return true
 }
 
-// localNames refuses requests for other host names than localhost and plain
-// addresses: a page elsewhere could make its own name point here and read the
-// poses (DNS rebinding).
-func localNames(next http.Handler) http.Handler {
+// ownNames refuses requests for other host names than localhost, plain addresses
+// and those of the certificate: a page elsewhere could make its own name point
+// here and read the poses (DNS rebinding).
+func ownNames(next http.Handler, names func() []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if host != "localhost" && net.ParseIP(host) == nil {
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil && !slices.Contains(names(), strings.ToLower(host)) {
 			http.Error(w, "use the address or localhost, not a host name", http.StatusMisdirectedRequest)
 			return
 		}

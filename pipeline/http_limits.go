@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
@@ -91,6 +92,9 @@ func (c *limitedConn) Close() error {
 // connState is the server's hook: a connection that was taken over by a feed
 // leaves the count.
 func connState(c net.Conn, s http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
 	if l, ok := c.(*limitedConn); ok && s == http.StateHijacked {
 		l.limit.leave(l)
 	}

@@ -55,3 +55,39 @@ func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// Reachable turns "every interface" into the address by which other machines most
+// likely reach this one; the port stays.
+func Reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return address
+	}
+	if own := OwnAddresses(); len(own) > 0 {
+		host = own[0].String()
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// OwnAddresses are those of this machine that others may reach, IPv4 first.
+func OwnAddresses() []net.IP {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var four, six []net.IP
+	for _, a := range all {
+		n, ok := a.(*net.IPNet)
+		switch {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
+			four = append(four, n.IP)
+		default:
+			six = append(six, n.IP)
+		}
+	}
+	return append(four, six...)
+}

@@ -36,6 +36,7 @@ type cli struct {
 	Bench      benchCmd      `cmd:"" help:"Measure the network on this machine."`
 	Measure    measureCmd    `cmd:"" help:"Measure the poses of a running daemon: rate, gaps, latency."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what is plugged in, what each port gives, what is missing and how to mend it."`
+	Cert       certCmd       `cmd:"" help:"Make a self-signed certificate for the page on a tablet; print its fingerprint and the address as a QR code."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Rooms      roomsCmd      `cmd:"" help:"List the rooms that speak at a hub: state, rate, model, disk, last session, what is wrong."`
 	Reload     reloadCmd     `cmd:"" help:"Let a running daemon read its configuration and certificates again."`

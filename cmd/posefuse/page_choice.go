@@ -3,20 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"posefuse/pipeline/bus"
 	"posefuse/pipeline/web"
 )
 
-// chooseExercise lets the page have the daemon look for other exercises. The bus
-// holds its users to their roles.
-func chooseExercise(of func() *bus.Bus) func(ctx context.Context, user, password string, order []byte) ([]byte, error) {
-	return func(ctx context.Context, user, password string, order []byte) ([]byte, error) {
+// askDaemon lets the page ask the daemon for something. The bus holds its users to
+// their roles.
+func askDaemon(of func() *bus.Bus) func(ctx context.Context, user, password, name string, request []byte) ([]byte, error) {
+	return func(ctx context.Context, user, password, name string, request []byte) ([]byte, error) {
 		b := of()
 		if b == nil {
 			return nil, errors.New("the daemon is still starting, try again")
 		}
-		reply, err := b.AskAs(ctx, user, password, "exercise", order)
+		reply, err := b.AskAs(ctx, user, password, name, request)
 		switch {
 		case errors.Is(err, bus.ErrLogin):
 			return nil, web.ErrLogin
@@ -25,4 +26,21 @@ func chooseExercise(of func() *bus.Bus) func(ctx context.Context, user, password
 		}
 		return reply, err
 	}
+}
+
+// guardPage lets the users of the bus sign in on the page. Where it can be reached
+// from the network, nobody else sees it.
+func guardPage(b *bus.Bus, network bool) func(http.Handler) http.Handler {
+	if !network && !b.HasUsers() {
+		return func(next http.Handler) http.Handler { return next }
+	}
+	g := web.NewGuard(web.GuardOptions{Required: network, TLS: network,
+		SignIn: func(_ context.Context, name, password, address string) (web.Visitor, error) {
+			u, err := b.SignIn(name, password, address)
+			if err != nil {
+				return web.Visitor{}, web.ErrLogin
+			}
+			return web.Visitor{Name: u.Name, Control: u.Role == bus.Control, Valid: func() bool { return b.Knows(u) }}, nil
+		}})
+	return g.Wrap
 }

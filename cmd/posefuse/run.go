@@ -92,8 +92,9 @@ func (c runCmd) Run(ctx context.Context) error {
 		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),
 		Reload: c.reloader(), SetLogLevel: func(l string) { setLevel(level, l) },
 		Page: func(nc *nats.Conn, room string) http.Handler {
-			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Choose: chooseExercise(func() *bus.Bus { return core.Bus() })})
-		}})
+			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Ask: askDaemon(func() *bus.Bus { return core.Bus() })})
+		},
+		Guard: guardPage})
 	if err != nil {
 		return err
 	}

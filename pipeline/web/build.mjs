@@ -4,7 +4,7 @@ import { copyFile, mkdir } from "node:fs/promises";
 
 await mkdir("dist/assets", { recursive: true });
 await build({
-  entryPoints: ["src/session.js", "src/session.css", "src/engineer.js", "src/engineer.css"],
+  entryPoints: ["src/session.js", "src/session.css", "src/login.js", "src/engineer.js", "src/engineer.css"],
   bundle: true,
   minify: true,
   format: "esm",
@@ -12,4 +12,4 @@ await build({
   outdir: "dist/assets",
   legalComments: "linked",
 });
-for (const page of ["index.html", "engineer.html"]) await copyFile(`src/${page}`, `dist/${page}`);
+for (const page of ["index.html", "engineer.html", "login.html"]) await copyFile(`src/${page}`, `dist/${page}`);

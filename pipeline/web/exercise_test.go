@@ -25,7 +25,7 @@ type chooser struct {
 	user   string
 }
 
-func (c *chooser) choose(_ context.Context, user, _ string, order []byte) ([]byte, error) {
+func (c *chooser) choose(_ context.Context, user, _, _ string, order []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.user = user
@@ -58,7 +58,7 @@ func (c *chooser) serve(t *testing.T) *httptest.Server {
 	t.Helper()
 	nc := startBus(t)
 	c.list(t, nc)
-	srv := httptest.NewServer(Handler(nc, "room1", Options{Choose: c.choose}))
+	srv := httptest.NewServer(Handler(nc, "room1", Options{Ask: c.choose}))
 	t.Cleanup(srv.Close)
 	return srv
 }
@@ -81,6 +81,26 @@ func (c *chooser) list(t *testing.T, nc *nats.Conn) {
 			t.Error(err)
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveOrders answers orders over the bus.
+func (c *chooser) serveOrders(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	_, err := nc.Subscribe("posefuse.room1.ctl.exercise", func(m *nats.Msg) {
+		reply, err := c.choose(t.Context(), "", "", "exercise", m.Data)
+		if err == nil {
+			err = m.Respond(reply)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err == nil {
+		err = nc.Flush()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +179,7 @@ func TestWhoMayChoose(t *testing.T) {
 
 // TestNothingToChoose: without an exercise service the page has no list.
 func TestNothingToChoose(t *testing.T) {
-	for _, opt := range []Options{{}, {Choose: new(chooser).choose}} {
+	for _, opt := range []Options{{}, {Ask: new(chooser).choose}} {
 		srv := httptest.NewServer(Handler(startBus(t), "room1", opt))
 		defer srv.Close()
 		resp, err := http.Get(srv.URL + "/api/exercise")

@@ -108,7 +108,7 @@ func TestSessionInBrowser(t *testing.T) {
 	c := &chooser{chosen: []string{"A12"}}
 	nc := startBus(t)
 	c.list(t, nc)
-	srv := httptest.NewServer(Handler(nc, "room1", Options{Choose: c.choose}))
+	srv := httptest.NewServer(Handler(nc, "room1", Options{Ask: c.choose}))
 	t.Cleanup(srv.Close)
 	room := &therapy{simulated: true}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -26,9 +26,10 @@ The API is at <a href="/api/status">/api/status</a>.</p>`
 // Options are what the page has beside its feed.
 type Options struct {
 	ShowImage bool // it asks for the camera's pictures at api/camera.jpg
-	// Choose has the daemon look for other exercises, as a user of the bus; the
-	// error may be ErrLogin or ErrRole. nil: nobody may.
-	Choose func(ctx context.Context, user, password string, order []byte) ([]byte, error)
+	// Ask sends a request to the daemon's ctl.<name> as a user of the bus, for who
+	// has not signed in at the guard; the error may be ErrLogin or ErrRole. nil:
+	// nobody may.
+	Ask func(ctx context.Context, user, password, name string, request []byte) ([]byte, error)
 }
 
 // Handler serves the session at /, the engineer's page at /engineer and their feed at /ws. nc is a connection to the
@@ -42,11 +43,12 @@ func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 	f := &feed{nc: nc, room: room}
 	_ = f.hear() // a connection that is closed; the first viewer tries again
 	mux.Handle("GET /ws", f)
-	e := &exercises{nc: nc, room: room, choose: opt.Choose}
+	e := &controls{nc: nc, room: room, ask: opt.Ask}
 	mux.HandleFunc("GET /api/me", e.me)
 	mux.HandleFunc("GET /api/exercise", e.list)
-	if opt.Choose != nil {
+	if opt.Ask != nil {
 		mux.HandleFunc("POST /api/exercise", e.order)
+		mux.HandleFunc("POST /api/ctl/{name}", e.order)
 	}
 	for path, file := range map[string]string{"/{$}": "index.html", "/engineer": "engineer.html"} {
 		mux.Handle("GET "+path, servePage(assets, file, opt.ShowImage))
@@ -71,9 +73,7 @@ func servePage(assets fs.FS, file string, showImage bool) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", contentPolicy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
+		secure(w)
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(page) // a viewer that left is no error
 	})

@@ -87,3 +87,15 @@ func (p *Page) CheckAccess(code, name string) {
 		p.t.Errorf("%s is not accessible:\n%s", name, found)
 	}
 }
+
+// Before runs code in every page that is opened from now on, before its own.
+func (p *Page) Before(code string) {
+	p.t.Helper()
+	_, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: code})
+		return chromedp.Void{}, err
+	})
+	if err != nil {
+		p.t.Fatalf("code before the page: %v", err)
+	}
+}

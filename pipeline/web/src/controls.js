@@ -61,6 +61,7 @@ export class Controls {
     if (goal) this.goal = goal;
     this.#step(0);
     byId("signout").hidden = !me.user;
+    byId("signin").hidden = !me.login;
     this.speak();
     if (list.length && !this.may) this.#say(say("watching"));
   }

@@ -5,6 +5,7 @@ import { Panels } from "./panels.js";
 import { Figure } from "./figure.js";
 import { Health } from "./health.js";
 import { Body } from "./body.js";
+import { Desk } from "./desk.js";
 import { showExercises } from "./exercise.js";
 
 const byId = (id) => document.getElementById(id);
@@ -12,15 +13,18 @@ const showImage = "showImage" in document.body.dataset; // set by the daemon, fr
 const figure = new Figure(byId("camera"), showImage);
 const health = new Health();
 const panels = new Panels(health);
+const desk = new Desk();
 let stage = null; // after the feed: without WebGL there is none
 
 openFeed({
-  link: (state) => { health.link(state); panels.tick(); if (state === "open") showExercises(); },
+  link: (state) => { health.link(state); panels.tick(); if (state === "open") { showExercises(); desk.refresh(); } },
   pose: (m) => { health.takePose(m); stage?.pose(m); panels.pose(m); },
   points: (m) => { stage?.points?.(m); panels.points(m); },
   image_keypoints: (m) => { figure.seen(m); health.takeSeen(m); },
-  status: (m) => { health.takeStatus(m); panels.status(m); },
+  status: (m) => { health.takeStatus(m); panels.status(m); desk.status(m); },
   sensor: (m) => { health.takeSensor(m); panels.sensor(m); },
+  "model.event": (m) => desk.event(m),
+  retrain: (m) => desk.retrain(m),
   "exercise.event": (m) => panels.exercise(m),
   "exercise.summary": (m) => panels.summary(m),
   "exercise.status": (m, age) => health.takeCounter(m, age),
