@@ -67,7 +67,6 @@ func TestScreensInBrowser(t *testing.T) {
 	wait("from above", `document.getElementById("view").dataset.view === "top"`)
 	page.CheckAccess(axe, "the engineer's page")
 	page.Screenshot("engineer.png")
-	page.CheckConsole()
 
 	page.Before(`HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...more) { return kind.startsWith("webgl") ? null : get.call(this, kind, ...more); })(HTMLCanvasElement.prototype.getContext)`)
 	page.Goto(srv.URL + "/engineer")
