@@ -34,7 +34,7 @@ func trainedJob(t *testing.T, modalities string, begin ...Begin) (done Begin, st
 				t.Errorf("the network of %s is trained on %s", modalities, got)
 			}
 		}}
-	if _, err := job.Run(t.Context()); err != nil {
+	if _, err = job.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if done.From, done.Card, err = model.LoadCheckpoint(out); err != nil {

@@ -189,8 +189,8 @@ func TestRoomsOfAHub(t *testing.T) {
 	}
 	hears("room2", two)
 	for {
-		m, err := inRoom.NextMsg(200 * time.Millisecond)
-		if err != nil {
+		m, none := inRoom.NextMsg(200 * time.Millisecond)
+		if none != nil {
 			break
 		}
 		if string(m.Data) == "forged" {
