@@ -223,9 +223,9 @@ func (j *Job) judge(ctx context.Context, r *Result, d *data) error {
 		r.Card.Notes = strings.TrimPrefix(fmt.Sprintf("%s; the weights are %g of the trained ones, the rest is the parent's", r.Card.Notes, r.Share), "; ")
 	}
 	if i := slices.IndexFunc(r.Gate.Figures, func(f registry.Figure) bool { return f.Set == OldSet && f.Group == allSensors }); i >= 0 && j.Card.Envelope != nil {
-		if v := r.Gate.Figures[i].Verdict; v == registry.NotWorse || v == registry.Better {
+		if c := r.Gate.Figures[i].ChangePercent(); c <= j.Rule.LimitPercent {
 			r.Card.Envelope = j.Card.Envelope // held in those rooms, as far as they were looked at
-			r.Card.Notes = strings.TrimPrefix(r.Card.Notes+"; the envelope was measured with the parent, than which it is no worse on old recordings", "; ")
+			r.Card.Notes = strings.TrimPrefix(fmt.Sprintf("%s; the envelope was measured with the parent, from whose error on old recordings its own differs by %+.1f %%", r.Card.Notes, c), "; ")
 		}
 	}
 	all, err := train.Join(d.judges()...)

@@ -44,7 +44,7 @@ type retrainCmd struct {
 	Epochs    int     `default:"12" help:"Epochs at most."`
 	Patience  int     `default:"3" help:"Stop after so many epochs that are no better."`
 	Batch     int     `default:"48" help:"Samples per step."`
-	LR        float64 `name:"lr" default:"0.0002" help:"Learning rate at the start."`
+	LR        float64 `name:"lr" default:"0.00007" help:"Learning rate at the start."`
 	Balance   string  `default:"awc" enum:"${methods}" help:"Balancing method: ${enum}."`
 	DropModal float64 `name:"modality-dropout" default:"0.5" help:"Share of samples trained on a random set of sensors."`
 	Sure      float64 `default:"0.5" help:"Share of the unlabelled frames that is used: those whose sigma_mm is lowest."`
