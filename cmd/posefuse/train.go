@@ -45,6 +45,7 @@ type trainCmd struct {
 	Replicas    int           `default:"2" help:"Copies of the network that share each batch; each gets its share of the cores."`
 	Out         string        `required:"" placeholder:"DIR" help:"Folder for the weights, card.json, curve.jsonl and the state to resume from."`
 	Name        string        `default:"" help:"Model name for the card; the size if empty."`
+	engineFlags
 	resumeFlags
 }
 
@@ -85,6 +86,11 @@ func (c trainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	cfg.Head = c.Fusion
+	if c.Engine == "torch" {
+		if err = c.checkTorch(ctx, &cfg); err != nil {
+			return err
+		}
+	}
 	model.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(train.GarbagePercent)
@@ -119,9 +125,13 @@ func (c trainCmd) Run(ctx context.Context) error {
 	}
 	split.HeldOut = split.Train
 	split.Train.Keys, split.HeldOut.Keys = mmfi.HoldOut(split.Train.Keys, c.Holdout)
-	return c.run(ctx, &train.Job{Config: cfg, FoundBy: foundBy, Begin: begin, Window: model.Window(c.Window), Split: split, Stride: c.Stride, ValStride: c.ValStride,
+	job := &train.Job{Config: cfg, FoundBy: foundBy, Begin: begin, Window: model.Window(c.Window), Split: split, Stride: c.Stride, ValStride: c.ValStride,
 		Simulated: strings.Contains(split.Validation.Data.Describe(), sim.Statement), // also a folder that the simulator wrote
-		Options:   opt, Card: c.card(), Out: c.Out})
+		Options:   opt, Card: c.card(), Out: c.Out}
+	if c.Engine == "torch" {
+		return c.torch(ctx, job)
+	}
+	return c.run(ctx, job)
 }
 
 // run does the job and tells how it goes.
