@@ -37,6 +37,7 @@ const (
 // Apply changes a diagonal to the form. draw returns a number from 0 to below n.
 func (f Form) Apply(diagonal []float32, draw func(n int) int) {
 	switch f {
+	case Diagonal:
 	case Mean:
 		var sum float64
 		for _, v := range diagonal {

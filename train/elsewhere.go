@@ -66,8 +66,8 @@ func (j *Job) RunElsewhere(ctx context.Context, train func(context.Context, Else
 func (j *Job) handOver(ctx context.Context, e Elsewhere, net *model.Network, card model.Card) error {
 	if _, err := os.Stat(filepath.Join(e.Samples, SamplesFile)); errors.Is(err, fs.ErrNotExist) {
 		opt := SampleOptions{Window: j.Window, Stride: j.Stride, ValStride: j.ValStride, Progress: j.Loading}
-		if _, err := WriteSamples(ctx, e.Samples, j.Split, j.Config, opt); err != nil {
-			return err
+		if _, writeErr := WriteSamples(ctx, e.Samples, j.Split, j.Config, opt); writeErr != nil {
+			return writeErr
 		}
 	} else if err != nil {
 		return fmt.Errorf("look for samples: %w", err)

@@ -50,6 +50,7 @@ func (c trainCmd) checkTorch(ctx context.Context, cfg *model.Config) error {
 	if _, err := os.Stat(script); err != nil {
 		return fmt.Errorf("%w: run in the repository's root, or name its folder study/bench/torch with --scripts", err)
 	}
+	//nolint:gosec // the user names the interpreter
 	if out, err := exec.CommandContext(ctx, c.Python, "-c", "import numpy, torch.distributed").CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot import torch and numpy (%w): apt-get install python3-torch libopenblas0-openmp, or name another interpreter with --python\n%s", c.Python, err, out)
 	}
@@ -95,7 +96,7 @@ func (c trainCmd) runTorch(ctx context.Context, e train.Elsewhere, curve io.Writ
 		"--state", filepath.Join(filepath.Dir(e.Weights), "state.pt"), "--epochs", strconv.Itoa(c.Epochs), "--batch", strconv.Itoa(c.Batch), "--lr", number(c.LR),
 		"--decay-every", strconv.Itoa(c.DecayEvery), "--weight-decay", number(c.WeightDecay), "--modality-dropout", number(c.DropModal),
 		"--seed", strconv.FormatUint(c.Seed, 10), "--precision", c.Precision)
-	cmd := exec.CommandContext(ctx, c.Python, args...)
+	cmd := exec.CommandContext(ctx, c.Python, args...) //nolint:gosec // the user names the interpreter
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // torchrun ends its processes
 	cmd.WaitDelay = 20 * time.Second
 	cmd.Stderr = os.Stderr
@@ -103,7 +104,7 @@ func (c trainCmd) runTorch(ctx context.Context, e train.Elsewhere, curve io.Writ
 	if err != nil {
 		return fmt.Errorf("start PyTorch: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		return fmt.Errorf("start PyTorch: %w", err)
 	}
 	lines := bufio.NewScanner(out)
@@ -119,7 +120,7 @@ func (c trainCmd) runTorch(ctx context.Context, e train.Elsewhere, curve io.Writ
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "epoch %d: %.1f mm, validation %.1f mm, %.0f s\n", row.Epoch, row.TrainMM, row.ValMM, row.Seconds)
-		if _, err := fmt.Fprintln(curve, lines.Text()); err != nil {
+		if _, err = fmt.Fprintln(curve, lines.Text()); err != nil {
 			return errors.Join(fmt.Errorf("write the curve: %w", err), cmd.Process.Kill(), cmd.Wait())
 		}
 	}

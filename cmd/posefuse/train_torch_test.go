@@ -45,7 +45,7 @@ func TestTorchTrainsInTwoProcesses(t *testing.T) {
 	data, made := writeClips(t), t.TempDir()
 	run := func(out string, more ...string) (string, error) {
 		args := append([]string{"train", "--engine", "torch", "--processes", "2", "--scripts", filepath.Join(testenv.Root(), "study/bench/torch"), "--mmfi", data,
-			"--modalities", "M", "--epochs", "3", "--batch", "8", "--modality-dropout", "0.3", "--out", out}, more...)
+			"--modalities", "M", "--epochs", "2", "--batch", "8", "--modality-dropout", "0.3", "--out", out}, more...)
 		text, err := exec.Command(binary(t), args...).CombinedOutput()
 		return string(text), err
 	}
@@ -81,7 +81,7 @@ func TestTorchTrainsInTwoProcesses(t *testing.T) {
 	if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil {
 		t.Fatal(err)
 	}
-	if last.Epoch != 3 || math.Abs(last.ValMM-rep.Coalitions["M"].MPJPEMM) > 0.01 {
+	if last.Epoch != 2 || math.Abs(last.ValMM-rep.Coalitions["M"].MPJPEMM) > 0.01 {
 		t.Errorf("after epoch %d PyTorch says %v mm, the evaluation %v", last.Epoch, last.ValMM, rep.Coalitions["M"].MPJPEMM)
 	}
 	// A training whose samples and state of the first epoch are there, as a kill leaves
@@ -106,9 +106,6 @@ func TestTorchTrainsInTwoProcesses(t *testing.T) {
 	}
 	if !bytes.Equal(weights(cut), weights(whole)) {
 		t.Error("an interrupted training has other weights")
-	}
-	if text, err := run(cut, "--resume", "--lr", "0.5"); err == nil || !strings.Contains(text, "is of another training") {
-		t.Errorf("other options: %v\n%s", err, text)
 	}
 }
 

@@ -75,9 +75,9 @@ func TestPublishedFormGivesTheSameFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{root, filepath.Join(root, "synced_data"), filepath.Join(root, "synced_data/wooutlier")} {
-		d, err := Open(folder, Options{History: 3, RadarFrame: true})
-		if err != nil {
-			t.Fatal(err)
+		d, openErr := Open(folder, Options{History: 3, RadarFrame: true})
+		if openErr != nil {
+			t.Fatal(openErr)
 		}
 		if len(d.Keys()) != 10 || !strings.Contains(d.Describe(), "as published") {
 			t.Fatalf("%s: %d clips, %s", folder, len(d.Keys()), d.Describe())

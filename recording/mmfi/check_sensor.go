@@ -222,7 +222,12 @@ func checkValues(m modality.Kind, f *recording.Frame) (Kind, string) {
 		return checkCloud(f.LiDAR, LiDARColumns)
 	case modality.Radar:
 		return checkCloud(f.MmWave, MmWaveColumns)
+	default:
+		return checkCSI(f)
 	}
+}
+
+func checkCSI(f *recording.Frame) (Kind, string) {
 	finite, lo, hi, bad := 0, math.Inf(1), math.Inf(-1), 0
 	for _, v := range f.CSIAmp {
 		switch {

@@ -30,14 +30,13 @@ var (
 type track struct {
 	folder   string // empty if the clip has none
 	ext      string
-	first    int   // number of the first frame, 1 or 0
-	sparse   bool  // frames are left out by design
-	frames   []int // numbers, sorted; only if list
+	first    int  // number of the first frame, 1 or 0
+	sparse   bool // frames are left out by design
 	sequence *Array
 	err      error // why frames and poses cannot be paired
 }
 
-// findTrack looks for a sensor's frames in a clip. list asks for their numbers.
+// findTrack looks for a sensor's frames in a clip.
 func (c *directoryClip) findTrack(m modality.Kind) (t track) {
 	t.ext, t.first = sensorExt[m], 1
 	for _, name := range sensorFolders[m] {
@@ -89,8 +88,9 @@ func frameNumbers(folder, ext string) (numbers []int) {
 
 // frameNumber parses frameNNN with the ending ext.
 func frameNumber(name, ext string) (int, bool) {
-	digits, ok := strings.CutSuffix(name, ext)
-	if digits, ok = strings.CutPrefix(digits, "frame"); !ok || !strings.HasSuffix(name, ext) {
+	stem, ends := strings.CutSuffix(name, ext)
+	digits, begins := strings.CutPrefix(stem, "frame")
+	if !ends || !begins {
 		return 0, false
 	}
 	n, err := strconv.Atoi(digits)

@@ -63,11 +63,11 @@ func Open(root string) (*Directory, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("mmfi: open data set: %s is a file, not a folder", root)
 	}
-	if err := d.listClips(); err != nil {
+	if err = d.listClips(); err != nil {
 		return nil, err
 	}
 	if len(d.keys) == 0 {
-		if err := d.descend(); err != nil {
+		if err = d.descend(); err != nil {
 			return nil, err
 		}
 	}
