@@ -96,7 +96,7 @@ func (c trainCmd) runTorch(ctx context.Context, e train.Elsewhere, curve io.Writ
 		"--state", filepath.Join(filepath.Dir(e.Weights), "state.pt"), "--epochs", strconv.Itoa(c.Epochs), "--batch", strconv.Itoa(c.Batch), "--lr", number(c.LR),
 		"--decay-every", strconv.Itoa(c.DecayEvery), "--weight-decay", number(c.WeightDecay), "--modality-dropout", number(c.DropModal),
 		"--seed", strconv.FormatUint(c.Seed, 10), "--precision", c.Precision)
-	cmd := exec.CommandContext(ctx, c.Python, args...) //nolint:gosec // the user names the interpreter
+	cmd := exec.CommandContext(ctx, c.Python, args...)                       //nolint:gosec // the user names the interpreter
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // torchrun ends its processes
 	cmd.WaitDelay = 20 * time.Second
 	cmd.Stderr = os.Stderr
