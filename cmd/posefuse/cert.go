@@ -61,10 +61,10 @@ func (c certCmd) Run(out io.Writer) error {
 		return err
 	}
 	certFile, keyFile := filepath.Join(c.Out, "cert.pem"), filepath.Join(c.Out, "key.pem")
-	if err := writePEM(keyFile, "PRIVATE KEY", key, 0o600, c.Force); err != nil {
+	if err = writePEM(keyFile, "PRIVATE KEY", key, 0o600, c.Force); err != nil {
 		return err
 	}
-	if err := writePEM(certFile, "CERTIFICATE", cert, 0o644, c.Force); err != nil {
+	if err = writePEM(certFile, "CERTIFICATE", cert, 0o644, c.Force); err != nil {
 		return err
 	}
 	page := url.URL{Scheme: "https", Host: net.JoinHostPort(hosts[0], fmt.Sprint(c.Port)), Path: "/"}
@@ -73,7 +73,7 @@ func (c certCmd) Run(out io.Writer) error {
 		return err
 	}
 	absCert, absKey := certFile, keyFile
-	if a, err := filepath.Abs(c.Out); err == nil {
+	if a, absErr := filepath.Abs(c.Out); absErr == nil {
 		absCert, absKey = filepath.Join(a, "cert.pem"), filepath.Join(a, "key.pem")
 	}
 	_, err = fmt.Fprintf(out, `certificate  %s, for %s, until %s
@@ -175,7 +175,7 @@ func writePEM(name, kind string, der []byte, mode fs.FileMode, force bool) error
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(name, flags, mode) //nolint:gosec // the user names the folder
+	f, err := os.OpenFile(name, flags, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already; --force replaces it", name)
 	}

@@ -199,6 +199,7 @@ func (g *Guard) cookie() string {
 }
 
 func (g *Guard) setCookie(w http.ResponseWriter, value string, age int) {
+	//nolint:gosec // without TLS only on loopback, where some browsers keep no cookie that is Secure
 	http.SetCookie(w, &http.Cookie{Name: g.cookie(), Value: value, Path: "/", MaxAge: age, Secure: g.opt.TLS, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }
 

@@ -55,8 +55,8 @@ func (p *Page) Printed() (text string, pdf int) {
 	}
 	text = p.Read(`document.body.innerText`)
 	_, err = chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
-		return chromedp.Void{}, err
+		_, back := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+		return chromedp.Void{}, back
 	})
 	if err != nil {
 		p.t.Fatalf("back to the screen: %v", err)
