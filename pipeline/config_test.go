@@ -67,7 +67,7 @@ func TestEveryConfigurationLoads(t *testing.T) {
 func TestBadConfigurations(t *testing.T) {
 	for name, c := range map[string]struct{ doc, want string }{
 		"unknown key":      {"bus:\n  nats:\n    lisen: x", "line 3: bus.nats.lisen: no such key; did you mean listen?"},
-		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: bus, detector, exercise, extrinsics, log, model, person, pose, record, retrain, room, sensors, state_dir, sync, web"},
+		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: bus, detector, exercise, extrinsics, history, log, model, person, pose, record, retrain, room, sensors, state_dir, sync, web"},
 		"unknown user key": {"bus:\n  users: [{name: a, pass: b}]", "line 2: bus.users[0].pass: no such key; known here: name, password, role, rooms"},
 		"scalar section":   {"sync: 10", "line 1: sync: want keys below it, such as hold_ms"},
 		"wrong type":       {"sync:\n  rate_hz: ten", "line 2: sync.rate_hz: \"ten\" is no number"},
