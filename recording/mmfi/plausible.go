@@ -12,23 +12,22 @@ type Kind string
 
 // The kinds of Problem.
 const (
-	MissingFile  Kind = "missing"         // a frame, the ground truth or a sensor that other clips have
-	EmptyFile    Kind = "empty file"      // 0 bytes where a sensor cannot have seen nothing
-	EmptyClip    Kind = "empty clip"      // a clip's folder without anything in it
-	Damaged      Kind = "damaged"         // cut, or no header of its format
-	WrongShape   Kind = "wrong shape"     // of an array
-	WrongType    Kind = "wrong type"      // bytes of another element type, byte order or row width
-	WrongUnit    Kind = "wrong unit"      // millimetres, pictures' shares instead of pixels, linear amplitudes
-	NotANumber   Kind = "not a number"    // NaN and infinities where nothing drops them
-	ZeroTruth    Kind = "zero truth"      // an annotation that failed
-	Implausible  Kind = "implausible"     // numbers that no body, room or channel gives
-	Numbering    Kind = "numbering"       // frames from 000, or names of another form
-	LengthDiffer Kind = "lengths differ"  // of the ground truth and a sensor's frames
-	Swapped      Kind = "swapped"         // a file that belongs in another sensor's folder
-	Duplicate    Kind = "duplicate"       // the same bytes twice
-	Misplaced    Kind = "misplaced"       // folders and files that no reader finds
-	Unreadable   Kind = "cannot be read"  // by the operating system's word
-	LeftOut      Kind = "frames left out" // of a layout that leaves them out by design
+	MissingFile  Kind = "missing"        // a frame, the ground truth or a sensor that other clips have
+	EmptyFile    Kind = "empty file"     // 0 bytes where a sensor cannot have seen nothing
+	EmptyClip    Kind = "empty clip"     // a clip's folder without anything in it
+	Damaged      Kind = "damaged"        // cut, or no header of its format
+	WrongShape   Kind = "wrong shape"    // of an array
+	WrongType    Kind = "wrong type"     // bytes of another element type, byte order or row width
+	WrongUnit    Kind = "wrong unit"     // millimetres, pictures' shares instead of pixels, linear amplitudes
+	NotANumber   Kind = "not a number"   // NaN and infinities where nothing drops them
+	ZeroTruth    Kind = "zero truth"     // an annotation that failed
+	Implausible  Kind = "implausible"    // numbers that no body, room or channel gives
+	Numbering    Kind = "numbering"      // frames from 000, or names of another form
+	LengthDiffer Kind = "lengths differ" // of the ground truth and a sensor's frames
+	Swapped      Kind = "swapped"        // a file that belongs in another sensor's folder
+	Duplicate    Kind = "duplicate"      // the same bytes twice
+	Misplaced    Kind = "misplaced"      // folders and files that no reader finds
+	Unreadable   Kind = "cannot be read" // by the operating system's word
 )
 
 // kindError is an error that knows its kind.
