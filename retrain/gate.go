@@ -74,6 +74,11 @@ func (r Rule) Judge(of []comparison, against string, at time.Time) *registry.Gat
 	return g
 }
 
+// doubtful is how many times the serving model's error on old recordings that on
+// new ones may be: what is judged by wrong labels is better when it has learned
+// them, so labels that no model of use could be so far from are left to a person.
+const doubtful = 4
+
 // reason says why a candidate does not pass, "" if it does.
 func (r Rule) reason(figures []registry.Figure) string {
 	var target, kept, worst *registry.Figure
@@ -92,6 +97,8 @@ func (r Rule) reason(figures []registry.Figure) string {
 	switch {
 	case target == nil:
 		return "no labelled recording of the new kind to judge by"
+	case kept != nil && target.BeforeMM > doubtful*kept.BeforeMM:
+		return fmt.Sprintf("the labels of the new recordings are %.0f mm from what the serving model sees, those of old recordings %.0f: they are doubtful (another frame, person or time?), and what learns them looks better by them", target.BeforeMM, kept.BeforeMM)
 	case worst != nil && worst.Set == NewSet && worst.Group == allSensors, target.ChangePercent() > -r.MarginPercent:
 		return fmt.Sprintf("not better by the margin of %g %%: %s", r.MarginPercent, describe(target))
 	case worst != nil:

@@ -43,6 +43,8 @@ func TestGate(t *testing.T) {
 		{"forgot, as far as can be told", []comparison{better, fig(OldSet, allSensors, 60, 63, 5, 9)}, false, "as far as can be told"},
 		{"forgot no more than the limit", []comparison{better, fig(OldSet, allSensors, 60, 60.5, 5, 9)}, true, "better"},
 		{"perhaps forgot, by one clip", []comparison{better, fig(OldSet, allSensors, 60, 60.5, 0, 1)}, false, "--old-judge"},
+		{"labels that nothing agrees with", []comparison{fig(NewSet, allSensors, 404, 300, 2, 6), fig(OldSet, allSensors, 76, 76, 0.5, 9)}, false, "they are doubtful"},
+		{"a room that is hard", []comparison{fig(NewSet, allSensors, 220, 150, 2, 6), same}, true, "better"},
 		{"not a number", []comparison{better, fig(OldSet, allSensors, 60, math.NaN(), 1, 9)}, false, "nothing can be said"},
 		{"no frames", []comparison{better, {Figure: registry.Figure{Set: OldSet, Group: allSensors}}}, false, "0 frames"},
 		{"old recordings only", []comparison{fig(OldSet, allSensors, 60, 50, 1, 9)}, false, "no labelled recording"},
