@@ -144,6 +144,7 @@ func TestSessionInBrowser(t *testing.T) {
 	room.set(func(s *therapy) { s.fault = false })
 
 	read(`(e => { e.value = ` + "`" + nasty + "`" + `; e.dispatchEvent(new Event("input")); return "" })(document.getElementById("code"))`)
+	wait("the exercise can be started", `!document.getElementById("start").disabled`)
 	read(`(document.getElementById("fewer").click(), "")`)
 	read(`(document.getElementById("start").click(), "")`)
 	wait("the start is confirmed", is("note", "Started: squat"))

@@ -49,10 +49,12 @@ export class Controls {
   // refresh asks what there is, and whether this user may choose.
   async refresh() {
     const mine = ++this.asked;
+    this.waits = true;
     const [who, what] = await Promise.all([fetch("api/me").catch(() => null), fetch("api/exercise").catch(() => null)]);
     const me = who?.status === 200 ? await who.json() : {};
     const list = what?.status === 200 ? (await what.json()).exercises : [];
-    if (mine !== this.asked) return; // an answer that a newer question overtook
+    if (mine === this.asked) this.waits = false;
+    else return; // an answer that a newer question overtook
     const all = list.every((e) => e.chosen), chosen = list.filter((e) => e.chosen);
     this.may = !!me.control;
     this.list = list;

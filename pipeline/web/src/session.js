@@ -154,7 +154,7 @@ openFeed({
   "exercise.status": (m, age) => {
     health.takeCounter(m, age);
     const now = (m.looks_for ?? []).join();
-    if (now !== looksFor) controls.refresh(); // on another tablet, or by an app
+    if (now !== looksFor || (controls.list.length === 0 && !controls.waits)) controls.refresh(); // on another tablet, by an app, or no answer came
     looksFor = now;
   },
 }, "session");
