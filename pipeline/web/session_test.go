@@ -137,7 +137,8 @@ func TestSessionInBrowser(t *testing.T) {
 	pick := func(id, value string) {
 		read(`(e => { e.value = "` + value + `"; e.dispatchEvent(new Event("change")); return "" })(document.getElementById("` + id + `"))`)
 	}
-	for lang, want := range map[string]string{"de": "Messung mit 4 von 4 Sensoren", "fr": "Mesure avec 4 ", "zh": "正在用 4 个传感器中的 4 个测量", "en": "Measuring with 4 of 4 sensors"} {
+	for _, l := range [][2]string{{"de", "Messung mit 4 von 4 Sensoren"}, {"fr", "Mesure avec 4 "}, {"zh", "正在用 4 个传感器中的 4 个测量"}, {"en", "Measuring with 4 of 4 sensors"}} {
+		lang, want := l[0], l[1]
 		pick("language", lang)
 		wait(lang, `document.getElementById("state").textContent.startsWith("`+want+`") && document.documentElement.lang === "`+lang+`"`)
 	}
@@ -154,7 +155,8 @@ func TestSessionInBrowser(t *testing.T) {
 	read(`(location.reload(), "")`)
 	wait("a reload in mid-set keeps the count", is("count", "7")+` && document.getElementById("code").value.startsWith("P/0")`)
 
-	for lost, want := range map[string]string{"M": "Radar missing, still measuring", "person": "Nobody in view", "all": "No sensor, not measuring", "": "Measuring with 4 of 4 sensors"} {
+	for _, l := range [][2]string{{"M", "Radar missing, still measuring"}, {"person", "Nobody in view"}, {"all", "No sensor, not measuring"}, {"", "Measuring with 4 of 4 sensors"}} {
+		lost, want := l[0], l[1]
 		room.set(func(s *therapy) { s.lost = lost })
 		wait(want, is("state", want))
 	}
