@@ -91,9 +91,11 @@ func TestMethods(t *testing.T) {
 			if !finite(got) {
 				t.Errorf("%s, %s: weights are not finite", head, c.name)
 			}
-			// Modality-level has nothing to say before its first whole epoch.
-			if _, ok := lines[len(lines)-1].Method[c.says]; !ok {
-				t.Errorf("%s, %s: the last epoch tells %v, nothing of %q", head, c.name, lines[len(lines)-1].Method, c.says)
+			// Modality-level has nothing to say before its first whole epoch, a slow
+			// start nothing after it.
+			says := func(e EpochInfo) bool { _, ok := e.Method[c.says]; return ok }
+			if !slices.ContainsFunc(lines, says) {
+				t.Errorf("%s, %s: no epoch tells of %q; the last one tells %v", head, c.name, c.says, lines[len(lines)-1].Method)
 			}
 			if head != model.ConcatHead {
 				continue
@@ -211,6 +213,9 @@ func TestMethodsWithOneModality(t *testing.T) {
 	}
 	plain := weights(Plain)
 	for _, name := range Methods.Names() {
+		if name == SlowStart {
+			continue // it balances nothing, so that one modality starts slowly, too
+		}
 		if !slices.Equal(weights(name), plain) {
 			t.Errorf("%s changes the training of one modality", name)
 		}
