@@ -165,7 +165,7 @@ func TestSessionInBrowser(t *testing.T) {
 	wait("the patient rests", `/^Rest 0:0[0-9]$/.test(document.getElementById("rest").textContent)`)
 	page.Screenshot("finished.png")
 	read(`(location.reload(), "")`)
-	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse"`)
+	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse" && `+is("room", "room1"))
 	text, pdf := page.Printed()
 	for _, want := range []string{nasty, "squat", "9 / 10", "Keep the trunk upright", "not a medical device", "room1"} {
 		if !strings.Contains(text, want) {
