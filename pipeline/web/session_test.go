@@ -152,7 +152,7 @@ func TestSessionInBrowser(t *testing.T) {
 	if got := c.looksFor(); got != "A12" {
 		t.Errorf("looks for %q", got)
 	}
-	read(`(location.reload(), "")`)
+	page.Reload()
 	wait("a reload in mid-set keeps the count", is("count", "7")+` && document.getElementById("code").value.startsWith("P/0")`)
 
 	for _, l := range [][2]string{{"M", "Radar missing, still measuring"}, {"person", "Nobody in view"}, {"all", "No sensor, not measuring"}, {"", "Measuring with 4 of 4 sensors"}} {
@@ -164,7 +164,7 @@ func TestSessionInBrowser(t *testing.T) {
 	wait("the set is listed", `document.querySelectorAll("#sets tbody tr").length === 1 && document.querySelector("#sets tbody").textContent.includes("98° (median 88°)") && document.querySelector("#sets tbody").textContent.includes("Keep the trunk upright")`)
 	wait("the patient rests", `/^Rest 0:0[0-9]$/.test(document.getElementById("rest").textContent)`)
 	page.Screenshot("finished.png")
-	read(`(location.reload(), "")`)
+	page.Reload()
 	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse" && `+is("room", "room1"))
 	text, pdf := page.Printed()
 	for _, want := range []string{nasty, "squat", "9 / 10", "Keep the trunk upright", "not a medical device", "room1"} {

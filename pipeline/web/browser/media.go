@@ -35,6 +35,13 @@ func (p *Page) Goto(url string) {
 	}
 }
 
+// Reload loads the page again and returns when the new one is there.
+func (p *Page) Reload() {
+	p.t.Helper()
+	p.Read(`(window.before = true, location.reload(), "")`)
+	p.Wait("the page again", `window.before === undefined && document.readyState === "complete"`)
+}
+
 // Printed returns the text that the page shows on paper, and how many bytes it has
 // as a PDF of A4.
 func (p *Page) Printed() (text string, pdf int) {

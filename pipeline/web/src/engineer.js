@@ -18,7 +18,7 @@ let stage = null; // after the feed: without WebGL there is none
 
 openFeed({
   link: (state) => { health.link(state); panels.tick(); if (state === "open") { showExercises(); desk.refresh(); } },
-  pose: (m) => { health.takePose(m); stage?.pose(m); panels.pose(m); },
+  pose: (m, age) => { health.takePose(m, age); stage?.pose(m); panels.pose(m); },
   points: (m) => { stage?.points?.(m); panels.points(m); },
   image_keypoints: (m) => { figure.seen(m); health.takeSeen(m); },
   status: (m) => { health.takeStatus(m); panels.status(m); desk.status(m); },

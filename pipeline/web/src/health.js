@@ -30,9 +30,9 @@ export class Health {
     else this.counter = null;
   }
 
-  takePose(m) {
+  takePose(m, age) {
     this.pose = m;
-    this.poseAt = performance.now();
+    this.poseAt = performance.now() - age;
     this.ended = false;
     for (const [k, v] of Object.entries(m.modalities)) this.missed[k] = v.presence ? 0 : (this.missed[k] ?? 0) + 1;
   }

@@ -135,8 +135,8 @@ document.addEventListener("keydown", (e) => {
 });
 
 let waiting = null; // the newest pose, drawn with the screen's next picture
-function drawPose(m) {
-  health.takePose(m);
+function drawPose(m, age) {
+  health.takePose(m, age);
   if (waiting === null) requestAnimationFrame(() => { body.pose(waiting); waiting = null; });
   waiting = m;
 }
