@@ -111,7 +111,7 @@ drills: need-go web weights ## the drills of docs/reliability.md: date, machine,
 # unit where the package puts it, the alerts. PACKED is the program that is packed.
 .PHONY: check-packaging
 PACKED ?= $(BIN)
-check-packaging: need-promtool ## install, upgrade, downgrade, remove and purge the package; read the image; test the alerts
+check-packaging: build need-promtool ## install, upgrade, downgrade, remove and purge the package; read the image; test the alerts
 	packaging/check.sh $(PACKED)
 
 # Of what is committed. Go's build cache knows no folders with -trimpath, so only
