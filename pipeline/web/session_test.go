@@ -165,7 +165,7 @@ func TestSessionInBrowser(t *testing.T) {
 	wait("the patient rests", `/^Rest 0:0[0-9]$/.test(document.getElementById("rest").textContent)`)
 	page.Screenshot("finished.png")
 	page.Reload()
-	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse" && `+is("room", "room1"))
+	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse" && `+is("room", "room1")+" && "+is("state", "Measuring with 4 of 4 sensors"))
 	text, pdf := page.Printed()
 	for _, want := range []string{nasty, "squat", "9 / 10", "Keep the trunk upright", "not a medical device", "room1"} {
 		if !strings.Contains(text, want) {
