@@ -23,6 +23,8 @@ type modelsCmd struct {
 	Shadow   modelsShadowCmd   `cmd:"" help:"Run a version of the registry beside the serving one and compare their poses."`
 	Promote  modelsPromoteCmd  `cmd:"" help:"Make a version of the registry the one that serves."`
 	Rollback modelsRollbackCmd `cmd:"" help:"Make the version that served before serve again."`
+	Sign     modelsSignCmd     `cmd:"" help:"Sign a checkpoint, card and weights, for model.trusted_keys."`
+	Verify   modelsVerifyCmd   `cmd:"" help:"Check a checkpoint against its card and the signature of somebody trusted."`
 	Export   modelsExportCmd   `cmd:"" help:"Write a network for other programs: ONNX, or safetensors for PyTorch."`
 	Import   modelsImportCmd   `cmd:"" help:"Make a checkpoint of weights trained elsewhere."`
 	Samples  modelsSamplesCmd  `cmd:"" help:"Write prepared samples, to train elsewhere."`
