@@ -103,6 +103,7 @@ type Core struct {
 
 	pictures pictureSize // of the camera, as it sends
 	wall     wallClock   // what became of the wall clock
+	machine  machine     // what the operating system gives
 
 	recorder Recorder // nil: nothing can be recorded
 	parts    []func() message.PartHealth

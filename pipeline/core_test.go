@@ -223,7 +223,7 @@ func TestHTTP(t *testing.T) {
 		}
 	}
 	if _, body := get("/metrics", "localhost"); !strings.Contains(body, `posefuse_sensor_samples_total{outcome="fused",sensor="radar"}`) ||
-		!strings.Contains(body, `posefuse_modality_ticks_total{modality="W",state="fused"}`) {
+		!strings.Contains(body, `posefuse_sensor_ticks_total{sensor="csi",state="fused"}`) {
 		t.Error("metrics of sensors are missing")
 	}
 	if status, _ := get("/api/status", "evil.example"); status != http.StatusMisdirectedRequest {

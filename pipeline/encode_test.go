@@ -116,7 +116,7 @@ func starts(t interface{ Fatal(...any) }, c *Core, m modality.Kind, when int) fl
 			continue
 		}
 		for _, x := range f.GetMetric() {
-			if x.GetLabel()[0].GetValue() == startNames[when] && x.GetLabel()[1].GetValue() == m.Letter() {
+			if x.GetLabel()[0].GetValue() == startNames[when] && x.GetLabel()[1].GetValue() == m.String() {
 				return x.GetCounter().GetValue()
 			}
 		}

@@ -52,13 +52,15 @@ func (c *Core) Status() message.Status {
 }
 
 // health lists the parts: sensors in the model's order, person, body, arrangement,
-// model, aligner, wall clock, recorder, bus.
+// model, aligner, wall clock, descriptors, memory, recorder, configuration, bus.
 func (c *Core) health() []message.PartHealth {
 	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
 		parts = append(parts, c.sensorHealth(e))
 	}
-	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth(), c.wall.health(c.clock))
+	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth())
+	machine, synced := c.machine.look(c.clock.NowNS())
+	parts = append(append(parts, c.wall.health(c.clock, synced || c.opt.Simulated != 0)), machine...)
 	if c.recorder != nil {
 		parts = append(parts, c.recorder.Health())
 	}

@@ -78,7 +78,7 @@ func TestPosesTellInfluence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if g := gauges(t, c, "posefuse_influence_mm"); len(g) != 0 {
+			if g := gauges(t, c, "posefuse_influence_meters"); len(g) != 0 {
 				t.Errorf("before the first pose: %v", g)
 			}
 			for mask := range modality.All + 1 {
@@ -90,8 +90,8 @@ func TestPosesTellInfluence(t *testing.T) {
 				if several && (p.SpreadMM[5] != 5 || *p.SpreadMeanMM != 8) {
 					t.Errorf("%s: spread %v, mean %v", mask, *p.SpreadMM, *p.SpreadMeanMM)
 				}
-				influence, spread := gauges(t, c, "posefuse_influence_mm"), gauges(t, c, "posefuse_spread_mm")
-				if (len(spread) == 1 && spread[""] == 8) != several {
+				influence, spread := gauges(t, c, "posefuse_influence_meters"), gauges(t, c, "posefuse_spread_meters")
+				if (len(spread) == 1 && spread[""] == 0.008) != several {
 					t.Errorf("%s: spread metric %v", mask, spread)
 				}
 				for _, e := range c.cfg.Sensors.list() {
@@ -101,7 +101,7 @@ func TestPosesTellInfluence(t *testing.T) {
 					if want := several && mask.Has(m); (v != nil) != want || told != want {
 						t.Fatalf("%s: influence of %s is %v, its metric %v %v", mask, e.name, v, told, g)
 					}
-					if v != nil && (*v != float64(m+1) || g != *v) {
+					if v != nil && (*v != float64(m+1) || g != *v/1e3) {
 						t.Errorf("%s: influence of %s is %v, its metric %v", mask, e.name, *v, g)
 					}
 				}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -41,12 +42,12 @@ func newMetrics() *metrics {
 	for i := range m.poses {
 		m.poses[i] = poses.WithLabelValues(string(rune('0' + i)))
 	}
-	states := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_modality_ticks_total",
-		Help: "Ticks by modality and how it took part."}, []string{"modality", "state"})
+	states := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_sensor_ticks_total",
+		Help: "Ticks by sensor and how it took part."}, []string{"sensor", "state"})
 	for i := range modality.Count {
 		m.states[i] = map[timesync.State]prometheus.Counter{}
 		for _, s := range []timesync.State{timesync.Fused, timesync.Late, timesync.Gap, timesync.Stale, timesync.Off} {
-			m.states[i][s] = states.WithLabelValues(i.Letter(), string(s))
+			m.states[i][s] = states.WithLabelValues(i.String(), string(s))
 		}
 	}
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "posefuse_latency_seconds",
@@ -57,10 +58,10 @@ func newMetrics() *metrics {
 	}
 	points := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_points_total",
 		Help: "Points of the clouds of fused ticks, by what became of them: used, broken (not finite or absurdly far), surplus (more than the network takes)."},
-		[]string{"modality", "outcome"})
+		[]string{"sensor", "outcome"})
 	for _, i := range [...]modality.Kind{modality.LiDAR, modality.Radar} {
 		for outcome, name := range pointOutcomes {
-			m.points[i][outcome] = points.WithLabelValues(i.Letter(), name)
+			m.points[i][outcome] = points.WithLabelValues(i.String(), name)
 		}
 	}
 	searched := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_person_points_total",
@@ -71,10 +72,10 @@ func newMetrics() *metrics {
 	m.inferErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "posefuse_inference_errors_total",
 		Help: "Ticks whose inference did not give a pose."})
 	starts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "posefuse_encoder_starts_total",
-		Help: "Encoder runs by modality and what started them: arrival of the input, the complete tick, or a better sample after that."}, []string{"modality", "by"})
+		Help: "Encoder runs by sensor and what started them: arrival of the input, the complete tick, or a better sample after that."}, []string{"sensor", "by"})
 	for i := range modality.Count {
 		for when, name := range startNames {
-			m.encoderStarts[i][when] = starts.WithLabelValues(i.Letter(), name)
+			m.encoderStarts[i][when] = starts.WithLabelValues(i.String(), name)
 		}
 	}
 	m.registry.MustRegister(poses, states, points, searched, latency, m.inferErrors, starts,
@@ -116,8 +117,8 @@ func (m *metrics) tellInfluence(p *message.Pose) {
 }
 
 var (
-	descInfluence = prometheus.NewDesc("posefuse_influence_mm", "How far the joints of the newest pose would move on average without the sensor.", []string{"sensor"}, nil)
-	descSpread    = prometheus.NewDesc("posefuse_spread_mm", "Mean over the joints of the newest pose's spread_mm.", nil, nil)
+	descInfluence = prometheus.NewDesc("posefuse_influence_meters", "How far the joints of the newest pose would move on average without the sensor.", []string{"sensor"}, nil)
+	descSpread    = prometheus.NewDesc("posefuse_spread_meters", "Mean over the joints of the newest pose's spread.", nil, nil)
 
 	descSensorSamples = prometheus.NewDesc("posefuse_sensor_samples_total", "Samples by sensor and outcome.", []string{"sensor", "outcome"}, nil)
 	descSensorInput   = prometheus.NewDesc("posefuse_sensor_input_total", "What the sensor's driver read, by outcome and unit.", []string{"sensor", "what"}, nil)
@@ -130,13 +131,21 @@ var (
 	descHTTPCut       = prometheus.NewDesc("posefuse_http_connections_cut_total", "Connections to the page's port that gave way to newer ones.", nil, nil)
 	descSkipped       = prometheus.NewDesc("posefuse_ticks_skipped_total", "Ticks without a pose: inference takes longer than a tick period, or the machine stood still.", nil, nil)
 	descModelMemory   = prometheus.NewDesc("posefuse_model_memory_bytes", "Memory of the running model: weights mapped from its file, weights on the heap, packed weights, buffers.", []string{"kind"}, nil)
-	descUptime        = prometheus.NewDesc("posefuse_uptime_seconds", "Time since the daemon's start.", nil, nil)
+	descBuild         = prometheus.NewDesc("posefuse_build_info", "1; what was built from what.", []string{"version", "revision", "goversion"}, nil)
+	descModel         = prometheus.NewDesc("posefuse_model_info", "1; the model that serves, in which room.", []string{"room", "name", "version", "sha256"}, nil)
+	descSimulated     = prometheus.NewDesc("posefuse_sensor_simulated", "1 if the sensor's samples are made up.", []string{"sensor"}, nil)
+	descProblem       = prometheus.NewDesc("posefuse_part_problem", "A part of the daemon that is not well, by its code in the status: 1 a warning, 2 an error.", []string{"part", "code"}, nil)
 )
 
-// Describe lists the metrics read at scrape time.
+// descriptions are those of the metrics read at scrape time.
+func (c *Core) descriptions() []*prometheus.Desc {
+	return []*prometheus.Desc{descSensorSamples, descSensorInput, descSensorLive, descSensorAge, descSensorOffset, descSensorDrift, descSensorRestart,
+		descBusLost, descHTTPCut, descSkipped, descModelMemory, descBuild, descModel, descSimulated, descProblem, descInfluence, descSpread}
+}
+
+// Describe implements prometheus.Collector.
 func (c *Core) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSensorSamples, descSensorInput, descSensorLive, descSensorAge, descSensorOffset,
-		descSensorDrift, descSensorRestart, descBusLost, descHTTPCut, descSkipped, descModelMemory, descUptime, descInfluence, descSpread} {
+	for _, d := range c.descriptions() {
 		ch <- d
 	}
 }
@@ -193,11 +202,37 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, e := range c.cfg.Sensors.list() {
 		if v := math.Float64frombits(c.metrics.influence[e.modality].Load()); !math.IsNaN(v) {
-			gauge(descInfluence, v, e.name)
+			gauge(descInfluence, v/1e3, e.name)
 		}
 	}
 	if v := math.Float64frombits(c.metrics.spread.Load()); !math.IsNaN(v) {
-		gauge(descSpread, v)
+		gauge(descSpread, v/1e3)
 	}
-	gauge(descUptime, time.Duration(c.clock.NowNS()).Seconds())
+	c.collectInfo(gauge)
+}
+
+// collectInfo tells who is asked: the build, the model, and what is not well.
+func (c *Core) collectInfo(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	revision, goVersion := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	gauge(descBuild, 1, c.opt.Version, revision, goVersion)
+	s := c.Status()
+	if s.Model != nil {
+		gauge(descModel, 1, c.cfg.Room, s.Model.Name, s.Model.Version, s.Model.SHA256)
+	}
+	for kind := range c.opt.Simulated.Kinds() {
+		gauge(descSimulated, 1, kind.String())
+	}
+	for _, p := range s.Parts {
+		if v, bad := map[string]float64{severityWarning: 1, severityError: 2}[p.Severity]; bad {
+			gauge(descProblem, v, p.Part, p.Code)
+		}
+	}
 }

@@ -18,19 +18,19 @@ import (
 )
 
 // pointCount reads posefuse_points_total from the registry.
-func pointCount(t interface{ Fatal(...any) }, c *Core, modality, outcome string) float64 {
+func pointCount(t interface{ Fatal(...any) }, c *Core, sensor, outcome string) float64 {
 	families, err := c.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if l := m.GetLabel(); f.GetName() == "posefuse_points_total" && l[0].GetValue() == modality && l[1].GetValue() == outcome {
+			if l := m.GetLabel(); f.GetName() == "posefuse_points_total" && l[0].GetValue() == outcome && l[1].GetValue() == sensor {
 				return m.GetCounter().GetValue()
 			}
 		}
 	}
-	t.Fatal("no such metric:", modality, outcome)
+	t.Fatal("no such metric:", sensor, outcome)
 	return 0
 }
 
@@ -74,7 +74,7 @@ func TestBadClouds(t *testing.T) {
 				t.Errorf("state %s", state)
 			}
 			for outcome, want := range c.use {
-				if got := pointCount(t, core, "L", pointOutcomes[outcome]); got != float64(want) {
+				if got := pointCount(t, core, "lidar", pointOutcomes[outcome]); got != float64(want) {
 					t.Errorf("%v points %s, want %d", got, pointOutcomes[outcome], want)
 				}
 			}
@@ -110,7 +110,7 @@ func TestEveryPointIsCountedOnce(t *testing.T) {
 		for _, m := range []modality.Kind{modality.LiDAR, modality.Radar} {
 			sum := 0.0
 			for _, outcome := range pointOutcomes {
-				sum += pointCount(t, core, m.Letter(), outcome)
+				sum += pointCount(t, core, m.String(), outcome)
 			}
 			if sum != float64(in[m]) {
 				t.Fatalf("%s: %d points in, %v counted", m, in[m], sum)

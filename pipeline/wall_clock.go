@@ -41,18 +41,25 @@ func (w *wallClock) note(step time.Duration, nowNS int64) {
 	w.newest, w.atNS = step, nowNS
 }
 
-// health is the part "clock".
-func (w *wallClock) health(c timesync.Clock) message.PartHealth {
+// health is the part "clock"; synced is whether something keeps the wall clock
+// right.
+func (w *wallClock) health(c timesync.Clock, synced bool) message.PartHealth {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := c.NowNS()
 	h := message.PartHealth{Part: "clock", Code: "ok", Text: "the wall clock was not set since the start", Severity: severityOK}
+	if !synced {
+		h.Code, h.Severity = "unsynchronised", severityWarning
+	}
 	if w.steps > 0 {
 		h.Text = fmt.Sprintf("the wall clock was set %d times since the start, last by %+.3f s %.0f s ago; capture_time follows, capture_ns does not move",
 			w.steps, w.newest.Seconds(), time.Duration(now-w.atNS).Seconds())
 		if now-w.atNS < int64(stepShownFor) {
 			h.Code, h.Severity = "set", severityWarning
 		}
+	}
+	if !synced {
+		h.Text += "; nothing keeps it right, so capture_time drifts away from other machines' clocks: start NTP (timedatectl set-ntp true)"
 	}
 	if year := c.WallAt(now).Year(); year < firstYear {
 		h.Code, h.Severity = "unset", severityWarning
