@@ -247,7 +247,10 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 	cfg := room.Config
 	at := addresses{page: core.WebURL()}
 	at.nats, at.mqtt, _ = core.Bus().Addresses()
-	printBanner(os.Stdout, &room, at)
+	tellStart(log, c.Config, &cfg, core.Status().Model, at)
+	if !underJournal() {
+		printBanner(os.Stdout, &room, at)
+	}
 	if !cfg.Exercise.Enabled {
 		return
 	}
@@ -291,21 +294,6 @@ func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logg
 		return exercise.SubscriberConfig{}, err
 	}
 	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Live: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
-}
-
-func newLog(cfg pipeline.LogConfig, level *slog.LevelVar) *slog.Logger {
-	setLevel(level, cfg.Level)
-	opt := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opt))
-}
-
-func setLevel(v *slog.LevelVar, level string) {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
-	v.Set(l)
 }
 
 // version returns the module's version, "0.0.0" for a build from a checkout.
