@@ -43,6 +43,15 @@ grep -q '^posefuse:' "$root/etc/passwd" || fail "there is no user posefuse"
 [ -z "$(find "$root/usr" -perm /022 -o -name '*.go')" ] || fail "a file that others may write, or that is no part of a package"
 "$root/usr/bin/posefuse" check "$config" >/dev/null || fail "the configuration of the package is refused"
 
+for file in man/man1/posefuse.1.gz man/man1/posefuse-run.1.gz man/man5/posefuse.yaml.5.gz bash-completion/completions/posefuse \
+  zsh/vendor-completions/_posefuse fish/vendor_completions.d/posefuse.fish doc/posefuse/posefuse.cdx.json; do
+  [ -s "$root/usr/share/$file" ] || fail "the package lacks $file"
+done
+bash -n "$root/usr/share/bash-completion/completions/posefuse" || fail "bash does not read the completion"
+listed=$(sed -n 's/.*"purl": "pkg:golang\/\(.*\)".*/\1/p' "$root/usr/share/doc/posefuse/posefuse.cdx.json" | grep -v ^std@ | sort)
+linked=$(${GO:-go} version -m "$program" | awk '$1 == "dep" {print $2 "@" $3}' | sort)
+[ -n "$linked" ] && [ "$listed" = "$linked" ] || fail "the list of parts is not what is linked: $(diff <(echo "$listed") <(echo "$linked"))"
+
 # systemd reads the unit, beside stand-ins for the targets that it names.
 for target in basic sysinit shutdown network-online time-sync multi-user; do
   printf '[Unit]\nDescription=%s\n' $target >"$root/usr/lib/systemd/system/$target.target"

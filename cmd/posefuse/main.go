@@ -43,7 +43,11 @@ type cli struct {
 	Config     configCmd     `cmd:"" help:"Print the documented default configuration."`
 	Backup     backupCmd     `cmd:"" help:"Write the state, models and sessions of a room to an archive."`
 	Restore    restoreCmd    `cmd:"" help:"Bring back what backup wrote, to a folder that is empty."`
+	Forget     forgetCmd     `cmd:"" help:"Delete all that is stored of one person."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Sbom       sbomCmd       `cmd:"" help:"Print what the program is made of, as CycloneDX."`
+	Manual     manualCmd     `cmd:"" help:"Write the manual pages."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
 }
 
 const description = `Fuses a camera, a LiDAR, a mmWave radar and WiFi CSI into live 3D poses.

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"model/registry":    {"internal/jsonfile", "model"},
 	"model/shipped":     {"model"},
 	"model/onnx":        {"model", "sensors/modality"},
-	"model/keypoint":    {"model/nn/kernel", "model/safetensors"},
+	"model/keypoint":    {"model/nn/kernel", "model/safetensors", "setting"},
 	"balance":           {},
 
 	"calibration": {"frame", "person", "sensors", "setting"},

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"posefuse/model/safetensors"
+	"posefuse/setting"
 )
 
 // embedded holds the weights of Lightning once make weights has fetched them.
@@ -17,23 +17,24 @@ import (
 //go:embed weights/*
 var embedded embed.FS
 
-// lightningFile and lightningSum name the embedded weights.
+// lightningFile is where the embedded weights lie.
+const lightningFile = "weights/movenet-lightning.safetensors"
+
+// Lightning is the name of the embedded model, LightningSum its file's sha256,
+// hexadecimal.
 const (
-	lightningFile = "weights/movenet-lightning.safetensors"
-	lightningSum  = "19ad314d2ede2de29ed972e0b3689d43ebfa6a357fd958ec17f7995f1187a9bf"
+	Lightning    = "lightning"
+	LightningSum = "19ad314d2ede2de29ed972e0b3689d43ebfa6a357fd958ec17f7995f1187a9bf"
 )
 
 // ErrNoWeights is wrapped by New in a program that was built without the
 // detector's weights.
 var ErrNoWeights = errors.New("this program was built without the keypoint detector's weights: run make weights and build it again")
 
-// Lightning is the name of the embedded model.
-const Lightning = "lightning"
-
 // readModel returns the bytes of the model called name: Lightning, or a file.
 func readModel(name string) ([]byte, error) {
 	if name != Lightning {
-		b, err := os.ReadFile(name)
+		b, err := setting.ReadFile(name, maxWeights)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w; make thunder writes bin/movenet-thunder.safetensors, %q is in the program", err, Lightning)
 		}
@@ -43,11 +44,14 @@ func readModel(name string) ([]byte, error) {
 	if err != nil {
 		return nil, ErrNoWeights
 	}
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != lightningSum {
-		return nil, fmt.Errorf("the keypoint detector's weights in this program have the sha256 %x, want %s: run make clean weights and build it again", sum, lightningSum)
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != LightningSum {
+		return nil, fmt.Errorf("the keypoint detector's weights in this program have the sha256 %x, want %s: run make clean weights and build it again", sum, LightningSum)
 	}
 	return b, nil
 }
+
+// maxWeights bounds a detector's file, bytes; Thunder has 26 MB.
+const maxWeights = 256 << 20
 
 // weights reads the tensors of a model; the first one that is missing or of
 // another shape is err.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"io/fs"
 	"net/http"
 
@@ -14,6 +15,19 @@ import (
 
 //go:embed all:dist
 var dist embed.FS
+
+//go:embed package.json
+var manifest []byte
+
+// Libraries returns what the page's script is bundled with: npm packages and
+// their versions.
+func Libraries() (map[string]string, error) {
+	var m struct {
+		Dependencies map[string]string `json:"dependencies"`
+	}
+	err := json.Unmarshal(manifest, &m)
+	return m.Dependencies, err
+}
 
 // contentPolicy lets the page load nothing but itself: it works offline and
 // cannot be made to talk to anyone else.
