@@ -32,7 +32,7 @@ need-npm:
 	@command -v npm >/dev/null || { $(APT); apt nodejs npm; }
 
 need-test: need-go
-	@$(APT); apt gcc libc6-dev chromium mosquitto ffmpeg opencv-doc python3-skimage
+	@$(APT); apt gcc libc6-dev groff-base chromium mosquitto ffmpeg opencv-doc python3-skimage
 
 # promtool alone, out of a package whose server would start.
 .PHONY: need-promtool
@@ -93,19 +93,23 @@ deb: arm64 ## build bin/posefuse_*.deb for amd64 and arm64
 	@rm -f bin/posefuse_*.deb; host=$$($(GO) env GOARCH); for arch in amd64 arm64; do \
 	  program=$(BIN); [ $$arch != arm64 ] || program=$(BIN)-arm64; \
 	  [ $$arch = $$host ] || [ $$arch = arm64 ] || { program=$(BIN)-$$arch; GOARCH=$$arch $(BUILD) -o $$program ./cmd/posefuse; }; \
-	  packaging/deb.sh $$program $$arch "$(VERSION)" bin; done; sha256sum bin/posefuse_*.deb
+	  packaging/deb.sh $$program $$arch "$(VERSION)" bin $(BIN); done; sha256sum bin/posefuse_*.deb
 
 docker: arm64 ## build bin/posefuse-*.oci.tar, images for docker load and podman load; needs no engine
 	@GOARCH=amd64 $(BUILD) -o $(BIN)-amd64 ./cmd/posefuse; for arch in amd64 arm64; do \
 	  packaging/oci.sh $(BIN)-$$arch $$arch "$(VERSION)" bin/posefuse-$$arch.oci.tar; done; sha256sum bin/posefuse-*.oci.tar
 
-# The drills of docs/reliability.md in small.
-.PHONY: drills
-DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|CardWithEscapes|SensorsComeAndGo
+# The drills of docs/reliability.md in small, then faults at random (SOAK=2h).
+.PHONY: drills soak
+DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|CardWithEscapes|SensorsComeAndGo|Soak
+SOAK   ?= 2h
 drills: need-go web weights ## the drills of docs/reliability.md: date, machine, load and each one's result
 	@date -u; uname -srm; nproc; cut -d' ' -f1-3 /proc/loadavg; \
 	TESTENV_TESTS=full $(GO) test -count=1 -v -timeout 30m -run '$(DRILLS)' ./pipeline/... ./sensors/... ./cmd/posefuse ./model 2>&1 | \
 	  grep -E '^(=== RUN|--- |    [a-z_]+\.go:|FAIL|ok)' | grep -vE '^=== RUN|no tests to run'
+
+soak: need-go web weights ## SOAK=2h of faults at random; memory, descriptors and goroutines must not grow
+	TESTENV_TESTS=full $(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./cmd/posefuse -soak $(SOAK)
 
 # The package's life in a root folder with the real dpkg, the image's digests, the
 # unit where the package puts it, the alerts. PACKED is the program that is packed.

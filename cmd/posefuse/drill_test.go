@@ -35,7 +35,7 @@ func (r *room) playIn(t *testing.T, key recording.Key, w *sim.World) *replay.Pla
 		t.Fatal(err)
 	}
 	cfg := r.fakes()
-	cfg.Data = ds
+	cfg.Data, cfg.Loop = ds, true
 	player, err := replay.NewPlayer(cfg)
 	if err != nil {
 		t.Fatal(err)
