@@ -8,8 +8,8 @@ import "posefuse/model/nn/kernel"
 // EnvCPU is the environment variable that forces a CPU path.
 const EnvCPU = kernel.EnvCPU
 
-// CPUPath returns the name of the CPU path in use: "avx512", "avx2", "neon" or
-// "portable".
+// CPUPath returns the name of the CPU path in use for float32: "avx512",
+// "avx2", "neon" or "portable".
 func CPUPath() string { return kernel.Path() }
 
 // CPUNotice returns one sentence for the operator if the path in use is slower

@@ -152,7 +152,7 @@ type RuntimeOptions struct {
 	// InputScales for int8; nil for those of the network's checkpoint.
 	InputScales InputScales
 	// Emulate computes a precision this CPU lacks in portable code, slower than
-	// float32, e.g. to learn its accuracy.
+	// float32, e.g. to learn its accuracy. What the CPU has runs as without it.
 	Emulate bool
 }
 
@@ -204,7 +204,7 @@ func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error
 	if err != nil {
 		return "", err
 	}
-	if kernel.LowNative(kernel.BFloat16) || opt.Emulate {
+	if kernel.LowNative(kernel.BFloat16) || opt.Emulate && !kernel.LowNative(f) {
 		for _, st := range e.steps {
 			if t, ok := st.block.(*nn.ChannelTransformer[float32]); ok {
 				t.Lower()

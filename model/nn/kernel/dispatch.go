@@ -1,16 +1,18 @@
 package kernel
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 )
 
-// path is one set of float32 micro-kernels.
+// path is one set of micro-kernels.
 type path struct {
 	name   string
-	mr, nr int // largest tile of a product; narrow panels of B are nr/2 wide
+	family string // whose float32 kernels these are, if another's; see Path
+	mr, nr int    // largest tile of a product; narrow panels of B are nr/2 wide
 	wide   func(k int, a, b, c *float32, ldc, acc int)
 	narrow func(k int, a, b, c *float32, ldc, acc int)
 	tiles  *tileSet                                         // kernels of products; nil: A and B are packed for wide and narrow
@@ -21,30 +23,38 @@ type path struct {
 	conv   conv                                             // convolution; lanes 0: portable
 	finish func(n int, bias, y *float32, low, high float32) // epilogue of a row, n a multiple of 4; may be nil
 	depth  depthwise                                        // depthwise convolution; lanes 0: portable
+	low    [BFloat16 + 1]lowKernels
 }
+
+// floats returns the name of the path's float32 kernels.
+func (p *path) floats() string { return cmp.Or(p.family, p.name) }
 
 // portable is plain Go, for every CPU.
 var portable = path{name: "portable", mr: portableMR, nr: portableNR, wide: microportable2x4, narrow: microportable2x2}
 
 // pathNames lists every path of every architecture, best first.
-var pathNames = []string{"avx512", "avx2", "neon", "portable"}
+var pathNames = []string{"avx512", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "portable"}
 
 var active, notice = choose(os.Getenv(EnvCPU), available())
 
-// Path returns the name of the CPU path in use: "avx512", "avx2", "neon" or
-// "portable".
-func Path() string { return active.name }
+// Path returns the name of the CPU path in use for float32: "avx512", "avx2",
+// "neon" or "portable". Results of one path are the same on every machine.
+func Path() string { return active.floats() }
+
+// LowPath returns the name of the instructions that compute the format, or ""
+// if the path in use has none.
+func LowPath(f LowFormat) string { return lowNames[active.low[f]] }
 
 // choose returns the path named, or the best one if the name is empty or not
 // among those this CPU runs, and the text of Notice.
 func choose(name string, runs []path) (path, string) {
 	for _, p := range runs {
 		if p.name == name {
-			return p, slowdownNotice(true, p.name, runs[0].name)
+			return p, slowdownNotice(true, p, runs[0])
 		}
 	}
 	best := runs[0]
-	said := slowdownNotice(false, best.name, best.name)
+	said := slowdownNotice(false, best, best)
 	switch {
 	case name == "":
 		return best, said

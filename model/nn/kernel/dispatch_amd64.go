@@ -6,14 +6,30 @@ import "golang.org/x/sys/cpu"
 func available() []path {
 	var ps []path
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasAVX2 && cpu.X86.HasBMI2 {
-		ps = append(ps, path{name: "avx512", mr: 12, nr: 32, tiles: &tilesavx512, vec: &vectorsavx512,
+		wide := path{name: "avx512", mr: 12, nr: 32, tiles: &tilesavx512, vec: &vectorsavx512,
 			axpy: axpyavx2, adam: adamavx2, points: &pointsAVX512, conv: convAVX512,
-			depth: depthwise{lanes: 16, masked: true, every: depthwiseavx512, second: depthwisehalfavx512}})
+			depth: depthwise{lanes: 16, masked: true, every: depthwiseavx512, second: depthwisehalfavx512}}
+		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ {
+			if cpu.X86.HasAVX512VNNI {
+				wide.low[Int8] = lowAVX512
+			}
+			if cpu.X86.HasAVX512BF16 {
+				wide.low[BFloat16] = lowAVX512
+			}
+		}
+		ps = append(ps, wide)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		ps = append(ps, path{name: "avx2", mr: 6, nr: 16, tiles: &tilesavx2, vec: &vectorsavx2,
+		narrow := path{name: "avx2", mr: 6, nr: 16, tiles: &tilesavx2, vec: &vectorsavx2,
 			axpy: axpyavx2, adam: adamavx2, points: &pointsAVX2, conv: convAVX2,
-			depth: depthwise{lanes: 8, every: depthwiseavx2, second: depthwisehalfavx2}})
+			depth: depthwise{lanes: 8, every: depthwiseavx2, second: depthwisehalfavx2}}
+		if cpu.X86.HasAVXVNNI {
+			vnni := narrow
+			vnni.name, vnni.family = "avxvnni", "avx2"
+			vnni.low[Int8] = lowAVXVNNI
+			ps = append(ps, vnni)
+		}
+		ps = append(ps, narrow)
 	}
 	return append(ps, portable)
 }

@@ -2,10 +2,12 @@
 // multiplication, the optimiser's update and the worker pool they run on.
 //
 // Float32 runs on micro-kernels in assembly chosen at start: AVX-512 or
-// AVX2+FMA on amd64, NEON on arm64, plain Go elsewhere. The programs under gen
-// write the assembly. The environment variable POSEFUSE_CPU ("avx512", "avx2",
-// "neon", "portable") forces a path; Notice tells when one is slow. Everything
-// else is portable Go.
+// AVX2+FMA on amd64, NEON on arm64, plain Go elsewhere. Int8 runs on
+// AVX512-VNNI, AVX-VNNI, and the dot and matrix products of arm64. The programs
+// under gen write the assembly. The environment variable POSEFUSE_CPU forces a
+// path: "avx512", "avxvnni" (AVX2 and AVX-VNNI), "avx2", "i8mm" and "dotprod"
+// (NEON and those), "neon", "portable"; Notice tells when one is slow.
+// Everything else is portable Go.
 package kernel
 
 //go:generate go run -tags avo ./gen/tile -out tile_amd64.s -stubs tile_amd64.go -pkg kernel

@@ -13,7 +13,8 @@ type LowFormat uint8
 // The formats of LowConv.
 const (
 	// Int8 multiplies unsigned 8-bit activations by signed 8-bit weights and
-	// sums in int32 (VPDPBUSD of AVX512-VNNI).
+	// sums in int32 (VPDPBUSD of AVX512-VNNI and AVX-VNNI; SDOT and USMMLA on
+	// arm64).
 	Int8 LowFormat = iota + 1
 	// BFloat16 multiplies bfloat16 numbers and sums in float32 (VDPBF16PS of
 	// AVX512-BF16).
@@ -41,7 +42,21 @@ func (f LowFormat) size() int {
 
 // LowNative reports whether the CPU path in use has instructions for the
 // format. Without them LowConv works, but slower than float32.
-func LowNative(f LowFormat) bool { return lowNative[f] }
+func LowNative(f LowFormat) bool { return active.low[f] != lowPlain }
+
+// lowKernels are the instructions that compute a format on a path.
+type lowKernels uint8
+
+const (
+	lowPlain   lowKernels = iota // plain Go
+	lowAVX512                    // registers of 512 bits: AVX512-VNNI, AVX512-BF16
+	lowAVXVNNI                   // of 256 bits, for CPUs without AVX-512
+	lowDotProd                   // arm64's SDOT
+	lowI8MM                      // arm64's USMMLA, and SDOT where it does not fit
+)
+
+// lowNames are those of their instructions.
+var lowNames = [...]string{lowPlain: "", lowAVX512: "avx512", lowAVXVNNI: "avxvnni", lowDotProd: "dotprod", lowI8MM: "i8mm"}
 
 const (
 	lowPixels  = 12 // output positions of a tile

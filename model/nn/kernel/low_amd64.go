@@ -1,54 +1,55 @@
 package kernel
 
-import "golang.org/x/sys/cpu"
-
 //go:generate go run -tags avo ./gen/lowp -out lowp_amd64.s -stubs lowp_amd64.go -pkg kernel
 
-// lowNative says which formats the CPU path in use has instructions for.
-var lowNative = func() [BFloat16 + 1]bool {
-	wide := active.name == "avx512" && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ
-	return [...]bool{Int8: wide && cpu.X86.HasAVX512VNNI, BFloat16: wide && cpu.X86.HasAVX512BF16}
-}()
-
-// lowDot sums the products of 12 positions and a panel of 32 output channels:
-// off are the positions' offsets in x, delta the steps from tap to tap, bytes
-// the length of a position's channels.
-func lowDot(f LowFormat, x []byte, off []int32, delta []int, bytes int, w []byte, acc *[lowPixels * lowLanes]int32) {
-	if !lowNative[f] {
-		lowDotPortable(f, x, off, delta, bytes, w, acc)
+// sum sums the tile's products.
+func (d *lowTile) sum(f LowFormat, acc *[lowPixels * lowLanes]int32) {
+	k := active.low[f]
+	if k == lowPlain {
+		d.sumPortable(f, acc)
 		return
 	}
-	_ = off[lowPixels-1]
-	_ = w[len(delta)*bytes*lowLanes-1]
-	if f == Int8 {
-		lowDotInt8(&x[0], &off[0], &delta[0], len(delta), bytes, &w[0], &acc[0])
-		return
+	_ = d.off[lowPixels-1]
+	_ = d.w[len(d.delta)*d.bytes*lowLanes-1]
+	switch {
+	case k == lowAVXVNNI:
+		for lane := 0; lane < lowLanes; lane += 16 {
+			for i := 0; i < lowPixels; i += 6 {
+				lowDotVEX(&d.x[0], &d.off[i], &d.delta[0], len(d.delta), d.bytes, &d.w[lane*lowStep], &acc[i*lowLanes+lane])
+			}
+		}
+	case f == Int8:
+		lowDotInt8(&d.x[0], &d.off[0], &d.delta[0], len(d.delta), d.bytes, &d.w[0], &acc[0])
+	default:
+		lowDotBF16(&d.x[0], &d.off[0], &d.delta[0], len(d.delta), d.bytes, &d.w[0], &acc[0])
 	}
-	lowDotBF16(&x[0], &off[0], &delta[0], len(delta), bytes, &w[0], &acc[0])
 }
 
 // run does the rows; to is the low format.
 func (r *lowRows) run(to LowFormat, fromInt bool) {
-	if !lowNative[to] || r.n == 0 {
-		r.runPortable(to, fromInt)
+	if r.n == 0 {
 		return
 	}
-	_ = r.acc[(r.n-1)*r.accStride+r.lanes-1]
-	var res, out *float32
-	var low *byte
-	var off *int32
-	if last := (r.n-1)*r.stride + r.lanes - 1; r.res != nil {
-		_ = r.res[last]
-		res = &r.res[0]
+	switch active.low[to] {
+	case lowAVX512:
+		r.runAVX512(to, fromInt)
+	case lowAVXVNNI:
+		r.runVectors(8, fromInt)
+	default:
+		r.runPortable(to, fromInt)
 	}
-	if last := (r.n-1)*r.stride + r.lanes - 1; r.out != nil {
-		_ = r.out[last]
-		out = &r.out[0]
+}
+
+func (r *lowRows) vectors(n int, fromInt bool, res, out *float32, low *byte, off *int32) {
+	if fromInt {
+		lowRowsInt8VEX(&r.acc[0], 4*r.accStride, &r.scale[0], &r.bias[0], res, out, 4*r.stride, low, off, r.n, n, r.floor, r.inv)
+		return
 	}
-	if r.low != nil {
-		_ = r.off[r.n-1]
-		low, off = &r.low[0], &r.off[0]
-	}
+	lowRowsFloat8VEX(&r.acc[0], 4*r.accStride, &r.scale[0], &r.bias[0], res, out, 4*r.stride, low, off, r.n, n, r.floor, r.inv)
+}
+
+func (r *lowRows) runAVX512(to LowFormat, fromInt bool) {
+	res, out, low, off := r.operands(r.lanes)
 	mask := uint32(1)<<r.lanes - 1 // all ones for 32 lanes
 	switch {
 	case to == BFloat16:

@@ -163,9 +163,10 @@ func (w *lowWork) Run(_, _ int) {
 
 // tile computes 12 positions of 32 output channels.
 func (c *LowConv) tile(t, panel int, acc *[lowPixels * lowLanes]int32) {
-	lowDot(c.Format, c.in.data, c.off[t*lowPixels:(t+1)*lowPixels], c.delta, c.in.bytes,
-		c.weights.panel(panel), acc)
 	first, lane := t*lowPixels, panel*lowLanes
+	d := lowTile{x: c.in.data, off: c.off[first : first+lowPixels], delta: c.delta, bytes: c.in.bytes,
+		w: c.weights.panel(panel), start: c.weights.start[lane : lane+lowLanes]}
+	d.sum(c.Format, acc)
 	r := lowRows{acc: acc[:], accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.weights.bias[lane : lane+lowLanes],
 		stride: c.Cout, n: min(lowPixels, c.Images*c.Ho*c.Wo-first), lanes: min(lowLanes, c.Cout-lane), floor: float32(math.Inf(-1))}
 	if c.out.ReLU {

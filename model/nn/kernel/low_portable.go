@@ -17,15 +17,27 @@ type lowRows struct {
 	floor, inv  float32
 }
 
-// lowDotPortable is lowDot in plain Go; the int8 result is exact.
-func lowDotPortable(f LowFormat, x []byte, off []int32, delta []int, bytes int, w []byte, acc *[lowPixels * lowLanes]int32) {
+// lowTile is the sums of 12 positions and a panel of 32 output channels: off
+// are the positions' offsets in x, delta the steps from tap to tap, bytes the
+// length of a position's channels, start what LowWeights say.
+type lowTile struct {
+	x     []byte
+	off   []int32
+	delta []int
+	bytes int
+	w     []byte
+	start []int32
+}
+
+// sumPortable is sum in plain Go; the int8 result is exact.
+func (d *lowTile) sumPortable(f LowFormat, acc *[lowPixels * lowLanes]int32) {
 	for i := range lowPixels {
 		row := acc[i*lowLanes : (i+1)*lowLanes]
 		clear(row)
-		at, wp := int(off[i]), 0
-		for _, d := range delta {
-			for k := 0; k < bytes; k += lowStep {
-				a, b := x[at+k:at+k+lowStep], w[wp:wp+lowRowSize]
+		at, wp := int(d.off[i]), 0
+		for _, step := range d.delta {
+			for k := 0; k < d.bytes; k += lowStep {
+				a, b := d.x[at+k:at+k+lowStep], d.w[wp:wp+lowRowSize]
 				wp += lowRowSize
 				if f == Int8 {
 					dotInt8(a, b, row)
@@ -33,9 +45,25 @@ func lowDotPortable(f LowFormat, x []byte, off []int32, delta []int, bytes int, 
 					dotBF16(a, b, row)
 				}
 			}
-			at += d
+			at += step
 		}
 	}
+}
+
+// from returns the rows' lanes from lane on.
+func (r *lowRows) from(lane int, lowSize int) lowRows {
+	s := *r
+	s.acc, s.scale, s.bias, s.lanes = r.acc[lane:], r.scale[lane:], r.bias[lane:], r.lanes-lane
+	if r.res != nil {
+		s.res = r.res[lane:]
+	}
+	if r.out != nil {
+		s.out = r.out[lane:]
+	}
+	if r.low != nil {
+		s.low = r.low[lane*lowSize:]
+	}
+	return s
 }
 
 func dotInt8(a, b []byte, row []int32) {

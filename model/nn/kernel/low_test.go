@@ -89,16 +89,18 @@ func (c *lowCase) reference() []float64 {
 	return out
 }
 
-// onBothPaths runs f with the CPU's instructions and without.
-func onBothPaths(f LowFormat, run func(native bool)) {
-	saved := lowNative
-	defer func() { lowNative = saved }()
-	for _, native := range []bool{true, false} {
-		if native && !saved[f] {
-			continue
+// onEachLowPath runs f in plain Go and with each of this CPU's instructions for
+// the format.
+func onEachLowPath(f LowFormat, run func(path string)) {
+	saved := active
+	defer func() { active = saved }()
+	tried := map[lowKernels]bool{}
+	for _, p := range slices.Backward(available()) {
+		if !tried[p.low[f]] {
+			tried[p.low[f]] = true
+			active = p
+			run(p.name)
 		}
-		lowNative[f] = native
-		run(native)
 	}
 }
 
@@ -109,7 +111,7 @@ func TestLowConvInt8IsExact(t *testing.T) {
 		c := newLowCase(anyLowShape(rt), Int8, rapid.Uint64().Draw(rt, "seed"))
 		var float [][]float32
 		var low [][]byte
-		onBothPaths(Int8, func(bool) {
+		onEachLowPath(Int8, func(string) {
 			c.in.Set(c.x, c.inScale)
 			a, b := c.apply()
 			float, low = append(float, a), append(low, b)
@@ -136,17 +138,17 @@ func TestLowConvBounds(t *testing.T) {
 				if f == BFloat16 {
 					bound = depth * (2./512 + 1e-4)
 				}
-				onBothPaths(f, func(native bool) {
+				onEachLowPath(f, func(path string) {
 					got, low := c.apply()
 					for i, v := range got {
 						if d := math.Abs(float64(v) - want[i]); d > bound+1e-5 {
-							rt.Fatalf("%v native %t: value %d is %g, want %g within %g", c, native, i, v, want[i], bound)
+							rt.Fatalf("%v on %s: value %d is %g, want %g within %g", c, path, i, v, want[i], bound)
 						}
 					}
 					m := NewLowImage(f, c.images, c.conv.Ho, c.conv.Wo, c.cout)
 					m.Set(got, 0.02)
 					if !slices.Equal(m.data, low) {
-						rt.Fatalf("%v native %t: the low output is not the rounded float output, or its border is not zero", c, native)
+						rt.Fatalf("%v on %s: the low output is not the rounded float output, or its border is not zero", c, path)
 					}
 				})
 			})
@@ -165,7 +167,7 @@ func TestLowConvExtremes(t *testing.T) {
 	}
 	clear(c.bias)
 	c.conv.SetWeights(PackLow(c.conv.Format, c.cin, c.cout, c.k, c.weight, c.bias), c.inScale)
-	onBothPaths(Int8, func(native bool) {
+	onEachLowPath(Int8, func(path string) {
 		c.in.Set(c.x, c.inScale)
 		out := make([]float32, c.values())
 		c.conv.Apply(c.in, LowOutput{Float: out})
@@ -178,7 +180,7 @@ func TestLowConvExtremes(t *testing.T) {
 				want = -want
 			}
 			if math.Abs(float64(v-want)) > 1e-3 {
-				t.Fatalf("native %t: value %d is %g, want %g", native, i, v, want)
+				t.Fatalf("%s: value %d is %g, want %g", path, i, v, want)
 			}
 		}
 		low := NewLowImage(Int8, 1, 2, 3, s.cout)
@@ -190,7 +192,7 @@ func TestLowConvExtremes(t *testing.T) {
 					want = 0
 				}
 				if got := low.data[int(at)+o]; got != want {
-					t.Fatalf("native %t: position %d channel %d is %d, want %d", native, i, o, got, want)
+					t.Fatalf("%s: position %d channel %d is %d, want %d", path, i, o, got, want)
 				}
 			}
 		}

@@ -9,6 +9,7 @@ type LowWeights struct {
 	cin, cout, k int
 	w            []byte    // [panel][tap][channels of a step][32 outputs][step]
 	scale, bias  []float32 // per output channel, filled up to whole panels; scale in Int8 only
+	start        []int32   // the same, in Int8 only: 128 times the sum of the channel's weights
 }
 
 // PackLow rounds [cout, k, k, cin] weights to a format. In Int8 each output
@@ -19,7 +20,7 @@ func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights 
 	steps := (cin + per - 1) / per
 	panels := (cout + lowLanes - 1) / lowLanes
 	p := &LowWeights{format: f, cin: cin, cout: cout, k: k, w: alignedBytes(panels * taps * steps * lowRowSize),
-		scale: make([]float32, panels*lowLanes), bias: make([]float32, panels*lowLanes)}
+		scale: make([]float32, panels*lowLanes), bias: make([]float32, panels*lowLanes), start: make([]int32, panels*lowLanes)}
 	copy(p.bias, bias)
 	for o := range cout {
 		row := weight[o*taps*cin : (o+1)*taps*cin]
@@ -39,7 +40,9 @@ func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights 
 			for i, v := range row[t*cin : (t+1)*cin] {
 				at := (t*steps+i/per)*lowRowSize + i%per*f.size()
 				if f == Int8 {
-					dst[at] = byte(int8(math.RoundToEven(float64(v * inv))))
+					q := int8(math.RoundToEven(float64(v * inv)))
+					dst[at] = byte(q)
+					p.start[o] += 128 * int32(q)
 					continue
 				}
 				b := BFloat16Bits(v)

@@ -28,3 +28,18 @@ func lowRowsBF16(acc *int32, accStride int, scale *float32, bias *float32, res *
 //
 //go:noescape
 func lowRowsFloat8(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, mask uint32, floor float32, inv float32)
+
+// lowDotVEX sums products of unsigned activations and signed weights, four channels at a time, in int32, for 6 positions x 16 outputs.
+//
+//go:noescape
+func lowDotVEX(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32)
+
+// lowRowsInt8VEX scales int32 sums, adds bias and residual, bounds them below and stores float32 and uint8, n rows of whole vectors of 8.
+//
+//go:noescape
+func lowRowsInt8VEX(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+
+// lowRowsFloat8VEX scales float32 sums, adds bias and residual, bounds them below and stores float32 and uint8, n rows of whole vectors of 8.
+//
+//go:noescape
+func lowRowsFloat8VEX(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)

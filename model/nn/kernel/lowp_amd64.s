@@ -581,3 +581,267 @@ next:
 	JNZ  row
 	VZEROUPPER
 	RET
+
+// func lowDotVEX(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32)
+// Requires: AVX, AVX2
+TEXT ·lowDotVEX(SB), NOSPLIT, $0-56
+	MOVQ    bytes+32(FP), AX
+	MOVQ    off+8(FP), R13
+	MOVLQSX (R13), CX
+	ADDQ    AX, CX
+	MOVLQSX 4(R13), DX
+	ADDQ    AX, DX
+	MOVLQSX 8(R13), BX
+	ADDQ    AX, BX
+	MOVLQSX 12(R13), SI
+	ADDQ    AX, SI
+	MOVLQSX 16(R13), DI
+	ADDQ    AX, DI
+	MOVLQSX 20(R13), R8
+	ADDQ    AX, R8
+	NEGQ    AX
+	MOVQ    AX, R11
+	MOVQ    x+0(FP), AX
+	ADDQ    AX, CX
+	ADDQ    AX, DX
+	ADDQ    AX, BX
+	ADDQ    AX, SI
+	ADDQ    AX, DI
+	ADDQ    AX, R8
+	MOVQ    delta+16(FP), R9
+	MOVQ    taps+24(FP), R10
+	MOVQ    w+40(FP), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VPXOR   Y8, Y8, Y8
+	VPXOR   Y9, Y9, Y9
+	VPXOR   Y10, Y10, Y10
+	VPXOR   Y11, Y11, Y11
+
+tap:
+	MOVQ R11, AX
+
+channels:
+	VMOVDQU      (R13), Y12
+	VMOVDQU      32(R13), Y13
+	VPBROADCASTD (CX)(AX*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD (BX)(AX*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DI)(AX*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(AX*1), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	ADDQ         $+128, R13
+	ADDQ         $0x04, AX
+	JNZ          channels
+	DECQ         R10
+	JZ           done
+	MOVQ         (R9), AX
+	ADDQ         $0x08, R9
+	ADDQ         AX, CX
+	ADDQ         AX, DX
+	ADDQ         AX, BX
+	ADDQ         AX, SI
+	ADDQ         AX, DI
+	ADDQ         AX, R8
+	JMP          tap
+
+done:
+	MOVQ    acc+48(FP), R13
+	VMOVDQU Y0, (R13)
+	VMOVDQU Y1, 32(R13)
+	VMOVDQU Y2, 128(R13)
+	VMOVDQU Y3, 160(R13)
+	VMOVDQU Y4, 256(R13)
+	VMOVDQU Y5, 288(R13)
+	VMOVDQU Y6, 384(R13)
+	VMOVDQU Y7, 416(R13)
+	VMOVDQU Y8, 512(R13)
+	VMOVDQU Y9, 544(R13)
+	VMOVDQU Y10, 640(R13)
+	VMOVDQU Y11, 672(R13)
+	VZEROUPPER
+	RET
+
+// func lowRowsInt8VEX(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+// Requires: AVX, AVX2
+TEXT ·lowRowsInt8VEX(SB), NOSPLIT, $0-96
+	VMOVSS       floor+88(FP), X0
+	VBROADCASTSS X0, Y2
+	VMOVSS       inv+92(FP), X0
+	VBROADCASTSS X0, Y3
+	MOVL         $0x437f0000, R10
+	VMOVD        R10, X0
+	VBROADCASTSS X0, Y4
+	MOVQ         acc+0(FP), AX
+	MOVQ         accStride+8(FP), CX
+	MOVQ         scale+16(FP), R11
+	MOVQ         bias+24(FP), R12
+	MOVQ         res+32(FP), DX
+	MOVQ         out+40(FP), BX
+	MOVQ         stride+48(FP), SI
+	MOVQ         low+56(FP), DI
+	MOVQ         off+64(FP), R8
+	MOVQ         n+72(FP), R9
+	MOVQ         vectors+80(FP), R15
+	SHLQ         $0x05, R15
+
+row:
+	XORQ    R13, R13
+	TESTQ   DI, DI
+	JZ      vector
+	MOVLQSX (R8), R10
+	ADDQ    DI, R10
+	ADDQ    $0x04, R8
+
+vector:
+	VCVTDQ2PS (AX)(R13*1), Y0
+	VMULPS    (R11)(R13*1), Y0, Y0
+	VADDPS    (R12)(R13*1), Y0, Y0
+	TESTQ     DX, DX
+	JZ        bound
+	VADDPS    (DX)(R13*1), Y0, Y0
+
+bound:
+	VMAXPS  Y2, Y0, Y0
+	TESTQ   BX, BX
+	JZ      low
+	VMOVUPS Y0, (BX)(R13*1)
+
+low:
+	TESTQ        DI, DI
+	JZ           next
+	VMULPS       Y3, Y0, Y0
+	VMINPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (R10)
+	ADDQ         $0x08, R10
+
+next:
+	ADDQ  $0x20, R13
+	CMPQ  R13, R15
+	JLT   vector
+	ADDQ  CX, AX
+	TESTQ DX, DX
+	JZ    noResidual
+	ADDQ  SI, DX
+
+noResidual:
+	TESTQ BX, BX
+	JZ    noOutput
+	ADDQ  SI, BX
+
+noOutput:
+	DECQ R9
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func lowRowsFloat8VEX(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+// Requires: AVX, AVX2
+TEXT ·lowRowsFloat8VEX(SB), NOSPLIT, $0-96
+	VMOVSS       floor+88(FP), X0
+	VBROADCASTSS X0, Y2
+	VMOVSS       inv+92(FP), X0
+	VBROADCASTSS X0, Y3
+	MOVL         $0x437f0000, R10
+	VMOVD        R10, X0
+	VBROADCASTSS X0, Y4
+	MOVQ         acc+0(FP), AX
+	MOVQ         accStride+8(FP), CX
+	MOVQ         scale+16(FP), R11
+	MOVQ         bias+24(FP), R12
+	MOVQ         res+32(FP), DX
+	MOVQ         out+40(FP), BX
+	MOVQ         stride+48(FP), SI
+	MOVQ         low+56(FP), DI
+	MOVQ         off+64(FP), R8
+	MOVQ         n+72(FP), R9
+	MOVQ         vectors+80(FP), R15
+	SHLQ         $0x05, R15
+
+row:
+	XORQ    R13, R13
+	TESTQ   DI, DI
+	JZ      vector
+	MOVLQSX (R8), R10
+	ADDQ    DI, R10
+	ADDQ    $0x04, R8
+
+vector:
+	VMOVUPS (AX)(R13*1), Y0
+	VMULPS  (R11)(R13*1), Y0, Y0
+	VADDPS  (R12)(R13*1), Y0, Y0
+	TESTQ   DX, DX
+	JZ      bound
+	VADDPS  (DX)(R13*1), Y0, Y0
+
+bound:
+	VMAXPS  Y2, Y0, Y0
+	TESTQ   BX, BX
+	JZ      low
+	VMOVUPS Y0, (BX)(R13*1)
+
+low:
+	TESTQ        DI, DI
+	JZ           next
+	VMULPS       Y3, Y0, Y0
+	VMINPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (R10)
+	ADDQ         $0x08, R10
+
+next:
+	ADDQ  $0x20, R13
+	CMPQ  R13, R15
+	JLT   vector
+	ADDQ  CX, AX
+	TESTQ DX, DX
+	JZ    noResidual
+	ADDQ  SI, DX
+
+noResidual:
+	TESTQ BX, BX
+	JZ    noOutput
+	ADDQ  SI, BX
+
+noOutput:
+	DECQ R9
+	JNZ  row
+	VZEROUPPER
+	RET

@@ -63,3 +63,23 @@ func depthwisehalfneon(n int, c int, rows *[3]*float32, w *float32, y *float32, 
 //
 //go:noescape
 func finishrowneon(n int, bias *float32, y *float32, low float32, high float32)
+
+// lowDotProductsneon sums products of unsigned activations and signed weights in int32, 4 positions x 16 outputs; the sums start with start.
+//
+//go:noescape
+func lowDotProductsneon(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32, start *int32)
+
+// lowMatrixneon sums products of unsigned activations and signed weights in int32, 6 positions x 16 outputs; bytes is a multiple of 8.
+//
+//go:noescape
+func lowMatrixneon(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32)
+
+// lowRowsInt8neon scales int32 sums, adds bias and residual, bounds them below and stores float32 and uint8, n rows of whole vectors of 4.
+//
+//go:noescape
+func lowRowsInt8neon(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+
+// lowRowsFloat8neon scales float32 sums, adds bias and residual, bounds them below and stores float32 and uint8, n rows of whole vectors of 4.
+//
+//go:noescape
+func lowRowsFloat8neon(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)

@@ -2464,3 +2464,491 @@ loop:
 	SUBS $4, R0, R0
 	BNE loop
 	RET
+
+// func lowDotProductsneon(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32, start *int32)
+TEXT ·lowDotProductsneon(SB), NOSPLIT|NOFRAME, $0-64
+	MOVD off+8(FP), R0
+	MOVD x+0(FP), R1
+	MOVD delta+16(FP), R2
+	MOVD taps+24(FP), R3
+	MOVD bytes+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVW 0(R0), R6
+	ADD R1, R6, R6
+	MOVW 4(R0), R7
+	ADD R1, R7, R7
+	MOVW 8(R0), R8
+	ADD R1, R8, R8
+	MOVW 12(R0), R9
+	ADD R1, R9, R9
+	MOVD acc+48(FP), R0
+	MOVD start+56(FP), R10
+	VLD1 (R10), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VMOV V0.B16, V4.B16
+	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	VMOV V3.B16, V7.B16
+	VMOV V0.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V3.B16, V11.B16
+	VMOV V0.B16, V12.B16
+	VMOV V1.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	VMOVI $128, V16.B16
+
+tap:
+	MOVD R4, R1
+	SUBS $16, R1, R1
+	BLT single
+
+four:
+	VLD1.P 16(R6), [V17.S4]
+	VLD1.P 16(R7), [V18.S4]
+	VLD1.P 16(R8), [V19.S4]
+	VLD1.P 16(R9), [V20.S4]
+	VEOR V16.B16, V17.B16, V17.B16
+	VEOR V16.B16, V18.B16, V18.B16
+	VEOR V16.B16, V19.B16, V19.B16
+	VEOR V16.B16, V20.B16, V20.B16
+	VLD1 (R5), [V21.S4, V22.S4, V23.S4, V24.S4]
+	ADD $128, R5, R5
+	WORD $0x4F91E2A0 // sdot v0.4s, v21.16b, v17.4b[0]
+	WORD $0x4F91E2C1 // sdot v1.4s, v22.16b, v17.4b[0]
+	WORD $0x4F91E2E2 // sdot v2.4s, v23.16b, v17.4b[0]
+	WORD $0x4F91E303 // sdot v3.4s, v24.16b, v17.4b[0]
+	WORD $0x4F92E2A4 // sdot v4.4s, v21.16b, v18.4b[0]
+	WORD $0x4F92E2C5 // sdot v5.4s, v22.16b, v18.4b[0]
+	WORD $0x4F92E2E6 // sdot v6.4s, v23.16b, v18.4b[0]
+	WORD $0x4F92E307 // sdot v7.4s, v24.16b, v18.4b[0]
+	WORD $0x4F93E2A8 // sdot v8.4s, v21.16b, v19.4b[0]
+	WORD $0x4F93E2C9 // sdot v9.4s, v22.16b, v19.4b[0]
+	WORD $0x4F93E2EA // sdot v10.4s, v23.16b, v19.4b[0]
+	WORD $0x4F93E30B // sdot v11.4s, v24.16b, v19.4b[0]
+	WORD $0x4F94E2AC // sdot v12.4s, v21.16b, v20.4b[0]
+	WORD $0x4F94E2CD // sdot v13.4s, v22.16b, v20.4b[0]
+	WORD $0x4F94E2EE // sdot v14.4s, v23.16b, v20.4b[0]
+	WORD $0x4F94E30F // sdot v15.4s, v24.16b, v20.4b[0]
+	VLD1 (R5), [V25.S4, V26.S4, V27.S4, V28.S4]
+	ADD $128, R5, R5
+	WORD $0x4FB1E320 // sdot v0.4s, v25.16b, v17.4b[1]
+	WORD $0x4FB1E341 // sdot v1.4s, v26.16b, v17.4b[1]
+	WORD $0x4FB1E362 // sdot v2.4s, v27.16b, v17.4b[1]
+	WORD $0x4FB1E383 // sdot v3.4s, v28.16b, v17.4b[1]
+	WORD $0x4FB2E324 // sdot v4.4s, v25.16b, v18.4b[1]
+	WORD $0x4FB2E345 // sdot v5.4s, v26.16b, v18.4b[1]
+	WORD $0x4FB2E366 // sdot v6.4s, v27.16b, v18.4b[1]
+	WORD $0x4FB2E387 // sdot v7.4s, v28.16b, v18.4b[1]
+	WORD $0x4FB3E328 // sdot v8.4s, v25.16b, v19.4b[1]
+	WORD $0x4FB3E349 // sdot v9.4s, v26.16b, v19.4b[1]
+	WORD $0x4FB3E36A // sdot v10.4s, v27.16b, v19.4b[1]
+	WORD $0x4FB3E38B // sdot v11.4s, v28.16b, v19.4b[1]
+	WORD $0x4FB4E32C // sdot v12.4s, v25.16b, v20.4b[1]
+	WORD $0x4FB4E34D // sdot v13.4s, v26.16b, v20.4b[1]
+	WORD $0x4FB4E36E // sdot v14.4s, v27.16b, v20.4b[1]
+	WORD $0x4FB4E38F // sdot v15.4s, v28.16b, v20.4b[1]
+	VLD1 (R5), [V21.S4, V22.S4, V23.S4, V24.S4]
+	ADD $128, R5, R5
+	WORD $0x4F91EAA0 // sdot v0.4s, v21.16b, v17.4b[2]
+	WORD $0x4F91EAC1 // sdot v1.4s, v22.16b, v17.4b[2]
+	WORD $0x4F91EAE2 // sdot v2.4s, v23.16b, v17.4b[2]
+	WORD $0x4F91EB03 // sdot v3.4s, v24.16b, v17.4b[2]
+	WORD $0x4F92EAA4 // sdot v4.4s, v21.16b, v18.4b[2]
+	WORD $0x4F92EAC5 // sdot v5.4s, v22.16b, v18.4b[2]
+	WORD $0x4F92EAE6 // sdot v6.4s, v23.16b, v18.4b[2]
+	WORD $0x4F92EB07 // sdot v7.4s, v24.16b, v18.4b[2]
+	WORD $0x4F93EAA8 // sdot v8.4s, v21.16b, v19.4b[2]
+	WORD $0x4F93EAC9 // sdot v9.4s, v22.16b, v19.4b[2]
+	WORD $0x4F93EAEA // sdot v10.4s, v23.16b, v19.4b[2]
+	WORD $0x4F93EB0B // sdot v11.4s, v24.16b, v19.4b[2]
+	WORD $0x4F94EAAC // sdot v12.4s, v21.16b, v20.4b[2]
+	WORD $0x4F94EACD // sdot v13.4s, v22.16b, v20.4b[2]
+	WORD $0x4F94EAEE // sdot v14.4s, v23.16b, v20.4b[2]
+	WORD $0x4F94EB0F // sdot v15.4s, v24.16b, v20.4b[2]
+	VLD1 (R5), [V25.S4, V26.S4, V27.S4, V28.S4]
+	ADD $128, R5, R5
+	WORD $0x4FB1EB20 // sdot v0.4s, v25.16b, v17.4b[3]
+	WORD $0x4FB1EB41 // sdot v1.4s, v26.16b, v17.4b[3]
+	WORD $0x4FB1EB62 // sdot v2.4s, v27.16b, v17.4b[3]
+	WORD $0x4FB1EB83 // sdot v3.4s, v28.16b, v17.4b[3]
+	WORD $0x4FB2EB24 // sdot v4.4s, v25.16b, v18.4b[3]
+	WORD $0x4FB2EB45 // sdot v5.4s, v26.16b, v18.4b[3]
+	WORD $0x4FB2EB66 // sdot v6.4s, v27.16b, v18.4b[3]
+	WORD $0x4FB2EB87 // sdot v7.4s, v28.16b, v18.4b[3]
+	WORD $0x4FB3EB28 // sdot v8.4s, v25.16b, v19.4b[3]
+	WORD $0x4FB3EB49 // sdot v9.4s, v26.16b, v19.4b[3]
+	WORD $0x4FB3EB6A // sdot v10.4s, v27.16b, v19.4b[3]
+	WORD $0x4FB3EB8B // sdot v11.4s, v28.16b, v19.4b[3]
+	WORD $0x4FB4EB2C // sdot v12.4s, v25.16b, v20.4b[3]
+	WORD $0x4FB4EB4D // sdot v13.4s, v26.16b, v20.4b[3]
+	WORD $0x4FB4EB6E // sdot v14.4s, v27.16b, v20.4b[3]
+	WORD $0x4FB4EB8F // sdot v15.4s, v28.16b, v20.4b[3]
+	SUBS $16, R1, R1
+	BGE four
+
+single:
+	ADDS $16, R1, R1
+	BEQ next
+
+one:
+	VLD1R.P 4(R6), [V17.S4]
+	VLD1R.P 4(R7), [V18.S4]
+	VLD1R.P 4(R8), [V19.S4]
+	VLD1R.P 4(R9), [V20.S4]
+	VEOR V16.B16, V17.B16, V17.B16
+	VEOR V16.B16, V18.B16, V18.B16
+	VEOR V16.B16, V19.B16, V19.B16
+	VEOR V16.B16, V20.B16, V20.B16
+	VLD1 (R5), [V21.S4, V22.S4, V23.S4, V24.S4]
+	ADD $128, R5, R5
+	WORD $0x4F91E2A0 // sdot v0.4s, v21.16b, v17.4b[0]
+	WORD $0x4F91E2C1 // sdot v1.4s, v22.16b, v17.4b[0]
+	WORD $0x4F91E2E2 // sdot v2.4s, v23.16b, v17.4b[0]
+	WORD $0x4F91E303 // sdot v3.4s, v24.16b, v17.4b[0]
+	WORD $0x4F92E2A4 // sdot v4.4s, v21.16b, v18.4b[0]
+	WORD $0x4F92E2C5 // sdot v5.4s, v22.16b, v18.4b[0]
+	WORD $0x4F92E2E6 // sdot v6.4s, v23.16b, v18.4b[0]
+	WORD $0x4F92E307 // sdot v7.4s, v24.16b, v18.4b[0]
+	WORD $0x4F93E2A8 // sdot v8.4s, v21.16b, v19.4b[0]
+	WORD $0x4F93E2C9 // sdot v9.4s, v22.16b, v19.4b[0]
+	WORD $0x4F93E2EA // sdot v10.4s, v23.16b, v19.4b[0]
+	WORD $0x4F93E30B // sdot v11.4s, v24.16b, v19.4b[0]
+	WORD $0x4F94E2AC // sdot v12.4s, v21.16b, v20.4b[0]
+	WORD $0x4F94E2CD // sdot v13.4s, v22.16b, v20.4b[0]
+	WORD $0x4F94E2EE // sdot v14.4s, v23.16b, v20.4b[0]
+	WORD $0x4F94E30F // sdot v15.4s, v24.16b, v20.4b[0]
+	SUBS $4, R1, R1
+	BNE one
+
+next:
+	MOVD.P 8(R2), R1
+	SUB R4, R1, R1
+	ADD R1, R6, R6
+	ADD R1, R7, R7
+	ADD R1, R8, R8
+	ADD R1, R9, R9
+	SUBS $1, R3, R3
+	BNE tap
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R0)
+	ADD $128, R0, R0
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R0)
+	ADD $128, R0, R0
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R0)
+	ADD $128, R0, R0
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R0)
+	ADD $128, R0, R0
+	RET
+
+// func lowMatrixneon(x *byte, off *int32, delta *int, taps int, bytes int, w *byte, acc *int32)
+TEXT ·lowMatrixneon(SB), NOSPLIT|NOFRAME, $0-56
+	MOVD off+8(FP), R0
+	MOVD x+0(FP), R1
+	MOVD delta+16(FP), R2
+	MOVD taps+24(FP), R3
+	MOVD bytes+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVW 0(R0), R6
+	ADD R1, R6, R6
+	MOVW 4(R0), R7
+	ADD R1, R7, R7
+	MOVW 8(R0), R8
+	ADD R1, R8, R8
+	MOVW 12(R0), R9
+	ADD R1, R9, R9
+	MOVW 16(R0), R10
+	ADD R1, R10, R10
+	MOVW 20(R0), R11
+	ADD R1, R11, R11
+	MOVD acc+48(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+
+tap:
+	MOVD R4, R1
+
+channels:
+	VLD1.P 8(R6), V24.D[0]
+	VLD1.P 8(R7), V24.D[1]
+	VLD1.P 8(R8), V25.D[0]
+	VLD1.P 8(R9), V25.D[1]
+	VLD1.P 8(R10), V26.D[0]
+	VLD1.P 8(R11), V26.D[1]
+	ADD $128, R5, R12
+	VLD1.P 16(R5), [V27.S4]
+	VLD1.P 16(R12), [V28.S4]
+	VZIP1 V28.S4, V27.S4, V29.S4
+	VZIP2 V28.S4, V27.S4, V30.S4
+	WORD $0x4E9DAF00 // usmmla v0.4s, v24.16b, v29.16b
+	WORD $0x4E9EAF01 // usmmla v1.4s, v24.16b, v30.16b
+	WORD $0x4E9DAF28 // usmmla v8.4s, v25.16b, v29.16b
+	WORD $0x4E9EAF29 // usmmla v9.4s, v25.16b, v30.16b
+	WORD $0x4E9DAF50 // usmmla v16.4s, v26.16b, v29.16b
+	WORD $0x4E9EAF51 // usmmla v17.4s, v26.16b, v30.16b
+	VLD1.P 16(R5), [V27.S4]
+	VLD1.P 16(R12), [V28.S4]
+	VZIP1 V28.S4, V27.S4, V29.S4
+	VZIP2 V28.S4, V27.S4, V30.S4
+	WORD $0x4E9DAF02 // usmmla v2.4s, v24.16b, v29.16b
+	WORD $0x4E9EAF03 // usmmla v3.4s, v24.16b, v30.16b
+	WORD $0x4E9DAF2A // usmmla v10.4s, v25.16b, v29.16b
+	WORD $0x4E9EAF2B // usmmla v11.4s, v25.16b, v30.16b
+	WORD $0x4E9DAF52 // usmmla v18.4s, v26.16b, v29.16b
+	WORD $0x4E9EAF53 // usmmla v19.4s, v26.16b, v30.16b
+	VLD1.P 16(R5), [V27.S4]
+	VLD1.P 16(R12), [V28.S4]
+	VZIP1 V28.S4, V27.S4, V29.S4
+	VZIP2 V28.S4, V27.S4, V30.S4
+	WORD $0x4E9DAF04 // usmmla v4.4s, v24.16b, v29.16b
+	WORD $0x4E9EAF05 // usmmla v5.4s, v24.16b, v30.16b
+	WORD $0x4E9DAF2C // usmmla v12.4s, v25.16b, v29.16b
+	WORD $0x4E9EAF2D // usmmla v13.4s, v25.16b, v30.16b
+	WORD $0x4E9DAF54 // usmmla v20.4s, v26.16b, v29.16b
+	WORD $0x4E9EAF55 // usmmla v21.4s, v26.16b, v30.16b
+	VLD1.P 16(R5), [V27.S4]
+	VLD1.P 16(R12), [V28.S4]
+	VZIP1 V28.S4, V27.S4, V29.S4
+	VZIP2 V28.S4, V27.S4, V30.S4
+	WORD $0x4E9DAF06 // usmmla v6.4s, v24.16b, v29.16b
+	WORD $0x4E9EAF07 // usmmla v7.4s, v24.16b, v30.16b
+	WORD $0x4E9DAF2E // usmmla v14.4s, v25.16b, v29.16b
+	WORD $0x4E9EAF2F // usmmla v15.4s, v25.16b, v30.16b
+	WORD $0x4E9DAF56 // usmmla v22.4s, v26.16b, v29.16b
+	WORD $0x4E9EAF57 // usmmla v23.4s, v26.16b, v30.16b
+	ADD $192, R5, R5
+	SUBS $8, R1, R1
+	BNE channels
+	MOVD.P 8(R2), R1
+	SUB R4, R1, R1
+	ADD R1, R6, R6
+	ADD R1, R7, R7
+	ADD R1, R8, R8
+	ADD R1, R9, R9
+	ADD R1, R10, R10
+	ADD R1, R11, R11
+	SUBS $1, R3, R3
+	BNE tap
+	ADD $128, R0, R12
+	VST1.P V0.D[0], 8(R0)
+	VST1.P V0.D[1], 8(R12)
+	VST1.P V1.D[0], 8(R0)
+	VST1.P V1.D[1], 8(R12)
+	VST1.P V2.D[0], 8(R0)
+	VST1.P V2.D[1], 8(R12)
+	VST1.P V3.D[0], 8(R0)
+	VST1.P V3.D[1], 8(R12)
+	VST1.P V4.D[0], 8(R0)
+	VST1.P V4.D[1], 8(R12)
+	VST1.P V5.D[0], 8(R0)
+	VST1.P V5.D[1], 8(R12)
+	VST1.P V6.D[0], 8(R0)
+	VST1.P V6.D[1], 8(R12)
+	VST1.P V7.D[0], 8(R0)
+	VST1.P V7.D[1], 8(R12)
+	ADD $192, R0, R0
+	ADD $128, R0, R12
+	VST1.P V8.D[0], 8(R0)
+	VST1.P V8.D[1], 8(R12)
+	VST1.P V9.D[0], 8(R0)
+	VST1.P V9.D[1], 8(R12)
+	VST1.P V10.D[0], 8(R0)
+	VST1.P V10.D[1], 8(R12)
+	VST1.P V11.D[0], 8(R0)
+	VST1.P V11.D[1], 8(R12)
+	VST1.P V12.D[0], 8(R0)
+	VST1.P V12.D[1], 8(R12)
+	VST1.P V13.D[0], 8(R0)
+	VST1.P V13.D[1], 8(R12)
+	VST1.P V14.D[0], 8(R0)
+	VST1.P V14.D[1], 8(R12)
+	VST1.P V15.D[0], 8(R0)
+	VST1.P V15.D[1], 8(R12)
+	ADD $192, R0, R0
+	ADD $128, R0, R12
+	VST1.P V16.D[0], 8(R0)
+	VST1.P V16.D[1], 8(R12)
+	VST1.P V17.D[0], 8(R0)
+	VST1.P V17.D[1], 8(R12)
+	VST1.P V18.D[0], 8(R0)
+	VST1.P V18.D[1], 8(R12)
+	VST1.P V19.D[0], 8(R0)
+	VST1.P V19.D[1], 8(R12)
+	VST1.P V20.D[0], 8(R0)
+	VST1.P V20.D[1], 8(R12)
+	VST1.P V21.D[0], 8(R0)
+	VST1.P V21.D[1], 8(R12)
+	VST1.P V22.D[0], 8(R0)
+	VST1.P V22.D[1], 8(R12)
+	VST1.P V23.D[0], 8(R0)
+	VST1.P V23.D[1], 8(R12)
+	ADD $192, R0, R0
+	RET
+
+// func lowRowsInt8neon(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+TEXT ·lowRowsInt8neon(SB), NOSPLIT|NOFRAME, $0-96
+	MOVD acc+0(FP), R0
+	MOVD accStride+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD bias+24(FP), R3
+	MOVD res+32(FP), R4
+	MOVD out+40(FP), R5
+	MOVD stride+48(FP), R6
+	MOVD low+56(FP), R7
+	MOVD off+64(FP), R8
+	MOVD n+72(FP), R9
+	MOVD vectors+80(FP), R10
+	FMOVS floor+88(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS inv+92(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD $0x437f0000, R13
+	VDUP R13, V2.S4
+	LSL $4, R10, R10
+
+row:
+	MOVD $0, R12
+	CBZ R7, vector
+	MOVW.P 4(R8), R11
+	ADD R7, R11, R11
+
+vector:
+	ADD R12, R0, R13
+	VLD1 (R13), [V3.S4]
+	WORD $0x4E21D863 // scvtf v3.4s, v3.4s
+	ADD R12, R2, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
+	ADD R12, R3, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
+	CBZ R4, bound
+	ADD R12, R4, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
+
+bound:
+	WORD $0x4E20C463 // fmaxnm v3.4s, v3.4s, v0.4s
+	CBZ R5, low
+	ADD R12, R5, R13
+	VST1 [V3.S4], (R13)
+
+low:
+	CBZ R7, next
+	WORD $0x6E21DC63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4EA2F463 // fmin v3.4s, v3.4s, v2.4s
+	WORD $0x6E21A863 // fcvtnu v3.4s, v3.4s
+	WORD $0x0E612863 // xtn v3.4h, v3.4s
+	WORD $0x0E212863 // xtn v3.8b, v3.8h
+	VST1.P V3.S[0], 4(R11)
+
+next:
+	ADD $16, R12, R12
+	CMP R10, R12
+	BLT vector
+	ADD R1, R0, R0
+	CBZ R4, noResidual
+	ADD R6, R4, R4
+
+noResidual:
+	CBZ R5, noOutput
+	ADD R6, R5, R5
+
+noOutput:
+	SUBS $1, R9, R9
+	BNE row
+	RET
+
+// func lowRowsFloat8neon(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+TEXT ·lowRowsFloat8neon(SB), NOSPLIT|NOFRAME, $0-96
+	MOVD acc+0(FP), R0
+	MOVD accStride+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD bias+24(FP), R3
+	MOVD res+32(FP), R4
+	MOVD out+40(FP), R5
+	MOVD stride+48(FP), R6
+	MOVD low+56(FP), R7
+	MOVD off+64(FP), R8
+	MOVD n+72(FP), R9
+	MOVD vectors+80(FP), R10
+	FMOVS floor+88(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS inv+92(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD $0x437f0000, R13
+	VDUP R13, V2.S4
+	LSL $4, R10, R10
+
+row:
+	MOVD $0, R12
+	CBZ R7, vector
+	MOVW.P 4(R8), R11
+	ADD R7, R11, R11
+
+vector:
+	ADD R12, R0, R13
+	VLD1 (R13), [V3.S4]
+	ADD R12, R2, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
+	ADD R12, R3, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
+	CBZ R4, bound
+	ADD R12, R4, R13
+	VLD1 (R13), [V4.S4]
+	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
+
+bound:
+	WORD $0x4E20C463 // fmaxnm v3.4s, v3.4s, v0.4s
+	CBZ R5, low
+	ADD R12, R5, R13
+	VST1 [V3.S4], (R13)
+
+low:
+	CBZ R7, next
+	WORD $0x6E21DC63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4EA2F463 // fmin v3.4s, v3.4s, v2.4s
+	WORD $0x6E21A863 // fcvtnu v3.4s, v3.4s
+	WORD $0x0E612863 // xtn v3.4h, v3.4s
+	WORD $0x0E212863 // xtn v3.8b, v3.8h
+	VST1.P V3.S[0], 4(R11)
+
+next:
+	ADD $16, R12, R12
+	CMP R10, R12
+	BLT vector
+	ADD R1, R0, R0
+	CBZ R4, noResidual
+	ADD R6, R4, R4
+
+noResidual:
+	CBZ R5, noOutput
+	ADD R6, R5, R5
+
+noOutput:
+	SUBS $1, R9, R9
+	BNE row
+	RET

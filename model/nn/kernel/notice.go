@@ -28,10 +28,13 @@ func Notice() string { return notice }
 
 // slowdownNotice says how a path compares with the best of this CPU, or, if it
 // is the best and still plain Go, with AVX2.
-func slowdownNotice(forced bool, path, best string) string {
+func slowdownNotice(forced bool, p, best path) string {
+	path := p.floats()
 	switch {
-	case forced && path != best:
-		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, %s than %s, which this CPU runs", path, slower(path, best), best)
+	case forced && path != best.floats():
+		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, %s than %s, which this CPU runs", p.name, slower(path, best.floats()), best.name)
+	case forced && p.name != best.name:
+		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, slower in int8 than %s, which this CPU runs, and as fast in float32", p.name, best.name)
 	case path != "portable":
 		return ""
 	case runtime.GOARCH == "amd64":

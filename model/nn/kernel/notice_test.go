@@ -3,6 +3,7 @@ package kernel
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ func TestNoticeTellsWhatRunsAndWhy(t *testing.T) {
 		testenv.LeaveTo(t, "amd64", "the texts below are those of amd64")
 	}
 	full := []path{{name: "avx512"}, {name: "avx2"}, {name: "portable"}}
+	small := []path{{name: "avxvnni", family: "avx2"}, {name: "avx2"}, {name: "portable"}}
 	for _, c := range []struct {
 		name, env string
 		runs      []path
@@ -25,12 +27,15 @@ func TestNoticeTellsWhatRunsAndWhy(t *testing.T) {
 		{"slower forced", "avx2", full, "avx2", []string{"POSEFUSE_CPU=avx2 forces", "times slower", "than avx512"}},
 		{"slowest forced", "portable", full, "portable", []string{"POSEFUSE_CPU=portable forces", "times slower", "than avx512"}},
 		{"no AVX-512 is no news", "", full[1:], "avx2", nil},
+		{"the best of a CPU with AVX-VNNI", "", small, "avxvnni", nil},
+		{"the same floats forced", "avx2", small, "avx2", []string{"POSEFUSE_CPU=avx2 forces", "slower in int8 than avxvnni", "as fast in float32"}},
+		{"portable forced there", "portable", small, "portable", []string{"POSEFUSE_CPU=portable forces", "times slower", "than avxvnni"}},
 		{"no AVX2", "", full[2:], "portable", []string{"lacks AVX2 with FMA", "portable path", "times slower", "than AVX2"}},
 		{"no AVX2, portable named", "portable", full[2:], "portable", []string{"lacks AVX2 with FMA", "times slower"}},
 		{"named but not there", "avx512", full[1:], "avx2", []string{"POSEFUSE_CPU=avx512: this CPU does not run that path", "avx2 is used"}},
 		{"of another architecture", "neon", full, "avx512", []string{"POSEFUSE_CPU=neon: this CPU does not run that path", "avx512 is used"}},
 		{"named but only portable", "avx2", full[2:], "portable", []string{"POSEFUSE_CPU=avx2: this CPU does not", "; this CPU lacks AVX2"}},
-		{"unknown", "sse9", full, "avx512", []string{`POSEFUSE_CPU="sse9" is none of avx512, avx2, neon, portable, so avx512 is used`}},
+		{"unknown", "sse9", full, "avx512", []string{`POSEFUSE_CPU="sse9" is none of avx512, avxvnni, avx2, i8mm, dotprod, neon, portable, so avx512 is used`}},
 		{"case matters", "AVX2", full, "avx512", []string{`POSEFUSE_CPU="AVX2" is none of`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,11 +68,14 @@ func TestEnvironmentForcesThePath(t *testing.T) {
 			best = want
 		}
 	}
-	t.Logf("POSEFUSE_CPU=%q runs %s", want, Path())
-	if Path() != best {
-		t.Errorf("POSEFUSE_CPU=%q runs %s, want %s", want, Path(), best)
+	t.Logf("POSEFUSE_CPU=%q runs %s, int8 %q, bf16 %q", want, active.name, LowPath(Int8), LowPath(BFloat16))
+	if active.name != best {
+		t.Errorf("POSEFUSE_CPU=%q runs %s, want %s", want, active.name, best)
 	}
-	if (Notice() == "") != (Path() == available()[0].name && Path() != "portable" && (want == "" || want == Path())) {
-		t.Errorf("POSEFUSE_CPU=%q on %s: notice %q", want, Path(), Notice())
+	if Path() != active.floats() || !slices.Contains([]string{"avx512", "avx2", "neon", "portable"}, Path()) {
+		t.Errorf("float32 of %s is said to run on %q", active.name, Path())
+	}
+	if (Notice() == "") != (active.name == available()[0].name && Path() != "portable" && (want == "" || want == active.name)) {
+		t.Errorf("POSEFUSE_CPU=%q on %s: notice %q", want, active.name, Notice())
 	}
 }

@@ -1,6 +1,6 @@
-// Command lowp writes the AVX-512 kernels of package kernel that convolve in
-// int8 (VNNI) and bfloat16 (AVX512-BF16). Run it with go generate in
-// model/nn/kernel.
+// Command lowp writes the kernels of package kernel that convolve in int8
+// (AVX512-VNNI, AVX-VNNI) and bfloat16 (AVX512-BF16). Run it with go generate
+// in model/nn/kernel.
 //
 //go:build avo
 
@@ -40,6 +40,9 @@ func main() {
 	rows("lowRowsInt8", true, true)
 	rows("lowRowsBF16", false, false)
 	rows("lowRowsFloat8", false, true)
+	dotVEX("lowDotVEX")
+	rowsVEX("lowRowsInt8VEX", true)
+	rowsVEX("lowRowsFloat8VEX", false)
 	Generate()
 }
 
@@ -53,11 +56,13 @@ func evex(opcode byte, dst, a, b int) {
 		2<<5 | bit(a, 4)<<3,
 		opcode,
 		0xc0 | byte(dst&7)<<3 | byte(b&7)}
-	emit := func(op string, v Op) {
-		Instruction(&ir.Instruction{Opcode: op, Operands: []Op{v}})
-	}
 	emit("LONG", U32(uint32(code[0])|uint32(code[1])<<8|uint32(code[2])<<16|uint32(code[3])<<24))
 	emit("WORD", U16(uint16(code[4])|uint16(code[5])<<8))
+}
+
+// emit writes a number among the instructions.
+func emit(op string, v Op) {
+	Instruction(&ir.Instruction{Opcode: op, Operands: []Op{v}})
 }
 
 // dot emits the product of a tile: 12 positions x 32 output channels, summed

@@ -246,6 +246,13 @@ const (
 	codeFMLAel = 0x4F801000
 	codeFMLSel = 0x4F805000
 	codeFMULel = 0x4F809000
+	codeFMAXNM = 0x4E20C400
+	codeSDOTel = 0x4F80E000
+	codeUSMMLA = 0x4E80AC00
+	codeSCVTF  = 0x4E21D800
+	codeFCVTNU = 0x6E21A800
+	codeXTN4H  = 0x0E612800
+	codeXTN8B  = 0x0E212800
 )
 
 // three emits dst = a (code) b on four lanes.
@@ -284,3 +291,36 @@ func (fn *function) fmlaLane(dst, a, b vreg, lane int) {
 func (fn *function) addTimes(dst, a vreg, k lane) { fn.byLane("fmla", codeFMLAel, dst, a, k.v, k.i) }
 func (fn *function) subTimes(dst, a vreg, k lane) { fn.byLane("fmls", codeFMLSel, dst, a, k.v, k.i) }
 func (fn *function) times(dst, a vreg, k lane)    { fn.byLane("fmul", codeFMULel, dst, a, k.v, k.i) }
+
+// fmaxnm puts the greater of a and b into dst, or the number if the other is a
+// NaN.
+func (fn *function) fmaxnm(dst, a, b vreg) { fn.three("fmaxnm", codeFMAXNM, dst, a, b) }
+
+// sdotLane adds, to each of dst's four sums, the products of four signed bytes
+// of a and the four of b's lane.
+func (fn *function) sdotLane(dst, a, b vreg, lane int) {
+	fn.op("WORD $0x%08X // sdot v%d.4s, v%d.16b, v%d.4b[%d]",
+		uint32(codeSDOTel|lane&1<<21|lane>>1<<11)|uint32(b)<<16|uint32(a)<<5|uint32(dst), int(dst), int(a), int(b), lane)
+}
+
+// usmmla adds, to dst's two rows of two sums, the products of a's two rows of
+// eight unsigned bytes and b's two rows of eight signed ones.
+func (fn *function) usmmla(dst, a, b vreg) {
+	fn.op("WORD $0x%08X // usmmla v%d.4s, v%d.16b, v%d.16b", codeUSMMLA|uint32(b)<<16|uint32(a)<<5|uint32(dst), int(dst), int(a), int(b))
+}
+
+// two emits an instruction of one operand.
+func (fn *function) two(name string, code uint32, dst, a vreg, to, from string) {
+	fn.op("WORD $0x%08X // %s v%d.%s, v%d.%s", code|uint32(a)<<5|uint32(dst), name, int(dst), to, int(a), from)
+}
+
+// scvtf turns four int32 into float32.
+func (fn *function) scvtf(dst, a vreg) { fn.two("scvtf", codeSCVTF, dst, a, "4s", "4s") }
+
+// toBytes rounds four float32 from 0 to 255 to the nearest even and leaves them
+// as bytes in v's first four.
+func (fn *function) toBytes(v vreg) {
+	fn.two("fcvtnu", codeFCVTNU, v, v, "4s", "4s")
+	fn.two("xtn", codeXTN4H, v, v, "4h", "4s")
+	fn.two("xtn", codeXTN8B, v, v, "8b", "8h")
+}

@@ -37,6 +37,10 @@ func generate(command string) *file {
 	winogradFilter(f)
 	depthwise(f)
 	finishRow(f)
+	dotProducts(f)
+	matrixProducts(f)
+	lowRows(f, "lowRowsInt8neon", true)
+	lowRows(f, "lowRowsFloat8neon", false)
 	return f
 }
 
