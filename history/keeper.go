@@ -71,6 +71,13 @@ func (k *Keeper) End() {
 	k.write()
 }
 
+// Subject returns whose sets are kept now, "" if nobody's.
+func (k *Keeper) Subject() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.subject
+}
+
 // Forget deletes what is kept of a person and waits to be; if it is the one whose
 // sets are kept now, that ends.
 func (k *Keeper) Forget(subject string) error {

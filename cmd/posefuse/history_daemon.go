@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -42,10 +43,19 @@ type historyRequest struct {
 
 // historyReply is what they answer.
 type historyReply struct {
-	Subjects []string        `json:"subjects,omitempty"` // without a subject: of whom something is kept
-	Sets     []history.Entry `json:"sets,omitempty"`
-	Broken   int             `json:"broken_lines,omitempty"`
+	Subjects []string          `json:"subjects,omitempty"` // without a subject: of whom something is kept
+	Keeping  string            `json:"keeping,omitempty"`  // without a subject: whose sets are kept now
+	Sets     []json.RawMessage `json:"sets,omitempty"`     // of history.Entry
+	LeftOut  int               `json:"left_out,omitempty"` // older sets beyond the bounds below
+	Broken   int               `json:"broken_lines,omitempty"`
 }
+
+// Bounds of an answer, which holds the newest sets: a message of the bus is at most a
+// mebibyte.
+const (
+	mostSets     = 400
+	mostSetBytes = 768 << 10
+)
 
 // serve answers requests and takes the sets of the room.
 func (h *roomHistory) serve() error {
@@ -82,12 +92,25 @@ func (h *roomHistory) serve() error {
 
 func (h *roomHistory) get(q historyRequest) (r historyReply, err error) {
 	if q.Subject == "" {
+		r.Keeping = h.keeper.Subject()
 		r.Subjects, err = history.Subjects(h.dir)
 		return r, err
 	}
-	r.Sets, r.Broken, err = history.Read(h.dir, q.Subject)
+	sets, broken, err := history.Read(h.dir, q.Subject)
 	if errors.Is(err, history.ErrNotFound) {
-		err = nil // nothing yet
+		return r, nil // nothing yet
 	}
+	r.Broken, r.LeftOut = broken, len(sets)
+	for size := 0; r.LeftOut > 0 && len(r.Sets) < mostSets; r.LeftOut-- {
+		text, merr := json.Marshal(&sets[r.LeftOut-1])
+		if merr != nil {
+			return r, merr
+		}
+		if size += len(text) + 1; size > mostSetBytes {
+			break
+		}
+		r.Sets = append(r.Sets, text)
+	}
+	slices.Reverse(r.Sets)
 	return r, err
 }

@@ -31,9 +31,9 @@ var (
 // errorHeader is where a NATS micro service puts its error.
 const errorHeader = "Nats-Service-Error"
 
-// requests are what the page may ask of the daemon under /api/ctl/: all but the
-// exercise change something that an engineer does.
-var requests = map[string]bool{"exercise": true, "record.start": true, "record.stop": true, "record.status": true,
+// requests are what the page may ask of the daemon under /api/ctl/, for users who may
+// control.
+var requests = map[string]bool{"exercise": true, "history.begin": true, "history.end": true, "history.get": true, "history.delete": true, "record.start": true, "record.stop": true, "record.status": true,
 	"model.swap": true, "model.shadow": true, "model.rollback": true, "retrain.start": true, "retrain.status": true, "retrain.cancel": true, "person.calibrate": true}
 
 // controls lets the page see and choose what the daemon does.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +27,9 @@ const (
 const lightView = "session"
 
 // feed sends the room's messages to browsers, one connection each. What a page
-// needs to know when it opens is heard and kept always; what moves is subscribed
-// to once for all of them, while there are any. Each frame is made once.
+// needs to know when it opens, the newest pose among it, is heard and kept always;
+// what else moves is subscribed to once for all of them, while there are any. Each
+// frame is made once.
 type feed struct {
 	nc   *nats.Conn
 	room string
@@ -98,7 +100,7 @@ func (f *feed) hear() error {
 	if f.hears {
 		return nil
 	}
-	for _, what := range []string{"status", "sensor.*", "exercise.*", "model.event", "retrain"} {
+	for _, what := range []string{poseKind, "status", "sensor.*", "exercise.*", "model.event", "retrain"} {
 		if _, err := f.nc.Subscribe("posefuse."+f.room+"."+what, f.deliver); err != nil {
 			return err
 		}
@@ -118,8 +120,8 @@ func (f *feed) join(v *viewer) error {
 	if f.viewers == nil {
 		f.viewers = map[*viewer]struct{}{}
 	}
-	for what := range movingKinds {
-		if len(f.moving) == len(movingKinds) {
+	for _, what := range pointKinds {
+		if len(f.moving) == len(pointKinds) {
 			break
 		}
 		sub, err := f.nc.Subscribe("posefuse."+f.room+"."+what, f.deliver)
@@ -154,12 +156,14 @@ func (f *feed) rest() {
 	f.moving = nil
 }
 
-// movingKinds are those of which only the newest counts, and whether a page that
-// shows no points gets them.
-var movingKinds = map[string]bool{"pose": true, "points": false, "image_keypoints": false}
+// Kinds that move: only the newest of them counts.
+const (
+	poseKind = "pose"
+	liveKind = "exercise.live"
+)
 
-// liveKind moves, too, but comes with what is kept.
-const liveKind = "exercise.live"
+// pointKinds move, too; a page that shows no points does not get them.
+var pointKinds = []string{"points", "image_keypoints"}
 
 // deliver gives a message to every viewer. It does not wait.
 func (f *feed) deliver(m *nats.Msg) {
@@ -167,19 +171,23 @@ func (f *feed) deliver(m *nats.Msg) {
 	if strings.ContainsAny(what, `"\`) || !json.Valid(m.Data) {
 		return // somebody else's: it would break the frame
 	}
-	frame := frameOf(what, 0, m.Data)
-	forAll, newestOnly := movingKinds[what]
-	if what == liveKind {
-		forAll, newestOnly = true, true
-	}
+	forLight := !slices.Contains(pointKinds, what)
+	newestOnly := !forLight || what == poseKind || what == liveKind
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !newestOnly {
+	switch {
+	case what == poseKind:
+		f.known.keepPose(m.Data, time.Now())
+	case !newestOnly:
 		f.known.keep(what, m.Data, time.Now())
 	}
+	if len(f.viewers) == 0 {
+		return
+	}
+	frame := frameOf(what, 0, m.Data)
 	for v := range f.viewers {
 		if newestOnly {
-			if forAll || !v.light {
+			if forLight || !v.light {
 				pushOldestOut(v.data, frame)
 			}
 			continue

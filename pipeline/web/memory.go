@@ -20,10 +20,12 @@ const (
 const summaryKind = "exercise.summary"
 
 // memory is what a page needs to know when it opens or comes back: the newest
-// message of each kind, and the sets of the day. Nothing of it is written.
+// message of each kind, the sets of the day, and the newest pose, which may be the
+// last one for a while. Nothing of it is written.
 type memory struct {
 	newest    []kept // the newest last
 	summaries []kept // the newest last
+	pose      kept   // its text is written over by the next one's
 }
 
 type kept struct {
@@ -52,6 +54,13 @@ func (m *memory) keep(what string, text []byte, now time.Time) {
 	m.newest = append(m.newest, k)
 }
 
+// keepPose takes a pose; text stays the caller's.
+func (m *memory) keepPose(text []byte, now time.Time) {
+	if len(text) <= maxKept {
+		m.pose = kept{poseKind, append(m.pose.text[:0], text...), now}
+	}
+}
+
 // frames yields what is known as frames with their age, the sets first: what
 // goes on now has the last word.
 func (m *memory) frames(now time.Time) iter.Seq[[]byte] {
@@ -66,6 +75,9 @@ func (m *memory) frames(now time.Time) iter.Seq[[]byte] {
 					return
 				}
 			}
+		}
+		if m.pose.text != nil {
+			yield(frameOf(poseKind, max(now.Sub(m.pose.at), time.Millisecond), m.pose.text))
 		}
 	}
 }

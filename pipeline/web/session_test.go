@@ -147,7 +147,13 @@ func TestSessionInBrowser(t *testing.T) {
 	read(`(e => { e.value = ` + "`" + nasty + "`" + `; e.dispatchEvent(new Event("input")); return "" })(document.getElementById("code"))`)
 	wait("the exercise can be started", `!document.getElementById("start").disabled`)
 	read(`(document.getElementById("fewer").click(), "")`)
-	read(`(document.getElementById("start").click(), "")`)
+	wait("the set goes on", is("count", "7"))
+	for _, q := range [][3]string{{"stop", "End the set that is going on (7)?", "no"}, {"stop", "End the set that is going on (7)?", "yes"}, {"start", "A set is going on (7). End it and start squat?", "yes"}} {
+		read(`(document.getElementById("` + q[0] + `").click(), "")`)
+		wait(q[0]+" asks while a set goes on", `document.getElementById("ask").open && `+is("question", q[1]))
+		read(`(document.querySelector('#ask button[value="` + q[2] + `"]').click(), "")`)
+		wait("the answer is taken", `!document.getElementById("ask").open`)
+	}
 	wait("the start is confirmed", is("note", "Started: squat"))
 	if got := c.looksFor(); got != "A12" {
 		t.Errorf("looks for %q", got)
@@ -177,6 +183,8 @@ func TestSessionInBrowser(t *testing.T) {
 	}
 	room.set(func(s *therapy) { s.paused = true })
 	wait("a stopped daemon shows", `/^Stopped [0-9]+ s ago$/.test(document.getElementById("state").textContent) && document.body.classList.contains("stale")`)
+	page.Reload()
+	wait("a page that comes meanwhile shows the last pose, as an old one", `/^Stopped [0-9]+ s ago$/.test(document.getElementById("state").textContent) && document.body.classList.contains("stale") && document.querySelector("#figure g").getAttribute("visibility") === "visible"`)
 	room.set(func(s *therapy) { s.paused = false })
 	wait("it is back", is("state", "Measuring with 4 of 4 sensors"))
 	page.CheckConsole()

@@ -1,5 +1,6 @@
 // What the therapist chooses: exercise, repetitions, patient; start and stop. The
 // daemon says what there is and who may.
+import { ask } from "./ask.js";
 import { exerciseName, say } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -8,7 +9,11 @@ const MOST = 1000;
 const SEVERAL = "several";
 
 export class Controls {
-  constructor(patient) {
+  // patient is called with the code, rights with whether this user may control, and
+  // counted returns the repetitions of the set that goes on, 0 without one.
+  constructor(patient, rights, counted) {
+    this.rights = rights;
+    this.counted = counted;
     this.list = [];
     this.asked = 0;
     this.may = true;
@@ -65,6 +70,7 @@ export class Controls {
     byId("signout").hidden = !me.user;
     byId("signin").hidden = !me.login;
     this.speak();
+    this.rights(this.may);
     if (list.length && !this.may) this.#say(say("watching"));
   }
 
@@ -94,7 +100,8 @@ export class Controls {
   }
 
   async #start() {
-    const what = byId("choice").selectedOptions[0].textContent;
+    const what = byId("choice").selectedOptions[0].textContent, n = this.counted();
+    if (n && !await ask(say("end_start_ask", { n, what }))) return;
     if (await this.#send(this.#order())) {
       this.#say(say("started", { what }));
       this.refresh();
@@ -103,6 +110,8 @@ export class Controls {
 
   // The running set ends with each order, so the same one again ends it.
   async #stop() {
+    const n = this.counted();
+    if (n && !await ask(say("end_ask", { n }))) return;
     if (await this.#send(this.#order())) this.#say(say("ended"));
   }
 }

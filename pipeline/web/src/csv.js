@@ -9,9 +9,18 @@ function cell(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-export function csv(patient, sets) {
+function csv(patient, sets) {
   const rows = sets.map((s) => [patient, new Date(s.at).toISOString(), s.exercise, s.name, s.repetitions, s.target_repetitions, s.left, s.right, s.incomplete, s.not_judged,
     s.range_of_motion.median, s.range_of_motion.best, s.range_unit || "share", s.tempo_s.median, s.tempo_s.best, s.regularity, s.symmetry,
     s.faults.filter((f) => f.verdict === "fault").map((f) => f.key).join(" "), (s.cannot_tell ?? []).map((f) => f.key).join(" "), s.id]);
   return [COLUMNS, ...rows].map((r) => r.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+// download saves sets as a file named after the patient and the day.
+export function download(patient, sets, kind) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(["\ufeff", csv(patient, sets)], { type: "text/csv" }));
+  link.download = `posefuse-${patient.replace(/[^\p{L}\p{N}_-]+/gu, "_") || kind}-${new Date().toISOString().slice(0, 10)}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -4,6 +4,7 @@ import { Health } from "./health.js";
 import { Body, VIEWS } from "./body.js";
 import { Sets } from "./sets.js";
 import { Controls } from "./controls.js";
+import { History } from "./history.js";
 import { LANGUAGES, adviceTo, clock, exerciseName, language, quantity, say, setLanguage, signalName, translate } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -16,7 +17,6 @@ const LIVE_MS = 1500;
 const health = new Health();
 const body = new Body(byId("figure"), () => ({ l: say("left"), r: say("right") }));
 const sets = new Sets(() => roomName);
-const controls = new Controls((name) => sets.patient(name));
 let roomName = "";
 let running = null; // the newest event of the set that goes on
 let last = null; // of the one before
@@ -24,6 +24,8 @@ let restSince = -Infinity;
 let live = null, liveAt = -Infinity;
 let best = null; // of the set: {id, value}
 let advice = null, adviceAt = -Infinity;
+const history = new History(() => byId("code").value.trim());
+const controls = new Controls((name) => { sets.patient(name); history.patient(); }, (may) => history.rights(may), () => running?.repetitions ?? 0);
 
 function event(m, age) {
   const at = performance.now() - age;
@@ -121,6 +123,7 @@ function speak() {
   look(body.view);
   controls.speak();
   sets.draw();
+  history.draw();
   show();
 }
 
@@ -146,7 +149,7 @@ let looksFor = "";
 openFeed({
   link: (state) => { health.link(state); if (state === "open") controls.refresh(); show(); },
   pose: drawPose,
-  status: (m) => { roomName = m.room; health.takeStatus(m); },
+  status: (m) => { roomName = m.room; health.takeStatus(m); history.status(m.parts); },
   sensor: (m) => health.takeSensor(m),
   "exercise.event": event,
   "exercise.summary": summary,

@@ -1,6 +1,6 @@
 // The list of finished sets: on the page, printed, and as CSV. It stays in this tab.
 import { ask } from "./ask.js";
-import { csv } from "./csv.js";
+import { download } from "./csv.js";
 import { adviceOf, exerciseName, language, quantity, say } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -10,7 +10,7 @@ const MOST = 400;
 // Columns of the list: what it is called, and the cell of a set.
 const tempo = (v) => (v > 0 ? v.toFixed(1) : "–");
 const share = (v) => (v === null || v === undefined ? "–" : quantity(v, ""));
-const COLUMNS = [
+export const COLUMNS = [
   ["time", (s) => new Date(s.at).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" })],
   ["exercise", (s) => exerciseName(s.exercise, s.name)],
   ["repetitions", (s) => (s.target_repetitions ? `${s.repetitions} / ${s.target_repetitions}` : String(s.repetitions))],
@@ -22,6 +22,17 @@ const COLUMNS = [
   ["advice", (s) => s.faults.filter((f) => f.verdict === "fault").map(adviceOf).join(" ")],
 ];
 
+// fillTable writes a row per set.
+export function fillTable(table, columns, sets) {
+  const row = (cells, name) => {
+    const tr = document.createElement("tr");
+    tr.append(...cells.map((words) => { const cell = document.createElement(name); cell.textContent = words; if (name === "th") cell.scope = "col"; return cell; }));
+    return tr;
+  };
+  table.tHead.replaceChildren(row(columns.map(([key]) => say(key)), "th"));
+  table.tBodies[0].replaceChildren(...sets.map((s) => row(columns.map(([, cell]) => cell(s)), "td")));
+}
+
 export class Sets {
   constructor(room) {
     this.room = room;
@@ -30,7 +41,7 @@ export class Sets {
     this.sets = kept.sets ?? [];
     this.code = "";
     byId("print").addEventListener("click", () => window.print());
-    byId("csv").addEventListener("click", () => this.#download());
+    byId("csv").addEventListener("click", () => download(this.code, this.sets, "session"));
     byId("clear").addEventListener("click", () => this.#clear());
     window.addEventListener("beforeprint", () => this.draw());
   }
@@ -76,20 +87,6 @@ export class Sets {
     table.hidden = this.sets.length === 0;
     byId("noSets").hidden = !table.hidden;
     for (const id of ["print", "csv", "clear"]) byId(id).disabled = table.hidden;
-    const row = (cells, name) => {
-      const tr = document.createElement("tr");
-      tr.append(...cells.map((words) => { const cell = document.createElement(name); cell.textContent = words; if (name === "th") cell.scope = "col"; return cell; }));
-      return tr;
-    };
-    table.tHead.replaceChildren(row(COLUMNS.map(([key]) => say(key)), "th"));
-    table.tBodies[0].replaceChildren(...this.sets.map((s) => row(COLUMNS.map(([, cell]) => cell(s)), "td")));
-  }
-
-  #download() {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(["\ufeff", csv(this.code, this.sets)], { type: "text/csv" }));
-    link.download = `posefuse-${this.code.replace(/[^\p{L}\p{N}_-]+/gu, "_") || "session"}-${new Date().toISOString().slice(0, 10)}.csv`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    fillTable(table, COLUMNS, this.sets);
   }
 }
