@@ -228,6 +228,21 @@ func AllDefinitions(folder string) ([]*Definition, error) {
 	return defs, nil
 }
 
+// maxDefinition bounds a file of an exercise, bytes.
+const maxDefinition = 1 << 20
+
+// readDefinition reads a regular file: opening a FIFO would wait.
+func readDefinition(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxDefinition {
+		return nil, fmt.Errorf("%s: no definition: want a regular file of at most %d bytes", name, maxDefinition)
+	}
+	return fs.ReadFile(fsys, name)
+}
+
 // LoadDefinitions reads every .yaml file of a folder.
 func LoadDefinitions(fsys fs.FS, dir string) ([]*Definition, error) {
 	entries, err := fs.ReadDir(fsys, dir)
@@ -241,7 +256,7 @@ func LoadDefinitions(fsys fs.FS, dir string) ([]*Definition, error) {
 			continue
 		}
 		name := path.Join(dir, e.Name())
-		text, err := fs.ReadFile(fsys, name)
+		text, err := readDefinition(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("exercise definitions: %w", err)
 		}

@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -128,6 +129,8 @@ func TestLoadDefinitionsErrors(t *testing.T) {
 		"broken": {fstest.MapFS{"d/a.yaml": {Data: []byte("version: x")}}, "d/a.yaml"},
 		"empty":  {fstest.MapFS{"d/readme.txt": file}, "d"},
 		"absent": {fstest.MapFS{}, "d"},
+		"pipe":   {fstest.MapFS{"d/a.yaml": {Data: []byte(goodDefinition), Mode: fs.ModeNamedPipe}}, "regular file"},
+		"large":  {fstest.MapFS{"d/a.yaml": {Data: make([]byte, maxDefinition+1)}}, "regular file"},
 	} {
 		if _, err := LoadDefinitions(tc.fsys, "d"); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)

@@ -11,6 +11,9 @@ import (
 // ReadWeightsFile fills the network like ReadWeights and returns the file's
 // sha256 besides.
 func (n *Network) ReadWeightsFile(path string) (conv Conversion, sum string, err error) {
+	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() {
+		return conv, "", fmt.Errorf("%s: not a regular file", path) // opening a FIFO would wait
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return conv, "", err // names the file and what is wrong

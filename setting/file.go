@@ -12,6 +12,10 @@ import (
 // socket or a folder where a file is wanted.
 var ErrNotRegular = errors.New("not a regular file")
 
+// MaxFile is what a file beside the configuration has at most, bytes: a sensor's
+// description, a certificate, a password.
+const MaxFile = 4 << 20
+
 // ReadFile returns the bytes of a file that a setting names. Unlike os.ReadFile
 // it never waits, as opening a FIFO does, and never reads more than most bytes.
 func ReadFile(path string, most int64) ([]byte, error) {

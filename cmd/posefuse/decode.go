@@ -13,6 +13,7 @@ import (
 	"posefuse/sensors/lidar"
 	"posefuse/sensors/modality"
 	"posefuse/sensors/radar"
+	"posefuse/setting"
 )
 
 // captureFormats are what posefuse decode reads.
@@ -68,7 +69,7 @@ func (c decodeCmd) Run(out io.Writer) error {
 	o := &capture.Options{MetadataName: c.Metadata, Sender: c.Sender}
 	if c.Metadata != "" {
 		var err error
-		if o.Metadata, err = os.ReadFile(c.Metadata); err != nil {
+		if o.Metadata, err = setting.ReadFile(c.Metadata, setting.MaxFile); err != nil {
 			return fmt.Errorf("--metadata: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"posefuse/exercise"
+	"posefuse/setting"
 )
 
 type exerciseCmd struct {
@@ -105,7 +106,7 @@ func (c exerciseCountCmd) trust() (*tls.Config, error) {
 	if c.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := setting.ReadFile(c.CAFile, setting.MaxFile)
 	if err != nil {
 		return nil, err
 	}

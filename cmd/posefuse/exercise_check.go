@@ -13,6 +13,7 @@ import (
 
 	"posefuse/exercise"
 	"posefuse/message"
+	"posefuse/setting"
 )
 
 type exerciseCheckCmd struct {
@@ -31,7 +32,7 @@ func (exerciseCheckCmd) Help() string {
 
 // Run reads the definition and counts with it.
 func (c exerciseCheckCmd) Run(ctx context.Context) error {
-	text, err := os.ReadFile(c.File)
+	text, err := setting.ReadFile(c.File, setting.MaxFile)
 	if err != nil {
 		return err
 	}

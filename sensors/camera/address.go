@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"unicode"
 
@@ -85,7 +84,7 @@ func readLogin(u *url.URL, user, passwordFile string) (credentials, error) {
 	if passwordFile == "" {
 		return who, nil
 	}
-	b, err := os.ReadFile(passwordFile)
+	b, err := setting.ReadFile(passwordFile, setting.MaxFile)
 	if err != nil {
 		return credentials{}, &setting.Problem{Key: "password_file", Err: err}
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 
 	"posefuse/setting"
 )
@@ -25,7 +24,7 @@ func newTrust(caFile string) (*trust, error) {
 	if caFile == "" {
 		return &trust{}, nil
 	}
-	data, err := os.ReadFile(caFile)
+	data, err := setting.ReadFile(caFile, setting.MaxFile)
 	if err != nil {
 		return nil, problem("ca_file", err)
 	}

@@ -134,7 +134,7 @@ func (w *metadataWatch) read() (*Metadata, error) {
 		return nil, openError(err)
 	}
 	w.file = info
-	text, err := os.ReadFile(w.cfg.MetadataFile)
+	text, err := setting.ReadFile(w.cfg.MetadataFile, setting.MaxFile)
 	if err != nil {
 		return nil, err
 	}

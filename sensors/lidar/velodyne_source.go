@@ -3,7 +3,6 @@ package lidar
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"posefuse/sensors"
 	"posefuse/setting"
@@ -45,7 +44,7 @@ func (c *VelodyneConfig) Source(name string) sensors.Source {
 func (c *VelodyneConfig) assembler(_ context.Context, out *output) (assembler, error) {
 	var lasers []VelodyneLaser
 	if c.CalibrationFile != "" {
-		text, err := os.ReadFile(c.CalibrationFile)
+		text, err := setting.ReadFile(c.CalibrationFile, setting.MaxFile)
 		if err != nil {
 			return nil, &setting.Problem{Key: "calibration_file", Err: err, Text: func(key string) string {
 				return fmt.Sprintf("calibration: %v: correct %s", err, key)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"posefuse/sensors"
@@ -29,7 +28,7 @@ func (s *SerialSource) Run(ctx context.Context, sink sensors.Sink) error {
 	var cfg *Config
 	periodMS := s.cfg.FramePeriodMS
 	if s.cfg.ConfigFile != "" {
-		text, err := os.ReadFile(s.cfg.ConfigFile)
+		text, err := setting.ReadFile(s.cfg.ConfigFile, setting.MaxFile)
 		if err != nil {
 			return &setting.Problem{Key: "config_file", Err: err, Text: func(key string) string {
 				return fmt.Sprintf("configuration: %v: correct %s", err, key)
