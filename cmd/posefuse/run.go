@@ -110,6 +110,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		case <-core.Ready():
 			c.afterStart(ctx, core, room, log, &side)
 			newRoomRetrainer(core, &cfg, log).run(ctx, core.Bus().HandleControl, &side)
+			serveSessions(core.Bus().HandleControl, cfg.StateDir, log)
 			if recorder != nil {
 				recorder.run(ctx, log, &side)
 			}

@@ -68,6 +68,7 @@ func TestSessionsOfALiveRoom(t *testing.T) {
 	if list := decode[[]sessionBrief](t, "sessions", "list", "--state", state); len(list) != 1 || list[0].Messages != done.Messages || list[0].State != session.Complete {
 		t.Errorf("%+v", list)
 	}
+	replayOverNATS(t, r, done)
 	info := posefuse(t, "sessions", "info", done.ID, "--state", state)
 	if !strings.Contains(info, "/lidar/points") || !strings.Contains(info, "P1") {
 		t.Error(info)

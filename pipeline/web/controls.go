@@ -33,7 +33,7 @@ const errorHeader = "Nats-Service-Error"
 
 // requests are what the page may ask of the daemon under /api/ctl/, for users who may
 // control.
-var requests = map[string]bool{"exercise": true, "history.begin": true, "history.end": true, "history.get": true, "history.delete": true, "record.start": true, "record.stop": true, "record.status": true,
+var requests = map[string]bool{"exercise": true, "history.begin": true, "history.end": true, "history.get": true, "history.delete": true, "record.start": true, "record.stop": true, "record.status": true, "sessions.list": true, "sessions.poses": true,
 	"model.swap": true, "model.shadow": true, "model.rollback": true, "retrain.start": true, "retrain.status": true, "retrain.cancel": true, "person.calibrate": true}
 
 // controls lets the page see and choose what the daemon does.

@@ -115,10 +115,12 @@ func TestExerciseChosenInBrowser(t *testing.T) {
 	page.Wait("the programme is shown", choice+`.value === "several" && `+choice+`.selectedOptions[0].textContent === "programme: squat, raise hand right" && `+choice+`.offsetParent !== null`)
 	pick := func(value string) {
 		page.Read(choice + `.value = "` + value + `", ` + choice + `.dispatchEvent(new Event("change")), ""`)
+		page.Wait("it asks", `document.getElementById("ask").open && document.getElementById("question").textContent.startsWith("Look for this")`)
+		page.Read(`(document.querySelector('#ask button[value="yes"]').click(), "")`)
 	}
 	pick("A09")
 	testenv.Wait(t, "the lunge is looked for", func() bool { return c.looksFor() == "A09" })
-	page.Wait("it is shown", choice+`.value === "A09" && `+choice+`.options.length === 5`)
+	page.Wait("it is shown", choice+`.value === "A09" && `+choice+`.options.length === 5 && document.getElementById("choiceNote").textContent === "Looked for now: lunge left-front."`)
 	page.Screenshot("exercise.png")
 	pick("several")
 	testenv.Wait(t, "the programme is looked for", func() bool { return c.looksFor() == "A12,A14" })

@@ -68,7 +68,7 @@ func TestScreensInBrowser(t *testing.T) {
 	page.CheckAccess(axe, "the engineer's page")
 	page.Screenshot("engineer.png")
 
-	page.Before(`HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...more) { return kind.startsWith("webgl") ? null : get.call(this, kind, ...more); })(HTMLCanvasElement.prototype.getContext)`)
+	page.Before(withoutWebGL)
 	page.Goto(srv.URL + "/engineer")
 	wait("a flat figure moves without WebGL", `!document.getElementById("noWebGL").hidden && document.querySelector("#flat g").getAttribute("visibility") === "visible"`)
 	wait("the count shows without WebGL", `document.getElementById("reps").textContent === "7/10"`)

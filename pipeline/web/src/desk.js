@@ -20,9 +20,13 @@ async function order(note, question, name, request, done) {
   tell(note, `Not done: ${(await answer.text()).trim()}`, true);
 }
 
+const LENGTH = (s) => (s < 90 ? `${s.toFixed(0)} s` : `${(s / 60).toFixed(1)} min`);
+
 export class Desk {
-  constructor() {
+  // replay is called with a session that is to be shown.
+  constructor(replay) {
     this.may = false;
+    this.replay = replay;
     byId("recordStart").addEventListener("submit", (e) => {
       e.preventDefault();
       const subject = byId("subject").value.trim();
@@ -53,6 +57,26 @@ export class Desk {
     byId("signout").hidden = !me.user;
     byId("signin").hidden = !me.login;
     this.#enable();
+    this.#sessions();
+  }
+
+  // sessions lists what was recorded, for who may see it.
+  async #sessions() {
+    const table = byId("sessions"), answer = this.may ? await fetch("api/ctl/sessions.list", { method: "POST", body: "{}" }).catch(() => null) : null;
+    const list = answer?.ok ? ((await answer.json()).sessions ?? []) : [];
+    table.parentElement.hidden = list.length === 0;
+    table.tBodies[0].replaceChildren(...list.map((s) => {
+      const tr = document.createElement("tr"), button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Replay";
+      button.setAttribute("aria-label", `Replay ${s.id}`);
+      button.addEventListener("click", () => this.replay(s));
+      const odd = s.state === "complete" || s.state === "recovered" ? "" : ` (${s.state})`;
+      for (const words of [s.id + odd, s.subject ?? "", LENGTH(s.seconds)]) tr.insertCell().textContent = words;
+      if (s.error) tr.title = s.error;
+      else tr.insertCell().append(button);
+      return tr;
+    }));
   }
 
   #enable() {
@@ -63,7 +87,9 @@ export class Desk {
   }
 
   status(m) {
+    const before = this.recorder?.code;
     this.recorder = m.parts.find((p) => p.part === "recorder");
+    if (before !== undefined && before !== this.recorder?.code) this.#sessions();
     byId("recorder").textContent = this.recorder?.text ?? "Off: record.enabled in the configuration allows it.";
     const s = m.shadow;
     byId("shadowState").textContent = s ? `Beside it: ${s.model.name} ${s.model.version}, ${s.ticks} of ${s.of_ticks} poses, ${s.mean_mm.toFixed(0)} mm apart` : "";

@@ -6,6 +6,7 @@ import { Figure } from "./figure.js";
 import { Health } from "./health.js";
 import { Body } from "./body.js";
 import { Desk } from "./desk.js";
+import { Replay } from "./replay.js";
 import { showExercises } from "./exercise.js";
 
 const byId = (id) => document.getElementById(id);
@@ -13,13 +14,14 @@ const showImage = "showImage" in document.body.dataset; // set by the daemon, fr
 const figure = new Figure(byId("camera"), showImage);
 const health = new Health();
 const panels = new Panels(health);
-const desk = new Desk();
 let stage = null; // after the feed: without WebGL there is none
+const replay = new Replay((m) => stage?.pose(m), () => stage?.points?.({}));
+const desk = new Desk((session) => replay.show(session));
 
 openFeed({
   link: (state) => { health.link(state); panels.tick(); if (state === "open") { showExercises(); desk.refresh(); } },
-  pose: (m, age) => { health.takePose(m, age); stage?.pose(m); panels.pose(m); },
-  points: (m) => { stage?.points?.(m); panels.points(m); },
+  pose: (m, age) => { health.takePose(m, age); if (!replay.on) stage?.pose(m); panels.pose(m); },
+  points: (m) => { if (!replay.on) stage?.points?.(m); panels.points(m); },
   image_keypoints: (m) => { figure.seen(m); health.takeSeen(m); },
   status: (m) => { health.takeStatus(m); panels.status(m); desk.status(m); },
   sensor: (m) => { health.takeSensor(m); panels.sensor(m); },
@@ -56,4 +58,4 @@ document.addEventListener("keydown", (e) => {
 
 if (showImage) byId("imageNote").textContent = "This page shows the camera's pictures (web.show_image); the daemon keeps none";
 
-setInterval(() => { if (!document.hidden) { panels.tick(); figure.tick(); stage.stale?.(!health.fresh()); } }, 250);
+setInterval(() => { if (!document.hidden) { panels.tick(); figure.tick(); stage.stale?.(!replay.on && !health.fresh()); } }, 250);

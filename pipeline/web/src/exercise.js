@@ -1,5 +1,7 @@
 // The choice of what the daemon looks for. The daemon says what there is, and who
 // may choose: the browser asks for a login where the bus has users.
+import { ask } from "./ask.js";
+
 const select = document.getElementById("choice");
 const note = document.getElementById("choiceNote");
 const SEVERAL = "several";
@@ -30,8 +32,12 @@ export async function showExercises() {
 
 select.addEventListener("change", async () => {
   note.textContent = "";
+  const what = select.selectedOptions[0].textContent;
   const exercises = select.value === SEVERAL ? programme.map((e) => e.exercise) : select.value ? [select.value] : [];
-  const answer = await fetch("api/exercise", { method: "POST", body: JSON.stringify({ exercises }) }).catch(() => null);
-  if (!answer?.ok) note.textContent = answer ? await answer.text() : "The daemon is not reachable.";
+  if (await ask(`Look for this from now on: ${what}? A set that goes on ends.`)) {
+    const answer = await fetch("api/exercise", { method: "POST", body: JSON.stringify({ exercises }) }).catch(() => null);
+    if (answer?.ok) note.textContent = `Looked for now: ${what}.`;
+    else note.textContent = `Not done: ${answer ? (await answer.text()).trim() : "the daemon is not reachable"}`;
+  }
   await showExercises();
 });

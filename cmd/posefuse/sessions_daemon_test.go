@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"posefuse/internal/testenv"
+	"posefuse/recording/session"
+)
+
+// replayOverNATS lists the sessions of a running daemon and looks through one, as the
+// page does.
+func replayOverNATS(t *testing.T, r *room, done sessionBrief) {
+	t.Helper()
+	nc, err := nats.Connect("nats://" + r.nats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ask := func(name, request string, into any) string {
+		t.Helper()
+		reply, err := nc.Request("posefuse.room1.ctl.sessions."+name, []byte(request), testenv.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := reply.Header.Get("Nats-Service-Error"); text != "" {
+			return text
+		}
+		if err := json.Unmarshal(reply.Data, into); err != nil {
+			t.Fatal(err)
+		}
+		return ""
+	}
+	var list sessionsReply
+	if text := ask("list", "", &list); text != "" || len(list.Sessions) != 1 || list.Sessions[0].ID != done.ID || list.Sessions[0].State != session.Complete {
+		t.Errorf("%s %+v", text, list)
+	}
+	var all, half posesReply
+	if text := ask("poses", `{"session":"`+done.ID+`","from_s":0,"length_s":20}`, &all); text != "" || len(all.Poses) < 10 || all.Subject != "P1" || all.TotalS < done.Seconds-0.01 {
+		t.Fatalf("%s %d poses, %+v", text, len(all.Poses), all.TotalS)
+	}
+	before := -1.0
+	for _, p := range all.Poses {
+		if p.AtS < before || p.AtS > all.ToS {
+			t.Fatalf("a pose at %v s after one at %v s, of %v s", p.AtS, before, all.ToS)
+		}
+		before = p.AtS
+	}
+	middle := all.Poses[len(all.Poses)/2]
+	from, err := json.Marshal(map[string]any{"session": done.ID, "from_s": middle.AtS - 0.0005, "length_s": 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := ask("poses", string(from), &half); text != "" || len(half.Poses) == 0 || half.Poses[0].AtS != middle.AtS {
+		t.Errorf("%s from %v s: %+v", text, middle.AtS, half.Poses)
+	}
+	for request, want := range map[string]string{
+		`{"session":"../` + done.ID + `","from_s":0,"length_s":1}`:  "refused",
+		`{"session":"/etc","from_s":0,"length_s":1}`:                "refused",
+		`{"session":"none","from_s":0,"length_s":1}`:                "no such session",
+		`{"session":"` + done.ID + `","from_s":-1,"length_s":1}`:    "from_s -1",
+		`{"session":"` + done.ID + `","from_s":1e300,"length_s":1}`: "from_s 1e+300",
+		`{"session":"` + done.ID + `","from_s":0}`:                  "length_s 0",
+		`{`: "sessions.poses",
+	} {
+		if text := ask("poses", request, &posesReply{}); !strings.Contains(text, want) {
+			t.Errorf("%s: %q, want %q", request, text, want)
+		}
+	}
+	var late posesReply
+	if text := ask("poses", `{"session":"`+done.ID+`","from_s":5000,"length_s":5}`, &late); text != "" || len(late.Poses) != 0 {
+		t.Errorf("beyond the end: %s %+v", text, late)
+	}
+}
