@@ -247,7 +247,7 @@ func (c *Config) Check() error {
 	}
 	c.Record.check(&p)
 	c.History.check(&p)
-	c.Retrain.check(&p)
+	c.Retrain.check(&p, c.Bus.Hub.URL)
 	c.checkPorts(&p)
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.OneOf("log.format", c.Log.Format, "text", "json")

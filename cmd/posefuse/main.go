@@ -25,6 +25,7 @@ type cli struct {
 	Simulate   simulateCmd   `cmd:"" help:"Write simulated recordings in MM-Fi's layout."`
 	Train      trainCmd      `cmd:"" help:"Train a fused pose model."`
 	Retrain    retrainCmd    `cmd:"" help:"Train the serving model further on a room's recordings; promote it if it is better."`
+	Worker     workerCmd     `cmd:"" help:"Retrain rooms' models on a bigger machine: take jobs from the hub, give candidates back."`
 	Learn      learnCmd      `cmd:"" help:"Demonstrate learning: a new simulated room, three recorded sessions, a better model promoted by itself."`
 	Experiment experimentCmd `cmd:"" help:"Train a grid of models and report the paper's tables and figures."`
 	Eval       evalCmd       `cmd:"" help:"Evaluate a model: MPJPE and PA-MPJPE per coalition and activity."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,9 @@ import (
 // roomRecorder joins a daemon to the recorder of its sessions.
 type roomRecorder struct {
 	*session.Recorder
-	core *pipeline.Core
-	room string
+	core   *pipeline.Core
+	room   string
+	before string // the newest session of the state folder as the daemon began
 }
 
 // newRoomRecorder returns the recorder of a room, nil if record.enabled is false.
@@ -39,6 +41,9 @@ func newRoomRecorder(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger
 		Clock:     core.Clock(),
 		Log:       log.With("part", "recorder"),
 	})}
+	if list, err := session.List(filepath.Join(cfg.StateDir, session.Folder)); err == nil && len(list) > 0 {
+		r.before = list[len(list)-1].Info.ID
+	}
 	core.Record(r)
 	return r
 }
@@ -115,8 +120,8 @@ func (r *roomRecorder) Health() message.PartHealth {
 		h.Code, h.Text = s.State, "session "+s.Session+" of "+s.Subject
 	default:
 		h.Code, h.Text = s.State, "nothing is recorded"
-		if s.Session != "" {
-			h.Text += "; the last session is " + s.Session
+		if last := cmp.Or(s.Session, r.before); last != "" {
+			h.Text += "; the last session is " + last
 		}
 	}
 	return h

@@ -35,6 +35,7 @@ type roomRetrainer struct {
 	// promote makes a candidate serve that passed the gate, after a sane run in the
 	// shadow.
 	promote func(ctx context.Context, id registry.ID, why string) error
+	away    *awayRetrainer // gives the work to a hub's workers; nil: it is done here
 
 	mu       sync.Mutex
 	ctx      context.Context    //nolint:containedctx // the daemon's, of what requests start
@@ -48,10 +49,14 @@ type roomRetrainer struct {
 func newRoomRetrainer(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger) *roomRetrainer {
 	link := &daemonLink{core.Bus().Conn(), cfg.Room}
 	reg := registry.Open(cfg.StateDir, nil)
-	return &roomRetrainer{cfg: cfg.Retrain, state: cfg.StateDir, log: log.With("part", "retrain"), command: thisProgram, tell: link.report,
+	r := &roomRetrainer{cfg: cfg.Retrain, state: cfg.StateDir, log: log.With("part", "retrain"), command: thisProgram, tell: link.report,
 		promote: func(ctx context.Context, id registry.ID, why string) error {
 			return retrainCmd{Shadow: defaultShadowTicks}.promote(ctx, reg, id, why, link)
 		}}
+	if cfg.Retrain.Workers {
+		r.away = newAwayRetrainer(core.Bus().Conn(), cfg, r.log)
+	}
+	return r
 }
 
 // defaultShadowTicks are those of retrain --shadow-ticks.
@@ -82,6 +87,15 @@ func (r *roomRetrainer) run(ctx context.Context, handle func(string, func([]byte
 	if r.cfg.At != "" {
 		side.Go(func() { r.daily(ctx) })
 	}
+	if r.away == nil {
+		return
+	}
+	if q := r.away.pending(); q != nil {
+		r.log.Info("going on with what a hub's worker was asked for", "sessions", q.Sessions)
+		if err = r.begin(*q); err != nil {
+			r.log.Error("retraining does not go on", "error", err)
+		}
+	}
 }
 
 // retrainRequest is the request of ctl.retrain.start.
@@ -89,7 +103,7 @@ type retrainRequest struct {
 	// Sessions by name; empty: all that are complete.
 	Sessions []string `json:"sessions"`
 	// Candidate leaves what passes the gate for a person to promote.
-	Candidate bool `json:"candidate"`
+	Candidate bool `json:"candidate,omitempty"`
 }
 
 // start answers ctl.retrain.start.
@@ -200,9 +214,21 @@ func (r *roomRetrainer) report(m *message.Retrain) {
 // retrain runs the process and makes the candidate serve.
 func (r *roomRetrainer) retrain(ctx context.Context, q retrainRequest) {
 	r.log.Info("retraining", "sessions", q.Sessions)
-	result, err := r.process(ctx, q.Sessions)
+	var result *retrainResult
+	var err error
+	if r.away != nil {
+		result, err = r.away.retrain(ctx, &q, r.report)
+	} else {
+		result, err = r.process(ctx, q.Sessions)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
+		if r.away != nil && r.ctx.Err() == nil {
+			r.away.withdraw(r.ctx)
+			r.log.Info("retraining was taken back from the hub")
+			r.report(&message.Retrain{Stage: "stopped"})
+			return
+		}
 		r.log.Info("retraining was stopped; the same sessions go on from there")
 		r.report(&message.Retrain{Stage: "stopped"})
 		return
@@ -249,6 +275,11 @@ func (r *roomRetrainer) process(ctx context.Context, sessions []string) (*retrai
 	if err != nil {
 		return nil, err
 	}
+	return runRetrain(cmd, r.report)
+}
+
+// runRetrain runs posefuse retrain --report and tells its progress.
+func runRetrain(cmd *exec.Cmd, report func(*message.Retrain)) (*retrainResult, error) {
 	said := &tail{}
 	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
@@ -258,7 +289,7 @@ func (r *roomRetrainer) process(ctx context.Context, sessions []string) (*retrai
 	if err = cmd.Start(); err != nil {
 		return nil, fmt.Errorf("posefuse retrain: %w", err)
 	}
-	result := r.follow(out)
+	result := follow(out, report)
 	if err = cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("posefuse retrain: %w: %s", err, said.last())
 	}
@@ -269,7 +300,7 @@ func (r *roomRetrainer) process(ctx context.Context, sessions []string) (*retrai
 }
 
 // follow reads what the process reports until it ends.
-func (r *roomRetrainer) follow(out io.Reader) (result *retrainResult) {
+func follow(out io.Reader, report func(*message.Retrain)) (result *retrainResult) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 16<<20) // the figures of a gate are long
 	for lines.Scan() {
@@ -278,7 +309,7 @@ func (r *roomRetrainer) follow(out io.Reader) (result *retrainResult) {
 			continue
 		}
 		if l.Progress != nil {
-			r.report(l.Progress)
+			report(l.Progress)
 		}
 		if l.Result != nil {
 			result = l.Result

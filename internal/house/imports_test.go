@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 
 	"intake": {"frame", "model", "person", "sensors", "sensors/modality"},
 
+	"hub":          {},
 	"message":      {},
 	"pipeline/bus": {"message", "setting"},
 	"pipeline/web": {},
@@ -76,6 +77,7 @@ var allowed = map[string][]string{
 	// For tests only: they must stay out of the binary.
 	"internal/house":       {"internal/testenv"},
 	"internal/testenv":     {},
+	"internal/hubtest":     {"internal/testenv"},
 	"internal/modeltest":   {"model"},
 	"internal/rtsptest":    {"internal/testenv"},
 	"internal/schematest":  {"internal/testenv", "message"},

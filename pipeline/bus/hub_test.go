@@ -4,58 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"posefuse/internal/hubtest"
 	"posefuse/internal/testenv"
 	"posefuse/message"
 )
-
-// hub starts a nats-server with configs/hub.conf, without its certificates and on
-// free ports, whose files lie in dir. It returns the addresses for people and for
-// rooms.
-func hub(t *testing.T, dir string, people, rooms int) *server.Server {
-	t.Helper()
-	for _, who := range []string{"ROOM1", "ROOM2", "VIEWER", "CONTROL"} {
-		t.Setenv(who+"_PASSWORD", strings.ToLower(who)+"-secret")
-	}
-	b, err := os.ReadFile(filepath.Join(testenv.Root(), "configs", "hub.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := regexp.MustCompile(`(?m)^ *tls \{[^}]*\}\n`).ReplaceAllString(string(b), "")
-	text = strings.NewReplacer("0.0.0.0:4222", fmt.Sprintf("127.0.0.1:%d", people), "0.0.0.0:7422", fmt.Sprintf("127.0.0.1:%d", rooms),
-		"/var/lib/posefuse-hub", filepath.Join(dir, "store")).Replace(text)
-	if strings.Count(text, "127.0.0.1:") != 2 || strings.Contains(text, "cert_file") {
-		t.Fatalf("the configuration has another form:\n%s", text)
-	}
-	name := filepath.Join(dir, "hub.conf")
-	if err = os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o, err := server.ProcessConfigFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.NoSigs, o.NoLog = true, true
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(testenv.Patience) {
-		t.Fatal("the hub was not ready")
-	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
-}
 
 // roomAt opens the bus of a room that belongs to the hub.
 func roomAt(t *testing.T, room, password string, port int) *Bus {
@@ -99,7 +57,7 @@ func loginAt(t *testing.T, url, user string) *nats.Conn {
 func TestRoomsOfAHub(t *testing.T) {
 	people, rooms := testenv.FreePort(t), testenv.FreePort(t)
 	dir := t.TempDir()
-	h := hub(t, dir, people, rooms)
+	h := hubtest.Start(t, dir, people, rooms, nil)
 	one, two := roomAt(t, "room1", "room1-secret", rooms), roomAt(t, "room2", "room2-secret", rooms)
 	linked := func() bool { return hubCode(one) == "ok" && hubCode(two) == "ok" && h.NumLeafNodes() == 2 }
 	testenv.Wait(t, "both rooms at the hub", linked)
@@ -220,7 +178,7 @@ func TestRoomsOfAHub(t *testing.T) {
 	if _, err = own.NextMsg(testenv.Patience); err != nil {
 		t.Errorf("without the hub the room is silent: %v", err)
 	}
-	h = hub(t, dir, people, rooms)
+	h = hubtest.Start(t, dir, people, rooms, nil)
 	testenv.Wait(t, "the hub to be found again", linked)
 	hears("room1", one)
 }
@@ -229,7 +187,7 @@ func TestRoomsOfAHub(t *testing.T) {
 // the other has had its answer.
 func TestHubRefusesAWrongLogin(t *testing.T) {
 	rooms := testenv.FreePort(t)
-	h := hub(t, t.TempDir(), testenv.FreePort(t), rooms)
+	h := hubtest.Start(t, t.TempDir(), testenv.FreePort(t), rooms, nil)
 	wrong := roomAt(t, "room1", "wrong", rooms)
 	right := roomAt(t, "room2", "room2-secret", rooms)
 	testenv.Wait(t, "the right login", func() bool { return hubCode(right) == "ok" })

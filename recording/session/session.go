@@ -233,3 +233,7 @@ func segmentFiles(dir string) (names []string, err error) {
 	slices.Sort(names)
 	return names, nil
 }
+
+// LeftBehind reports whether a file of a session's folder is not needed elsewhere:
+// what was damaged before it was recovered.
+func LeftBehind(name string) bool { return strings.HasSuffix(name, damagedExt) }
