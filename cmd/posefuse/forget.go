@@ -39,7 +39,7 @@ type kept struct {
 
 // memories are the places that keep something by a person's code. A new one
 // belongs into this list and into docs/security.md.
-var memories = []func(state, code string) ([]kept, error){sessionsOf, setsOf}
+var memories = []func(state, code string) ([]kept, error){jobOf, sessionsOf, setsOf}
 
 func sessionsOf(state, code string) ([]kept, error) {
 	list, err := session.List(filepath.Join(state, session.Folder))
@@ -52,6 +52,19 @@ func sessionsOf(state, code string) ([]kept, error) {
 		}
 	}
 	return found, err
+}
+
+// jobOf returns the retraining that a hub's workers were asked for with a person's
+// sessions, copies of which are there.
+func jobOf(state, code string) ([]kept, error) {
+	away := &awayRetrainer{state: state}
+	x := away.read()
+	if x == nil || !slices.Contains(x.People, code) {
+		return nil, nil
+	}
+	return []kept{{"copies at the hub", away.file(), func() error {
+		return errors.New("a hub's workers have copies of sessions: let the daemon take the job back first, nats request posefuse.ROOM.ctl.retrain.cancel '', and do this again")
+	}}}, nil
 }
 
 // setsOf returns the history of a person's sets.

@@ -62,6 +62,7 @@ func newAwayRetrainer(nc *nats.Conn, cfg *pipeline.Config, log *slog.Logger) *aw
 type asked struct {
 	ID      string         `json:"id"`
 	Request retrainRequest `json:"request"`
+	People  []string       `json:"people"`  // pseudonyms whose sessions go to the hub
 	Serving string         `json:"serving"` // the version that is trained further
 	Since   time.Time      `json:"since"`
 	Posted  bool           `json:"posted"` // all of it is at the hub
@@ -164,6 +165,14 @@ func (a *awayRetrainer) post(ctx context.Context, desk *hub.Desk, reg *registry.
 	}
 	if err := os.MkdirAll(filepath.Dir(a.file()), 0o755); err != nil {
 		return err
+	}
+	x.People = nil
+	for _, name := range x.Request.Sessions {
+		info, err := session.Read(filepath.Join(a.state, session.Folder, name))
+		if err != nil {
+			return err
+		}
+		x.People = append(x.People, info.Subject)
 	}
 	if err := jsonfile.Write(a.file(), x); err != nil {
 		return err

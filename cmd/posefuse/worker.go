@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,10 +17,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/hub"
+	"posefuse/model/registry"
+	"posefuse/setting"
 )
 
 type workerCmd struct {
-	NATS   []string `name:"nats" required:"" env:"POSEFUSE_WORKER_NATS" placeholder:"URL" help:"Login of a room's workers at the hub, tls://room1-worker:PASSWORD@HOST:4222; again for each room. The environment's keeps passwords out of the list of processes."`
+	Logins string   `xor:"hub" required:"" placeholder:"FILE" help:"File with the logins of rooms' workers at the hub, a line each: tls://room1-worker:PASSWORD@HOST:4222."`
+	NATS   []string `name:"nats" xor:"hub" required:"" placeholder:"URL" help:"The same on the command line, again for each room; others on this machine see passwords there."`
 	CA     string   `name:"ca" placeholder:"FILE" help:"PEM file of the authority of the hub's certificate, if it is your own."`
 	Dir    string   `default:"./posefuse-worker" placeholder:"DIR" help:"Folder for what a job needs; nothing is left there when it is done."`
 	Name   string   `placeholder:"NAME" help:"What rooms are told of who did it; this machine's name by default."`
@@ -32,17 +36,18 @@ type workerCmd struct {
 func (workerCmd) Help() string {
 	return "Retrains rooms' models on a bigger machine: takes jobs from the hub's queue, one at a time, and gives candidates\n" +
 		"back. Rooms ask for it with retrain.workers. Stopped or killed, it or another worker goes on from the last epoch.\n" +
-		"See docs/hub.md.\n\nExample:\n\n  POSEFUSE_WORKER_NATS=tls://room1-worker:PASSWORD@hub.clinic:4222 posefuse worker --dir /var/lib/posefuse-worker"
+		"See docs/hub.md.\n\nExample:\n\n  posefuse worker --logins /etc/posefuse/worker-logins --dir /var/lib/posefuse-worker"
 }
 
 // worker does rooms' jobs in a folder.
 type worker struct {
-	dir, name, sign string
-	cpu             float64
-	memory          int64 // MiB
-	log             *slog.Logger
-	opt             hub.Options
-	keep            time.Duration // between states that are kept at the hub
+	dir, name string
+	signer    ed25519.PrivateKey // nil: candidates are not signed
+	cpu       float64
+	memory    int64 // MiB
+	log       *slog.Logger
+	opt       hub.Options
+	keep      time.Duration // between states that are kept at the hub
 
 	command func(ctx context.Context, args []string) (*exec.Cmd, error)
 }
@@ -63,8 +68,16 @@ func (c workerCmd) Run(ctx context.Context) error {
 		c.Name, _ = os.Hostname() // "" is a name, too
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	w := &worker{dir: dir, name: c.Name, sign: c.Sign, cpu: c.CPU, memory: c.Memory, log: log, keep: time.Minute, command: thisProgram}
+	w := &worker{dir: dir, name: c.Name, cpu: c.CPU, memory: c.Memory, log: log, keep: time.Minute, command: thisProgram}
 	w.opt.Away = func(err error) { log.Warn("waiting for the hub", "error", err) }
+	if c.Sign != "" {
+		if w.signer, err = registry.ReadSigner(c.Sign); err != nil {
+			return fmt.Errorf("--sign: %w", err)
+		}
+	}
+	if err = c.readLogins(); err != nil {
+		return err
+	}
 	held, err := w.hold()
 	if err != nil {
 		return err
@@ -86,6 +99,29 @@ func (c workerCmd) Run(ctx context.Context) error {
 	log.Info("waiting for jobs", "rooms", len(counters), "dir", dir)
 	w.run(ctx, counters)
 	return ctx.Err()
+}
+
+// maxLogins bounds the file of logins, bytes.
+const maxLogins = 1 << 20
+
+// readLogins takes the logins out of their file.
+func (c *workerCmd) readLogins() error {
+	if c.Logins == "" {
+		return nil
+	}
+	b, err := setting.ReadFile(c.Logins, maxLogins)
+	if err != nil {
+		return fmt.Errorf("--logins: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			c.NATS = append(c.NATS, line)
+		}
+	}
+	if len(c.NATS) == 0 {
+		return fmt.Errorf("--logins: %s holds none: write tls://room1-worker:PASSWORD@HOST:4222, a line for each room", c.Logins)
+	}
+	return nil
 }
 
 // connect connects to a room's account; a hub that is away is waited for, a login

@@ -107,9 +107,9 @@ func (w *worker) work(ctx context.Context, task *hub.Task, dir string) error {
 		return err
 	}
 	candidate := registry.Open(filepath.Join(dir, "state"), nil).Dir(result.Model)
-	if w.sign != "" {
-		if err = registry.Sign(candidate, w.sign); err != nil {
-			return err
+	if w.signer != nil {
+		if err = registry.Sign(candidate, w.signer); err != nil {
+			return fmt.Errorf("sign the candidate: %w", err)
 		}
 	}
 	return task.Done(ctx, candidate, result)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,7 +55,9 @@ var quick = hub.Options{Retry: 50 * time.Millisecond, Ask: 2 * time.Second, Ack:
 // gives makes a room's retrainer give its work to the hub.
 func (h *hubRoom) gives(r *roomRetrainer) {
 	r.away = &awayRetrainer{state: r.state, room: "room1", log: r.log, poll: 20 * time.Millisecond,
-		open: func(ctx context.Context) (*hub.Desk, error) { return hub.OpenDesk(ctx, h.bus.Conn(), hub.Domain, quick) }}
+		open: func(ctx context.Context) (*hub.Desk, error) {
+			return hub.OpenDesk(ctx, h.bus.Conn(), hub.Domain, quick)
+		}}
 }
 
 // login is that of the room's workers.
@@ -144,30 +144,23 @@ func TestRetrainedAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := filepath.Join(t.TempDir(), "signer.pem")
-	if err = os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	damaged := makes + "\nprintf x >>state/models/small/2/card.json"
 	for _, c := range []struct {
-		name, script, sign string
-		keys               registry.Keys
-		stage              string
-		state              registry.State // "": not in the registry
-		reason             string
+		name, script string
+		signer       ed25519.PrivateKey
+		keys         registry.Keys
+		stage        string
+		state        registry.State // "": not in the registry
+		reason       string
 	}{
-		{"passed", fmt.Sprintf(makes, true, "better"), "", nil, "done", registry.Promoted, "better"},
-		{"not passed", fmt.Sprintf(makes, false, "not better"), "", nil, "done", registry.Rejected, "not better"},
-		{"signed", fmt.Sprintf(makes, true, "better"), key, registry.Keys{public}, "done", registry.Promoted, "better"},
-		{"unsigned", fmt.Sprintf(makes, true, "better"), "", registry.Keys{public}, "failed", "", "is not signed"},
-		{"changed after it was signed", fmt.Sprintf(makes, true, "better") + "\ncp \"$CANDIDATE\"/../bad.sig state/models/small/2/card.json.sig", "", registry.Keys{public}, "failed", "", "signature of none"},
-		{"a damaged card", fmt.Sprintf(damaged, true, "better"), "", nil, "failed", "", "card.json"},
-		{"another than it says", strings.Replace(fmt.Sprintf(makes, true, "better"), `"version":"2"`, `"version":"../2"`, 1), "", nil, "failed", "", "worker w1"},
-		{"fails", `echo "posefuse: no labelled recordings to judge by" >&2; exit 1`, "", nil, "failed", "", "worker w1: posefuse retrain: exit status 1: posefuse: no labelled"},
+		{"passed", fmt.Sprintf(makes, true, "better"), nil, nil, "done", registry.Promoted, "better"},
+		{"not passed", fmt.Sprintf(makes, false, "not better"), nil, nil, "done", registry.Rejected, "not better"},
+		{"signed", fmt.Sprintf(makes, true, "better"), private, registry.Keys{public}, "done", registry.Promoted, "better"},
+		{"unsigned", fmt.Sprintf(makes, true, "better"), nil, registry.Keys{public}, "failed", "", "is not signed"},
+		{"changed after it was signed", fmt.Sprintf(makes, true, "better") + "\ncp \"$CANDIDATE\"/../bad.sig state/models/small/2/card.json.sig", nil, registry.Keys{public}, "failed", "", "signature of none"},
+		{"a damaged card", fmt.Sprintf(damaged, true, "better"), nil, nil, "failed", "", "card.json"},
+		{"another than it says", strings.Replace(fmt.Sprintf(makes, true, "better"), `"version":"2"`, `"version":"../2"`, 1), nil, nil, "failed", "", "worker w1"},
+		{"fails", `echo "posefuse: no labelled recordings to judge by" >&2; exit 1`, nil, nil, "failed", "", "worker w1: posefuse retrain: exit status 1: posefuse: no labelled"},
 	} {
 		r, told := retrainer(t, "exit 9")
 		h.gives(r)
@@ -175,7 +168,7 @@ func TestRetrainedAway(t *testing.T) {
 		if err = os.WriteFile(filepath.Join(os.Getenv("CANDIDATE"), "..", "bad.sig"), make([]byte, ed25519.SignatureSize), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w := &worker{dir: t.TempDir(), name: "w1", sign: c.sign, cpu: 1, memory: 512}
+		w := &worker{dir: t.TempDir(), name: "w1", signer: c.signer, cpu: 1, memory: 512}
 		stop := h.works(t, w, c.script)
 		ask := serve(t, r)
 		if _, err = ask("start", ""); err != nil {
@@ -257,6 +250,12 @@ func TestDaemonGoesOnWaiting(t *testing.T) {
 		return func() bool { x := r.away.read(); return x != nil && x.Posted }
 	}
 	testenv.Wait(t, "the job at the hub", posted(r))
+	if found, err := jobOf(r.state, "P1"); err != nil || len(found) != 1 || found[0].remove() == nil {
+		t.Errorf("what forget finds: %+v, %v; want the copies, which it cannot delete", found, err)
+	}
+	if found, err := jobOf(r.state, "P2"); err != nil || len(found) != 0 {
+		t.Errorf("what forget finds of another: %+v, %v", found, err)
+	}
 	cancel()
 	side.Wait()
 	id := r.away.read().ID

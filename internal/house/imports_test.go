@@ -92,7 +92,7 @@ var engine = []string{"gorgonia.org/"}
 
 // forTests reports the rooms that only tests import.
 func forTests(room string) bool {
-	return slices.Contains([]string{"internal/house", "internal/modeltest", "internal/rtsptest", "internal/schematest", "internal/testenv", "pipeline/web/browser"}, room)
+	return slices.Contains([]string{"internal/house", "internal/hubtest", "internal/modeltest", "internal/rtsptest", "internal/schematest", "internal/testenv", "pipeline/web/browser"}, room)
 }
 
 // testsReachUp lists what tests import from a higher floor, and why.
