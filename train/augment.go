@@ -102,19 +102,34 @@ func (a *Augment) Apply(points, pose []float32, seed, number uint64) {
 		}
 	}
 	if a.JitterM > 0 {
-		for i := 0; i+dim <= len(points); i += dim {
-			for k := range 3 {
-				points[i+k] += float32(rng.normal() * a.JitterM)
-			}
+		jitter(points, dim, a.JitterM, &rng)
+	}
+	if a.DropPoints > 0 {
+		dropPoints(points, dim, a.DropPoints, &rng)
+	}
+}
+
+// jitter moves each of points, rows of dim values, by normal deviates of the
+// standard deviation sdM.
+func jitter(points []float32, dim int, sdM float64, rng *deviates) {
+	for i := 0; i+dim <= len(points); i += dim {
+		for k := range 3 {
+			points[i+k] += float32(rng.normal() * sdM)
 		}
 	}
-	if n := len(points) / dim; a.DropPoints > 0 && n > 1 {
-		share := rng.uniform() * a.DropPoints
-		for i := range n {
-			if rng.uniform() < share {
-				from := int(rng.uniform() * float64(n))
-				copy(points[i*dim:(i+1)*dim], points[from*dim:(from+1)*dim])
-			}
+}
+
+// dropPoints replaces a random share of points, up to most, by others.
+func dropPoints(points []float32, dim int, most float64, rng *deviates) {
+	n := len(points) / dim
+	if n < 2 {
+		return
+	}
+	share := rng.uniform() * most
+	for i := range n {
+		if rng.uniform() < share {
+			from := int(rng.uniform() * float64(n))
+			copy(points[i*dim:(i+1)*dim], points[from*dim:(from+1)*dim])
 		}
 	}
 }
@@ -146,6 +161,11 @@ func mirror(points, pose []float32, x float32) {
 	for i := 0; i+model.RadarPointDim <= len(points); i += model.RadarPointDim {
 		points[i] = -points[i]
 	}
+	mirrorPose(pose, x)
+}
+
+// mirrorPose swaps left and right of a pose about the plane x.
+func mirrorPose(pose []float32, x float32) {
 	var from [model.OutputDim]float32
 	copy(from[:], pose)
 	for j, other := range mirrored {

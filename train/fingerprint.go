@@ -19,19 +19,20 @@ import (
 // except the state of the session. Limits in time are left out.
 func (s *Session) fingerprint() (map[string]string, error) {
 	type recipe struct {
-		Epochs       int     `json:"epochs"`
-		Batch        int     `json:"batch"`
-		LR           float64 `json:"lr"`
-		DecayEvery   int     `json:"decay_every"`
-		WeightDecay  float64 `json:"weight_decay"`
-		Seed         uint64  `json:"seed"`
-		Replicas     int     `json:"replicas"`
-		Dropout      float64 `json:"modality_dropout"`
-		MeanStart    bool    `json:"mean_start"`
-		ScheduleTime string  `json:"schedule_time"`
-		KeepBest     bool    `json:"keep_best"`
-		Augment      Augment `json:"augment"`
-		Begun        string  `json:"begun,omitempty"`
+		Epochs       int        `json:"epochs"`
+		Batch        int        `json:"batch"`
+		LR           float64    `json:"lr"`
+		DecayEvery   int        `json:"decay_every"`
+		WeightDecay  float64    `json:"weight_decay"`
+		Seed         uint64     `json:"seed"`
+		Replicas     int        `json:"replicas"`
+		Dropout      float64    `json:"modality_dropout"`
+		MeanStart    bool       `json:"mean_start"`
+		ScheduleTime string     `json:"schedule_time"`
+		KeepBest     bool       `json:"keep_best"`
+		Augment      Augment    `json:"augment"`
+		Begun        string     `json:"begun,omitempty"`
+		Vary         *Variation `json:"vary,omitempty"`
 	}
 	type method struct {
 		Name     string `json:"name"`
@@ -50,7 +51,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Validation *dataPrint   `json:"validation,omitempty"`
 	}{
 		Recipe: recipe{o.Epochs, o.Batch, o.LR, o.DecayEvery, o.WeightDecay, o.Seed, max(o.Replicas, 1), o.Dropout, o.MeanStart,
-			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " ")},
+			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " "), o.Vary},
 		Network: s.Net.Config, Method: method{Name: Plain}, Data: s.Data.print(),
 	}
 	if o.Method != nil {

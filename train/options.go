@@ -36,6 +36,9 @@ type Options struct {
 	Validation *Data
 	// Augment varies the radar samples trained on; nil leaves them as they are.
 	Augment *Augment
+	// Vary varies the samples trained on of a network for any room; nil leaves
+	// them as they are.
+	Vary *Variation
 
 	// Checkpoint is a folder of the training's own into which its state is
 	// written at the start and after each epoch: weights, optimiser, method

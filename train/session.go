@@ -71,6 +71,9 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 	if err := opt.Augment.Check(net.Config.Mask()); err != nil {
 		return nil, err
 	}
+	if err := opt.Vary.Check(net.Config); err != nil {
+		return nil, err
+	}
 	if opt.MeanStart {
 		startAtMeanPose(net, data)
 	}
@@ -146,7 +149,9 @@ func (s *Session) summary() (phi, alone, method map[string]float64) {
 func (s *Session) forwardBackward(samples []ExtraSample, present []modality.Set) (lossM float64, err error) {
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
-		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, s.Count*uint64(len(samples))+uint64(k))
+		number := s.Count*uint64(len(samples)) + uint64(k)
+		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, number)
+		s.Data.vary(s.opt.Vary, b, row, s.opt.Seed, number)
 		// Dropout never takes a sample's last sensor.
 		if p := b.Present[row] & present[k]; p != 0 || present[k] == 0 {
 			b.Present[row] = p

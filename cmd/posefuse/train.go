@@ -30,6 +30,7 @@ type trainCmd struct {
 	RadarFrames int           `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
 	FoundBy     string        `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
 	Begin       []string      `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
+	Vary        bool          `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, and without a camera turned about the person."`
 	Epochs      int           `default:"50" help:"Epochs."`
 	Batch       int           `default:"192" help:"Samples per step."`
 	LR          float64       `name:"lr" default:"0.001" help:"Learning rate at the start."`
@@ -75,6 +76,12 @@ func (c trainCmd) Run(ctx context.Context) error {
 	}
 	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
+	if c.Vary {
+		opt.Vary = train.UsualVariation(mask)
+		if err = opt.Vary.Check(cfg); err != nil {
+			return fmt.Errorf("--vary: %w", err)
+		}
+	}
 	switch err = c.apply(&opt, c.Out); { // before minutes of loading
 	case errors.Is(err, train.ErrFinished):
 		fmt.Fprintf(os.Stderr, "nothing to do: %v\n", err)
