@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -60,4 +61,23 @@ func (j *Job) begun(card *model.Card) {
 		}
 		card.Began[b.which().String()] = b.Card.SHA256
 	}
+}
+
+// alone notes how far off each encoder that was trained alone was, on the data that
+// the fused network is judged on: what it lost in fusing is seen beside it.
+func (j *Job) alone(ctx context.Context, data *Data, metrics map[string]float64, prefix string) error {
+	for _, b := range j.Begin {
+		of := b.From.Config.Mask()
+		if of&(of-1) != 0 || data.CheckFits(b.From.Config) != nil {
+			continue // not one sensor, or not of these samples
+		}
+		seen := *data
+		seen.cfg = b.From.Config
+		rep, err := Evaluate(ctx, b.From, &seen, nil, nil, data.Describe(), nil)
+		if err != nil {
+			return fmt.Errorf("%s alone: %w", of, err)
+		}
+		metrics[prefix+of.String()+"_alone_mpjpe_mm"] = rep.Coalitions[of.String()].MPJPEMM
+	}
+	return nil
 }

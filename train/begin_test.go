@@ -63,6 +63,11 @@ func TestTrainingBeginsWithCheckpoints(t *testing.T) {
 		t.Errorf("card: began with %v, parent %q; want L from %s and no parent", fused.Card.Began, fused.Card.Parent, lidar.Card.SHA256)
 	}
 
+	own, of := fused.Card.Metrics["val_L_alone_mpjpe_mm"], lidar.Card.Metrics["val_L_mpjpe_mm"]
+	if own == 0 || own != of {
+		t.Errorf("card: the LiDAR alone is %g mm off, its own card says %g", own, of)
+	}
+
 	further, start := trainedJob(t, "RLMW", fused)
 	equalBits(t, start, fused.From)
 	if further.Card.Parent != fused.Card.SHA256 || further.Card.Began != nil {

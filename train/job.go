@@ -218,6 +218,9 @@ func (j *Job) evaluate(ctx context.Context, net *model.Network, dir string, card
 	for name, s := range rep.Coalitions {
 		card.Metrics[prefix+name+"_mpjpe_mm"] = s.MPJPEMM
 	}
+	if err = j.alone(ctx, valData, card.Metrics, prefix); err != nil {
+		return err
+	}
 	card.Metrics[prefix+"pa_mpjpe_mm"] = full.PAMPJPEMM
 	card.Metrics[prefix+"mean_pose_mpjpe_mm"] = rep.Baselines[MeanPose].MPJPEMM
 	if _, err := model.SaveCheckpoint(dir, net, card); err != nil {
