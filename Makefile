@@ -136,8 +136,9 @@ REPORTED = @left=$$(mktemp); trap 'code=$$?; trap - EXIT; $(LEFT_OUT); rm -f "$$
 LEFT_OUT = if [ -s "$$left" ]; then echo "LEFT OUT, for this machine lacks what they need:"; sort -u "$$left" | sed "s/^/  /"; fi
 SLOW_LIST = awk '/^func Test/ {name = $$2; sub(/[(].*/, "", name)} /testenv[.]Slow[(]/ {print "  " FILENAME " " name} /testenv[.]SlowRace[(]/ {print "  " FILENAME " " name " with the race detector"}'
 
-# Of the commands' tests, which take minutes, those that do more under TESTENV_TESTS.
-SLOW_NAMES = awk '/^func / {name = $$2; sub(/[(].*/, "", name)} /testenv[.](Slow|SlowRace|Full)[(]/ {print name}' cmd/posefuse/*_test.go | sort -u | paste -sd '|'
+# The tests that do more under TESTENV_TESTS: what make test has run of the others need
+# not run again.
+SLOW_NAMES = awk '/^func / {name = $$2; sub(/[(].*/, "", name)} /testenv[.](Slow|SlowRace|Full)[(]/ {print name}' $$(find . -name '*_test.go' -not -path './internal/testenv/*' -not -path '*/node_modules/*') | sort -u | paste -sd '|'
 
 # What runs goroutines of its own; test-full has the race detector everywhere.
 PLAIN := ./...
@@ -162,15 +163,15 @@ test-full: need-test need-promtool need-ort need-torch web weights ## what make 
 	$(REPORTED) test-slow test-cpu test-arm64 fuzz-short smoke check-packaging
 
 # About 8: killed trainings 1.3, the paper's network over a recorded run 0.9, static
-# binaries and PyTorch 1.5, the race detector in every package 7. What make test
-# has run and what does not read TESTENV_TESTS come from the test cache.
+# binaries and PyTorch 1.5, the race detector in the packages
+# where make test had none 3.
 test-slow: export TESTENV_TESTS := full
 test-slow:
 	$(GO) vet ./...
-	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v /cmd/)
-	$(GO) test -timeout 20m -run "^($$($(SLOW_NAMES)))\$$" ./cmd/...
+	$(GO) test -timeout 20m -run "^($$($(SLOW_NAMES)))\$$" ./...
 	CGO_ENABLED=0 $(GO) test -count=1 -run MemoryAndCapabilities ./cmd/posefuse
-	$(GO) test -race -timeout 40m $$($(GO) list ./... | grep -v /cmd/)
+	$(GO) test -race -timeout 40m -run "^($$($(SLOW_NAMES)))\$$" $(RACE)
+	$(GO) test -race -timeout 20m $$(comm -23 <($(GO) list ./... | grep -v /cmd/ | sort) <($(GO) list $(RACE) | sort))
 	$(GO) test -race -timeout 10m -run 'Fused|House|Docs|Import' ./cmd/...
 
 # 1.5, and the recorded run. The paths below the best one; the tests above ran on
