@@ -14,6 +14,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/intake"
+	"posefuse/model"
 	"posefuse/model/keypoint"
 	"posefuse/model/registry"
 	"posefuse/person"
@@ -60,6 +61,8 @@ type ModelConfig struct {
 	// state_dir, or the shipped one.
 	Path  string `yaml:"path"`
 	Cores int    `yaml:"cores"` // threads of inference; 0 means one per core
+	// Precision is "auto", the fastest that costs next to nothing, or a fixed one.
+	Precision string `yaml:"precision"`
 	// Contribution adds to each pose what the sensors do to it: influence_mm
 	// and spread_mm.
 	Contribution bool `yaml:"contribution"`
@@ -139,7 +142,7 @@ func DefaultConfig() Config {
 		},
 		Sync:     SyncConfig{RateHz: 10, HoldMS: 60, StaleMS: 500, MaxGapMS: intake.MaxGapMS, Mode: "reference_clock", PhaseLock: true},
 		Detector: DetectorConfig{Model: keypoint.Lightning},
-		Model:    ModelConfig{Contribution: true, TrustedKeys: []string{}},
+		Model:    ModelConfig{Precision: PrecisionAuto, Contribution: true, TrustedKeys: []string{}},
 		Person:   PersonConfig{Enabled: true},
 		Pose:     PoseConfig{Filter: SwitchConfig{Enabled: true}, Bones: SwitchConfig{Enabled: true}},
 		Bus:      bus.DefaultConfig(),
@@ -224,6 +227,7 @@ func (c *Config) Check() error {
 	p.OneOf("sync.mode", c.Sync.Mode, "reference_clock")
 	c.Detector.check(&p)
 	p.Between("model.cores", float64(c.Model.Cores), 0, 1024)
+	p.OneOf("model.precision", c.Model.Precision, PrecisionAuto, string(model.Float32), string(model.Int8), string(model.BFloat16))
 	if _, err := c.Model.Keys(); err != nil {
 		p.Add("model.trusted_keys", "%v", err)
 	}

@@ -271,6 +271,9 @@ func (c *Core) SwapModel(inf Inferer) error {
 		return err
 	}
 	c.ticks.install(e, nil)
+	if e.chosen != "" {
+		c.log.Info("model is ready", "model", e.card.Name, "version", e.card.Version, "precision", e.chosen)
+	}
 	return nil
 }
 

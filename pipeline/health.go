@@ -98,6 +98,9 @@ func (c *Core) modelHealth() message.PartHealth {
 	}
 	h := message.PartHealth{Part: "model", Code: "ok", Severity: severityOK,
 		Text: strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", e.card.Name, e.card.Version, e.card.Config.Size, e.card.Config.Modalities))}
+	if e.chosen != "" {
+		h.Text += " in " + e.chosen
+	}
 	m := c.models.Load()
 	switch {
 	case m == nil:

@@ -46,6 +46,15 @@ type Influencer interface {
 type runtimeInferer struct {
 	*model.Runtime
 	card model.Card
+	why  string // its precision was chosen; "" if it was not
+}
+
+// chosen returns the precision and why it was chosen.
+func (r runtimeInferer) chosen() string {
+	if r.why == "" {
+		return string(r.Precision())
+	}
+	return fmt.Sprintf("%s: %s", r.Precision(), r.why)
 }
 
 // ModelMemory returns the bytes of the model by kind.
@@ -57,10 +66,26 @@ func (r runtimeInferer) ModelMemory() map[string]int64 {
 // Card returns what the checkpoint says about itself.
 func (r runtimeInferer) Card() model.Card { return r.card }
 
-// NewInferer prepares a loaded network for the tick loop. The network can be
-// closed after; the inferer keeps what it needs.
+// PrecisionAuto is the model.precision that a short trial chooses.
+const PrecisionAuto = "auto"
+
+// NewInferer prepares a loaded network for the tick loop, in the precision that
+// its card names. The network can be closed after; the inferer keeps what it
+// needs.
 func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
-	rt, err := model.NewRuntime(n)
+	return NewInfererIn(n, card, "")
+}
+
+// NewInfererIn is NewInferer in a precision of model.precision.
+func NewInfererIn(n *model.Network, card model.Card, precision string) (Inferer, error) {
+	var rt *model.Runtime
+	var why string
+	var err error
+	if precision == PrecisionAuto {
+		rt, why, err = model.NewFastestRuntime(n)
+	} else {
+		rt, err = model.NewRuntimeWith(n, model.RuntimeOptions{Precision: model.Precision(precision)})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 	}
@@ -71,7 +96,7 @@ func NewInferer(n *model.Network, card model.Card) (Inferer, error) {
 			return nil, fmt.Errorf("model %s %s: %w", card.Name, card.Version, err)
 		}
 	}
-	return runtimeInferer{rt, card}, nil
+	return runtimeInferer{rt, card, why}, nil
 }
 
 // closeInferer closes an inferer that wants it.
@@ -95,6 +120,7 @@ type engine struct {
 	points [modality.Count]pointUse // of the newest cloud prepared; of L and M
 
 	memory map[string]int64 // bytes by kind, as built; nil if the inferer does not tell
+	chosen string           // the precision and why; "" if the inferer does not tell
 	intake *intake.Intake   // fills bufs; the tick loop's
 
 	holds  atomic.Int32  // who keeps it, see hold
@@ -149,6 +175,9 @@ func newEngine(inf Inferer, influence bool) (*engine, error) {
 	}
 	if m, ok := inf.(interface{ ModelMemory() map[string]int64 }); ok {
 		e.memory = m.ModelMemory() // now that the buffers have their size
+	}
+	if c, ok := inf.(interface{ chosen() string }); ok {
+		e.chosen = c.chosen()
 	}
 	return e, nil
 }

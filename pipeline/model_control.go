@@ -210,7 +210,7 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 	case <-time.After(adoptWait):
 		m.core.log.Warn("no tick took the new model so far", "model", card.Name, "version", card.Version, "waited", adoptWait)
 	}
-	m.core.log.Info("model was changed", "model", card.Name, "version", card.Version, "event", event)
+	m.core.log.Info("model was changed", "model", card.Name, "version", card.Version, "event", event, "precision", e.chosen)
 	m.tell(event, named(&card), why, nil)
 	return json.Marshal(reply)
 }
@@ -219,7 +219,7 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 // from what the model before was given last, so that its first tick takes no
 // longer than the others. The network is closed or the engine's.
 func (c *Core) newLiveEngine(net *model.Network, card model.Card) (*engine, error) {
-	inf, err := NewInferer(net, card)
+	inf, err := NewInfererIn(net, card, c.cfg.Model.Precision)
 	if err = errors.Join(err, net.Close()); err != nil {
 		return nil, err
 	}

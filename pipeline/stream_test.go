@@ -37,7 +37,7 @@ func cameraOnly(t *testing.T) (live, whole *engine) {
 	if live, err = newEngine(inf, true); err != nil {
 		t.Fatal(err)
 	}
-	if whole, err = newEngine(runtimeInferer{rt, card}, true); err != nil {
+	if whole, err = newEngine(runtimeInferer{Runtime: rt, card: card}, true); err != nil {
 		t.Fatal(err)
 	}
 	return live, whole

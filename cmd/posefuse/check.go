@@ -35,7 +35,7 @@ func (c checkCmd) Run() error {
 	for _, problem := range problems {
 		fmt.Fprintln(os.Stderr, "note: promoted model is not used, an older one serves:", problem)
 	}
-	inferer, err := pipeline.NewInferer(net, card)
+	inferer, err := pipeline.NewInfererIn(net, card, cfg.Model.Precision)
 	if err != nil {
 		return err
 	}

@@ -92,4 +92,7 @@ func printQuantization(q *model.Quantization) {
 		fmt.Printf("; %.2f of float32's time (%d threads, %s)", q.TimeRatio, q.Threads, q.CPU)
 	}
 	fmt.Println()
+	if q.TimeRatio >= 1 {
+		fmt.Printf("%s is no faster than float32 here: posefuse run takes float32 unless model.precision says %s\n", q.Mode, q.Mode)
+	}
 }

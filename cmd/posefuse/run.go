@@ -78,7 +78,8 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inferer, err := pipeline.NewInferer(net, card)
+	shareCores(cfg.Model.InferenceCores(), pictures)
+	inferer, err := pipeline.NewInfererIn(net, card, cfg.Model.Precision)
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,6 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err = net.Close(); err != nil { // the inferer keeps what it needs
 		return err
 	}
-	shareCores(cfg.Model.InferenceCores(), pictures)
 	var core *pipeline.Core
 	core, err = pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
 		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),

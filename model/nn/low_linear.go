@@ -37,7 +37,7 @@ func (l *Linear[T]) lower(f kernel.LowFormat, rows int) {
 
 func (l *Linear[T]) foldLow() {
 	c := l.low.conv
-	c.SetWeights(Derived(l.Weight, "linear-"+c.Format.String(), func() *kernel.LowWeights {
+	c.SetWeights(Derived(l.Weight, lowLayout("linear", c.Format), func() *kernel.LowWeights {
 		w, _ := any(l.Weight.Value).([]float32)
 		var bias []float32
 		if l.Bias != nil {

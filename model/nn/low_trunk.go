@@ -122,9 +122,18 @@ func (t *LowTrunk) Fold() {
 	}
 }
 
+// lowLayout names a layout in low precision.
+func lowLayout(part string, f kernel.LowFormat) string { return part + "-" + f.String() }
+
+// LayoutOf reports whether a layout that instances share is one that float32 has
+// no use for: of the trunk in the format, or of a linear layer behind it.
+func LayoutOf(layout string, f kernel.LowFormat) bool {
+	return layout == lowLayout("trunk", f) || layout == lowLayout("linear", kernel.BFloat16)
+}
+
 func setLowWeights(c *kernel.LowConv, u *Unit[float32], inScale float32) {
 	weight := u.Lin.(*Conv2d[float32]).Weight
-	c.SetWeights(Derived(weight, "trunk-"+c.Format.String(), func() *kernel.LowWeights {
+	c.SetWeights(Derived(weight, lowLayout("trunk", c.Format), func() *kernel.LowWeights {
 		taps := c.Kernel * c.Kernel
 		w, bias := make([]float32, len(weight.Value)), make([]float32, c.Cout)
 		permuteTaps(w, weight.Value, c.Cout, c.Cin, taps)

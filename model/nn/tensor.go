@@ -7,8 +7,10 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"posefuse/model/nn/kernel"
@@ -100,6 +102,13 @@ func (t *Tensor[T]) Shared(f func(v any)) {
 		f(v)
 	}
 }
+
+// Layouts returns the names of the layouts that instances share.
+func (t *Tensor[T]) Layouts() []string { return slices.Sorted(maps.Keys(t.derived)) }
+
+// Forget makes the tensor keep a layout no longer; instances that have it keep
+// it. Callers of one store take turns, as for building blocks.
+func (t *Tensor[T]) Forget(layout string) { delete(t.derived, layout) }
 
 // Store owns the parameters and buffers of a network. Blocks ask it for
 // tensors by name; building the same blocks twice on one store gives two
