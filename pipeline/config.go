@@ -99,6 +99,10 @@ type WebConfig struct {
 	Enabled   bool   `yaml:"enabled"`
 	Listen    string `yaml:"listen"`
 	ShowImage bool   `yaml:"show_image"` // the page shows the camera's pictures
+	// Foxglove is where programs of Foxglove's WebSocket protocol see the room, on
+	// this machine only; empty: nowhere.
+	Foxglove        string   `yaml:"foxglove"`
+	FoxgloveOrigins []string `yaml:"foxglove_origins"` // of web pages that may connect there
 }
 
 // ExerciseConfig runs the exercise subscriber inside the daemon.
@@ -240,6 +244,7 @@ func (c *Config) Check() error {
 		p.Address("web.listen", c.Web.Listen)
 		c.checkNetworkPage(&p)
 	}
+	c.Web.checkFoxglove(&p)
 	if c.Exercise.SetRestS < 0 || c.Exercise.SetRestS > 600 {
 		p.Add("exercise.set_rest_s", "%v is out of range: give 0 to 600 seconds", c.Exercise.SetRestS)
 	}

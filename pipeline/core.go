@@ -62,6 +62,8 @@ type Options struct {
 	Simulated modality.Set
 	// Page serves everything that the API does not; nil serves the API alone.
 	Page func(nc *nats.Conn, room string) http.Handler
+	// Foxglove serves Foxglove's protocol, where web.foxglove is set; nil: nothing does.
+	Foxglove func(nc *nats.Conn, room string, origins []string) (http.Handler, error)
 	// Guard decides who may see what the port serves; network is whether others than
 	// this machine reach it. nil: everybody.
 	Guard func(b *bus.Bus, network bool) func(http.Handler) http.Handler
@@ -327,7 +329,10 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 	if err := models.endpoints(); err != nil {
 		return err
 	}
-	stages := []stage{{"models", models.run}}
+	stages, err := c.addFoxglove([]stage{{"models", models.run}}, b)
+	if err != nil {
+		return err
+	}
 	if c.cfg.Web.Enabled {
 		srv, err := c.listen(b)
 		if err != nil {

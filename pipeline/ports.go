@@ -22,6 +22,9 @@ func (c *Config) ports() []listening {
 	if c.Web.Enabled {
 		out = append(out, listening{"web.listen", "tcp", c.Web.Listen})
 	}
+	if c.Web.Foxglove != "" {
+		out = append(out, listening{"web.foxglove", "tcp", c.Web.Foxglove})
+	}
 	return append(out, c.Sensors.inputs()...)
 }
 

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/nats-io/nats.go"
+
 	"posefuse/pipeline/bus"
+	"posefuse/pipeline/foxglove"
 	"posefuse/pipeline/web"
+	"posefuse/recording/session"
 )
 
 // askDaemon lets the page ask the daemon for something. The bus holds its users to
@@ -26,6 +30,11 @@ func askDaemon(of func() *bus.Bus) func(ctx context.Context, user, password, nam
 		}
 		return reply, err
 	}
+}
+
+// showFoxglove serves Foxglove's protocol with the messages of recorded sessions.
+func showFoxglove(nc *nats.Conn, room string, origins []string) (http.Handler, error) {
+	return foxglove.Handler(nc, room, foxglove.Options{Origins: origins, Schema: session.SchemaText, Cloud: session.AppendCloud, Scene: session.AppendScene})
 }
 
 // guardPage lets the users of the bus sign in on the page. Where it can be reached

@@ -94,7 +94,7 @@ func (c runCmd) Run(ctx context.Context) error {
 		Page: func(nc *nats.Conn, room string) http.Handler {
 			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Ask: askDaemon(func() *bus.Bus { return core.Bus() })})
 		},
-		Guard: guardPage})
+		Foxglove: showFoxglove, Guard: guardPage})
 	if err != nil {
 		return err
 	}

@@ -41,12 +41,13 @@ var allowed = map[string][]string{
 
 	"intake": {"frame", "model", "person", "sensors", "sensors/modality"},
 
-	"hub":          {},
-	"message":      {},
-	"pipeline/bus": {"message", "setting"},
-	"pipeline/web": {},
-	"pipeline":     {"frame", "intake", "message", "model", "model/keypoint", "model/registry", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
-	"exercise":     {"message", "skeleton"},
+	"hub":               {},
+	"message":           {},
+	"pipeline/bus":      {"message", "setting"},
+	"pipeline/web":      {},
+	"pipeline/foxglove": {"message"},
+	"pipeline":          {"frame", "intake", "message", "model", "model/keypoint", "model/registry", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
+	"exercise":          {"message", "skeleton"},
 
 	"recording":              {"sensors/modality"},
 	"recording/mmfi":         {"frame", "recording", "sensors/modality", "setting"},

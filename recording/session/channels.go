@@ -56,8 +56,8 @@ var _ = [1]struct{}{}[len(channels)-numKinds]
 //go:embed schema/*.json
 var schemas embed.FS
 
-// schemaText returns the JSON Schema of that name.
-func schemaText(name string) ([]byte, error) {
+// SchemaText returns the JSON Schema of that name.
+func SchemaText(name string) ([]byte, error) {
 	b, err := schemas.ReadFile("schema/" + name + ".json")
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)

@@ -174,6 +174,11 @@ func appendFloats(b []byte, values ...float32) []byte {
 // skeleton writes a pose as a scene of joints and bones; frame is that of the pose.
 func (e *encoder) skeleton(joints *skeleton.Pose, frameName string, at int64) []byte {
 	e.b = e.b[:0]
+	e.scene(joints, frameName, at)
+	return e.b
+}
+
+func (e *encoder) scene(joints *skeleton.Pose, frameName string, at int64) {
 	e.text(`{"deletions":[],"entities":[{`)
 	e.stamp(at)
 	e.text(`,"frame_id":"` + frameName + `","id":"person","lifetime":{"sec":0,"nsec":500000000},"frame_locked":false,"metadata":[],` +
@@ -191,7 +196,6 @@ func (e *encoder) skeleton(joints *skeleton.Pose, frameName string, at int64) []
 		e.point(joints[b.Child])
 	}
 	e.text(`],"color":{"r":0.2,"g":0.6,"b":1,"a":1},"colors":[],"indices":[]}]}]}`)
-	return e.b
 }
 
 func (e *encoder) point(p [3]float64) {

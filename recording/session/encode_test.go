@@ -60,7 +60,7 @@ func sameBits(a, b complex64) bool {
 // compiled returns the schema of a channel.
 func compiled(t testing.TB, kind int) *jsonschema.Schema {
 	t.Helper()
-	text, err := schemaText(channels[kind].schema)
+	text, err := SchemaText(channels[kind].schema)
 	if err != nil {
 		t.Fatal(err)
 	}

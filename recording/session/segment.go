@@ -58,7 +58,7 @@ func openSegment(d disk, dir string, n int, info *Info, background []byte, nowNS
 		id, ok := ids[c.schema]
 		if !ok {
 			var text []byte
-			if text, err = schemaText(c.schema); err != nil {
+			if text, err = SchemaText(c.schema); err != nil {
 				return nil, err
 			}
 			if id, err = s.w.AddSchema(c.schema, "jsonschema", text); err != nil {
