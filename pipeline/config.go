@@ -42,6 +42,7 @@ type Config struct {
 	Record     RecordConfig     `yaml:"record"`
 	History    HistoryConfig    `yaml:"history"`
 	Retrain    RetrainConfig    `yaml:"retrain"`
+	Audit      AuditConfig      `yaml:"audit"`
 	Log        LogConfig        `yaml:"log"`
 }
 
@@ -155,6 +156,7 @@ func DefaultConfig() Config {
 		History:  HistoryConfig{KeepDays: 365},
 		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10},
 		Retrain:  RetrainConfig{Judge: []string{}, Cores: 0.5, MemoryMiB: 1024},
+		Audit:    AuditConfig{Enabled: true, KeepDays: 180, MaxMiB: 32},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }
@@ -257,6 +259,7 @@ func (c *Config) Check() error {
 	c.Record.check(&p)
 	c.History.check(&p)
 	c.Retrain.check(&p, c.Bus.Hub.URL)
+	c.Audit.check(&p)
 	c.checkPorts(&p)
 	p.OneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.OneOf("log.format", c.Log.Format, "text", "json")

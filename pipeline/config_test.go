@@ -67,7 +67,7 @@ func TestEveryConfigurationLoads(t *testing.T) {
 func TestBadConfigurations(t *testing.T) {
 	for name, c := range map[string]struct{ doc, want string }{
 		"unknown key":      {"bus:\n  nats:\n    lisen: x", "line 3: bus.nats.lisen: no such key; did you mean listen?"},
-		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: bus, detector, exercise, extrinsics, history, log, model, person, pose, record, retrain, room, sensors, state_dir, sync, web"},
+		"unknown section":  {"nats: {}", "line 1: nats: no such key; known here: audit, bus, detector, exercise, extrinsics, history, log, model, person, pose, record, retrain, room, sensors, state_dir, sync, web"},
 		"unknown user key": {"bus:\n  users: [{name: a, pass: b}]", "line 2: bus.users[0].pass: no such key; known here: name, password, role, rooms"},
 		"scalar section":   {"sync: 10", "line 1: sync: want keys below it, such as hold_ms"},
 		"wrong type":       {"sync:\n  rate_hz: ten", "line 2: sync.rate_hz: \"ten\" is no number"},
@@ -98,7 +98,7 @@ func TestBadConfigurations(t *testing.T) {
 		"mirrored":         {"extrinsics: {room_from_camera: {matrix: [[-1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]}}", "line 1: extrinsics.room_from_camera.matrix: its 3 x 3 part is no rotation (rows of length 1, at right angles, right-handed)"},
 		"short matrix":     {"extrinsics: {room_from_camera: {matrix: [[1,0,0,0]]}}", "line 1: extrinsics.room_from_camera.matrix: 1 rows, want 4"},
 		"two at once":      {"sync: {rate_hz: 0, hold_ms: -1}", "line 1: sync.rate_hz: 0 is out of range, want 1 to 60\nline 1: sync.hold_ms: -1 is out of range, want 0 to 1000"},
-		"list document":    {"- room", "line 1: want keys below it, such as bus"},
+		"list document":    {"- room", "line 1: want keys below it, such as audit"},
 		"list for text":    {"room: [a]", "line 1: room: want text, not a list"},
 		"keys for number":  {"sync: {rate_hz: {a: 1}}", "line 1: sync.rate_hz: want a number, not keys"},
 		"text for list":    {"bus:\n  users: viewer", "line 2: bus.users: want a list, not a single value"},

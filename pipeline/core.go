@@ -27,6 +27,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/nats-io/nats.go"
 
+	"posefuse/audit"
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/model/registry"
@@ -110,7 +111,8 @@ type Core struct {
 	recorder Recorder // nil: nothing can be recorded
 	parts    []func() message.PartHealth
 
-	reloads reloads // of the configuration
+	reloads reloads                   // of the configuration
+	audit   atomic.Pointer[audit.Log] // nil: none is kept
 
 	bus     atomic.Pointer[bus.Bus]       // set while running
 	models  atomic.Pointer[modelControl]  // the same
@@ -308,7 +310,12 @@ func (c *Core) Run(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	opt := bus.Options{Room: c.cfg.Room, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus"), Sensors: c.sensorNames()}
+	endAudit, err := c.openAudit(ctx)
+	if err != nil {
+		return err
+	}
+	defer endAudit()
+	opt := bus.Options{Room: c.cfg.Room, Audit: func(e audit.Entry) { c.audit.Load().Note(e) }, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus"), Sensors: c.sensorNames()}
 	b, err := bus.Open(c.cfg.Bus, opt) //nolint:contextcheck // its publisher ends with Close, after ctx
 	if err != nil {
 		return err

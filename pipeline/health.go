@@ -61,6 +61,7 @@ func (c *Core) health() []message.PartHealth {
 	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth())
 	machine, synced := c.machine.look(c.clock.NowNS())
 	parts = append(append(parts, c.wall.health(c.clock, synced || c.opt.Simulated != 0)), machine...)
+	parts = c.auditHealth(parts)
 	if c.recorder != nil {
 		parts = append(parts, c.recorder.Health())
 	}

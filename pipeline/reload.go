@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"posefuse/audit"
 	"posefuse/message"
 )
 
@@ -49,13 +51,17 @@ func (c *Core) Reload() (waiting []string, err error) {
 	}
 	if err != nil {
 		r.refused = err.Error()
+		c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: "refused: " + r.refused})
 		c.log.Error("the configuration cannot be used; the last good one runs on", "error", err)
 		return nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
 	}
 	if c.opt.SetLogLevel != nil {
 		c.opt.SetLogLevel(next.Log.Level)
 	}
+	changed := slices.DeleteFunc(differences(&r.running, &next), func(key string) bool { return !slices.Contains(liveKeys, key) })
 	r.running.Bus.Users, r.running.Bus.MaxPerAddress, r.running.Log.Level = next.Bus.Users, next.Bus.MaxPerAddress, next.Log.Level
+	what := "applied: " + cmp.Or(strings.Join(changed, ", "), "nothing new")
+	c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: what})
 	r.refused, r.waiting = "", differences(&r.running, &next)
 	r.times++
 	c.log.Info("configuration read again", "applied", strings.Join(liveKeys, " "), "waiting_for_a_restart", strings.Join(r.waiting, " "))

@@ -3,10 +3,12 @@ package pipeline
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"posefuse/audit"
 	"posefuse/pipeline/bus"
 )
 
@@ -67,5 +69,26 @@ func TestReload(t *testing.T) {
 	}
 	if code, _ := part(); code != "ok" || level != opt.Config.Log.Level {
 		t.Errorf("back again: %s, level %q", code, level)
+	}
+	if err = d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// The audit log has each of them, and how the daemon came and went.
+	entries, torn, err := audit.Read(filepath.Join(opt.Config.StateDir, audit.Folder))
+	if err != nil || torn != 0 {
+		t.Fatalf("%d broken lines, %v", torn, err)
+	}
+	count := map[string]int{}
+	for _, e := range entries {
+		what, _, _ := strings.Cut(e.What, ":")
+		count[string(e.Event)+" "+what]++
+	}
+	for _, want := range []string{"started version 0.1.0, room " + opt.Config.Room, "stopped "} {
+		if count[want] != 1 {
+			t.Errorf("%q is not in the audit once: %v", want, count)
+		}
+	}
+	if count["reloaded applied"] != 21 || count["reloaded refused"] != 40 {
+		t.Errorf("the audit has %v", count)
 	}
 }

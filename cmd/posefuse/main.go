@@ -45,6 +45,7 @@ type cli struct {
 	Backup     backupCmd     `cmd:"" help:"Write the state, models and sessions of a room to an archive."`
 	Restore    restoreCmd    `cmd:"" help:"Bring back what backup wrote, to a folder that is empty."`
 	Forget     forgetCmd     `cmd:"" help:"Delete all that is stored of one person."`
+	Audit      auditCmd      `cmd:"" help:"Show who connected to the daemon, was refused, and changed something, when."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Sbom       sbomCmd       `cmd:"" help:"Print what the program is made of, as CycloneDX."`
 	Manual     manualCmd     `cmd:"" help:"Write the manual pages."`

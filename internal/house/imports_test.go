@@ -43,10 +43,11 @@ var allowed = map[string][]string{
 
 	"hub":               {},
 	"message":           {},
-	"pipeline/bus":      {"message", "setting"},
+	"audit":             {},
+	"pipeline/bus":      {"audit", "message", "setting"},
 	"pipeline/web":      {},
 	"pipeline/foxglove": {"message"},
-	"pipeline":          {"frame", "intake", "message", "model", "model/keypoint", "model/registry", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
+	"pipeline":          {"audit", "frame", "intake", "message", "model", "model/keypoint", "model/registry", "person", "pipeline/bus", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar", "setting", "skeleton", "sync"},
 	"exercise":          {"message", "skeleton"},
 
 	"recording":              {"sensors/modality"},

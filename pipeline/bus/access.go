@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/crypto/bcrypt"
+
+	"posefuse/audit"
 )
 
 // tallyEvery is how often connections that have ended leave the count.
@@ -29,6 +31,7 @@ type gate struct {
 	prefix   string          // of Home Assistant's discovery; empty: off
 	hasher   *hasher
 	log      *refusals
+	audit    func(audit.Entry)
 	// open reports whether a connection still is.
 	open func(id uint64) bool
 
@@ -50,7 +53,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	o := c.GetOpts()
 	if o.Username == internalUser {
 		if !equal(o.Password, g.password) {
-			g.log.note("somebody calls itself the daemon", addressOf(c.RemoteAddress()))
+			g.refuse("somebody calls itself the daemon", "", addressOf(c.RemoteAddress()))
 			return false
 		}
 		c.RegisterUser(&server.User{Username: internalUser})
@@ -58,20 +61,40 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	}
 	address := addressOf(c.RemoteAddress())
 	if !g.enter(c.GetID(), address, o.Username) {
-		g.log.note("more connections than bus.max_connections_per_address", address)
+		g.refuse("more connections than bus.max_connections_per_address", "", address)
 		return false
 	}
 	u, known, needed := g.user(o.Username)
 	if !needed {
+		g.connected("", address)
 		c.RegisterUser(&server.User{Permissions: discoverable(anyone(), g.prefix)})
 		return true
 	}
 	if !known || !g.right(&u, o.Password, address) {
-		g.log.note("wrong user or password", address)
+		name := "" // of a stranger it may be a password in the wrong field
+		if known {
+			name = u.Name
+		}
+		g.refuse("wrong user or password", name, address)
 		return false
 	}
+	g.connected(u.Name, address)
 	c.RegisterUser(&server.User{Username: u.Name, Permissions: discoverable(permissions(u.Role, u.Rooms), g.prefix)})
 	return true
+}
+
+// refuse notes that somebody is not let in, in the log and in the audit.
+func (g *gate) refuse(why, user, address string) {
+	g.log.note(why, address)
+	g.audit(audit.Entry{Event: audit.Refused, User: user, Address: address, What: why})
+}
+
+// connected notes that somebody is let in; the daemon's own page, inside the
+// process, is no news.
+func (g *gate) connected(user, address string) {
+	if address != "" {
+		g.audit(audit.Entry{Event: audit.Connected, User: user, Address: address})
+	}
 }
 
 // user returns a user of the configuration; needed is false if it has none.

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"posefuse/audit"
 	"posefuse/message"
 	"posefuse/setting"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	Version  string // of the daemon, semantic, for the NATS micro service; 0.0.0 if empty
 	Log      *slog.Logger
 	Sensors  []string // names in use, for who is told of the room's devices
+	// Audit is told who connects, is refused, and asks for something; nil: nobody.
+	Audit func(audit.Entry)
 }
 
 // Bus is the daemon's connection to its subscribers. All methods are safe for
@@ -50,8 +53,9 @@ type Bus struct {
 	retained *mqttPublisher // carries the retained status; nil without MQTT
 	warden   *warden        // nil without an embedded MQTT side
 	access   MQTTAccess     // how the daemon itself reaches the MQTT side
-	external bool           // retained is an external broker and gets every message
-	closed   chan struct{}  // by the NATS client after Close
+	audit    func(audit.Entry)
+	external bool          // retained is an external broker and gets every message
+	closed   chan struct{} // by the NATS client after Close
 
 	dropped atomic.Uint64
 
@@ -76,6 +80,9 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 	if b.version == "" {
 		b.version = "0.0.0"
 	}
+	if b.audit = opt.Audit; b.audit == nil {
+		b.audit = func(audit.Entry) {}
+	}
 	external, err := clientTLS(&cfg.TLS)
 	if err != nil {
 		return nil, err
@@ -86,7 +93,7 @@ func Open(cfg Config, opt Options) (*Bus, error) {
 		nats.ErrorHandler(b.onError),
 	}
 	if cfg.NATS.URL == "" {
-		if b.server, err = startServer(&cfg, opt.Room, opt.StateDir, opt.Log); err != nil {
+		if b.server, err = startServer(&cfg, opt.Room, opt.StateDir, opt.Log, b.audit); err != nil {
 			return nil, err
 		}
 		b.nc, err = b.server.connect(common...)
@@ -358,6 +365,7 @@ func (b *Bus) HandleControl(name string, h func(request []byte) ([]byte, error))
 	}
 	err := b.service.AddEndpoint(strings.ReplaceAll(name, ".", "-"), micro.HandlerFunc(func(r micro.Request) {
 		reply, err := h(r.Data())
+		b.auditRequest(name, r.Reply(), err)
 		if err != nil {
 			err = r.Error("500", err.Error(), nil)
 		} else {

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"posefuse/audit"
 	"posefuse/setting"
 )
 
@@ -55,7 +56,7 @@ type embedded struct {
 
 // startServer opens the listeners of the configuration and waits until they
 // accept connections.
-func startServer(cfg *Config, room, stateDir string, log *slog.Logger) (*embedded, error) {
+func startServer(cfg *Config, room, stateDir string, log *slog.Logger, told func(audit.Entry)) (*embedded, error) {
 	e := &embedded{log: newServerLog(log), dir: filepath.Join(stateDir, "nats")}
 	if err := os.MkdirAll(e.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; create it for this user or set another", err)
@@ -114,7 +115,7 @@ func startServer(cfg *Config, room, stateDir string, log *slog.Logger) (*embedde
 			return nil, err
 		}
 	}
-	e.openGate(cfg, o)
+	e.openGate(cfg, o, told)
 	e.options = o
 	if err := e.start(); err != nil {
 		e.closeGate()
@@ -158,14 +159,14 @@ func (e *embedded) rebuild() error {
 func (e *embedded) InProcessConn() (net.Conn, error) { return e.srv.Load().InProcessConn() }
 
 // openGate sets up who may connect. The goroutine it starts ends with closeGate.
-func (e *embedded) openGate(cfg *Config, o *server.Options) {
+func (e *embedded) openGate(cfg *Config, o *server.Options, told func(audit.Entry)) {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
 	e.password = hex.EncodeToString(b[:])
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.gate = &gate{ctx: ctx, password: e.password, prefix: cfg.MQTT.DiscoveryPrefix, hasher: newHasher(),
-		log: newRefusals(e.log.log.Warn), inside: map[uint64]guest{},
+		log: newRefusals(e.log.log.Warn), audit: told, inside: map[uint64]guest{},
 		open: func(id uint64) bool { return e.srv.Load().GetClient(id) != nil }}
 	e.gate.admit(cfg)
 	if len(cfg.Users) == 0 {

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"reflect"
 	"slices"
+
+	"posefuse/audit"
 )
 
 // HasUsers reports whether the embedded server asks for a login.
@@ -26,9 +28,14 @@ func (b *Bus) SignIn(name, password, address string) (User, error) {
 	}
 	right := g.right(&u, password, sameHost(address))
 	if !known || !right || u.Role == Camera || len(u.Rooms) > 0 && !slices.Contains(u.Rooms, b.room) {
-		g.log.note("wrong user or password on the page", address)
+		name = "" // of a stranger it may be a password in the wrong field
+		if known {
+			name = u.Name
+		}
+		g.refuse("wrong user or password on the page", name, address)
 		return User{}, ErrLogin
 	}
+	g.audit(audit.Entry{Event: audit.Connected, User: u.Name, Address: address, What: "page"})
 	return u, nil
 }
 
