@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"posefuse/internal/testenv"
+	"posefuse/message"
 	"posefuse/recording/session"
 )
 
@@ -73,5 +75,36 @@ func replayOverNATS(t *testing.T, r *room, done sessionBrief) {
 	var late posesReply
 	if text := ask("poses", `{"session":"`+done.ID+`","from_s":5000,"length_s":5}`, &late); text != "" || len(late.Poses) != 0 {
 		t.Errorf("beyond the end: %s %+v", text, late)
+	}
+}
+
+// TestPoseRow: a pose without joints and a joint that is not known leave cells empty;
+// there is no NaN in a spreadsheet.
+func TestPoseRow(t *testing.T) {
+	whole, lost := `[1,2,3]`, `null`
+	for _, c := range []struct {
+		joints string
+		empty  int
+	}{
+		{`[` + strings.Repeat(whole+",", 16) + whole + `]`, 0},
+		{`[` + strings.Repeat(whole+",", 16) + lost + `]`, 3},
+		{`[` + strings.Repeat(whole+",", 16) + `[1,null,3]]`, 3},
+		{`null`, 51},
+	} {
+		var p message.Pose
+		if err := message.UnmarshalPose([]byte(`{"seq":4,"presence":0.5,"joints_m":`+c.joints+`}`), &p); err != nil {
+			t.Fatal(err)
+		}
+		row, empty := poseRow(&p), 0
+		for _, cell := range row[6:] {
+			if cell == "" {
+				empty++
+			} else if v, err := strconv.ParseFloat(cell, 64); err != nil || v != v {
+				t.Errorf("%s: a cell is %q", c.joints, cell)
+			}
+		}
+		if len(row) != 57 || empty != c.empty || row[0] != "4" || row[5] != "0.5" {
+			t.Errorf("%s: %d empty cells in %q", c.joints, empty, row)
+		}
 	}
 }

@@ -131,29 +131,40 @@ func exportPoses(out io.Writer, dir string) (session.Check, error) {
 	if err := w.Write(head); err != nil {
 		return session.Check{}, err
 	}
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	_, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicPose}}, func(e *session.Event) error {
 		var p message.Pose
 		if err := message.UnmarshalPose(e.Text, &p); err != nil {
 			return fmt.Errorf("pose at %d: %w", e.CaptureNS, err)
 		}
-		row := []string{strconv.FormatUint(p.Seq, 10), p.CaptureTime, strconv.FormatInt(p.CaptureNS, 10), p.Frame, p.Coalition, ""}
-		if p.Presence != nil {
-			row[5] = number(*p.Presence)
-		}
-		for j := range 17 {
-			for k := range 3 {
-				text := ""
-				if p.JointsM != nil {
-					text = number(p.JointsM[j][k])
-				}
-				row = append(row, text)
-			}
-		}
-		return w.Write(row)
+		return w.Write(poseRow(&p))
 	})
 	w.Flush()
 	return check, errors.Join(err, w.Error())
+}
+
+// poseRow is the line of a pose: what nobody knows is empty.
+func poseRow(p *message.Pose) []string {
+	row := []string{strconv.FormatUint(p.Seq, 10), p.CaptureTime, strconv.FormatInt(p.CaptureNS, 10), p.Frame, p.Coalition, ""}
+	number := func(v float64) string {
+		if v-v != 0 { // of a joint that is not known
+			return ""
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	if p.Presence != nil {
+		row[5] = number(*p.Presence)
+	}
+	joints := p.JointsM
+	for j := range 17 {
+		for k := range 3 {
+			text := ""
+			if joints != nil {
+				text = number(joints[j][k])
+			}
+			row = append(row, text)
+		}
+	}
+	return row
 }
 
 // exportMessages writes a line per message.
