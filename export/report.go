@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"posefuse/exercise"
 	"posefuse/message"
 )
 
@@ -25,10 +26,11 @@ const (
 )
 
 type reportView struct {
-	Subject, When, Room, Program string
-	Many                         bool
-	Sessions                     []sessionView
-	Trends                       []trendView
+	*reportWords
+	Subject, When, Where, Program string
+	Many                          bool
+	Done                          []sessionView
+	Trends                        []trendView
 }
 
 type sessionView struct {
@@ -37,9 +39,9 @@ type sessionView struct {
 }
 
 type setView struct {
-	Name, Side, Range, Tempo        string
-	Repetitions, Target, Incomplete int
-	Advice                          []string
+	Name, Side, Range, Tempo string
+	Count, Target, Partial   int
+	Sentences                []string
 }
 
 type trendView struct {
@@ -51,41 +53,45 @@ type dot struct{ X, Y float64 }
 
 // WriteReport writes a page for a therapist and for A4 paper: every set of the
 // sessions, oldest first, and for what was done in several of them how the range of
-// motion went. All sessions are of one person.
-func WriteReport(w io.Writer, sessions []Session) error {
+// motion went. All sessions are of one person; lang is one of exercise.Languages.
+func WriteReport(w io.Writer, sessions []Session, lang string) error {
 	if len(sessions) == 0 {
 		return fmt.Errorf("there is no session to report")
 	}
+	wording, err := exercise.NewWording(lang)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	words := wordsOf[lang]
+	day := func(t time.Time) string { return t.Format(words.Date) }
 	sessions = slices.Clone(sessions)
 	slices.SortStableFunc(sessions, func(a, b Session) int { return a.Started.Compare(b.Started) })
 	last := &sessions[len(sessions)-1]
-	v := reportView{Subject: last.Subject, Room: last.Room, Program: last.Program, When: day(sessions[0].Started), Many: len(sessions) > 1}
+	v := reportView{reportWords: words, Subject: last.Subject, Where: last.Room, Program: last.Program, When: day(sessions[0].Started), Many: len(sessions) > 1}
 	if v.Many {
-		v.When = fmt.Sprintf("%d, %s to %s", len(sessions), day(sessions[0].Started), day(last.Started))
+		v.When = fmt.Sprintf("%d, %s %s %s", len(sessions), day(sessions[0].Started), words.To, day(last.Started))
 	}
 	for i := range sessions {
 		s := sessionView{When: day(sessions[i].Started)}
 		for k := range sessions[i].Sets {
-			s.Sets = append(s.Sets, viewOf(&sessions[i].Sets[k]))
+			s.Sets = append(s.Sets, viewOf(&sessions[i].Sets[k], words, wording))
 		}
-		v.Sessions = append(v.Sessions, s)
+		v.Done = append(v.Done, s)
 	}
-	v.Trends = trends(sessions)
+	v.Trends = trends(sessions, wording)
 	if err := reportPage.Execute(w, &v); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
 }
 
-func day(t time.Time) string { return t.Format("2 January 2006, 15:04") }
-
-func viewOf(e *message.ExerciseSummary) setView {
-	v := setView{Name: e.Name, Repetitions: e.Repetitions, Target: e.TargetRepetitions, Incomplete: e.Incomplete, Range: "–", Tempo: "–"}
+func viewOf(e *message.ExerciseSummary, words *reportWords, wording *exercise.Wording) setView {
+	v := setView{Name: wording.Name(e.Exercise, e.Name), Count: e.Repetitions, Target: e.TargetRepetitions, Partial: e.Incomplete, Range: "–", Tempo: "–"}
 	switch {
 	case e.Left > 0 && e.Right == 0:
-		v.Side = "left"
+		v.Side = words.Left
 	case e.Right > 0 && e.Left == 0:
-		v.Side = "right"
+		v.Side = words.Right
 	}
 	if e.RangeDeg.Best != 0 {
 		v.Range = inUnit(e.RangeDeg.Median, e.RangeUnit) + ", " + inUnit(e.RangeDeg.Best, e.RangeUnit)
@@ -93,12 +99,8 @@ func viewOf(e *message.ExerciseSummary) setView {
 	if e.TempoS.Median != 0 {
 		v.Tempo = fmt.Sprintf("%.1f s", e.TempoS.Median)
 	}
-	for _, f := range e.Faults {
-		text := f.Text
-		if text == "" {
-			text = f.Key
-		}
-		v.Advice = append(v.Advice, text)
+	for i := range e.Faults {
+		v.Sentences = append(v.Sentences, wording.Advice(&e.Faults[i]))
 	}
 	return v
 }
@@ -114,7 +116,7 @@ func inUnit(v float64, unit string) string {
 }
 
 // trends draws what was done in more than one session, by name.
-func trends(sessions []Session) (list []trendView) {
+func trends(sessions []Session, wording *exercise.Wording) (list []trendView) {
 	type point struct {
 		at   time.Time
 		v    float64
@@ -128,11 +130,12 @@ func trends(sessions []Session) (list []trendView) {
 			if e.RangeDeg.Median == 0 || math.IsNaN(e.RangeDeg.Median) {
 				continue
 			}
-			by[e.Name] = append(by[e.Name], point{s.Started, e.RangeDeg.Median, e.RangeUnit})
-			if in[e.Name] == nil {
-				in[e.Name] = map[string]bool{}
+			name := wording.Name(e.Exercise, e.Name)
+			by[name] = append(by[name], point{s.Started, e.RangeDeg.Median, e.RangeUnit})
+			if in[name] == nil {
+				in[name] = map[string]bool{}
 			}
-			in[e.Name][s.ID] = true
+			in[name][s.ID] = true
 		}
 	}
 	for name, points := range by {

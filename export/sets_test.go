@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"posefuse/exercise"
 	"posefuse/message"
 )
 
@@ -174,7 +176,7 @@ func TestReport(t *testing.T) {
 		trends   int
 	}{{[]Session{one}, 0}, {[]Session{two, one}, 1}} {
 		var b bytes.Buffer
-		if err := WriteReport(&b, c.sessions); err != nil {
+		if err := WriteReport(&b, c.sessions, "en"); err != nil {
 			t.Fatal(err)
 		}
 		text := b.String()
@@ -193,7 +195,48 @@ func TestReport(t *testing.T) {
 			t.Errorf("trend: %s", text[strings.Index(text, "<figure"):])
 		}
 	}
-	if err := WriteReport(new(bytes.Buffer), nil); err == nil {
+	if err := WriteReport(new(bytes.Buffer), nil, "en"); err == nil {
 		t.Error("a report of nothing")
+	}
+}
+
+// TestReportInEachLanguage: nothing of a report stays English, but what a therapist
+// wrote; a language that is not there is an error.
+func TestReportInEachLanguage(t *testing.T) {
+	one, two := sampleSession("s1", 104), sampleSession("s2", 110)
+	two.Started = two.Started.AddDate(0, 0, 7)
+	one.Sets[0].Exercise, two.Sets[0].Exercise = "A12", "A12"
+	one.Sets[0].Faults = append(one.Sets[0].Faults, message.Fault{Key: "shallow", Measured: 62, Limit: 89, Unit: "deg", Text: "Go further: 62°, at least 89° is wanted."}, message.Fault{Key: "my_own", Text: "As I said."})
+	for lang, want := range map[string][]string{
+		"en": {"Exercise report", "squat", "8 of 10", "Go further: 62°, at least 89°", "As I said."},
+		"de": {"Übungsbericht", "Kniebeuge", "8 von 10", "Weiter bewegen: 62°, gewünscht sind mindestens 89°", "As I said.", "Kein Medizinprodukt", " bis "},
+		"fr": {"Rapport d&#39;exercice", "8 sur 10", "As I said.", "pas un dispositif médical"},
+		"zh": {"训练报告", "8 / 10", "As I said.", "不是医疗器械"},
+	} {
+		var b bytes.Buffer
+		if err := WriteReport(&b, []Session{one, two}, lang); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range append(want, `<html lang="`+lang+`">`, "<polyline") {
+			if !strings.Contains(b.String(), w) {
+				t.Errorf("%s: no %q", lang, w)
+			}
+		}
+		for _, english := range []string{"Exercise report", "Patient code", "Repetitions", "Trend", "axis", "squat", "Go further", "medical device"} {
+			if lang != "en" && strings.Contains(b.String(), english) {
+				t.Errorf("%s has %q", lang, english)
+			}
+		}
+	}
+	for _, lang := range exercise.Languages {
+		words := reflect.ValueOf(*wordsOf[lang])
+		for i := range words.NumField() {
+			if words.Field(i).String() == "" {
+				t.Errorf("%s has no %s", lang, words.Type().Field(i).Name)
+			}
+		}
+	}
+	if err := WriteReport(new(bytes.Buffer), []Session{one}, "xx"); err == nil {
+		t.Error("a report in no language")
 	}
 }

@@ -132,9 +132,10 @@ func (c historyListCmd) Run(out io.Writer) error {
 
 type historyExportCmd struct {
 	stateFlags
-	Subject string `arg:"" placeholder:"PSEUDONYM" help:"Whose sets."`
-	Format  string `default:"report" enum:"report,sets,fhir" help:"report: a page to print, with trends; sets: CSV, a line per set; fhir: a Bundle of Observations."`
-	To      string `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
+	Subject  string `arg:"" placeholder:"PSEUDONYM" help:"Whose sets."`
+	Format   string `default:"report" enum:"report,sets,fhir" help:"report: a page to print, with trends; sets: CSV, a line per set; fhir: a Bundle of Observations."`
+	Language string `default:"en" enum:"en,de,fr,zh" help:"Of report: en, de, fr or zh."`
+	To       string `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
 }
 
 // Help shows the command's example.
@@ -151,7 +152,7 @@ func (c historyExportCmd) Run(out io.Writer) error {
 	sessions := historySessions(entries)
 	err = toFile(c.To, out, func(w io.Writer) error {
 		if c.Format == "report" {
-			return export.WriteReport(w, sessions)
+			return export.WriteReport(w, sessions, c.Language)
 		}
 		all := export.Session{ID: "history", Subject: c.Subject}
 		for i := range sessions {

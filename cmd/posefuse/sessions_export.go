@@ -18,11 +18,12 @@ import (
 
 type sessionsExportCmd struct {
 	stateFlags
-	Session string   `arg:"" placeholder:"SESSION" help:"Session, by name or path."`
-	Format  string   `aliases:"as" default:"csv" enum:"csv,angles,sets,jsonl,trc,mot,c3d,bvh,fhir,report" help:"csv, angles: a line per pose; sets: a line per set; jsonl: a line per message; trc, mot: OpenSim; c3d, bvh: motion capture, Blender; fhir: a Bundle of Observations; report: a page to print."`
-	Channel []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose; all if empty."`
-	RateHz  float64  `placeholder:"HZ" help:"Rate of trc, mot, c3d and bvh; the poses' own if not given."`
-	To      string   `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
+	Session  string   `arg:"" placeholder:"SESSION" help:"Session, by name or path."`
+	Format   string   `aliases:"as" default:"csv" enum:"csv,angles,sets,jsonl,trc,mot,c3d,bvh,fhir,report" help:"csv, angles: a line per pose; sets: a line per set; jsonl: a line per message; trc, mot: OpenSim; c3d, bvh: motion capture, Blender; fhir: a Bundle of Observations; report: a page to print."`
+	Channel  []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose; all if empty."`
+	RateHz   float64  `placeholder:"HZ" help:"Rate of trc, mot, c3d and bvh; the poses' own if not given."`
+	Language string   `default:"en" enum:"en,de,fr,zh" help:"Of report: en, de, fr or zh."`
+	To       string   `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
 }
 
 // Help shows the command's examples.
@@ -62,7 +63,7 @@ func (c sessionsExportCmd) write(out io.Writer, dir string) (session.Check, erro
 	case "jsonl":
 		check, err = exportMessages(buf, dir, c.Channel)
 	case "sets", "fhir", "report":
-		check, err = exportSets(buf, dir, c.Format)
+		check, err = exportSets(buf, dir, c.Format, c.Language)
 	default:
 		check, err = c.exportMotion(buf, dir)
 	}
@@ -90,7 +91,7 @@ func (c sessionsExportCmd) exportMotion(out io.Writer, dir string) (session.Chec
 }
 
 // exportSets writes the sets that were counted.
-func exportSets(out io.Writer, dir, format string) (session.Check, error) {
+func exportSets(out io.Writer, dir, format, language string) (session.Check, error) {
 	var s export.Session
 	info, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicExercise}}, func(e *session.Event) error {
 		var kind struct {
@@ -114,7 +115,7 @@ func exportSets(out io.Writer, dir, format string) (session.Check, error) {
 	case "fhir":
 		return check, export.WriteFHIR(out, &s)
 	case "report":
-		return check, export.WriteReport(out, []export.Session{s})
+		return check, export.WriteReport(out, []export.Session{s}, language)
 	}
 	return check, export.WriteSets(out, &s)
 }
