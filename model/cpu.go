@@ -20,7 +20,16 @@ func CPUNotice() string { return kernel.Notice() }
 // SetThreads sets how many threads one network may use, at least 1.
 func SetThreads(n int) { kernel.SetThreads(n) }
 
-// Threads returns the number set by SetThreads; it starts as the number of CPUs.
+// Cores returns how many threads are worth having: the CPUs that the process may
+// run on, or fewer if its cgroup limits its processor time.
+func Cores() int { return kernel.Cores() }
+
+// Occupy says that the caller trains or infers beside others of its kind, until
+// it calls free: the threads of SetThreads are shared among them, and who is done
+// helps the others.
+func Occupy() (free func()) { return kernel.Occupy() }
+
+// Threads returns the number set by SetThreads; it starts as Cores.
 func Threads() int { return kernel.Threads() }
 
 // Product writes the product of two matrices of n by n values to c. Its rate is

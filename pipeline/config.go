@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime"
 	"strings"
 	"time"
 
@@ -314,7 +313,7 @@ func (s *SyncConfig) TickPeriod() time.Duration {
 // need one of their own: they run on further threads, for moments.
 func (m *ModelConfig) InferenceCores() int {
 	if m.Cores == 0 {
-		return runtime.NumCPU()
+		return model.Cores()
 	}
 	return m.Cores
 }

@@ -71,6 +71,7 @@ func (r *replicas) forwardBackward(step uint64, fill func(b *model.Batch, row, k
 	var wg sync.WaitGroup
 	for i := range r.trainers {
 		wg.Go(func() {
+			defer model.Occupy()()
 			b := r.batches[i]
 			for row := range b.Present {
 				fill(b, row, i*len(b.Present)+row)
@@ -116,7 +117,10 @@ func (r *replicas) setLossWeights(joint float64, alone []float64) error {
 func (r *replicas) backward(joint float64, alone []float64) error {
 	var wg sync.WaitGroup
 	for i, t := range r.trainers {
-		wg.Go(func() { r.errs[i] = t.Backward(float32(joint), narrow(alone)) })
+		wg.Go(func() {
+			defer model.Occupy()()
+			r.errs[i] = t.Backward(float32(joint), narrow(alone))
+		})
 	}
 	wg.Wait()
 	for _, err := range r.errs {

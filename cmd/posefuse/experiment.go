@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 
 	"posefuse/model"
@@ -39,7 +38,7 @@ func (c experimentCmd) Run(ctx context.Context) error {
 	if c.Out == "" {
 		c.Out = filepath.Join("experiments", file.Name)
 	}
-	model.SetThreads(max(runtime.NumCPU()/max(file.Training.Replicas, 1), 1))
+	model.SetThreads(model.Cores())
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(train.GarbagePercent)
 	}

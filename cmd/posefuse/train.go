@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	model.SetThreads(max(runtime.NumCPU()/max(c.Replicas, 1), 1))
+	model.SetThreads(model.Cores())
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(train.GarbagePercent)
 	}

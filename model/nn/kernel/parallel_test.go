@@ -71,3 +71,51 @@ func BenchmarkDo(b *testing.B) {
 		Do(2, 1, nothing)
 	}
 }
+
+// One that is held up in a piece of the work leaves the rest to the others.
+func TestHeldUpThreadHoldsUpOneChunk(t *testing.T) {
+	defer SetThreads(Threads())
+	SetThreads(2)
+	const n = 64
+	rest := make(chan int, n)
+	var held atomic.Int32
+	Parallel(n, func(lo, hi int) {
+		if lo > 0 {
+			rest <- hi - lo
+			return
+		}
+		held.Store(int32(hi))
+		for done := hi; done < n; {
+			done += <-rest // until everything else has run
+		}
+	})
+	if h := held.Load(); h == 0 || h > n/chunksPerThread {
+		t.Errorf("the first chunk holds %d of %d indices", h, n)
+	}
+}
+
+// Callers who each have a core do their own work whole; who is done leaves its
+// core to the others.
+func TestOccupiedCoresDoNotHelp(t *testing.T) {
+	defer SetThreads(Threads())
+	SetThreads(2)
+	chunks := func() (n int) {
+		var count atomic.Int32
+		Parallel(64, func(int, int) { count.Add(1) })
+		Do(64, 1, taskFunc(func(int, int) { count.Add(1) }))
+		Each(1, taskFunc(func(int, int) {}))
+		return int(count.Load())
+	}
+	first, second := Occupy(), Occupy()
+	if n := chunks(); n != 2 {
+		t.Errorf("two occupy two cores: two calls ran in %d pieces", n)
+	}
+	second()
+	if n := chunks(); n <= 4 {
+		t.Errorf("one of two is done: two calls ran in %d pieces", n)
+	}
+	first()
+	if n := chunks(); n <= 4 {
+		t.Errorf("none occupies a core: two calls ran in %d pieces", n)
+	}
+}
