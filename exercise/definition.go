@@ -113,24 +113,26 @@ func (d *Definition) firstSide() Side {
 }
 
 // share is the mean share of the signals that repetitions are found by. Before
-// calibration it does without those that need it.
+// calibration those that need it are measured from the first pose, but not alone.
 func (d *Definition) share(b body, side Side) (share float64, ok bool) {
-	n := 0
+	n, known := 0, false
 	for _, c := range d.signals() {
 		v, ok := c.value(b, side)
+		switch {
+		case ok:
+			known = true
+		case b.cal.standing:
+			return 0, false
+		case b.cal.first != nil:
+			v, ok = c.value(body{b.s, b.cal.first}, side)
+		}
 		if !ok {
-			if b.cal.standing {
-				return 0, false
-			}
 			continue
 		}
 		share += (v - c.Neutral) / (c.Target - c.Neutral)
 		n++
 	}
-	if n == 0 {
-		return 0, false
-	}
-	return share / float64(n), true
+	return share / float64(max(n, 1)), known
 }
 
 // Range is the signal whose peak is reported per repetition.

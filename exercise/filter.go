@@ -25,6 +25,9 @@ type calibration struct {
 	standing bool                       // neutral holds a standing pose
 	neutral  Skeleton
 	place    vec // of the pelvis when the person was first seen, until neutral is known
+	// first is as if the first pose had been of standing, nil once somebody stood:
+	// how far a signal rises and falls needs no zero.
+	first *calibration
 }
 
 // length returns the calibrated length of the bone between two joints, 0 if
@@ -105,7 +108,8 @@ func (f *filter) accept(ns int64, s *Skeleton) (fr frame, ok, another bool) {
 // keep remembers an accepted pose.
 func (f *filter) keep(fr frame) {
 	if !f.havePrev {
-		f.cal.place = fr.raw.at(jPelvis)
+		f.cal.place = fr.raw.pelvis()
+		f.cal.first = &calibration{standing: true, neutral: fr.raw, place: f.cal.place}
 	}
 	f.prev, f.havePrev = fr, true
 	if fr.gap {
@@ -172,6 +176,7 @@ func (f *filter) learnLengths(s *Skeleton) {
 	for i, l := range lengths {
 		f.cal.lengths[i] += (l - f.cal.lengths[i]) / float64(f.measuring)
 	}
+	f.cal.first.lengths = f.cal.lengths
 }
 
 // standing looks for quiet standing in the newest poses and returns what it
@@ -216,7 +221,7 @@ func (f *filter) standing() (cal calibration, ok bool) {
 			return cal, false
 		}
 	}
-	return calibration{lengths: lengthsOf(&mean), standing: true, neutral: mean, place: mean.at(jPelvis)}, true
+	return calibration{lengths: lengthsOf(&mean), standing: true, neutral: mean, place: mean.pelvis()}, true
 }
 
 // maxUprightKneeDeg is less than the knees of a held exercise are bent.

@@ -196,58 +196,6 @@ func (p span) ofOther(by []SideBy, shown float64) bool {
 	return sum < -error
 }
 
-// meets reports whether the repetition fulfils a requirement. Where the size of
-// the poses is known, the limits lie between the exercise and others and are
-// taken as they are, those of movements as the share of them that the poses show.
-// Where it is not known, less movement is enough; of somebody whose exercise is
-// told none is demanded, and there is the benefit of the error. What cannot be
-// measured is not held against the person. Several says that more than one
-// exercise is looked for, shown how much of its movement the poses show.
-func (p span) meets(r Requirement, a accuracy, several bool, shown float64) bool {
-	sized := shown >= fullShare
-	switch r.When {
-	case WhenSized:
-		if !several || !sized {
-			return true
-		}
-	case WhenRecognising:
-		if !several {
-			return true
-		}
-	}
-	if r.demands() && !sized && !several {
-		return true
-	}
-	v, ok := p.measure(r.Signal, r.Measure)
-	if !ok {
-		return true
-	}
-	m, share := 0.0, 1.0
-	if !sized && !several || a.sdDeg != nil && (!several || r.When == WhenSized) {
-		m, _ = a.margin(r.Signal)
-	}
-	if r.Measure == AtRange || r.Measure == AtRise || r.demands() && quantities[r.Name].lead {
-		if share = shown; share == 0 {
-			share = smallShare
-		}
-	}
-	switch {
-	case r.Above != nil && *r.Above > 0:
-		ok = v > *r.Above*share-m
-	case r.Above != nil:
-		ok = v > *r.Above-m
-	case *r.Below < 0:
-		ok = v < *r.Below*share+m
-	default:
-		ok = v < *r.Below+m
-	}
-	return ok || r.Unless != nil && p.meets(*r.Unless, a, several, shown)
-}
-
-// demands reports whether a requirement asks for a movement, and not for the lack
-// of one.
-func (r *Requirement) demands() bool { return r.Above != nil || *r.Below < 0 }
-
 // ruleState is a rule with its verdicts on the last repetitions of a set.
 type ruleState struct {
 	rule     Rule
@@ -257,11 +205,13 @@ type ruleState struct {
 	limit    float64
 	margin   float64
 	known    bool    // the margin is that of the model
+	course   course  // of the rule's signal, if its range is judged
 	unseen   float64 // of what the rule asks for, poses of this model do not show so much
 }
 
-// Of a set the median is judged, which is surer than one repetition: its error
-// falls with their number, but for what all share.
+// Of a set the median is judged, and the range of the mean course, which are surer
+// than one repetition: their error falls with the number of repetitions, but for
+// what all share.
 const (
 	medianError = 1.25 // of the median to that of a mean
 	sharedError = 0.4  // of the error that all repetitions share
@@ -275,6 +225,11 @@ func (r *ruleState) sum() (f message.Fault, found bool) {
 		return f, false
 	}
 	v := medianOf(r.values)
+	if r.rule.Measure == AtRange {
+		if spread, ok := r.course.spread(); ok {
+			v = spread
+		}
+	}
 	beyond := v - r.limit
 	if r.rule.Below != nil {
 		beyond = -beyond
@@ -306,8 +261,10 @@ func (r *ruleState) judge(p span, a accuracy) (f message.Fault, found bool) {
 		return f, false
 	}
 	v -= bias(r.rule.Signal, r.rule.Measure, p.cal, p.side)
-	if still := a.still[r.rule.Signal]; r.rule.Measure == AtRange {
-		v = math.Sqrt(max(v*v-still*still, 0)) // noise and movement add up like this
+	if r.rule.Measure == AtRange {
+		noise := max(a.still[r.rule.Signal]/tenths, slowNoise*p.noise(r.rule.Signal))
+		r.course.add(p, r.rule.Signal, noise)
+		v = math.Sqrt(max(v*v-tenths*tenths*noise*noise, 0)) // noise and movement add up like this
 	}
 	m, known := a.margin(r.rule.Signal)
 	r.margin, r.known = m, known || r.unseen > 0

@@ -2,12 +2,22 @@ package exercise
 
 import "math"
 
+// pelvis is the pelvis by the mean of its three joints, which move together:
+// their errors do not.
+func (s *Skeleton) pelvis() vec {
+	mean := s.at(jPelvis).add(s.at(jLHip)).add(s.at(jRHip)).scale(1.0 / 3)
+	if math.IsNaN(mean[0] + mean[1] + mean[2]) {
+		return s.at(jPelvis)
+	}
+	return mean
+}
+
 // pelvisDrop is how far the pelvis is below standing, in leg lengths.
 func (b body) pelvisDrop() (float64, bool) {
 	if !b.cal.standing {
 		return 0, false
 	}
-	return (b.s[jPelvis][1] - b.cal.neutral[jPelvis][1]) / b.cal.legLengthM(), true
+	return (b.s.pelvis()[1] - b.cal.neutral.pelvis()[1]) / b.cal.legLengthM(), true
 }
 
 func (b body) kneeAnkleRatio() (float64, bool) {
@@ -40,7 +50,7 @@ func (b body) ankleLift(side Side) (float64, bool) {
 func (b body) pelvisShift() (float64, bool) {
 	l, ok := b.left()
 	mid := b.s.at(jLAnkle).add(b.s.at(jRAnkle)).scale(0.5)
-	return b.s.at(jPelvis).sub(mid).dot(l), ok
+	return b.s.pelvis().sub(mid).dot(l), ok
 }
 
 // ankleOut is how far the ankles are apart sideways, in leg lengths.
@@ -83,7 +93,7 @@ func (b body) pelvisTravel(side Side) (float64, bool) {
 	if side == Right {
 		l = l.scale(-1)
 	}
-	return b.s.at(jPelvis).sub(b.cal.place).dot(l) / b.cal.legLengthM(), ok
+	return b.s.pelvis().sub(b.cal.place).dot(l) / b.cal.legLengthM(), ok
 }
 
 // stepAngle is the direction from foot to foot: 0 sideways, 90 forwards or
