@@ -134,7 +134,7 @@ func TestHistoryInBrowser(t *testing.T) {
 	click("showHistory")
 	page.Wait("four sets are listed, the newest first", `document.querySelectorAll("#history tbody tr").length === 4 && document.querySelector("#history tbody tr").textContent.includes("101°")`)
 	page.Wait("the trend rises", `((p) => p.length === 4 && p.every((v, i) => i === 0 || v[0] > p[i - 1][0] && v[1] < p[i - 1][1]))(document.querySelector("#trends polyline").getAttribute("points").split(" ").map((v) => v.split(",").map(Number)))`)
-	page.Wait("what is not shown is told", `document.getElementById("historyOf").textContent.startsWith("History of P017: 4 sets 7 older")`)
+	page.Wait("what is not shown is told", `document.getElementById("historyOf").textContent.startsWith("History of P017: 4 sets · 7 older")`)
 	page.CheckAccess(axe, "the history")
 	page.Screenshot("history.png")
 	if text, _ := page.Printed(); !containsAll(text, "History of P017", "range of each set, 76° to 97°", "101°") {

@@ -33,10 +33,12 @@ type bvh struct {
 	children [skeleton.NumJoints][]int // bones that begin at a joint
 	order    []int                     // joints with channels, as in the file
 	lengths  skeleton.Lengths          // of the bones, metres
+	rest     [skeleton.NumBones]vec    // directions of the bones at rest
 }
 
-// WriteBVH writes poses as a skeleton that turns: centimetres, y up, a T-pose at
-// rest, bones of their median length. Poses are metres, y up, all joints known. It
+// WriteBVH writes poses as a skeleton that turns: centimetres, y up, about a T-pose at
+// rest, bones of their median length; head and shoulders, which turn with the chest,
+// stand to it as they do on average. Poses are metres, y up, all joints known. It
 // returns how far the joints of the file are from the poses on average, millimetres:
 // poses whose bones change cannot be shown exactly.
 func WriteBVH(w io.Writer, rateHz float64, poses []skeleton.Pose) (meanMM float64, err error) {
@@ -54,6 +56,7 @@ func WriteBVH(w io.Writer, rateHz float64, poses []skeleton.Pose) (meanMM float6
 	for b, bone := range skeleton.Bones {
 		s.children[bone.Parent] = append(s.children[bone.Parent], b)
 	}
+	s.settle(poses)
 	out := bufio.NewWriter(w)
 	fmt.Fprint(out, "HIERARCHY\n")
 	s.joint(out, skeleton.Pelvis, vec{}, 0)
@@ -72,6 +75,37 @@ func WriteBVH(w io.Writer, rateHz float64, poses []skeleton.Pose) (meanMM float6
 		}
 	}
 	return meanMM, out.Flush()
+}
+
+// settle finds the directions at rest. A joint with several bones has one rotation for
+// all of them, so theirs are the mean of what they are in its frame.
+func (s *bvh) settle(poses []skeleton.Pose) {
+	s.rest = rest
+	for b, bone := range skeleton.Bones {
+		if len(s.children[bone.Parent]) < 2 {
+			continue
+		}
+		var sum vec
+		for i := range poses {
+			p := &poses[i]
+			frame := chest(p)
+			if bone.Parent == skeleton.Pelvis {
+				frame = pelvis(p)
+			}
+			to := frame.back().times(unit(sub(p[bone.Child], p[bone.Parent]), frame.times(rest[b])))
+			sum = vec{sum[0] + to[0], sum[1] + to[1], sum[2] + to[2]}
+		}
+		s.rest[b] = unit(sum, rest[b])
+	}
+}
+
+// pelvis is the rotation of the pelvis, chest that of the thorax.
+func pelvis(p *skeleton.Pose) turn {
+	return upright(sub(p[skeleton.LeftHip], p[skeleton.RightHip]), sub(p[skeleton.Spine], p[skeleton.Pelvis]))
+}
+
+func chest(p *skeleton.Pose) turn {
+	return upright(sub(p[skeleton.LeftShoulder], p[skeleton.RightShoulder]), sub(p[skeleton.Thorax], p[skeleton.Spine]))
 }
 
 func medianLengths(poses []skeleton.Pose) (l skeleton.Lengths) {
@@ -103,7 +137,7 @@ func (s *bvh) joint(out io.Writer, j int, offset vec, depth int) {
 	s.order = append(s.order, j)
 	fmt.Fprintf(out, "%s%s %s\n%s{\n%s%s  CHANNELS %s Zrotation Xrotation Yrotation\n", in, head, JointNames[j], in, place(in), in, channels)
 	for _, b := range s.children[j] {
-		s.joint(out, skeleton.Bones[b].Child, scale(rest[b], s.lengths[b]), depth+1)
+		s.joint(out, skeleton.Bones[b].Child, scale(s.rest[b], s.lengths[b]), depth+1)
 	}
 	fmt.Fprintf(out, "%s}\n", in)
 }
@@ -114,21 +148,21 @@ func (s *bvh) turns(p *skeleton.Pose) (local [skeleton.NumJoints]turn, offM floa
 	var global [skeleton.NumJoints]turn
 	var at skeleton.Pose
 	at[skeleton.Pelvis] = p[skeleton.Pelvis]
-	global[skeleton.Pelvis] = upright(sub(p[skeleton.LeftHip], p[skeleton.RightHip]), sub(p[skeleton.Spine], p[skeleton.Pelvis]))
+	global[skeleton.Pelvis] = pelvis(p)
 	local[skeleton.Pelvis] = global[skeleton.Pelvis]
 	for b, bone := range skeleton.Bones { // parents first
 		parent, j := global[bone.Parent], bone.Child
-		to := parent.times(scale(rest[b], s.lengths[b]))
+		to := parent.times(scale(s.rest[b], s.lengths[b]))
 		at[j] = vec{at[bone.Parent][0] + to[0], at[bone.Parent][1] + to[1], at[bone.Parent][2] + to[2]}
 		offM += norm(sub(at[j], p[j])) / skeleton.NumJoints
 		switch kids := s.children[j]; {
 		case len(kids) == 0:
 			continue
 		case j == skeleton.Thorax:
-			global[j] = upright(sub(p[skeleton.LeftShoulder], p[skeleton.RightShoulder]), sub(p[skeleton.Thorax], p[skeleton.Spine]))
+			global[j] = chest(p)
 		default:
 			k := kids[0]
-			global[j] = onto(parent.times(rest[k]), sub(p[skeleton.Bones[k].Child], p[j])).after(parent)
+			global[j] = onto(parent.times(s.rest[k]), sub(p[skeleton.Bones[k].Child], p[j])).after(parent)
 		}
 		local[j] = parent.back().after(global[j])
 	}

@@ -228,3 +228,31 @@ func TestMOT(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestBVHHeadForward: a head that is held forward and shoulders that hang are no error:
+// how they stand to the chest is that of the rest pose.
+func TestBVHHeadForward(t *testing.T) {
+	var poses []skeleton.Pose
+	for i := range 5 {
+		sin, cos := math.Sincos(float64(i) / 3)
+		p := skeleton.Pose{{0, 1, 0}, {-.1, 1, 0}, {-.1, .5, 0}, {-.1, .1, 0}, {.1, 1, 0}, {.1, .5, 0}, {.1, .1, 0}, {0, 1.25, 0}, {0, 1.5, 0}, {0, 1.62, .12}, {0, 1.75, .05},
+			{.2, 1.45, 0}, {.25, 1.2, 0}, {.25, .95, .05}, {-.2, 1.45, 0}, {-.25, 1.2, 0}, {-.25, .95, .05}}
+		for j, q := range p {
+			p[j] = [3]float64{cos*q[0] + sin*q[2], q[1], cos*q[2] - sin*q[0]}
+		}
+		poses = append(poses, p)
+	}
+	var b bytes.Buffer
+	if mm, err := WriteBVH(&b, 10, poses); err != nil || mm > 0.01 {
+		t.Fatalf("%v, %.3f mm off", err, mm)
+	}
+	frames, _ := readBVH(t, b.String())
+	for i := range poses {
+		for name, j := range map[string]int{"Nose": skeleton.Nose, "Nose+": skeleton.Head, "LShoulder": skeleton.LeftShoulder} {
+			q, p := frames[i][name], poses[i][j]
+			if d := math.Hypot(math.Hypot(q[0]/100-p[0], q[1]/100-p[1]), q[2]/100-p[2]); d > 1e-4 {
+				t.Errorf("frame %d: %s is %.1f mm off", i, name, 1000*d)
+			}
+		}
+	}
+}

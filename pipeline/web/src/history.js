@@ -151,7 +151,7 @@ export class History {
     const table = document.querySelector("#history table");
     table.parentElement.hidden = !s;
     byId("trends").replaceChildren(...(s ? this.#trends(s.sets) : []));
-    byId("historyOf").textContent = s ? [say("history_of", { code: s.code, n: s.sets.length }), s.older ? say("history_older", { n: s.older }) : "", s.broken ? say("history_broken", { n: s.broken }) : ""].filter(Boolean).join(" ") : "";
+    byId("historyOf").textContent = s ? [say("history_of", { code: s.code, n: s.sets.length }), s.older ? say("history_older", { n: s.older }) : "", s.broken ? say("history_broken", { n: s.broken }) : ""].filter(Boolean).join(" · ") : "";
     if (!s) return;
     const day = (v) => new Date(v.at).toLocaleDateString(language(), { dateStyle: "medium" });
     fillTable(table, [["date", day], ...COLUMNS], [...s.sets].reverse());
