@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"posefuse/audit"
 	"posefuse/internal/testenv"
@@ -115,5 +117,54 @@ func TestListens(t *testing.T) {
 		if listens(c.filter, c.subject) != c.want {
 			t.Errorf("%s takes %s: want %v", c.filter, c.subject, c.want)
 		}
+	}
+}
+
+// TestNobodyTakesRequests: whoever joins the daemon's queue group, by whatever
+// wildcard, neither gets nor swallows what is asked of the daemon.
+func TestNobodyTakesRequests(t *testing.T) {
+	b := open(t, testConfig())
+	if err := b.HandleControl("swap", func([]byte) ([]byte, error) { return []byte("by the daemon"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	url, _, _ := b.Addresses()
+	thief := natsClient(t, url, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	var taken atomic.Int64
+	read := make(chan struct{}, 1)
+	for _, subject := range []string{"posefuse.>", "posefuse.*.>", "posefuse.room1.ctl.>", "posefuse.room1.ctl.*", "posefuse.room1.ctl.swap", "posefuse.*.*.swap"} {
+		for _, group := range []string{"", micro.DefaultQueueGroup} {
+			if _, err := thief.QueueSubscribe(subject, group, func(m *nats.Msg) {
+				if strings.Contains(m.Subject, ".ctl.") {
+					taken.Add(1)
+				} else {
+					select {
+					case read <- struct{}{}:
+					default:
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := thief.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	nc := natsClient(t, url)
+	for range 50 {
+		if reply, err := nc.Request("posefuse.room1.ctl.swap", nil, testenv.Patience); err != nil || string(reply.Data) != "by the daemon" {
+			t.Fatalf("%v, %v", reply, err)
+		}
+	}
+	// What everybody may read still comes, and after it nothing is on its way.
+	if err := b.nc.Publish("posefuse.room1.pose", nil); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Receive(t, "a pose through the same wildcards", read)
+	if err := thief.Flush(); err != nil || taken.Load() > 0 {
+		t.Errorf("%d requests read by a stranger, %v", taken.Load(), err)
 	}
 }

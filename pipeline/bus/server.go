@@ -293,7 +293,9 @@ func permissions(r Role, rooms []string) *server.Permissions {
 			read = append(read, "posefuse."+room)
 		}
 	}
-	sub := &server.SubjectPermission{Allow: read}
+	// Who listens to requests would take them from the daemon: it answers in a queue
+	// group, which anybody could join.
+	sub := &server.SubjectPermission{Allow: read, Deny: []string{"posefuse.*.ctl.>"}}
 	pub := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
 	switch r {
 	case Exercise:
