@@ -56,7 +56,7 @@ func (j *Job) load(ctx context.Context) (*data, error) {
 		training = append(training, u)
 	}
 	if len(j.Old.Keys) > 0 {
-		old, loadErr := j.loadOne(ctx, j.Old, j.Old.Part, j.Stride, false)
+		old, loadErr := j.loadOne(ctx, j.Old, j.Old.Part, j.OldStride, false)
 		if loadErr != nil {
 			return nil, loadErr
 		}
@@ -94,19 +94,19 @@ func (j *Job) loadJudges(ctx context.Context, d *data) error {
 		if len(half.Keys) == 0 {
 			return errors.New("retrain: no labelled recordings to stop by: give old ones")
 		}
-		l, loadErr := j.loadOne(ctx, half, half.Part, j.Stride, false)
+		l, loadErr := j.loadOne(ctx, half, half.Part, j.OldStride, false)
 		if loadErr != nil {
 			return loadErr
 		}
 		stop = append(stop, l)
 	}
 	if len(j.OldStop.Keys) > 0 && len(j.Labelled) > 0 {
-		if d.oldStop, err = j.loadOne(ctx, j.OldStop, j.OldStop.Part, j.Stride, false); err != nil {
+		if d.oldStop, err = j.loadOne(ctx, j.OldStop, j.OldStop.Part, j.OldStride, false); err != nil {
 			return err
 		}
 	}
 	if len(old.Keys) > 0 {
-		if d.oldJudge, err = j.loadOne(ctx, old, old.Part, j.Stride, false); err != nil {
+		if d.oldJudge, err = j.loadOne(ctx, old, old.Part, j.OldStride, false); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,9 @@ type Job struct {
 	// it forgets nothing, and OldJudge those it was judged by. OldStop are others of
 	// those, by which what it forgets is weighed against what it learns.
 	Old, OldStop, OldJudge train.Selection
-	Stride                 int // every n-th frame of all but the gate's
+	// Every Stride-th frame of new recordings and every OldStride-th of old ones is
+	// trained on; the gate sees every frame of the last fifth of labelled ones.
+	Stride, OldStride int
 
 	Epochs   int
 	Patience int // epochs without a better one before it stops early

@@ -68,7 +68,7 @@ func job(t testing.TB) *Job {
 	}
 	return &Job{Base: net, Name: registry.Shipped, Card: model.Card{Name: "small", Version: "1", Window: model.Causal, SHA256: strings.Repeat("ab", 32), Data: "old", Config: small()},
 		Old: simulated(t, "clean", 1, oldKeys...), OldStop: simulated(t, "clean", 1, recording.Key{Subject: 33, Activity: 12}), OldJudge: simulated(t, "clean", 1, judgeKeys...), Labelled: []train.Selection{simulated(t, "clean", 1, newKeys...)},
-		Stride: 2, Epochs: 4, Patience: 2, Batch: 20, LR: 2e-3, Seed: 1, Replicas: 1, Dropout: 0.3, Method: method, SureShare: 0.5,
+		Stride: 2, OldStride: 2, Epochs: 4, Patience: 2, Batch: 20, LR: 2e-3, Seed: 1, Replicas: 1, Dropout: 0.3, Method: method, SureShare: 0.5,
 		Rule: Rule{MarginPercent: 2, LimitPercent: 50}, Work: t.TempDir()}
 }
 

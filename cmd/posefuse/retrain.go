@@ -40,7 +40,8 @@ type retrainCmd struct {
 	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
 	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by; a third as many again help to choose before."`
 
-	Stride    int     `default:"3" help:"Take every n-th frame."`
+	Stride    int     `default:"1" help:"Take every n-th frame of new recordings."`
+	OldStride int     `default:"3" help:"Take every n-th frame of old ones: the more old frames beside the new, the less is forgotten and learned."`
 	Epochs    int     `default:"12" help:"Epochs at most."`
 	Patience  int     `default:"3" help:"Stop after so many epochs that are no better."`
 	Batch     int     `default:"48" help:"Samples per step."`
@@ -152,7 +153,7 @@ func (c retrainCmd) serving(reg *registry.Registry) (net *model.Network, card mo
 
 // job makes a retraining of the flags.
 func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*retrain.Job, error) {
-	j := &retrain.Job{Base: base, Card: card, Name: name, Stride: c.Stride, Epochs: c.Epochs, Patience: c.Patience, Batch: c.Batch, LR: c.LR,
+	j := &retrain.Job{Base: base, Card: card, Name: name, Stride: c.Stride, OldStride: c.OldStride, Epochs: c.Epochs, Patience: c.Patience, Batch: c.Batch, LR: c.LR,
 		Seed: c.Seed, Replicas: 1, Dropout: c.DropModal, SureShare: c.Sure, Rule: retrain.Rule{MarginPercent: c.Margin, LimitPercent: c.Limit}, MemoryBytes: c.Memory << 20}
 	var err error
 	if j.Method, err = train.NewMethod(c.Balance, train.MethodSettings{}); err != nil {

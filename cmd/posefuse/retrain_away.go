@@ -233,19 +233,22 @@ func (a *awayRetrainer) addModel(ctx context.Context, desk *hub.Desk, reg *regis
 func (a *awayRetrainer) await(ctx context.Context, desk *hub.Desk, x *asked, report func(*message.Retrain)) (*hub.Word, error) {
 	every := time.NewTicker(a.poll)
 	defer every.Stop()
-	var last time.Time
-	silent := false
+	silent, last := false, ""
 	for {
 		word, err := desk.Word(ctx, x.ID)
 		if (err != nil) != silent && ctx.Err() == nil {
-			silent = err != nil
-			a.log.Info("the hub", "away", silent, "error", err)
-		}
-		if word != nil && word.Time != last {
-			last = word.Time
-			if word.Ended() {
-				return word, nil
+			if silent = err != nil; silent {
+				a.log.Warn("the hub is away; the retraining goes on there", "error", err)
+			} else {
+				a.log.Info("the hub is back")
 			}
+		}
+		switch {
+		case word == nil:
+		case word.Ended():
+			return word, nil
+		case string(word.Progress) != last:
+			last = string(word.Progress)
 			a.told(word, report)
 		}
 		if word == nil && time.Since(x.Since) > patience {

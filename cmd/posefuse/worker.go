@@ -68,7 +68,7 @@ func (c workerCmd) Run(ctx context.Context) error {
 		c.Name, _ = os.Hostname() // "" is a name, too
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	w := &worker{dir: dir, name: c.Name, cpu: c.CPU, memory: c.Memory, log: log, keep: time.Minute, command: thisProgram}
+	w := &worker{dir: dir, name: c.Name, cpu: c.CPU, memory: c.Memory, log: log, keep: 10 * time.Second, command: thisProgram}
 	w.opt.Away = func(err error) { log.Warn("waiting for the hub", "error", err) }
 	if c.Sign != "" {
 		if w.signer, err = registry.ReadSigner(c.Sign); err != nil {

@@ -128,6 +128,9 @@ func (w *worker) child(ctx context.Context, cmd *exec.Cmd, task *hub.Task) (*ret
 		// stays as long, and then ends with its goroutine.
 		runtime.LockOSThread()
 		r, err := runRetrain(cmd, func(m *message.Retrain) {
+			if m.TrainMM != nil && m.StopMM != nil {
+				w.log.Info("trained", "job", task.Job.ID, "epoch", m.Epoch, "train_mm", *m.TrainMM, "stop_mm", *m.StopMM)
+			}
 			if err := task.Tell(ctx, m); err != nil && ctx.Err() == nil {
 				w.log.Debug("the room does not hear how it goes", "error", err)
 			}
@@ -239,7 +242,10 @@ func (w *worker) keepState(ctx context.Context, task *hub.Task, dir, last string
 	if after, err := listing(from); err != nil || after != before {
 		return last, err // it changed meanwhile; the next time
 	}
-	return before, task.Keep(ctx, still, version())
+	if err = task.Keep(ctx, still, version()); err == nil {
+		w.log.Info("kept the state of the training at the hub", "job", task.Job.ID)
+	}
+	return before, err
 }
 
 // listing tells the files of a folder apart from those of another time: they are
