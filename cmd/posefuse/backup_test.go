@@ -106,7 +106,7 @@ func TestRestoreRefuses(t *testing.T) {
 
 func TestConfigPrintsTheDefaults(t *testing.T) {
 	var out bytes.Buffer
-	if err := (configCmd{}).Run(&out); err != nil || !bytes.Equal(out.Bytes(), configs.Default) {
+	if err := (configPrintCmd{}).Run(&out); err != nil || !bytes.Equal(out.Bytes(), configs.Default) {
 		t.Errorf("%d bytes, %v", out.Len(), err)
 	}
 	if _, err := pipeline.ParseConfig(out.Bytes(), nil); err != nil {

@@ -41,7 +41,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Check a configuration file and say what is wrong with it."`
 	Rooms      roomsCmd      `cmd:"" help:"List the rooms that speak at a hub: state, rate, model, disk, last session, what is wrong."`
 	Reload     reloadCmd     `cmd:"" help:"Let a running daemon read its configuration and certificates again."`
-	Config     configCmd     `cmd:"" help:"Print the documented default configuration."`
+	Config     configCmd     `cmd:"" help:"Print the documented default configuration, or yours as this release documents it."`
 	Backup     backupCmd     `cmd:"" help:"Write the state, models and sessions of a room to an archive."`
 	Restore    restoreCmd    `cmd:"" help:"Bring back what backup wrote, to a folder that is empty."`
 	Forget     forgetCmd     `cmd:"" help:"Delete all that is stored of one person."`
