@@ -150,7 +150,7 @@ func DefaultConfig() Config {
 		Person:   PersonConfig{Enabled: true},
 		Pose:     PoseConfig{Filter: SwitchConfig{Enabled: true}, Bones: SwitchConfig{Enabled: true}},
 		Bus:      bus.DefaultConfig(),
-		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080"},
+		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080", FoxgloveOrigins: []string{}},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},
 		History:  HistoryConfig{KeepDays: 365},
 		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10},
