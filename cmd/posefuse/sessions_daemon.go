@@ -135,8 +135,8 @@ func sessionPoses(root string, q sessionsRequest) (r posesReply, err error) {
 			return errPosesFull
 		}
 		var p message.Pose
-		if err := message.UnmarshalPose(e.Text, &p); err != nil {
-			return fmt.Errorf("pose at %.3f s: %w", at, err)
+		if perr := message.UnmarshalPose(e.Text, &p); perr != nil {
+			return fmt.Errorf("pose at %.3f s: %w", at, perr)
 		}
 		r.Poses = append(r.Poses, recordedPose{AtS: thousandths(at), Frame: p.Frame, Coalition: p.Coalition, JointsM: rounded(p.JointsM)})
 		return nil

@@ -24,9 +24,9 @@ func replayOverNATS(t *testing.T, r *room, done sessionBrief) {
 	defer nc.Close()
 	ask := func(name, request string, into any) string {
 		t.Helper()
-		reply, err := nc.Request("posefuse.room1.ctl.sessions."+name, []byte(request), testenv.Patience)
-		if err != nil {
-			t.Fatal(err)
+		reply, rerr := nc.Request("posefuse.room1.ctl.sessions."+name, []byte(request), testenv.Patience)
+		if rerr != nil {
+			t.Fatal(rerr)
 		}
 		if text := reply.Header.Get("Nats-Service-Error"); text != "" {
 			return text
