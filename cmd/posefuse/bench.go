@@ -12,6 +12,7 @@ type benchCmd struct {
 	Detector bench.Detector  `cmd:"" help:"Measure the error of the camera's keypoint detector against a better model and known motion."`
 	Decode   bench.Decode    `cmd:"" help:"Time the decoders of LiDARs and radars against what the sensors send."`
 	Record   bench.Record    `cmd:"" help:"Measure what recording a session costs."`
+	Room     benchRoomCmd    `cmd:"" help:"How many rooms this machine carries: daemons and simulated sensors, each in a process of its own."`
 	Parity   bench.Parity    `cmd:"" help:"Compare the network with the same one in PyTorch: outputs, gradients, training curve, round trip of weights."`
 }
 
