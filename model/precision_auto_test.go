@@ -77,7 +77,7 @@ func TestFastestPrecision(t *testing.T) {
 				}
 			}
 			got, want := make([]float32, s.N*OutputDim), make([]float32, s.N*OutputDim)
-			if err := rt.InferBatch(s.Batch, s.N, got); err != nil {
+			if err = rt.InferBatch(s.Batch, s.N, got); err != nil {
 				t.Fatal(err)
 			}
 			memory := net.Memory().Packed

@@ -106,18 +106,18 @@ func (c benchRoomCmd) measure(ctx context.Context, n int) (r roomsResult, err er
 	}()
 	r.Rooms = n
 	for i := range n {
-		b, err := startBenchRoom(ctx, dir, i, c)
+		b, failed := startBenchRoom(ctx, dir, i, c)
 		if b != nil {
 			rooms = append(rooms, b)
 		}
-		if err != nil {
-			return r, err
+		if failed != nil {
+			return r, failed
 		}
 	}
 	for i, b := range rooms {
-		first, err := b.firstPose(ctx)
-		if err != nil {
-			return r, fmt.Errorf("room %d of %d: %w", i+1, n, err)
+		first, failed := b.firstPose(ctx)
+		if failed != nil {
+			return r, fmt.Errorf("room %d of %d: %w", i+1, n, failed)
 		}
 		r.FirstPoseS = max(r.FirstPoseS, first.Seconds())
 	}
@@ -192,20 +192,21 @@ func (r *roomsResult) take(rooms []*benchRoom, seen []message.Reception, took ti
 
 // listen receives a room's poses until ctx ends.
 func (b *benchRoom) listen(ctx context.Context, to *message.Receiver) error {
-	for {
+	for ctx.Err() == nil {
 		msg, err := b.poses.NextMsgWithContext(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled): // the loop ends
+			continue
 		case errors.Is(err, nats.ErrConnectionClosed):
 			return fmt.Errorf("the daemon ended; its log: %s", b.lastWords())
 		case err != nil:
 			return err
 		}
 		var p message.Pose
-		if err := json.Unmarshal(msg.Data, &p); err != nil {
+		if err = json.Unmarshal(msg.Data, &p); err != nil {
 			return fmt.Errorf("pose: %w", err)
 		}
 		to.Add(&p, time.Now())
 	}
+	return nil
 }
