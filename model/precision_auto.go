@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posefuse/model/nn"
+	"posefuse/model/nn/kernel"
 	"posefuse/sensors/modality"
 )
 
@@ -64,10 +65,14 @@ func fastest(n *Network, race func(a, b *Runtime) (ofA, ofB time.Duration, err e
 	}
 	r, other := low, float
 	drop := func(p packing) bool { return !before[p] }
-	why = fmt.Sprintf("its WiFi encoder takes %.3g ms here and float32's %.3g; it costs %.2f mm by the card", milliseconds(ofLow), milliseconds(ofFloat), max(q.costMM(), 0))
+	format, err := q.Mode.format()
+	if err != nil {
+		return nil, "", errors.Join(err, low.Close(), float.Close())
+	}
+	why = fmt.Sprintf("its WiFi encoder takes %.3g ms here, on %s, and float32's %.3g; it costs %.2f mm by the card",
+		milliseconds(ofLow), kernel.LowPath(format), milliseconds(ofFloat), max(q.costMM(), 0))
 	if ofFloat <= ofLow {
 		r, other = float, low
-		format, _ := q.Mode.format() // unfit knows no other
 		drop = func(p packing) bool { return nn.LayoutOf(p.layout, format) }
 		why = fmt.Sprintf("its WiFi encoder takes %.3g ms here and that of the card's %s %.3g", milliseconds(ofFloat), q.Mode, milliseconds(ofLow))
 	}
