@@ -101,7 +101,7 @@ docker: arm64 ## build bin/posefuse-*.oci.tar, images for docker load and podman
 
 # The drills of docs/reliability.md in small, then faults at random (SOAK=2h).
 .PHONY: drills soak
-DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|CardWithEscapes|SensorsComeAndGo|Soak
+DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|FilesOfDrivers|NobodyTakesRequests|CardWithEscapes|SensorsComeAndGo|Soak
 SOAK   ?= 2h
 drills: need-go web weights ## the drills of docs/reliability.md: date, machine, load and each one's result
 	@date -u; uname -srm; nproc; cut -d' ' -f1-3 /proc/loadavg; \

@@ -101,7 +101,7 @@ func TestStrangersPushNothingOut(t *testing.T) {
 		l, end := running(t, dir, Options{MaxMiB: MinMiB})
 		long := strings.Repeat("\x01", 1000)
 		asked := 0
-		const minutes = 200
+		const minutes = 100
 		for minute := range minutes {
 			for i := range 100 {
 				l.Note(Entry{Event: Refused, Address: fmt.Sprint(minute, i), What: long})

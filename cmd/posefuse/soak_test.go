@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak", 15*time.Second, "how long TestSoak lasts; make soak takes two hours")
+	soakFor  = flag.Duration("soak", 8*time.Second, "how long TestSoak lasts; make soak takes two hours")
 	soakSeed = flag.Uint64("soak-seed", 1, "which faults TestSoak makes, in which order")
 )
 
