@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,14 +47,10 @@ func readFile(path string) (entries []Entry, broken int, err error) {
 func parse(r io.Reader) (entries []Entry, broken int, err error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
-		line, err := in.ReadSlice('\n')
-		long := false
-		for err == bufio.ErrBufferFull { //nolint:errorlint // ReadSlice returns it as it is
-			long = true
-			_, err = in.ReadSlice('\n')
-		}
-		if err != nil && err != io.EOF { //nolint:errorlint // the same
-			return nil, 0, err
+		line, readErr := in.ReadSlice('\n')
+		long := errors.Is(readErr, bufio.ErrBufferFull)
+		for errors.Is(readErr, bufio.ErrBufferFull) {
+			_, readErr = in.ReadSlice('\n')
 		}
 		if line = bytes.TrimSpace(line); long || len(line) > 0 {
 			var e Entry
@@ -63,8 +60,11 @@ func parse(r io.Reader) (entries []Entry, broken int, err error) {
 				entries = append(entries, e)
 			}
 		}
-		if err != nil {
+		if errors.Is(readErr, io.EOF) {
 			return entries, broken, nil
+		}
+		if readErr != nil {
+			return nil, 0, readErr
 		}
 	}
 }

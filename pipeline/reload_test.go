@@ -64,7 +64,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r Reloaded
-	if err := json.Unmarshal(reply, &r); err != nil || len(r.Waiting) != 0 || !slices.Contains(r.Applied, "bus.users") {
+	if err = json.Unmarshal(reply, &r); err != nil || len(r.Waiting) != 0 || !slices.Contains(r.Applied, "bus.users") {
 		t.Errorf("%s, %v", reply, err)
 	}
 	if code, _ := part(); code != "ok" || level != opt.Config.Log.Level {
