@@ -30,13 +30,11 @@ func OpenDesk(ctx context.Context, nc *nats.Conn, domain string, opt Options) (*
 	}
 	d := &Desk{Store{opt: opt}, js}
 	err = opt.try(ctx, func() error {
-		if err := d.makeStreams(); err != nil {
-			if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrJetStreamNotEnabledForAccount) {
-				err = fmt.Errorf("%w; %w", err, errNoStore)
-			}
-			return err
+		failure := d.makeStreams()
+		if errors.Is(failure, nats.ErrNoResponders) || errors.Is(failure, nats.ErrJetStreamNotEnabledForAccount) {
+			failure = fmt.Errorf("%w; %w", failure, errNoStore)
 		}
-		return nil
+		return failure
 	})
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
@@ -85,8 +83,8 @@ func (d *Desk) Post(ctx context.Context, j *Job) error {
 		return err
 	}
 	err = d.opt.try(ctx, func() error {
-		_, err := d.js.Publish(jobSubject, b, nats.MsgId(j.ID), nats.Context(ctx))
-		return err
+		_, failure := d.js.Publish(jobSubject, b, nats.MsgId(j.ID), nats.Context(ctx))
+		return failure
 	})
 	if err != nil {
 		return fmt.Errorf("job %s: %w", j.ID, err)

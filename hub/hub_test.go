@@ -145,7 +145,7 @@ func TestJobThroughTheHub(t *testing.T) {
 	sent := make(chan struct{})
 	time.AfterFunc(60*time.Millisecond, func() { // after a part or two
 		h.link.Cut()
-		time.Sleep(down) //nolint:forbidigo // the link is down
+		time.Sleep(down)
 		h.link.Mend()
 		close(sent)
 	})
@@ -316,11 +316,11 @@ func TestDamagedObjects(t *testing.T) {
 	}
 	c := h.counter(t, "one")
 	testenv.Wait(t, "the refusal", func() bool {
-		task, err := c.Take(t.Context(), 200*time.Millisecond)
+		task, refused := c.Take(t.Context(), 200*time.Millisecond)
 		if task != nil {
 			t.Fatalf("taken: %+v", task.Job)
 		}
-		return errors.Is(err, ErrDamaged)
+		return errors.Is(refused, ErrDamaged)
 	})
 	w, err := d.Word(t.Context(), j.ID)
 	if err != nil || w == nil || !strings.Contains(w.Failed, "sha256") {

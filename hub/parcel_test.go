@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -178,7 +177,7 @@ func FuzzUnpack(f *testing.F) {
 			bytesOut += len(content)
 		}
 		if bytesOut > len(b) {
-			t.Fatal(fmt.Sprintf("%d bytes of an archive of %d", bytesOut, len(b)))
+			t.Fatalf("%d bytes of an archive of %d", bytesOut, len(b))
 		}
 	})
 }

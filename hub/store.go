@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -117,13 +118,9 @@ func (o *Options) try(ctx context.Context, f func() error) error {
 	}
 }
 
-// JetStream's codes of an account or a stream that takes no more.
-const (
-	codeResources   = 10002 // the account's limits
-	codeServer      = 10023
-	codeStorage     = 10047
-	codeStoreFailed = 10077 // a stream's limits, or its disk
-)
+// codesFull are JetStream's codes where no more is taken: by an account, the server,
+// its disk, a stream.
+var codesFull = []nats.ErrorCode{10002, 10023, 10047, 10077}
 
 // plain makes an error of this package of those of NATS that callers tell apart.
 func plain(err error) error {
@@ -133,11 +130,8 @@ func plain(err error) error {
 		return fmt.Errorf("%w (%w)", ErrGone, err)
 	case errors.Is(err, nats.ErrDigestMismatch):
 		return fmt.Errorf("%w (%w)", ErrDamaged, err)
-	case errors.As(err, &api):
-		switch api.ErrorCode {
-		case codeResources, codeServer, codeStorage, codeStoreFailed:
-			return fmt.Errorf("%w (%w)", ErrFull, err)
-		}
+	case errors.As(err, &api) && slices.Contains(codesFull, api.ErrorCode):
+		return fmt.Errorf("%w (%w)", ErrFull, err)
 	}
 	return err
 }

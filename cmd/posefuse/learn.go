@@ -48,7 +48,7 @@ type learnSize struct {
 func (c learnCmd) size() learnSize {
 	if c.Small {
 		return learnSize{frames: 100, sessions: []int{12, 13}, judge: []int{12, 22}, unseen: []int{12, 13},
-			flags: []string{"--old-clips", "8", "--old-judge", "9", "--epochs", "2", "--stride", "6", "--batch", "16", "--shadow-ticks", "20"}}
+			flags: []string{"--old-clips", "8", "--old-judge", "9", "--epochs", "2", "--stride", "6", "--old-stride", "6", "--batch", "16", "--shadow-ticks", "20"}}
 	}
 	return learnSize{frames: 200, sessions: []int{2, 9, 12, 13, 22}, judge: []int{2, 9, 12, 13, 17, 22}, unseen: []int{2, 5, 9, 12, 13, 14, 17, 20, 22, 26},
 		flags: []string{"--shadow-ticks", "100", "--frames", "60", "--old-clips", "160", "--epochs", "6"}}

@@ -41,9 +41,9 @@ func youngModel(t *testing.T) string {
 		for _, s := range subjects {
 			keys = append(keys, recording.Key{Subject: s, Activity: 12}, recording.Key{Subject: s, Activity: 13})
 		}
-		d, err := train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: model.Causal, Stride: 2})
-		if err != nil {
-			t.Fatal(err)
+		d, failure := train.Load(ctx, ds, keys, cfg, train.LoadOptions{Window: model.Causal, Stride: 2})
+		if failure != nil {
+			t.Fatal(failure)
 		}
 		return d
 	}
@@ -166,9 +166,9 @@ func TestLearnsByItself(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 		defer cancel()
-		m, err := nc.RequestWithContext(ctx, "posefuse.room1.ctl.retrain."+what, nil)
-		if err != nil {
-			t.Fatal(err)
+		m, failure := nc.RequestWithContext(ctx, "posefuse.room1.ctl.retrain."+what, nil)
+		if failure != nil {
+			t.Fatal(failure)
 		}
 		if err = json.Unmarshal(m.Data, &s); err != nil {
 			t.Fatalf("%s: %v: %s %v", what, err, m.Data, m.Header)

@@ -40,7 +40,7 @@ type retrainCmd struct {
 	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
 	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by; a third as many again help to choose before."`
 
-	Stride    int     `default:"1" help:"Take every n-th frame of new recordings."`
+	Stride    int     `default:"3" help:"Take every n-th frame of new recordings."`
 	OldStride int     `default:"3" help:"Take every n-th frame of old ones: the more old frames beside the new, the less is forgotten and learned."`
 	Epochs    int     `default:"12" help:"Epochs at most."`
 	Patience  int     `default:"3" help:"Stop after so many epochs that are no better."`

@@ -92,7 +92,7 @@ func (r *roomRetrainer) run(ctx context.Context, handle func(string, func([]byte
 	}
 	if q := r.away.pending(); q != nil {
 		r.log.Info("going on with what a hub's worker was asked for", "sessions", q.Sessions)
-		if err = r.begin(*q); err != nil {
+		if err = r.begin(*q); err != nil { //nolint:contextcheck // what it starts ends with the daemon, as on request
 			r.log.Error("retraining does not go on", "error", err)
 		}
 	}
@@ -224,7 +224,7 @@ func (r *roomRetrainer) retrain(ctx context.Context, q retrainRequest) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		if r.away != nil && r.ctx.Err() == nil {
-			r.away.withdraw(r.ctx)
+			r.away.withdraw(r.ctx) //nolint:contextcheck // the request's has ended, the daemon's has not
 			r.log.Info("retraining was taken back from the hub")
 			r.report(&message.Retrain{Stage: "stopped"})
 			return

@@ -30,7 +30,7 @@ func TestRetrain(t *testing.T) {
 	posefuse(t, "models", "add", filepath.Join(dir, "small"), "--state", state)
 	posefuse(t, "models", "promote", "small/1", "--state", state)
 	r := decodeJSON[retrainResult](t, posefuse(t, "retrain", "--labelled", room, "--state", state, "--old-clips", "1", "--old-judge", "1",
-		"--epochs", "2", "--batch", "8", "--stride", "4", "--gentle=false", "--cpu", "8", "--lr", "0.01", "--limit", "99", "--json"))
+		"--epochs", "2", "--batch", "8", "--stride", "4", "--old-stride", "4", "--gentle=false", "--cpu", "8", "--lr", "0.01", "--limit", "99", "--json"))
 	want := registry.Rejected
 	if r.Gate.Passed {
 		want = registry.Promoted

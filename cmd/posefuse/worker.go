@@ -217,7 +217,7 @@ func (w *worker) tidy(counters []*hub.Counter) {
 }
 
 func (w *worker) remove(dir string) {
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil { //nolint:gosec // a job's folder, whose name was checked
 		w.log.Error("recordings of a room are left here: delete them", "dir", dir, "error", err)
 	}
 }

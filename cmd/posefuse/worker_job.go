@@ -147,7 +147,7 @@ func judgeFolder(i int) string { return filepath.Join("judge", strconv.Itoa(i)) 
 func (w *worker) prepare(ctx context.Context, task *hub.Task, dir string) error {
 	state := filepath.Join(dir, "state")
 	fetch := func(p hub.Parcel, to string) error {
-		if _, err := os.Stat(to); err == nil {
+		if _, err := os.Stat(to); err == nil { //nolint:gosec // names of jobs are checked
 			return nil // it was whole when it appeared
 		}
 		return task.Store().Fetch(ctx, p, to)
@@ -166,7 +166,7 @@ func (w *worker) prepare(ctx context.Context, task *hub.Task, dir string) error 
 		return err
 	}
 	kept := filepath.Join(state, "retrain")
-	if _, err := os.Stat(kept); err == nil {
+	if _, err := os.Stat(kept); err == nil { //nolint:gosec // names of jobs are checked
 		return nil // this worker's own
 	}
 	return task.Checkpoint(ctx, kept, version())
@@ -232,14 +232,15 @@ func (w *worker) keepState(ctx context.Context, task *hub.Task, dir, last string
 		return before, err
 	}
 	still := filepath.Join(dir, "keep")
-	if err = os.RemoveAll(still); err != nil {
+	if err = os.RemoveAll(still); err != nil { //nolint:gosec // names of jobs are checked
 		return "", err
 	}
 	defer w.remove(still)
 	if err = linkTree(from, still); err != nil {
 		return "", err
 	}
-	if after, err := listing(from); err != nil || after != before {
+	after, err := listing(from)
+	if err != nil || after != before {
 		return last, err // it changed meanwhile; the next time
 	}
 	if err = task.Keep(ctx, still, version()); err == nil {
@@ -252,7 +253,7 @@ func (w *worker) keepState(ctx context.Context, task *hub.Task, dir, last string
 // replaced, never written into.
 func listing(dir string) (string, error) {
 	var b strings.Builder
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error { //nolint:gosec // names of jobs are checked
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -270,7 +271,7 @@ func listing(dir string) (string, error) {
 
 // linkTree makes a second name for every file of a folder.
 func linkTree(from, to string) error {
-	return filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+	return filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error { //nolint:gosec // names of jobs are checked
 		if err != nil {
 			return err
 		}
@@ -281,6 +282,6 @@ func linkTree(from, to string) error {
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(to, name), 0o700)
 		}
-		return os.Link(path, filepath.Join(to, name))
+		return os.Link(path, filepath.Join(to, name)) //nolint:gosec // in a folder of this process alone
 	})
 }
