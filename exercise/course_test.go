@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posefuse/internal/testenv"
 )
 
 // leaning is a repetition in which the trunk bends to the side: by an offset, a
@@ -68,6 +70,7 @@ func TestCourseSeesWhatDiffers(t *testing.T) {
 
 // TestNoiseIsNotMovement: the noise of a signal is found whatever the movement.
 func TestNoiseIsNotMovement(t *testing.T) {
+	testenv.NoRace(t, "nothing here runs at once, and it takes ten times as long with the race detector")
 	rapid.Check(t, func(t *rapid.T) {
 		sd := rapid.Float64Range(0, 6).Draw(t, "noise")
 		swing := rapid.Float64Range(-60, 60).Draw(t, "swing")
