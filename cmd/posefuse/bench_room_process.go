@@ -104,7 +104,7 @@ func startSelf(ctx context.Context, log string, args ...string) (*exec.Cmd, erro
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = to.Close() }() // the child has it
+	defer func() { _ = to.Close() }()              // the child has it
 	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // this program itself
 	cmd.Stdout, cmd.Stderr = to, to
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -31,8 +31,8 @@ func replayOverNATS(t *testing.T, r *room, done sessionBrief) {
 		if text := reply.Header.Get("Nats-Service-Error"); text != "" {
 			return text
 		}
-		if err := json.Unmarshal(reply.Data, into); err != nil {
-			t.Fatal(err)
+		if rerr = json.Unmarshal(reply.Data, into); rerr != nil {
+			t.Fatal(rerr)
 		}
 		return ""
 	}

@@ -280,7 +280,7 @@ func linkTree(from, to string) error {
 		case err != nil:
 			return err
 		case d.IsDir():
-			return os.MkdirAll(filepath.Join(to, name), 0o700)
+			return os.MkdirAll(filepath.Join(to, name), 0o700) //nolint:gosec // in a folder of this process alone
 		}
 		return os.Link(path, filepath.Join(to, name)) //nolint:gosec // in a folder of this process alone
 	})
