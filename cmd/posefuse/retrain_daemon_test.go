@@ -86,16 +86,16 @@ func serve(t *testing.T, r *roomRetrainer) (ask func(name, request string) (retr
 }
 
 // candidate adds a version to the registry, as the process does.
-func candidate(t *testing.T, state string) registry.ID {
+func candidate(t *testing.T, state, name, version string, seed uint64) registry.ID {
 	t.Helper()
 	cfg := modeltest.Small()
 	cfg.Modalities = "M"
-	net, err := model.New(cfg, 1)
+	net, err := model.New(cfg, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err = model.SaveCheckpoint(dir, net, model.Card{Name: "small", Version: "2", Window: model.Causal}); err != nil {
+	if _, err = model.SaveCheckpoint(dir, net, model.Card{Name: name, Version: version, Window: model.Causal}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := registry.Open(state, nil).Add(dir, "test")
@@ -114,7 +114,7 @@ func TestRetrainOnRequest(t *testing.T) {
 		testenv.LeaveOut(t, "no mkfifo")
 	}
 	t.Setenv("GATE", gate)
-	id := candidate(t, r.state)
+	id := candidate(t, r.state, "small", "2", 1)
 	ask := serve(t, r)
 	if _, err := ask("cancel", ""); err == nil {
 		t.Error("cancelled what does not run")

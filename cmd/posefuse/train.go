@@ -27,7 +27,6 @@ type trainCmd struct {
 	Recipe         string        `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
 	Modalities     string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
 	CameraChannels int           `placeholder:"N" help:"Channels of the camera's encoder, even; those of --size if 0."`
-	CameraDropout  float64       `default:"-1" placeholder:"SHARE" help:"Dropout in the camera's encoder; that of --size if negative."`
 	RadarFrames    int           `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
 	FoundBy        string        `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
 	Begin          []string      `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
@@ -74,9 +73,6 @@ func (c trainCmd) Run(ctx context.Context) error {
 	cfg = cfg.WithRadarFrames(c.RadarFrames)
 	if c.CameraChannels != 0 {
 		cfg.Camera.Channels = c.CameraChannels
-	}
-	if c.CameraDropout >= 0 {
-		cfg.Camera.Dropout = c.CameraDropout
 	}
 	if err = cfg.Validate(); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/hub"
+	"posefuse/model"
 	"posefuse/model/registry"
 	"posefuse/setting"
 )
@@ -55,7 +55,7 @@ type worker struct {
 // Run works until it is interrupted.
 func (c workerCmd) Run(ctx context.Context) error {
 	if c.CPU == 0 {
-		c.CPU = float64(runtime.NumCPU())
+		c.CPU = float64(model.Cores()) // a limit of the cgroup counts, too
 	}
 	if !(c.CPU > 0) || c.Memory < 1 {
 		return fmt.Errorf("--cpu %g, --memory %d: want more than nothing", c.CPU, c.Memory)

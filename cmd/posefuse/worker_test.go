@@ -279,7 +279,7 @@ func TestAnotherServesMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Wait(t, "the job at the hub", func() bool { x := r.away.read(); return x != nil && x.Posted })
-	other := candidateOf(t, r.state, "other")
+	other := candidate(t, r.state, "other", "1", 2)
 	if _, err := registry.Open(r.state, nil).Promote(other, "by hand", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -287,26 +287,6 @@ func TestAnotherServesMeanwhile(t *testing.T) {
 	if s := awaitEnd(t, ask); s.Report.State != string(registry.Candidate) || s.Report.Model.Name != "small" {
 		t.Errorf("%+v", s.Report)
 	}
-}
-
-// candidateOf adds a small model of a name to the registry.
-func candidateOf(t *testing.T, state, name string) registry.ID {
-	t.Helper()
-	cfg := modeltest.Small()
-	cfg.Modalities = "M"
-	net, err := model.New(cfg, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if _, err = model.SaveCheckpoint(dir, net, model.Card{Name: name, Version: "1", Window: model.Causal}); err != nil {
-		t.Fatal(err)
-	}
-	e, err := registry.Open(state, nil).Add(dir, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e.ID
 }
 
 func TestNoDisk(t *testing.T) {

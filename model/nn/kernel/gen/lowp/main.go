@@ -65,6 +65,23 @@ func emit(op string, v Op) {
 	Instruction(&ir.Instruction{Opcode: op, Operands: []Op{v}})
 }
 
+// loadPointers emits how every position's pointer comes to stand behind the first
+// tap's channels, so that k can count from start up to 0; w is lost.
+func loadPointers(ptr []reg.GPPhysical, k, w reg.GPPhysical, start Op) {
+	Load(Param("bytes"), k)
+	Load(Param("off"), w)
+	for i, p := range ptr {
+		MOVLQSX(Mem{Base: w, Disp: 4 * i}, p)
+		ADDQ(k, p)
+	}
+	NEGQ(k)
+	MOVQ(k, start)
+	Load(Param("x"), k)
+	for _, p := range ptr {
+		ADDQ(k, p)
+	}
+}
+
 // dot emits the product of a tile: 12 positions x 32 output channels, summed
 // over all taps and input channels.
 func dot(name, what string, multiply func(w, a, acc int)) {
@@ -79,20 +96,7 @@ func dot(name, what string, multiply func(w, a, acc int)) {
 	MOVQ(k, tap)
 	Load(Param("taps"), k)
 	MOVQ(k, count)
-	// Every position's pointer starts behind the first tap's channels, so that
-	// k can count up to 0.
-	Load(Param("bytes"), k)
-	Load(Param("off"), w)
-	for i, p := range ptr {
-		MOVLQSX(Mem{Base: w, Disp: 4 * i}, p)
-		ADDQ(k, p)
-	}
-	NEGQ(k)
-	MOVQ(k, start)
-	Load(Param("x"), k)
-	for _, p := range ptr {
-		ADDQ(k, p)
-	}
+	loadPointers(ptr, k, w, start)
 	Load(Param("w"), w)
 	for i := range 2 * pixels {
 		VPXORD(zmm[i], zmm[i], zmm[i])

@@ -43,18 +43,7 @@ func dotVEX(name string) {
 	tap, count, start, k, w := reg.R9, reg.R10, reg.R11, reg.RAX, reg.R13
 	p := ptr[:pixelsVEX]
 
-	Load(Param("bytes"), k)
-	Load(Param("off"), w)
-	for i, p := range p {
-		MOVLQSX(Mem{Base: w, Disp: 4 * i}, p)
-		ADDQ(k, p)
-	}
-	NEGQ(k)
-	MOVQ(k, start)
-	Load(Param("x"), k)
-	for _, p := range p {
-		ADDQ(k, p)
-	}
+	loadPointers(p, k, w, start)
 	Load(Param("delta"), tap)
 	Load(Param("taps"), count)
 	Load(Param("w"), w)
