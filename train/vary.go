@@ -37,7 +37,8 @@ type Variation struct {
 	DropPoints float64 `json:"drop_points,omitempty"`
 }
 
-// UsualVariation returns the one for networks of the sensors in mask.
+// UsualVariation returns the one for networks of the sensors in mask. Its amounts
+// are chosen by judgement, not tuned.
 func UsualVariation(mask modality.Set) *Variation {
 	v := &Variation{Mirror: true, KeypointM: 0.01, JitterM: 0.01, DropPoints: 0.3}
 	if !mask.Has(modality.Camera) {
