@@ -183,7 +183,7 @@ test-cpu: need-go ## the network's tests, full size too, on each slower CPU path
 	  $(GO) test -count=1 -v -run EnvironmentForces ./model/nn/kernel | sed -n 's/.*: \(POSEFUSE_CPU=\)/\1/p'; \
 	  $(GO) test -count=1 -timeout 15m ./model/nn/... ./model ./model/keypoint; \
 	  TESTENV_TESTS=full $(GO) test -count=1 -timeout 15m -run RecordedRun ./pipeline; done; \
-	[ "$$($(GO) env GOARCH)" != amd64 ] || POSEFUSE_CPU=avxvnni $(GO) test -count=1 -timeout 15m -run 'Low|Quantiz|Precision' ./model/nn/... ./model
+	[ "$$($(GO) env GOARCH)" != amd64 ] || for path in avx512 avxvnni; do POSEFUSE_CPU=$$path $(GO) test -count=1 -timeout 15m -run 'Low|Quantiz|Precision' ./model/nn/... ./model; done
 
 # 3. Left out on arm64: batches of the whole network at full size and folded stages,
 # which take qemu minutes (make test-arm64 ARM_SKIP=none runs them); gradients in

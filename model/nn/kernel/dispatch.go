@@ -24,6 +24,7 @@ type path struct {
 	finish func(n int, bias, y *float32, low, high float32) // epilogue of a row, n a multiple of 4; may be nil
 	depth  depthwise                                        // depthwise convolution; lanes 0: portable
 	low    [BFloat16 + 1]lowKernels
+	lacks  string // why this path lacks what its CPU has; "": it does not
 }
 
 // floats returns the name of the path's float32 kernels.
@@ -33,7 +34,7 @@ func (p *path) floats() string { return cmp.Or(p.family, p.name) }
 var portable = path{name: "portable", mr: portableMR, nr: portableNR, wide: microportable2x4, narrow: microportable2x2}
 
 // pathNames lists every path of every architecture, best first.
-var pathNames = []string{"avx512", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "portable"}
+var pathNames = []string{"amx", "avx512", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "portable"}
 
 var active, notice = choose(os.Getenv(EnvCPU), available())
 
@@ -54,7 +55,7 @@ func choose(name string, runs []path) (path, string) {
 		}
 	}
 	best := runs[0]
-	said := slowdownNotice(false, best, best)
+	said := cmp.Or(slowdownNotice(false, best, best), best.lacks)
 	switch {
 	case name == "":
 		return best, said

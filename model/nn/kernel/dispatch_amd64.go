@@ -17,6 +17,21 @@ func available() []path {
 				wide.low[BFloat16] = lowAVX512
 			}
 		}
+		may := amx()
+		if may.refused != nil {
+			wide.lacks = "this CPU has AMX, but the system forbids it (" + may.refused.Error() + "), so int8 and bf16 run on AVX-512, slower"
+		}
+		if wide.low[Int8] == lowAVX512 && (may.int8 || may.bf16) {
+			tiles := wide
+			tiles.name, tiles.family = "amx", wide.name
+			if may.int8 {
+				tiles.low[Int8] = lowAMX
+			}
+			if may.bf16 {
+				tiles.low[BFloat16] = lowAMX
+			}
+			ps = append(ps, tiles)
+		}
 		ps = append(ps, wide)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {

@@ -3,10 +3,11 @@
 //
 // Float32 runs on micro-kernels in assembly chosen at start: AVX-512 or
 // AVX2+FMA on amd64, NEON on arm64, plain Go elsewhere. Int8 runs on
-// AVX512-VNNI, AVX-VNNI, and the dot and matrix products of arm64. The programs
-// under gen write the assembly. The environment variable POSEFUSE_CPU forces a
-// path: "avx512", "avxvnni" (AVX2 and AVX-VNNI), "avx2", "i8mm" and "dotprod"
-// (NEON and those), "neon", "portable"; Notice tells when one is slow.
+// AMX, AVX512-VNNI, AVX-VNNI, and the dot and matrix products of arm64; bfloat16
+// on AMX and AVX512-BF16. The programs under gen write the assembly. The
+// environment variable POSEFUSE_CPU forces a path: "amx" (AVX-512 and AMX),
+// "avx512", "avxvnni" (AVX2 and AVX-VNNI), "avx2", "i8mm" and "dotprod" (NEON and
+// those), "neon", "portable"; Notice tells when one is slow.
 // Everything else is portable Go.
 package kernel
 

@@ -13,11 +13,11 @@ type LowFormat uint8
 // The formats of LowConv.
 const (
 	// Int8 multiplies unsigned 8-bit activations by signed 8-bit weights and
-	// sums in int32 (VPDPBUSD of AVX512-VNNI and AVX-VNNI; SDOT and USMMLA on
-	// arm64).
+	// sums in int32 (TDPBUSD of AMX, VPDPBUSD of AVX512-VNNI and AVX-VNNI; SDOT
+	// and USMMLA on arm64).
 	Int8 LowFormat = iota + 1
-	// BFloat16 multiplies bfloat16 numbers and sums in float32 (VDPBF16PS of
-	// AVX512-BF16).
+	// BFloat16 multiplies bfloat16 numbers and sums in float32 (TDPBF16PS of AMX,
+	// VDPBF16PS of AVX512-BF16).
 	BFloat16
 )
 
@@ -49,6 +49,7 @@ type lowKernels uint8
 
 const (
 	lowPlain   lowKernels = iota // plain Go
+	lowAMX                       // tiles of AMX, and AVX-512 for the rest
 	lowAVX512                    // registers of 512 bits: AVX512-VNNI, AVX512-BF16
 	lowAVXVNNI                   // of 256 bits, for CPUs without AVX-512
 	lowDotProd                   // arm64's SDOT
@@ -56,12 +57,14 @@ const (
 )
 
 // lowNames are those of their instructions.
-var lowNames = [...]string{lowPlain: "", lowAVX512: "avx512", lowAVXVNNI: "avxvnni", lowDotProd: "dotprod", lowI8MM: "i8mm"}
+var lowNames = [...]string{lowPlain: "", lowAMX: "amx", lowAVX512: "avx512", lowAVXVNNI: "avxvnni", lowDotProd: "dotprod", lowI8MM: "i8mm"}
 
 const (
 	lowPixels  = 12 // output positions of a tile
+	lowBlock   = 32 // of one on AMX
 	lowLanes   = 32 // output channels of a panel
 	lowStep    = 4  // bytes of activations a dot product takes at once
+	lowDepth   = 64 // bytes of activations AMX takes at once
 	lowBorder  = 1  // zeros around a LowImage, unless it is a matrix
 	lowAlign   = 64
 	lowRowSize = lowLanes * 4 // bytes of one position's sums

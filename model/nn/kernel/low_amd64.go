@@ -6,7 +6,7 @@ package kernel
 func (d *lowTile) sum(f LowFormat, acc *[lowPixels * lowLanes]int32) {
 	k := active.low[f]
 	if k == lowPlain {
-		d.sumPortable(f, acc)
+		d.sumPortable(f, acc[:])
 		return
 	}
 	_ = d.off[lowPixels-1]
@@ -25,13 +25,29 @@ func (d *lowTile) sum(f LowFormat, acc *[lowPixels * lowLanes]int32) {
 	}
 }
 
+// sum sums the block's products.
+func (d *lowBlockSum) sum(f LowFormat, acc []int32) {
+	if may := amx(); f == Int8 && !may.int8 || f == BFloat16 && !may.bf16 {
+		d.sumPortable(f, acc)
+		return
+	}
+	_ = d.x[max(d.first, d.second)+(lowBlock/2-1)*d.step+d.run-1]
+	_ = d.w[d.panels*len(d.delta)*d.run*lowLanes-1]
+	_ = acc[d.panels*lowBlock*lowLanes-1]
+	kernel := lowTilesInt8
+	if f == BFloat16 {
+		kernel = lowTilesBF16
+	}
+	kernel(&d.x[d.first], &d.x[d.second], d.step, &d.delta[0], len(d.delta), d.run/lowDepth, &d.w[0], d.panels, &acc[0])
+}
+
 // run does the rows; to is the low format.
 func (r *lowRows) run(to LowFormat, fromInt bool) {
 	if r.n == 0 {
 		return
 	}
 	switch active.low[to] {
-	case lowAVX512:
+	case lowAVX512, lowAMX:
 		r.runAVX512(to, fromInt)
 	case lowAVXVNNI:
 		r.runVectors(8, fromInt)

@@ -4,7 +4,7 @@ package kernel
 func (d *lowTile) sum(f LowFormat, acc *[lowPixels * lowLanes]int32) {
 	k := active.low[f]
 	if k == lowPlain {
-		d.sumPortable(f, acc)
+		d.sumPortable(f, acc[:])
 		return
 	}
 	_ = d.off[lowPixels-1]
@@ -41,3 +41,5 @@ func (r *lowRows) vectors(n int, fromInt bool, res, out *float32, low *byte, off
 	}
 	lowRowsFloat8neon(&r.acc[0], 4*r.accStride, &r.scale[0], &r.bias[0], res, out, 4*r.stride, low, off, r.n, n, r.floor, r.inv)
 }
+
+func (d *lowBlockSum) sum(f LowFormat, acc []int32) { d.sumPortable(f, acc) }

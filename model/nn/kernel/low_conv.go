@@ -16,9 +16,14 @@ type LowConv struct {
 
 	weights *LowWeights
 	scale   []float32 // of the sums, per output channel, filled up to whole panels
-	off     []int32   // of each output position's first tap, filled up to whole tiles
-	delta   []int     // bytes from tap to tap
+	off     []int32   // of each output position's first run, filled up to whole blocks
+	run     int       // bytes of activations that follow one another: a row of taps
+	delta   []int     // bytes from run to run
+	step    int       // bytes from position to position in a row of the output
+	even    []bool    // whether a block's activations can be read where they lie
 
+	positions               int // of the output
+	pixels                  int // of a tile, on the path in use
 	blockTiles, blockPanels int // a chunk of work
 
 	in   *LowImage
@@ -66,33 +71,39 @@ func newLowConv(f LowFormat, images, h, w, cin, cout, k, stride, border int) *Lo
 			}
 		}
 	}
-	for len(c.off)%lowPixels != 0 {
+	c.positions = len(c.off)
+	for len(c.off)%(lowPixels*lowBlock) != 0 {
 		c.off = append(c.off, c.off[len(c.off)-1])
 	}
-	for t := 1; t < k*k; t++ {
-		d := in.bytes
-		if t%k == 0 {
-			d = (w + 2*border - k + 1) * in.bytes
-		}
-		c.delta = append(c.delta, d)
+	c.run = k * in.bytes
+	for range k - 1 {
+		c.delta = append(c.delta, (w+2*border)*in.bytes)
 	}
 	c.delta = append(c.delta, 0)
-	c.planChunks(panels * k * k * in.bytes * lowLanes)
+	c.findEven(stride * in.bytes)
 	c.work.c = c
 	return c
 }
 
-// planChunks cuts the work: weights that fit the second-level cache are read
-// once per few tiles, larger ones panel by panel.
-func (c *LowConv) planChunks(weightBytes int) {
+// planChunks cuts the work for the path in use: weights that fit the
+// second-level cache are read once per few tiles, larger ones panel by panel.
+func (c *LowConv) planChunks() {
 	const cached = 192 << 10
-	tiles := len(c.off) / lowPixels
-	if weightBytes <= cached {
-		c.blockTiles, c.blockPanels = min(tiles, 8), len(c.scale)/lowLanes
+	panels := len(c.scale) / lowLanes
+	if c.pixels = lowPixels; active.low[c.Format] == lowAMX {
+		c.pixels = lowBlock
+		c.planBlocks(panels)
 		return
 	}
-	c.blockTiles, c.blockPanels = min(tiles, 34), 1
+	if panels*len(c.delta)*c.run*lowLanes <= cached {
+		c.blockTiles, c.blockPanels = min(c.tiles(), 8), panels
+		return
+	}
+	c.blockTiles, c.blockPanels = min(c.tiles(), 34), 1
 }
+
+// tiles returns how many there are.
+func (c *LowConv) tiles() int { return (c.positions + c.pixels - 1) / c.pixels }
 
 // SetWeights makes c compute with w, which it keeps and does not change. In
 // Int8, inScale is what an activation of 1 stands for; BFloat16 ignores it.
@@ -127,13 +138,14 @@ func (c *LowConv) Apply(in *LowImage, out LowOutput) {
 		out.Float = out.Float[:values]
 	}
 	c.in, c.out = in, out
+	c.planChunks()
 	c.next.Store(0)
 	Do(min(Threads(), c.chunks()), 1, &c.work)
 	c.in, c.out = nil, LowOutput{}
 }
 
 func (c *LowConv) chunks() int {
-	tiles, panels := len(c.off)/lowPixels, len(c.scale)/lowLanes
+	tiles, panels := c.tiles(), len(c.scale)/lowLanes
 	return (tiles + c.blockTiles - 1) / c.blockTiles * ((panels + c.blockPanels - 1) / c.blockPanels)
 }
 
@@ -144,7 +156,11 @@ type lowWork struct{ c *LowConv }
 // Run works on chunks until none is left.
 func (w *lowWork) Run(_, _ int) {
 	c := w.c
-	tiles, panels := len(c.off)/lowPixels, len(c.scale)/lowLanes
+	if c.pixels == lowBlock {
+		c.workBlocks()
+		return
+	}
+	tiles, panels := c.tiles(), len(c.scale)/lowLanes
 	blocks := (tiles + c.blockTiles - 1) / c.blockTiles
 	var acc [lowPixels * lowLanes]int32
 	for n := c.chunks(); ; {
@@ -164,11 +180,17 @@ func (w *lowWork) Run(_, _ int) {
 // tile computes 12 positions of 32 output channels.
 func (c *LowConv) tile(t, panel int, acc *[lowPixels * lowLanes]int32) {
 	first, lane := t*lowPixels, panel*lowLanes
-	d := lowTile{x: c.in.data, off: c.off[first : first+lowPixels], delta: c.delta, bytes: c.in.bytes,
+	d := lowTile{x: c.in.data, off: c.off[first : first+lowPixels], delta: c.delta, bytes: c.run,
 		w: c.weights.panel(panel), start: c.weights.start[lane : lane+lowLanes]}
 	d.sum(c.Format, acc)
-	r := lowRows{acc: acc[:], accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.weights.bias[lane : lane+lowLanes],
-		stride: c.Cout, n: min(lowPixels, c.Images*c.Ho*c.Wo-first), lanes: min(lowLanes, c.Cout-lane), floor: float32(math.Inf(-1))}
+	c.finish(acc[:], first, panel)
+}
+
+// finish makes results of the sums of a tile and a panel.
+func (c *LowConv) finish(acc []int32, first, panel int) {
+	lane := panel * lowLanes
+	r := lowRows{acc: acc, accStride: lowLanes, scale: c.scale[lane : lane+lowLanes], bias: c.weights.bias[lane : lane+lowLanes],
+		stride: c.Cout, n: min(c.pixels, c.positions-first), lanes: min(lowLanes, c.Cout-lane), floor: float32(math.Inf(-1))}
 	if c.out.ReLU {
 		r.floor = 0
 	}

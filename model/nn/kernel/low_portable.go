@@ -18,8 +18,8 @@ type lowRows struct {
 }
 
 // lowTile is the sums of 12 positions and a panel of 32 output channels: off
-// are the positions' offsets in x, delta the steps from tap to tap, bytes the
-// length of a position's channels, start what LowWeights say.
+// are the positions' offsets in x, delta the steps from run to run, bytes the
+// length of a run, start what LowWeights say.
 type lowTile struct {
 	x     []byte
 	off   []int32
@@ -30,8 +30,8 @@ type lowTile struct {
 }
 
 // sumPortable is sum in plain Go; the int8 result is exact.
-func (d *lowTile) sumPortable(f LowFormat, acc *[lowPixels * lowLanes]int32) {
-	for i := range lowPixels {
+func (d *lowTile) sumPortable(f LowFormat, acc []int32) {
+	for i := range len(acc) / lowLanes {
 		row := acc[i*lowLanes : (i+1)*lowLanes]
 		clear(row)
 		at, wp := int(d.off[i]), 0

@@ -22,7 +22,10 @@ func (s lowShape) String() string {
 
 func anyLowShape(t *rapid.T) lowShape {
 	pick := func(name string, hi int) int { return rapid.IntRange(1, hi).Draw(t, name) }
-	return lowShape{pick("images", 3), pick("h", 7), pick("w", 7), pick("cin", 21), pick("cout", 70),
+	of := func(name string, hi int, more ...int) int {
+		return rapid.OneOf(rapid.IntRange(1, hi), rapid.SampledFrom(more)).Draw(t, name)
+	}
+	return lowShape{pick("images", 3), pick("h", 7), of("w", 7, 16, 31, 32, 33, 48), of("cin", 21, 32, 64, 65, 128), pick("cout", 70),
 		rapid.SampledFrom([]int{1, 3}).Draw(t, "k"), pick("stride", 2)}
 }
 
@@ -90,7 +93,8 @@ func (c *lowCase) reference() []float64 {
 }
 
 // onEachLowPath runs f in plain Go and with each of this CPU's instructions for
-// the format.
+// the format. Where a CPU has AVX-512 but no AMX, AMX's way through the blocks is
+// among them, with sums in plain Go.
 func onEachLowPath(f LowFormat, run func(path string)) {
 	saved := active
 	defer func() { active = saved }()
@@ -100,6 +104,26 @@ func onEachLowPath(f LowFormat, run func(path string)) {
 			tried[p.low[f]] = true
 			active = p
 			run(p.name)
+		}
+	}
+	if tried[lowAVX512] && !tried[lowAMX] {
+		active.low[f] = lowAMX
+		run("blocks")
+	}
+}
+
+func TestEveryInstructionIsTried(t *testing.T) {
+	for _, f := range []LowFormat{Int8, BFloat16} {
+		var tried []string
+		onEachLowPath(f, func(string) { tried = append(tried, LowPath(f)) })
+		t.Logf("%s is tested on %q", f, tried)
+		for _, p := range available() {
+			if name := lowNames[p.low[f]]; !slices.Contains(tried, name) {
+				t.Errorf("%s on %q, path %s, is not tried", f, name, p.name)
+			}
+		}
+		if f == Int8 && !slices.Contains(tried, "amx") {
+			t.Log("AMX is NOT tested: this CPU has none, or the system forbids it")
 		}
 	}
 }

@@ -7,7 +7,7 @@ import "math"
 type LowWeights struct {
 	format       LowFormat
 	cin, cout, k int
-	w            []byte    // [panel][tap][channels of a step][32 outputs][step]
+	w            []byte    // [panel][tap][channels of a step][32 outputs][step], each panel with zeros up to whole steps of AMX
 	scale, bias  []float32 // per output channel, filled up to whole panels; scale in Int8 only
 	start        []int32   // the same, in Int8 only: 128 times the sum of the channel's weights
 }
@@ -19,7 +19,8 @@ func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights 
 	taps, per := k*k, lowStep/f.size()
 	steps := (cin + per - 1) / per
 	panels := (cout + lowLanes - 1) / lowLanes
-	p := &LowWeights{format: f, cin: cin, cout: cout, k: k, w: alignedBytes(panels * taps * steps * lowRowSize),
+	panel := (taps*steps*lowStep + lowDepth - 1) / lowDepth * lowDepth * lowLanes
+	p := &LowWeights{format: f, cin: cin, cout: cout, k: k, w: alignedBytes(panels * panel),
 		scale: make([]float32, panels*lowLanes), bias: make([]float32, panels*lowLanes), start: make([]int32, panels*lowLanes)}
 	copy(p.bias, bias)
 	for o := range cout {
@@ -35,7 +36,7 @@ func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights 
 			}
 			p.scale[o] = top / 127
 		}
-		dst := p.w[o/lowLanes*taps*steps*lowRowSize+o%lowLanes*lowStep:]
+		dst := p.w[o/lowLanes*panel+o%lowLanes*lowStep:]
 		for t := range taps {
 			for i, v := range row[t*cin : (t+1)*cin] {
 				at := (t*steps+i/per)*lowRowSize + i%per*f.size()
@@ -54,7 +55,10 @@ func PackLow(f LowFormat, cin, cout, k int, weight, bias []float32) *LowWeights 
 }
 
 // panel returns the weights of 32 output channels.
-func (p *LowWeights) panel(i int) []byte {
-	n := len(p.w) / (len(p.scale) / lowLanes)
-	return p.w[i*n : (i+1)*n]
+func (p *LowWeights) panel(i int) []byte { return p.panels(i, 1) }
+
+// panels returns the weights of some panels.
+func (p *LowWeights) panels(first, n int) []byte {
+	size := len(p.w) / (len(p.scale) / lowLanes)
+	return p.w[first*size : (first+n)*size]
 }

@@ -43,3 +43,13 @@ func lowRowsInt8VEX(acc *int32, accStride int, scale *float32, bias *float32, re
 //
 //go:noescape
 func lowRowsFloat8VEX(acc *int32, accStride int, scale *float32, bias *float32, res *float32, out *float32, stride int, low *byte, off *int32, n int, vectors int, floor float32, inv float32)
+
+// lowTilesInt8 sums products of unsigned activations and signed weights in int32, for 32 positions x panels of 32 outputs.
+//
+//go:noescape
+func lowTilesInt8(first *byte, second *byte, step int, delta *int, taps int, steps int, w *byte, panels int, acc *int32)
+
+// lowTilesBF16 sums bfloat16 products in float32, for 32 positions x panels of 32 outputs.
+//
+//go:noescape
+func lowTilesBF16(first *byte, second *byte, step int, delta *int, taps int, steps int, w *byte, panels int, acc *int32)

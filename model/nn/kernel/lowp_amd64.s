@@ -845,3 +845,259 @@ noOutput:
 	JNZ  row
 	VZEROUPPER
 	RET
+
+DATA lowTileConfig<>+0(SB)/8, $0x0000000000000001
+DATA lowTileConfig<>+8(SB)/8, $0x0000000000000000
+DATA lowTileConfig<>+16(SB)/8, $0x0040004000400040
+DATA lowTileConfig<>+24(SB)/8, $0x0040004000400040
+DATA lowTileConfig<>+32(SB)/8, $0x0000000000000000
+DATA lowTileConfig<>+40(SB)/8, $0x0000000000000000
+DATA lowTileConfig<>+48(SB)/8, $0x1010101010101010
+DATA lowTileConfig<>+56(SB)/8, $0x0000000000000000
+GLOBL lowTileConfig<>(SB), RODATA|NOPTR, $64
+
+// func lowTilesInt8(first *byte, second *byte, step int, delta *int, taps int, steps int, w *byte, panels int, acc *int32)
+TEXT ·lowTilesInt8(SB), NOSPLIT, $0-72
+	LEAQ lowTileConfig<>+0(SB), R13
+
+	// ldtilecfg [r13]
+	LONG $0x4978c2c4
+	BYTE $0x45
+	BYTE $0x00
+	MOVQ first+0(FP), AX
+	MOVQ second+8(FP), CX
+	MOVQ step+16(FP), SI
+	MOVQ w+48(FP), DI
+	MOVQ $+128, R8
+	MOVQ panels+56(FP), R9
+	MOVQ acc+64(FP), R10
+
+panel:
+	// tilezero tmm0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// tilezero tmm1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// tilezero tmm2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// tilezero tmm3
+	LONG $0x497be2c4
+	BYTE $0xd8
+	MOVQ AX, DX
+	MOVQ CX, BX
+	MOVQ delta+24(FP), R12
+	MOVQ taps+32(FP), R11
+
+tap:
+	MOVQ steps+40(FP), R13
+
+channels:
+	// tileloadd tmm4, [rdx+1*rsi]
+	LONG $0x4b7be2c4
+	BYTE $0x24
+	BYTE $0x32
+
+	// tileloadd tmm6, [rdi+1*r8]
+	LONG $0x4b7ba2c4
+	BYTE $0x34
+	BYTE $0x07
+
+	// tdpbusd tmm0, tmm4, tmm6
+	LONG $0x5e49e2c4
+	BYTE $0xc4
+
+	// tileloadd tmm7, [rdi+1*r8+64]
+	LONG $0x4b7ba2c4
+	BYTE $0x7c
+	BYTE $0x07
+	BYTE $0x40
+
+	// tdpbusd tmm1, tmm4, tmm7
+	LONG $0x5e41e2c4
+	BYTE $0xcc
+
+	// tileloadd tmm5, [rbx+1*rsi]
+	LONG $0x4b7be2c4
+	BYTE $0x2c
+	BYTE $0x33
+
+	// tdpbusd tmm2, tmm5, tmm6
+	LONG $0x5e49e2c4
+	BYTE $0xd5
+
+	// tdpbusd tmm3, tmm5, tmm7
+	LONG $0x5e41e2c4
+	BYTE $0xdd
+	ADDQ $0x40, DX
+	ADDQ $0x40, BX
+	ADDQ $+2048, DI
+	DECQ R13
+	JNZ  channels
+	MOVQ steps+40(FP), R13
+	SHLQ $0x06, R13
+	NEGQ R13
+	ADDQ (R12), R13
+	ADDQ $0x08, R12
+	ADDQ R13, DX
+	ADDQ R13, BX
+	DECQ R11
+	JNZ  tap
+
+	// tilestored [r10+1*r8], tmm0
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x02
+
+	// tilestored [r10+1*r8+64], tmm1
+	LONG $0x4b7a82c4
+	BYTE $0x4c
+	BYTE $0x02
+	BYTE $0x40
+
+	// tilestored [r10+1*r8+2048], tmm2
+	LONG $0x4b7a82c4
+	LONG $0x08000294
+	BYTE $0x00
+	BYTE $0x00
+
+	// tilestored [r10+1*r8+2112], tmm3
+	LONG $0x4b7a82c4
+	LONG $0x0840029c
+	BYTE $0x00
+	BYTE $0x00
+	ADDQ $+4096, R10
+	DECQ R9
+	JNZ  panel
+
+	// tilerelease
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func lowTilesBF16(first *byte, second *byte, step int, delta *int, taps int, steps int, w *byte, panels int, acc *int32)
+TEXT ·lowTilesBF16(SB), NOSPLIT, $0-72
+	LEAQ lowTileConfig<>+0(SB), R13
+
+	// ldtilecfg [r13]
+	LONG $0x4978c2c4
+	BYTE $0x45
+	BYTE $0x00
+	MOVQ first+0(FP), AX
+	MOVQ second+8(FP), CX
+	MOVQ step+16(FP), SI
+	MOVQ w+48(FP), DI
+	MOVQ $+128, R8
+	MOVQ panels+56(FP), R9
+	MOVQ acc+64(FP), R10
+
+panel:
+	// tilezero tmm0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// tilezero tmm1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// tilezero tmm2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// tilezero tmm3
+	LONG $0x497be2c4
+	BYTE $0xd8
+	MOVQ AX, DX
+	MOVQ CX, BX
+	MOVQ delta+24(FP), R12
+	MOVQ taps+32(FP), R11
+
+tap:
+	MOVQ steps+40(FP), R13
+
+channels:
+	// tileloadd tmm4, [rdx+1*rsi]
+	LONG $0x4b7be2c4
+	BYTE $0x24
+	BYTE $0x32
+
+	// tileloadd tmm6, [rdi+1*r8]
+	LONG $0x4b7ba2c4
+	BYTE $0x34
+	BYTE $0x07
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tileloadd tmm7, [rdi+1*r8+64]
+	LONG $0x4b7ba2c4
+	BYTE $0x7c
+	BYTE $0x07
+	BYTE $0x40
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tileloadd tmm5, [rbx+1*rsi]
+	LONG $0x4b7be2c4
+	BYTE $0x2c
+	BYTE $0x33
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	ADDQ $0x40, DX
+	ADDQ $0x40, BX
+	ADDQ $+2048, DI
+	DECQ R13
+	JNZ  channels
+	MOVQ steps+40(FP), R13
+	SHLQ $0x06, R13
+	NEGQ R13
+	ADDQ (R12), R13
+	ADDQ $0x08, R12
+	ADDQ R13, DX
+	ADDQ R13, BX
+	DECQ R11
+	JNZ  tap
+
+	// tilestored [r10+1*r8], tmm0
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x02
+
+	// tilestored [r10+1*r8+64], tmm1
+	LONG $0x4b7a82c4
+	BYTE $0x4c
+	BYTE $0x02
+	BYTE $0x40
+
+	// tilestored [r10+1*r8+2048], tmm2
+	LONG $0x4b7a82c4
+	LONG $0x08000294
+	BYTE $0x00
+	BYTE $0x00
+
+	// tilestored [r10+1*r8+2112], tmm3
+	LONG $0x4b7a82c4
+	LONG $0x0840029c
+	BYTE $0x00
+	BYTE $0x00
+	ADDQ $+4096, R10
+	DECQ R9
+	JNZ  panel
+
+	// tilerelease
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET

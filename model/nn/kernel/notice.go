@@ -34,7 +34,7 @@ func slowdownNotice(forced bool, p, best path) string {
 	case forced && path != best.floats():
 		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, %s than %s, which this CPU runs", p.name, slower(path, best.floats()), best.name)
 	case forced && p.name != best.name:
-		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, slower in int8 than %s, which this CPU runs, and as fast in float32", p.name, best.name)
+		return fmt.Sprintf("POSEFUSE_CPU=%s forces that path, slower in low precision than %s, which this CPU runs, and as fast in float32", p.name, best.name)
 	case path != "portable":
 		return ""
 	case runtime.GOARCH == "amd64":

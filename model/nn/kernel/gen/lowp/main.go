@@ -1,5 +1,5 @@
 // Command lowp writes the kernels of package kernel that convolve in int8
-// (AVX512-VNNI, AVX-VNNI) and bfloat16 (AVX512-BF16). Run it with go generate
+// (AMX, AVX512-VNNI, AVX-VNNI) and bfloat16 (AMX, AVX512-BF16). Run it with go generate
 // in model/nn/kernel.
 //
 //go:build avo
@@ -43,6 +43,9 @@ func main() {
 	dotVEX("lowDotVEX")
 	rowsVEX("lowRowsInt8VEX", true)
 	rowsVEX("lowRowsFloat8VEX", false)
+	config := tileConfig("lowTileConfig")
+	tiles("lowTilesInt8", "products of unsigned activations and signed weights in int32", config, isa.TDPBUSD)
+	tiles("lowTilesBF16", "bfloat16 products in float32", config, isa.TDPBF16PS)
 	Generate()
 }
 
