@@ -23,6 +23,7 @@ type modelsExportCmd struct {
 	Window      string `default:"causal" enum:"causal,centred" help:"Camera window of a fresh network: ${enum}."`
 	Head        string `default:"concat" enum:"concat,mlp,attention" help:"Fusion head of a fresh network: ${enum}."`
 	Modalities  string `default:"" placeholder:"LETTERS" help:"Only these modalities, letters of RLMW; all of the network's if empty."`
+	Precision   string `default:"float32" enum:"float32,int8" help:"Precision of the ONNX model's WiFi trunk: ${enum}. For int8 the checkpoint must be calibrated (posefuse models quantize --mode int8)."`
 	Batch       string `default:"1" help:"Samples per run of the ONNX model: a number, or dynamic."`
 	JSON        bool   `name:"json" help:"Print JSON."`
 }
@@ -33,6 +34,7 @@ func (modelsExportCmd) Help() string {
 		"preprocessing makes; the outputs are pose and each modality's features. Safetensors: the checkpoint that\n" +
 		"training elsewhere starts from; posefuse models import takes the result back.\n\n" +
 		"Example:\n\n  posefuse models export --onnx paper.onnx --model models/paper\n" +
+		"  posefuse models export --onnx paper-int8.onnx --precision int8 --model models/paper-int8\n" +
 		"  posefuse models export --safetensors start/weights.safetensors --size paper"
 }
 
@@ -68,8 +70,8 @@ func (c modelsExportCmd) Run() error {
 		mask = net.Config.Mask()
 	}
 	var view exportView
-	if card.Quantization != nil && c.ONNX != "" {
-		view.Notices = append(view.Notices, fmt.Sprintf("the ONNX model computes in float32, the checkpoint in %s: their poses differ a little", card.Quantization.Mode))
+	if q := card.Quantization; q != nil && c.ONNX != "" && string(q.Mode) != c.Precision {
+		view.Notices = append(view.Notices, fmt.Sprintf("the ONNX model computes in %s, the checkpoint in %s: their poses differ a little", c.Precision, q.Mode))
 	}
 	if c.Safetensors != "" {
 		if mask != net.Config.Mask() {
@@ -81,7 +83,7 @@ func (c modelsExportCmd) Run() error {
 		view.Safetensors, view.Card = c.Safetensors, filepath.Join(filepath.Dir(c.Safetensors), model.CardFile)
 	}
 	if c.ONNX != "" {
-		if view.ONNX, err = onnx.WriteFile(c.ONNX, net, onnx.Options{Modalities: mask, Batch: batch, Name: card.Name, Version: card.Version, SHA256: card.SHA256}); err != nil {
+		if view.ONNX, err = onnx.WriteFile(c.ONNX, net, onnx.Options{Modalities: mask, Batch: batch, Precision: model.Precision(c.Precision), Name: card.Name, Version: card.Version, SHA256: card.SHA256}); err != nil {
 			return err
 		}
 	}
@@ -138,7 +140,7 @@ func (v exportView) print() {
 		fmt.Printf("%s: weights, described by %s\n", v.Safetensors, v.Card)
 	}
 	if o := v.ONNX; o != nil {
-		fmt.Printf("%s: ONNX opset %d, %.1f MB, modalities %s\n", o.File, o.Opset, float64(o.Bytes)/1e6, o.Modalities)
+		fmt.Printf("%s: ONNX opset %d, %s, %.1f MB, modalities %s\n", o.File, o.Opset, o.Precision, float64(o.Bytes)/1e6, o.Modalities)
 		for _, p := range o.Inputs {
 			fmt.Printf("  in   %-16s %v\n", p.Name, p.Shape)
 		}

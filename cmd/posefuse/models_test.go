@@ -123,8 +123,23 @@ func TestModelsExportONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := v.ONNX
-	if o == nil || o.Bytes != st.Size() || o.Opset != 17 || o.Modalities != "RM" || len(o.Inputs) != 2 || len(o.Outputs) != 3 || o.Inputs[0].Shape[0] != -1 {
+	if o == nil || o.Bytes != st.Size() || o.Precision != "float32" || o.Opset != 17 || o.Modalities != "RM" || len(o.Inputs) != 2 || len(o.Outputs) != 3 || o.Inputs[0].Shape[0] != -1 {
 		t.Errorf("view %+v", o)
+	}
+}
+
+// TestModelsExportInt8 goes the way of docs/models.md: calibrate, then export.
+func TestModelsExportInt8(t *testing.T) {
+	dir := t.TempDir()
+	low, file := filepath.Join(dir, "int8"), filepath.Join(dir, "int8.onnx")
+	posefuse(t, "models", "quantize", "--mode", "int8", "--samples", "2", "--out", low)
+	v := decodeJSON[exportView](t, posefuse(t, "models", "export", "--onnx", file, "--precision", "int8", "--model", low, "--json"))
+	if v.ONNX == nil || v.ONNX.Precision != "int8" || len(v.Notices) != 0 {
+		t.Errorf("view %+v", v)
+	}
+	v = decodeJSON[exportView](t, posefuse(t, "models", "export", "--onnx", file, "--model", low, "--json"))
+	if v.ONNX == nil || v.ONNX.Precision != "float32" || len(v.Notices) != 1 || !strings.Contains(v.Notices[0], "in float32, the checkpoint in int8") {
+		t.Errorf("view %+v", v)
 	}
 }
 
@@ -221,6 +236,8 @@ func TestModelsRefuse(t *testing.T) {
 		{"unknown modality", []string{"export", "--onnx", at("x"), "--modalities", "RX"}, []string{"--modalities", "RX"}},
 		{"modality the network lacks", []string{"export", "--onnx", at("x"), "--modalities", "W", "--model", filepath.Dir(start)}, []string{"W", "only R"}},
 		{"bad batch", []string{"export", "--onnx", at("x"), "--batch", "many"}, []string{"--batch", "many", "dynamic"}},
+		{"export in int8 of what is not calibrated", []string{"export", "--onnx", at("x"), "--precision", "int8"}, []string{"not calibrated", "models quantize --mode int8"}},
+		{"export in int8 without WiFi", []string{"export", "--onnx", at("x"), "--precision", "int8", "--modalities", "RM"}, []string{"int8", "RM", "float32"}},
 		{"part of a checkpoint", []string{"export", "--safetensors", at("x"), "--modalities", "R"}, []string{"--safetensors", "whole", "--modalities"}},
 		{"over another checkpoint", []string{"export", "--safetensors", filepath.Join(whole, "w.safetensors")}, []string{model.CardFile, "another folder"}},
 		{"import without a network", []string{"import", start, "--out", at("m")}, []string{"--card", "--size"}},

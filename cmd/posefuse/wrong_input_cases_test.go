@@ -318,6 +318,8 @@ var wrongModels = []wrongInput{
 	{name: "models export: two networks", args: "models export --onnx x.onnx --model made/whole --size edge"},
 	{name: "models export: modalities", args: "models export --onnx x.onnx --modalities RX"},
 	{name: "models export: batch", args: "models export --onnx x.onnx --batch many"},
+	{name: "models export: not calibrated", args: "models export --onnx x.onnx --precision int8"},
+	{name: "models export: no layer in int8", args: "models export --onnx x.onnx --precision int8 --modalities RM"},
 	{name: "models export: part of a checkpoint", args: "models export --safetensors x.safetensors --modalities R"},
 	{name: "models export: over another checkpoint", args: "models export --safetensors made/whole/w.safetensors"},
 	{name: "models import: no file named", args: "models import --out out"},

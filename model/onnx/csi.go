@@ -3,6 +3,7 @@ package onnx
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"posefuse/model"
 )
@@ -18,31 +19,19 @@ func (g *graph) csi(out, x value, w *weights, c model.CSIConfig) {
 	x = g.op("MatMul", []value{x, g.floats("columns", transposed(cols, c.Width, model.CSIPackets), model.CSIPackets, c.Width)})
 	x = g.op("MatMul", []value{g.floats("rows", rows, c.Height, model.CSISubcarriers), x})
 
-	unit := func(conv, norm string, in, out, k int) linear {
-		return newLinear(out, w.get(conv+".weight", out, in, k, k), nil).then(w.norm(norm, out))
-	}
 	g.scope = name + "/stem"
-	x = g.relu(g.conv(x, unit(name+".conv1", name+".bn1", 1, c.Base, 3), 1, 3, 1))
-	h, wd, ch := c.Height, c.Width, c.Base
-	for i, blocks := range c.Blocks {
-		co := c.Base << i
-		for j := range blocks {
-			stride := 1
-			if i > 0 && j == 0 {
-				stride = 2
-			}
-			g.scope = fmt.Sprintf("%s/layer%d/%d", name, i+1, j)
-			block := fmt.Sprintf("%s.layer%d.%d", name, i+1, j)
-			id := x
-			if stride != 1 || ch != co {
-				id = g.conv(x, unit(block+".downsample.0", block+".downsample.1", ch, co, 1), ch, 1, stride)
-			}
-			y := g.relu(g.conv(x, unit(block+".conv1", block+".bn1", ch, co, 3), ch, 3, stride))
-			y = g.conv(y, unit(block+".conv2", block+".bn2", co, co, 3), co, 3, 1)
-			x = g.relu(g.add(y, id))
-			h, wd, ch = (h-1)/stride+1, (wd-1)/stride+1, co
-		}
+	x = g.relu(g.conv(x, w.unit(name+".conv1", name+".bn1", 1, c.Base, 3).linear, 1, 3, 1))
+	blocks := trunkBlocks(w, name, c)
+	if w.int8 != nil {
+		x = g.int8Trunk(x, w, blocks)
+	} else {
+		x = g.trunk(x, blocks)
 	}
+	h, wd := c.Height, c.Width
+	for _, b := range blocks {
+		h, wd = (h-1)/b.stride+1, (wd-1)/b.stride+1
+	}
+	ch := blocks[len(blocks)-1].out
 	g.scope = name + "/tokens"
 	tokens := h * wd * antennas
 	x = g.reshape(x, -1, antennas, int64(ch), int64(h), int64(wd))
@@ -51,6 +40,56 @@ func (g *graph) csi(out, x value, w *weights, c model.CSIConfig) {
 	x = g.channelTransformer(x, w, name+".transformer", tokens, ch, c.Heads, c.MLP*ch)
 	g.scope = name + "/projection"
 	g.project(out, g.reshape(x, -1, int64(ch)), w, name+".projection", tokens, ch, model.FeatureDim)
+}
+
+// trunkBlock is a basic block of the trunk. Its input is shared by the first
+// convolution and the shortcut, which is nil where the input is added as it is.
+type trunkBlock struct {
+	name            string // of its parameters
+	in, out, stride int
+	first, second   normed
+	short           *normed
+}
+
+func trunkBlocks(w *weights, name string, c model.CSIConfig) []trunkBlock {
+	var out []trunkBlock
+	ch := c.Base
+	for i, blocks := range c.Blocks {
+		co := c.Base << i
+		for j := range blocks {
+			b := trunkBlock{name: fmt.Sprintf("%s.layer%d.%d", name, i+1, j), in: ch, out: co, stride: 1}
+			if i > 0 && j == 0 {
+				b.stride = 2
+			}
+			b.first = w.unit(b.name+".conv1", b.name+".bn1", ch, co, 3)
+			b.second = w.unit(b.name+".conv2", b.name+".bn2", co, co, 3)
+			if b.stride != 1 || ch != co {
+				short := w.unit(b.name+".downsample.0", b.name+".downsample.1", ch, co, 1)
+				b.short = &short
+			}
+			out = append(out, b)
+			ch = co
+		}
+	}
+	return out
+}
+
+// scope is that of the block's nodes.
+func (b *trunkBlock) scope() string { return strings.ReplaceAll(b.name, ".", "/") }
+
+// trunk writes the basic blocks in float32.
+func (g *graph) trunk(x value, blocks []trunkBlock) value {
+	for _, b := range blocks {
+		g.scope = b.scope()
+		id := x
+		if b.short != nil {
+			id = g.conv(x, b.short.linear, b.in, 1, b.stride)
+		}
+		y := g.relu(g.conv(x, b.first.linear, b.in, 3, b.stride))
+		y = g.conv(y, b.second.linear, b.out, 3, 1)
+		x = g.relu(g.add(y, id))
+	}
+	return x
 }
 
 // positions applies the batch normalisation of the joined antennas and adds

@@ -30,8 +30,20 @@ type Options struct {
 	// Batch is the number of samples per run; 0 leaves it open, which makes
 	// the model a little slower.
 	Batch int
+	// Precision of the WiFi trunk's convolutions: float32 if empty, or int8.
+	Precision model.Precision
+	// InputScales for int8; nil for those of the network's checkpoint.
+	InputScales model.InputScales
 	// Name and Version of the checkpoint, SHA256 of its weights: metadata.
 	Name, Version, SHA256 string
+}
+
+// lower returns the precision if it is not float32.
+func (o *Options) lower() model.Precision {
+	if o.Precision == model.Float32 {
+		return ""
+	}
+	return o.Precision
 }
 
 // PoseOutput is the output with the pose: [batch, 51], metres, camera frame.
@@ -59,7 +71,11 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 	if opt.Batch < 0 {
 		return 0, fmt.Errorf("onnx export: batch %d: want a positive number, or 0 to leave it open", opt.Batch)
 	}
-	w := &weights{byName: map[string]tensor{}}
+	scales, err := int8Scales(net, mask, opt)
+	if err != nil {
+		return 0, err
+	}
+	w := &weights{byName: map[string]tensor{}, int8: scales}
 	for _, p := range net.Parameters() {
 		w.byName[p.Name] = tensor{p.Shape, p.Value}
 	}
@@ -92,7 +108,7 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 		}
 		features = append(features, f)
 	}
-	if err := g.head(cfg.Head, fusion{features, cfg.Mask(), mask}, w); err != nil {
+	if err = g.head(cfg.Head, fusion{features, cfg.Mask(), mask}, w); err != nil {
 		return 0, err
 	}
 	if w.err != nil {
@@ -118,7 +134,7 @@ func writeModel(out io.Writer, graph [][]byte, mask modality.Set, opt Options) (
 	b = appendString(b, modelProducer, "posefuse")
 	b = appendString(b, modelDoc, "Fused 3D human pose: 17 joints, metres, camera frame (x right, y down, z forward).")
 	b = appendMessage(b, modelOpset, appendInt(nil, opsetVersion, Opset))
-	for _, e := range [][2]string{{"modalities", mask.String()}, {"name", opt.Name}, {"version", opt.Version}, {"weights_sha256", opt.SHA256}} {
+	for _, e := range [][2]string{{"modalities", mask.String()}, {"precision", string(opt.lower())}, {"name", opt.Name}, {"version", opt.Version}, {"weights_sha256", opt.SHA256}} {
 		if e[1] != "" {
 			b = appendMessage(b, modelMetadata, appendString(appendString(nil, entryKey, e[0]), entryValue, e[1]))
 		}

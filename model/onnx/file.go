@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ type File struct {
 	Bytes      int64  `json:"bytes"`
 	Opset      int    `json:"opset"`
 	Modalities string `json:"modalities"`
+	Precision  string `json:"precision"` // of the WiFi trunk
 	Inputs     []Port `json:"inputs"`
 	Outputs    []Port `json:"outputs"`
 }
@@ -29,7 +31,7 @@ type Port struct {
 
 // WriteFile writes a model to a file that appears whole or not at all.
 func WriteFile(file string, net *model.Network, opt Options) (*File, error) {
-	v := &File{File: file, Opset: Opset, Modalities: opt.Modalities.String()}
+	v := &File{File: file, Opset: Opset, Modalities: opt.Modalities.String(), Precision: string(cmp.Or(opt.Precision, model.Float32))}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("write ONNX model: %w", err)
 	}

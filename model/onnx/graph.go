@@ -72,6 +72,13 @@ func (g *graph) floats(name string, v []float32, shape ...int) value {
 // scalar adds a float32 constant without dimensions.
 func (g *graph) scalar(name string, v float32) value { return g.floats(name, []float32{v}) }
 
+// constant adds a constant of an integer type.
+func constant[T int8 | uint8 | int32](g *graph, name string, v []T, shape ...int) value {
+	n := value(g.name(name))
+	g.constants = appendTensor(g.constants, string(n), shape, v)
+	return n
+}
+
 // vector returns an int64 constant of one dimension, one per content.
 func (g *graph) vector(v ...int64) value { return g.indices([]int{len(v)}, v) }
 

@@ -3,6 +3,8 @@ package onnx
 import (
 	"fmt"
 	"math"
+
+	"posefuse/model"
 )
 
 const (
@@ -20,6 +22,7 @@ type tensor struct {
 // weights gives the tensors of a network by name and keeps the first miss.
 type weights struct {
 	byName map[string]tensor
+	int8   model.InputScales // of the convolutions that compute in int8; nil in float32
 	err    error
 }
 
@@ -101,6 +104,21 @@ func (l linear) then(a affine) linear {
 	return f
 }
 
+// normed is a layer with the batch normalisation behind it folded in, and what
+// the normalisation made of the data it was trained on: a mean and a standard
+// deviation per output.
+type normed struct {
+	linear
+	mean, deviation []float32
+}
+
+// unit reads a convolution [out, in, k, k] and its batch normalisation.
+func (w *weights) unit(conv, norm string, in, out, k int) normed {
+	n := normed{linear: newLinear(out, w.get(conv+".weight", out, in, k, k), nil).then(w.norm(norm, out))}
+	n.mean, n.deviation = w.get(norm+".bias", out), w.get(norm+".weight", out) // of either sign
+	return n
+}
+
 // scaleOnly drops the shift, for one of several terms of a sum.
 func (a affine) scaleOnly() affine { return affine{a.scale, make([]float64, len(a.shift))} }
 
@@ -147,8 +165,13 @@ func (g *graph) gemmPlus(x value, l linear, rows value) value {
 func (g *graph) conv(x value, l linear, in, kernel, stride int) value {
 	w := g.floats("weight", narrow(l.weight), l.out, in, kernel, kernel)
 	b := g.floats("bias", narrow(l.bias), l.out)
+	return g.convolve([]value{x, w, b}, kernel, stride)
+}
+
+// convolve adds the node of a convolution of an input by weights and a bias.
+func (g *graph) convolve(in []value, kernel, stride int) value {
 	k, s, p := int64(kernel), int64(stride), int64(kernel/2)
-	return g.op("Conv", []value{x, w, b}, attrInts("kernel_shape", k, k), attrInts("strides", s, s), attrInts("pads", p, p, p, p))
+	return g.op("Conv", in, attrInts("kernel_shape", k, k), attrInts("strides", s, s), attrInts("pads", p, p, p, p))
 }
 
 // layerNorm normalises the last axis, of c values.

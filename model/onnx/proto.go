@@ -51,6 +51,9 @@ const (
 // Element types of onnx.proto.
 const (
 	elementFloat = 1
+	elementUint8 = 2
+	elementInt8  = 3
+	elementInt32 = 6
 	elementInt64 = 7
 	elementBool  = 9
 )
@@ -143,15 +146,22 @@ func valueInfo(name string, element int64, shape []dimension) []byte {
 	return appendMessage(b, valueInfoType, appendMessage(nil, typeTensor, tensor))
 }
 
-// appendTensor appends an initialiser of a graph: float32 or int64 values.
-func appendTensor[T float32 | int64](b []byte, name string, shape []int, value []T) []byte {
+// appendTensor appends an initialiser of a graph.
+func appendTensor[T float32 | int64 | int32 | int8 | uint8](b []byte, name string, shape []int, value []T) []byte {
 	dims := make([]int64, len(shape))
 	for i, d := range shape {
 		dims[i] = int64(d)
 	}
 	element, size := int64(elementFloat), 4
-	if _, ok := any(value).([]int64); ok {
+	switch any(value).(type) {
+	case []int64:
 		element, size = elementInt64, 8
+	case []int32:
+		element = elementInt32
+	case []int8:
+		element, size = elementInt8, 1
+	case []uint8:
+		element, size = elementUint8, 1
 	}
 	var head []byte
 	if len(dims) > 0 {
@@ -174,6 +184,16 @@ func appendTensor[T float32 | int64](b []byte, name string, shape []int, value [
 		for _, x := range v {
 			b = binary.LittleEndian.AppendUint64(b, uint64(x))
 		}
+	case []int32:
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint32(b, uint32(x))
+		}
+	case []int8:
+		for _, x := range v {
+			b = append(b, byte(x))
+		}
+	case []uint8:
+		b = append(b, v...)
 	}
 	return b
 }
