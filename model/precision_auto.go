@@ -28,7 +28,7 @@ func (q *Quantization) unfit(c Config) string {
 	case !c.Mask().Has(modality.CSI):
 		return "the network has no WiFi encoder, the only one with another precision"
 	case !q.Mode.Native():
-		return fmt.Sprintf("this CPU has no instructions for the card's %s", q.Mode)
+		return fmt.Sprintf("this CPU has no instructions that make the card's %s faster than float32", q.Mode)
 	case q.HeldOut < 1:
 		return fmt.Sprintf("the card does not say what its %s costs", q.Mode)
 	case !(q.costMM() <= MaxPrecisionCostMM):

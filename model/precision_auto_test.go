@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"posefuse/internal/testenv"
-	"posefuse/model/nn/kernel"
 )
 
 // quantized is a frozen network from a file, calibrated for int8, with samples.
@@ -117,7 +116,7 @@ func TestPrecisionNotTried(t *testing.T) {
 		{"float32 in the card", func(q *Quantization) { *q = Quantization{Mode: BFloat16} }, "bf16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.says == "bf16" && kernel.LowNative(kernel.BFloat16) {
+			if c.says == "bf16" && BFloat16.Native() {
 				c.says = "does not say what its bf16 costs"
 			}
 			if c.says != "bf16" && !Int8.Native() {

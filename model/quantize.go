@@ -37,11 +37,11 @@ func (p Precision) format() (kernel.LowFormat, error) {
 	return 0, fmt.Errorf("precision %q: use %s, %s or %s", p, Float32, BFloat16, Int8)
 }
 
-// Native reports whether this CPU computes the precision with instructions of
-// its own.
+// Native reports whether this CPU computes the precision with instructions that
+// make it faster than float32. A Runtime does not offer any other.
 func (p Precision) Native() bool {
 	f, err := p.format()
-	return err != nil || kernel.LowNative(f)
+	return err != nil || kernel.LowPays(f)
 }
 
 // Quantization is the part of a checkpoint's card that says which precision
@@ -146,13 +146,13 @@ func (n *Network) Quantization() *Quantization { return n.quant }
 // RuntimeOptions configure a Runtime.
 type RuntimeOptions struct {
 	// Precision of the WiFi trunk; empty for the one the network's checkpoint
-	// names, else float32. A precision this CPU has no instructions for becomes
-	// float32, and a warning says so once.
+	// names, else float32. A precision that is not Native becomes float32, and a
+	// warning says so once.
 	Precision Precision
 	// InputScales for int8; nil for those of the network's checkpoint.
 	InputScales InputScales
-	// Emulate computes a precision this CPU lacks in portable code, slower than
-	// float32, e.g. to learn its accuracy. What the CPU has runs as without it.
+	// Emulate computes a precision that is not Native, slower than float32, e.g. to
+	// learn its accuracy. What is runs as without it.
 	Emulate bool
 }
 
@@ -186,9 +186,9 @@ func (inst *instance[T]) lower(n *Network, opt RuntimeOptions) (Precision, error
 	if e == nil {
 		return Float32, nil
 	}
-	if !kernel.LowNative(f) && !opt.Emulate {
+	if !p.Native() && !opt.Emulate {
 		warnLacking[p].Do(func() {
-			slog.Warn("this CPU has no instructions for the model's precision: computing in float32, slower",
+			slog.Warn("this CPU has no instructions that make the model's precision faster than float32: computing in float32",
 				"precision", string(p), "cpu_path", kernel.Path())
 		})
 		return Float32, nil

@@ -195,25 +195,37 @@ func TestPrecisionNeedsCalibration(t *testing.T) {
 	}
 }
 
-// TestPrecisionFallsBack checks what a CPU without the instructions does.
+// TestPrecisionFallsBack checks what a CPU path does whose instructions do not
+// make a precision faster than float32.
 func TestPrecisionFallsBack(t *testing.T) {
-	if Int8.Native() {
-		testenv.LeaveTo(t, "make test-cpu", "this CPU path has int8 instructions")
-	}
 	net, s := smallCSI(t)
-	var log bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(before)
-	warnLacking[Int8] = &sync.Once{}
-	for range 2 {
-		rt, err := NewRuntimeWith(net, RuntimeOptions{Precision: Int8, InputScales: calibrated(t, net, s, ClipMSE)})
-		if err != nil || rt.Precision() != Float32 {
-			t.Fatalf("precision %v, %v; want float32", rt.Precision(), err)
-		}
+	for _, p := range []Precision{Int8, BFloat16} {
+		t.Run(string(p), func(t *testing.T) {
+			if p.Native() {
+				testenv.LeaveTo(t, "make test-cpu", "this CPU path has fast "+string(p)+" instructions")
+			}
+			var log bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+			defer slog.SetDefault(before)
+			warnLacking[p] = &sync.Once{}
+			for range 2 {
+				rt, err := NewRuntimeWith(net, RuntimeOptions{Precision: p, InputScales: calibrated(t, net, s, ClipMSE)})
+				if err != nil || rt.Precision() != Float32 {
+					t.Fatalf("precision %v, %v; want float32", rt.Precision(), err)
+				}
+			}
+			if n := strings.Count(log.String(), string(p)); n != 1 {
+				t.Errorf("%d warnings, want 1: %s", n, log.String())
+			}
+		})
 	}
-	if n := strings.Count(log.String(), "int8"); n != 1 {
-		t.Errorf("%d warnings, want 1: %s", n, log.String())
+}
+
+// bfloat16 is offered where it is faster than float32: on AMX only.
+func TestBFloat16IsOfferedOnAMXOnly(t *testing.T) {
+	if got, want := BFloat16.Native(), kernel.LowPath(kernel.BFloat16) == "amx"; got != want {
+		t.Errorf("bf16 on %q: offered %t, want %t", kernel.LowPath(kernel.BFloat16), got, want)
 	}
 }
 

@@ -46,7 +46,7 @@ func (c modelsQuantizeCmd) Run(ctx context.Context) error {
 	}
 	mode := model.Precision(c.Mode)
 	if !mode.Native() {
-		fmt.Fprintf(os.Stderr, "posefuse: this CPU has no instructions for %s: its accuracy is measured in portable code, slowly, and its time not at all\n", mode)
+		fmt.Fprintf(os.Stderr, "posefuse: this CPU has no instructions that make %s faster than float32: its accuracy is measured all the same, perhaps slowly, and its time not at all\n", mode)
 	}
 	split, err := c.choose()
 	if err != nil {

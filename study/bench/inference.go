@@ -162,7 +162,7 @@ func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
 		return nil, err
 	}
 	if run.Precision() != p {
-		return nil, fmt.Errorf("this CPU (path %s) has no instructions for %s: leave it out of --precision", model.CPUPath(), p)
+		return nil, fmt.Errorf("this CPU (path %s) has no instructions that make %s faster than float32: leave it out of --precision", model.CPUPath(), p)
 	}
 	return run, nil
 }
