@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -206,8 +207,15 @@ func ParseConfig(doc []byte, environ []string) (Config, error) {
 	return cfg, withLines(doc, cfg.Check())
 }
 
+// unknownAnchor is what the library says of a value that begins with a star; the
+// value may be a password.
+var unknownAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
+
 // yamlError drops the library's prefix, keeps its line numbers.
 func yamlError(err error) error {
+	if text := err.Error(); unknownAnchor.MatchString(text) {
+		return errors.New("a value that begins with * names an anchor, and there is none of that name; put the value in quotes")
+	}
 	if t, ok := errors.AsType[*yaml.TypeError](err); ok {
 		return errors.New(strings.Join(t.Errors, "; "))
 	}

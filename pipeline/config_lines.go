@@ -49,8 +49,15 @@ func place(doc []byte, at, line int) string {
 
 var lineKey = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*:[^:]*$`)
 
-// keyOf returns the last key of some text of one line, "" without one.
+// secretLine finds a key whose value may hold what looks like a key.
+var secretLine = regexp.MustCompile(`\b([A-Za-z_]*(?:password|token|url))\s*:`)
+
+// keyOf returns the last key of some text of one line, "" without one. What
+// follows a secret's key is its value.
 func keyOf(text []byte) string {
+	if m := secretLine.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
 	if m := lineKey.FindSubmatch(text); m != nil {
 		return string(m[1])
 	}

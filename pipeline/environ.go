@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -109,10 +110,14 @@ func applyEnviron(cfg *Config, environ []string) error {
 
 // fromVariable decodes the YAML of a variable, one document, into a fresh value.
 func fromVariable(value string, v reflect.Value, path string, fresh reflect.Value) error {
+	secret := secretKey(path)
 	if err := checkText([]byte(value)); err != nil {
+		if secret { // what stands before the byte may be a part of a password
+			return errors.New("a byte that YAML cannot hold; take it out")
+		}
 		return err
 	}
-	if err := checkNode([]byte(value), v, "", secretKey(path)); err != nil {
+	if err := checkNode([]byte(value), v, "", secret); err != nil {
 		return err
 	}
 	dec := yaml.NewDecoder(strings.NewReader(value))
@@ -143,6 +148,9 @@ func checkKeys(doc []byte) error {
 func checkNode(doc []byte, v reflect.Value, path string, secret bool) error {
 	var root yaml.Node
 	if err := yaml.Unmarshal(doc, &root); err != nil {
+		if secret {
+			return yamlError(err)
+		}
 		return syntaxError(doc, err)
 	}
 	if len(root.Content) == 0 {
@@ -152,6 +160,9 @@ func checkNode(doc []byte, v reflect.Value, path string, secret bool) error {
 	unknownKeys(root.Content[0], v, path, secret, &errs)
 	return errors.Join(errs...)
 }
+
+// plainKey is what a mistyped key looks like.
+var plainKey = regexp.MustCompile(`^[a-z_]+$`)
 
 func unknownKeys(n *yaml.Node, v reflect.Value, path string, secret bool, errs *[]error) {
 	if n.Kind == yaml.AliasNode {
@@ -194,6 +205,9 @@ func unknownKeys(n *yaml.Node, v reflect.Value, path string, secret bool, errs *
 			sub := strings.TrimPrefix(path+"."+key.Value, ".")
 			field, ok := known[key.Value]
 			if !ok {
+				if secret && !plainKey.MatchString(key.Value) { // password:abc without the blank is one word
+					sub = path
+				}
 				wrong(key, sub, "no such key%s", suggestion(key.Value, slices.Sorted(maps.Keys(known))))
 				continue
 			}

@@ -53,7 +53,7 @@ func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 		handler = c.opt.Guard(b, network)(handler)
 	}
 	return &httpServer{listener: in, srv: &http.Server{
-		Handler:           ownNames(http.NewCrossOriginProtection().Handler(handler), names),
+		Handler:           fromHere(handler, names),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      httpWriteLimit, // feeds have their own
 		IdleTimeout:       httpIdleLimit,
@@ -121,13 +121,19 @@ func (c *Core) blind() bool {
 	return true
 }
 
+// fromHere refuses requests for other host names, and those that a page of another
+// origin makes its browser send.
+func fromHere(next http.Handler, names func() []string) http.Handler {
+	return ownNames(http.NewCrossOriginProtection().Handler(next), names)
+}
+
 // ownNames refuses requests for other host names than localhost, plain addresses
 // and those of the certificate: a page elsewhere could make its own name point
 // here and read the poses (DNS rebinding).
 func ownNames(next http.Handler, names func() []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
+		if h, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
 			host = h
 		}
 		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil && !slices.Contains(names(), strings.ToLower(host)) {
