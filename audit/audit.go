@@ -73,6 +73,7 @@ type Log struct {
 	access, changes ring
 	in              chan Entry
 	lost            atomic.Int64
+	ruled           chan Options // a new rule of what is kept, the newest
 
 	mu  sync.Mutex
 	err error // of the newest write
@@ -86,11 +87,32 @@ func Open(dir string, opt Options) (*Log, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
-	half := int64(opt.MaxMiB) << 20 / 2
-	keep := time.Duration(opt.KeepDays) * 24 * time.Hour
-	return &Log{opt: opt, in: make(chan Entry, queued),
-		access:  ring{dir: dir, name: "access", most: half, keep: keep},
-		changes: ring{dir: dir, name: "changes", most: half, keep: keep}}, nil
+	l := &Log{opt: opt, in: make(chan Entry, queued), ruled: make(chan Options, 1),
+		access: ring{dir: dir, name: "access"}, changes: ring{dir: dir, name: "changes"}}
+	l.rule(opt)
+	return l, nil
+}
+
+// Keep changes how much is kept and for how long; what is too old then is deleted.
+// A nil log takes it and does nothing.
+func (l *Log) Keep(maxMiB, keepDays int) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ruled: // nobody has obeyed it yet
+	default:
+	}
+	l.ruled <- Options{MaxMiB: maxMiB, KeepDays: keepDays}
+}
+
+// rule sets the bounds of both files.
+func (l *Log) rule(opt Options) {
+	for _, r := range []*ring{&l.access, &l.changes} {
+		r.most, r.keep = int64(opt.MaxMiB)<<20/2, time.Duration(opt.KeepDays)*24*time.Hour
+	}
 }
 
 // Note adds an entry, with the time if it has none. A nil log takes it and does
@@ -146,10 +168,11 @@ func (l *Log) Run(ctx context.Context) {
 			l.write(s.end(l.opt.Now().UTC()))
 			continue
 		case <-tend.C:
-			now := l.opt.Now()
-			if err := errors.Join(l.access.tend(now), l.changes.tend(now)); err != nil {
-				l.set(err)
-			}
+			l.tend()
+			continue
+		case opt := <-l.ruled:
+			l.rule(opt)
+			l.tend()
 			continue
 		case <-ctx.Done():
 			for batch = l.waiting(nil); len(batch) > 0; batch = l.waiting(nil) {
@@ -159,6 +182,14 @@ func (l *Log) Run(ctx context.Context) {
 			return
 		}
 		l.write(s.filter(l.waiting(batch)))
+	}
+}
+
+// tend deletes what is too old.
+func (l *Log) tend() {
+	now := l.opt.Now()
+	if err := errors.Join(l.access.tend(now), l.changes.tend(now)); err != nil {
+		l.set(err)
 	}
 }
 

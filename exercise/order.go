@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -30,27 +32,11 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 	if err = dec.Decode(&o); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf(`exercise order: %w; send {"exercises":["squat"],"targets":{"squat":{"range":80,"repetitions":10}}}`, err)
 	}
-	cfg := s.cfg.Tracker
-	cfg.Exercises = o.Exercises
-	cfg.Goals = map[string]Goal{}
-	for name, g := range s.cfg.Tracker.Goals {
-		cfg.Goals[name] = g
-	}
-	for name, g := range o.Targets {
-		d, findErr := Find(cfg.Definitions, name)
-		if findErr != nil {
-			return nil, fmt.Errorf("exercise order: targets: %w", findErr)
-		}
-		for old := range cfg.Goals {
-			if same, lookErr := Find(cfg.Definitions, old); lookErr == nil && same == d {
-				delete(cfg.Goals, old)
-			}
-		}
-		cfg.Goals[d.Activity] = g
-	}
-	t, err := NewTracker(cfg, s)
+	s.ordering.Lock()
+	defer s.ordering.Unlock()
+	t, err := s.follow(&s.settings.Load().cfg, &o)
 	if err != nil {
-		return nil, fmt.Errorf("exercise order: %w", err)
+		return nil, err
 	}
 	answer := struct {
 		Exercises []string `json:"exercises"`
@@ -61,14 +47,87 @@ func (s *Subscriber) Take(request []byte) (reply []byte, err error) {
 	}
 	select {
 	case s.orders <- t:
-		s.chosen.Store(t.choice())
-		if s.owner.counts() {
-			s.put(s.statusResult(message.Online, time.Now()))
-		}
+		s.ordered = &o
+		s.choose(t)
 		return reply, nil
 	default:
 		return nil, errors.New("exercise order: the one before is not taken yet, send it again")
 	}
+}
+
+// follow returns a tracker of some settings that does what an order says.
+func (s *Subscriber) follow(settings *Config, o *Order) (*Tracker, error) {
+	cfg := *settings
+	cfg.Exercises = o.Exercises
+	cfg.Goals = maps.Clone(settings.Goals)
+	for name, g := range o.Targets {
+		d, err := Find(cfg.Definitions, name)
+		if err != nil {
+			return nil, fmt.Errorf("exercise order: targets: %w", err)
+		}
+		for old := range cfg.Goals {
+			if same, lookErr := Find(cfg.Definitions, old); lookErr == nil && same == d {
+				delete(cfg.Goals, old)
+			}
+		}
+		if cfg.Goals == nil {
+			cfg.Goals = map[string]Goal{}
+		}
+		cfg.Goals[d.Activity] = g
+	}
+	t, err := NewTracker(cfg, s)
+	if err != nil {
+		return nil, fmt.Errorf("exercise order: %w", err)
+	}
+	return t, nil
+}
+
+// choose tells what a tracker that will be obeyed looks for.
+func (s *Subscriber) choose(t *Tracker) {
+	s.chosen.Store(t.choice())
+	if s.owner.counts() {
+		s.put(s.statusResult(message.Online, time.Now()))
+	}
+}
+
+// Prepare makes ready for other settings of the tracker and changes nothing; apply
+// then goes on with them: the running set ends, and the person stays known. What
+// was ordered holds on unless the settings say something else to look for or to
+// reach, or do not know it. Settings that are those at work need nothing: apply is
+// nil. The room stays.
+func (s *Subscriber) Prepare(next Config) (apply func(), err error) {
+	next.Room = s.cfg.Tracker.Room
+	fresh, err := NewTracker(next, s)
+	if err != nil {
+		return nil, err
+	}
+	old := &s.settings.Load().cfg
+	a, b := fresh.cfg, *old
+	a.Exercises, a.Goals, b.Exercises, b.Goals = nil, nil, nil, nil // empty ones are none
+	sameWishes := slices.Equal(old.Exercises, next.Exercises) && maps.Equal(old.Goals, next.Goals)
+	if sameWishes && reflect.DeepEqual(a, b) {
+		return nil, nil
+	}
+	return func() {
+		s.ordering.Lock()
+		defer s.ordering.Unlock()
+		t := fresh
+		if s.ordered != nil && sameWishes {
+			if ordered, orderErr := s.follow(&fresh.cfg, s.ordered); orderErr == nil {
+				t = ordered
+			}
+		}
+		if t == fresh {
+			s.ordered = nil
+		}
+		s.settings.Store(fresh)
+		select {
+		case <-s.orders: // it is in s.ordered
+		default:
+		}
+		s.orders <- t // nobody else sends
+		s.choose(t)
+	}, nil
 }
 
 // Listed is an exercise that may be looked for.
@@ -94,8 +153,9 @@ func (s *Subscriber) List([]byte) ([]byte, error) {
 	var list struct {
 		Exercises []Listed `json:"exercises"`
 	}
-	for _, d := range s.cfg.Tracker.Definitions {
-		list.Exercises = append(list.Exercises, Listed{Exercise: d.Activity, Name: s.phrases.name(d),
+	settings := s.settings.Load()
+	for _, d := range settings.cfg.Definitions {
+		list.Exercises = append(list.Exercises, Listed{Exercise: d.Activity, Name: settings.phrases.name(d),
 			Chosen: slices.Contains(chosen.exercises, d.Activity), Goal: chosen.goals[d.Activity], ValueUnit: d.Count.unit()})
 	}
 	return json.Marshal(list)

@@ -82,18 +82,20 @@ type Subscriber struct {
 	tracker *Tracker
 	prefix  string // posefuse/<room>
 
-	inbox   chan input
-	outbox  chan result
-	failed  chan error    // the subscription is refused
-	orders  chan *Tracker // to go on with
-	arrived chan struct{} // connected, with the subscription in place
-	owner   owner
-	hears   atomic.Bool            // something came through a subscription since the connection
-	hearing chan struct{}          // it is the first
-	refused atomic.Bool            // the subscription, with Retry
-	chosen  atomic.Pointer[choice] // what is looked for
-	phrases *phrases
-	model   atomic.Pointer[string] // sha256 of the model whose figures are known
+	inbox    chan input
+	outbox   chan result
+	failed   chan error    // the subscription is refused
+	orders   chan *Tracker // to go on with
+	arrived  chan struct{} // connected, with the subscription in place
+	owner    owner
+	hears    atomic.Bool             // something came through a subscription since the connection
+	hearing  chan struct{}           // it is the first
+	refused  atomic.Bool             // the subscription, with Retry
+	chosen   atomic.Pointer[choice]  // what is looked for
+	ordering sync.Mutex              // who changes that; of ordered
+	ordered  *Order                  // what was asked for last, nil: nothing
+	settings atomic.Pointer[Tracker] // of its settings: those that orders begin with
+	model    atomic.Pointer[string]  // sha256 of the model whose figures are known
 
 	poses, bad, retained, dropped, published, unconfirmed, connects atomic.Uint64
 	lastBadLog                                                      atomic.Int64
@@ -152,7 +154,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.cfg.Tracker.Definitions, s.phrases = s.tracker.cfg.Definitions, s.tracker.phrases
+	s.settings.Store(s.tracker)
 	s.chosen.Store(s.tracker.choice())
 	return s, nil
 }

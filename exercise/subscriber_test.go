@@ -331,6 +331,67 @@ func TestBadPosesAreRefused(t *testing.T) {
 	}
 }
 
+// TestPrepare: a reload changes what is said and looked for while a subscriber runs.
+// What was ordered holds on unless the settings ask for something else; settings
+// that cannot be used, or are those at work, change nothing.
+func TestPrepare(t *testing.T) {
+	b := startBroker(t)
+	a := newApp(t, b, "app", "posefuse/room1/exercise/#")
+	sub, _ := startSubscriber(t, b)
+	a.await(t, "online", statusIs("online"))
+	settings := func(edit func(*exercise.Config)) exercise.Config {
+		c := exercise.Config{Room: "elsewhere", Goals: map[string]exercise.Goal{}}
+		edit(&c)
+		return c
+	}
+	german := func(c *exercise.Config) { c.Language = "de" }
+	for name, step := range map[string]struct {
+		edit func(*exercise.Config)
+		want string
+	}{
+		"as it is": {func(*exercise.Config) {}, ""},
+		"language": {func(c *exercise.Config) { c.Language = "tlh" }, "tlh"},
+		"exercise": {func(c *exercise.Config) { c.Exercises = []string{"sqat"} }, "sqat"},
+	} {
+		apply, err := sub.Prepare(settings(step.edit))
+		if apply != nil || (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
+			t.Errorf("%s: something to do %v, %v", name, apply != nil, err)
+		}
+	}
+	if _, err := sub.Take([]byte(`{"exercises":["A13"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		edit   func(*exercise.Config)
+		name   string // of A13
+		chosen int    // exercises
+	}{
+		{german, "Linke Hand heben", 1},
+		{func(c *exercise.Config) { german(c); c.Exercises = []string{"A12", "A13"} }, "Linke Hand heben", 2},
+		{func(c *exercise.Config) { c.Exercises = []string{"A12", "A13"}; c.SetRestS = 9 }, "raise hand left", 2},
+	} {
+		apply, err := sub.Prepare(settings(step.edit))
+		if err != nil || apply == nil {
+			t.Fatalf("something to do %v, %v", apply != nil, err)
+		}
+		apply()
+		list, err := sub.List(nil)
+		if err != nil || !strings.Contains(string(list), `"exercise":"A13","name":"`+step.name) || strings.Count(string(list), `"chosen":true`) != step.chosen {
+			t.Errorf("want %q, %d chosen: %s, %v", step.name, step.chosen, list, err)
+		}
+		if apply, err = sub.Prepare(settings(step.edit)); apply != nil || err != nil {
+			t.Errorf("the same once more: something to do %v, %v", apply != nil, err)
+		}
+	}
+	_, squats := set(1, 12, 3, sim.MotionOptions{})
+	a.publishSet(t, sub, squats, 0)
+	testenv.Wait(t, "the last squat's poses", func() bool { return sub.Stats().Poses == uint64(len(squats)) })
+	a.await(t, "3 squats", func(m mqtt.Message) bool {
+		var e message.ExerciseEvent
+		return strings.HasSuffix(m.Topic(), "/event") && json.Unmarshal(m.Payload(), &e) == nil && e.Exercise == "A12" && e.Repetitions == 3
+	})
+}
+
 // TestOrder: what is looked for changes while a subscriber runs; a wrong order
 // changes nothing and says why.
 func TestOrder(t *testing.T) {

@@ -91,6 +91,29 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
+// TestKeepDaysChange: sets that are too old by a new rule go with the next person.
+func TestKeepDaysChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "history")
+		k := keeper(dir, 0)
+		for _, step := range []struct {
+			days int
+			id   string
+			want []string
+		}{{0, "a", []string{"a"}}, {60, "b", []string{"a", "b"}}, {30, "c", []string{"b", "c"}}} {
+			k.SetKeepDays(step.days)
+			if err := k.Begin("P1", true); err != nil {
+				t.Fatal(err)
+			}
+			k.Summary(summary(t, step.id, 8))
+			if got := ids(t, dir, "P1"); !slices.Equal(got, step.want) {
+				t.Errorf("kept for %d days: %v, want %v", step.days, got, step.want)
+			}
+			time.Sleep(20 * 24 * time.Hour)
+		}
+	})
+}
+
 // TestTornLine: what a crash left of a line costs that line only.
 func TestTornLine(t *testing.T) {
 	dir := t.TempDir()

@@ -44,6 +44,14 @@ type Keeper struct {
 // NewKeeper returns a Keeper for whom nothing is begun.
 func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
 
+// SetKeepDays changes for how many days sets are kept, 0: for ever. What is too old
+// then is dropped when the next person begins.
+func (k *Keeper) SetKeepDays(days int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cfg.KeepDays = days
+}
+
 // Begin keeps the sets of a person from now on; those of the one before end. Sets
 // over the age that is kept are dropped.
 func (k *Keeper) Begin(subject string, consent bool) error {

@@ -14,9 +14,25 @@ import (
 	"posefuse/message"
 )
 
-// liveKeys are those that a reload applies; for the others the daemon must be
-// started again.
-var liveKeys = []string{"bus.users", "bus.max_connections_per_address", "log.level"}
+// liveKeys are those that a reload applies by itself, in this order; parts add
+// theirs with OnReload. For the others the daemon must be started again.
+var liveKeys = []string{"bus.users", "bus.max_connections_per_address", "audit.keep_days", "audit.max_mib", "log.level"}
+
+// Reloadable is a part of the daemon whose settings a reload changes.
+type Reloadable struct {
+	Keys []string // that it takes over
+	// Prepare makes ready for the next configuration and changes nothing, so that it
+	// may fail; apply takes over, nil if nothing is to do.
+	Prepare func(next *Config) (apply func(), err error)
+}
+
+// OnReload adds a part. Parts take over in the order in which they were added,
+// after the daemon's own keys.
+func (c *Core) OnReload(part Reloadable) {
+	c.reloads.mu.Lock()
+	defer c.reloads.mu.Unlock()
+	c.reloads.parts = append(c.reloads.parts, part)
+}
 
 // reloads is what became of the configuration since the start.
 type reloads struct {
@@ -25,15 +41,17 @@ type reloads struct {
 	waiting []string // keys whose value in the file waits for a restart
 	times   int
 	refused string // why the newest file cannot be used; the one before it runs on
+	parts   []Reloadable
 }
 
 // Reload reads the configuration again, in this order: it is read and checked
-// whole, the certificates too; then what can be changed while running is, in
-// one step each: certificates, users, log level. What is wrong anywhere leaves
-// everything as it is. It returns the keys that wait for a restart.
-func (c *Core) Reload() (waiting []string, err error) {
+// whole, the certificates too, and each part makes ready for it; then what can be
+// changed while running is, in one step each: certificates, users, audit log, log
+// level, the parts. What is wrong anywhere leaves everything as it is. It returns
+// the keys that it applies and those that wait for a restart.
+func (c *Core) Reload() (applied, waiting []string, err error) {
 	if c.opt.Reload == nil {
-		return nil, errors.New("the daemon runs without a configuration file; there is nothing to read again")
+		return nil, nil, errors.New("the daemon runs without a configuration file; there is nothing to read again")
 	}
 	r := &c.reloads
 	r.mu.Lock()
@@ -46,6 +64,18 @@ func (c *Core) Reload() (waiting []string, err error) {
 	if err == nil && b == nil {
 		err = errors.New("the daemon has not started yet; try again")
 	}
+	applied = slices.Clone(liveKeys)
+	var steps []func()
+	for _, part := range r.parts {
+		if err != nil {
+			break
+		}
+		var step func()
+		if step, err = part.Prepare(&next); step != nil {
+			steps = append(steps, step)
+		}
+		applied = append(applied, part.Keys...)
+	}
 	if err == nil {
 		err = b.Apply(&next.Bus)
 	}
@@ -53,19 +83,36 @@ func (c *Core) Reload() (waiting []string, err error) {
 		r.refused = err.Error()
 		c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: "refused: " + r.refused})
 		c.log.Error("the configuration cannot be used; the last good one runs on", "error", err)
-		return nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
+		return nil, nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
+	}
+	changed := slices.DeleteFunc(differences(&r.running, &next), func(key string) bool { return !slices.Contains(applied, key) })
+	if slices.ContainsFunc(changed, func(key string) bool { return strings.HasPrefix(key, "audit.") }) {
+		c.audit.Load().Keep(next.Audit.MaxMiB, next.Audit.KeepDays)
 	}
 	if c.opt.SetLogLevel != nil {
 		c.opt.SetLogLevel(next.Log.Level)
 	}
-	changed := slices.DeleteFunc(differences(&r.running, &next), func(key string) bool { return !slices.Contains(liveKeys, key) })
-	r.running.Bus.Users, r.running.Bus.MaxPerAddress, r.running.Log.Level = next.Bus.Users, next.Bus.MaxPerAddress, next.Log.Level
+	for _, step := range steps {
+		step()
+	}
+	takeOver(&r.running, &next, changed)
 	what := "applied: " + cmp.Or(strings.Join(changed, ", "), "nothing new")
 	c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: what})
 	r.refused, r.waiting = "", differences(&r.running, &next)
 	r.times++
-	c.log.Info("configuration read again", "applied", strings.Join(liveKeys, " "), "waiting_for_a_restart", strings.Join(r.waiting, " "))
-	return slices.Clone(r.waiting), nil
+	c.log.Info("configuration read again", "changed", strings.Join(changed, " "), "waiting_for_a_restart", strings.Join(r.waiting, " "))
+	return applied, slices.Clone(r.waiting), nil
+}
+
+// takeOver gives keys of a configuration the values that another has.
+func takeOver(to, from *Config, keys []string) {
+	values := map[string]reflect.Value{}
+	walkKeys(reflect.ValueOf(from).Elem(), "", func(path string, v reflect.Value) { values[path] = v })
+	walkKeys(reflect.ValueOf(to).Elem(), "", func(path string, v reflect.Value) {
+		if slices.Contains(keys, path) {
+			v.Set(values[path])
+		}
+	})
 }
 
 // Reloaded is the reply of ctl.reload.
@@ -76,14 +123,14 @@ type Reloaded struct {
 
 // reloadControl answers ctl.reload.
 func (c *Core) reloadControl([]byte) ([]byte, error) {
-	waiting, err := c.Reload()
+	applied, waiting, err := c.Reload()
 	if err != nil {
 		return nil, err
 	}
 	if waiting == nil {
 		waiting = []string{}
 	}
-	return json.Marshal(Reloaded{Applied: liveKeys, Waiting: waiting})
+	return json.Marshal(Reloaded{Applied: applied, Waiting: waiting})
 }
 
 // differences returns the keys whose values differ.

@@ -12,6 +12,60 @@ import (
 	"posefuse/pipeline/bus"
 )
 
+// Parts make ready before anything changes, take over in the order in which they
+// came, and one that cannot leaves all as it is.
+func TestReloadOfParts(t *testing.T) {
+	opt := Options{Config: testConfig(t), Notify: func(string) error { return nil }}
+	next := opt.Config
+	var done []string
+	opt.Reload = func() (Config, error) { return next, nil }
+	opt.SetLogLevel = func(l string) { done = append(done, "level "+l) }
+	d := &daemonUnderTest{}
+	d.start(t, opt)
+	d.OnReload(Reloadable{Keys: []string{"exercise.language"}, Prepare: func(next *Config) (func(), error) {
+		return func() { done = append(done, "language "+next.Exercise.Language) }, nil
+	}})
+	broken := errors.New("exercise.targets: none of these")
+	d.OnReload(Reloadable{Keys: []string{"exercise.targets"}, Prepare: func(next *Config) (func(), error) {
+		if len(next.Exercise.Targets) > 0 {
+			return nil, broken
+		}
+		return nil, nil // nothing to do
+	}})
+	for _, c := range []struct {
+		edit    func(*Config)
+		done    string // in this order
+		waiting []string
+		refused error
+	}{
+		{func(c *Config) { c.Exercise.Language = "de" }, "level info, language de", nil, nil},
+		{func(c *Config) {
+			c.Log.Level = "warn"
+			c.Exercise.Language = "fr"
+			c.Exercise.Targets = map[string]ExerciseTarget{"squat": {}}
+		}, "", nil, broken},
+		{func(c *Config) { c.Log.Level = "warn"; c.Exercise.Language = "fr"; c.Web.ShowImage = true }, "level warn, language fr", []string{"web.show_image"}, nil},
+		{func(c *Config) { c.Audit.KeepDays, c.Audit.MaxMiB = 7, 8; c.Record.KeepDays = 1 }, "level info, language en", []string{"record.keep_days"}, nil},
+	} {
+		next, done = opt.Config, nil
+		c.edit(&next)
+		before := d.reloads.running
+		applied, waiting, err := d.Reload()
+		if !errors.Is(err, c.refused) || strings.Join(done, ", ") != c.done || !slices.Equal(waiting, c.waiting) {
+			t.Errorf("did %v, waiting %v, %v; want %s, waiting %v, %v", done, waiting, err, c.done, c.waiting, c.refused)
+		}
+		if c.refused != nil && len(differences(&before, &d.reloads.running)) > 0 {
+			t.Errorf("refused, but changed: %v", differences(&before, &d.reloads.running))
+		}
+		if c.refused == nil && !slices.Contains(applied, "exercise.language") {
+			t.Errorf("applied %v", applied)
+		}
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A reload applies what it can, names what waits for a restart, and a file that
 // cannot be used changes nothing, however often good and bad take turns.
 func TestReload(t *testing.T) {
@@ -38,7 +92,7 @@ func TestReload(t *testing.T) {
 		next = opt.Config
 		next.Log.Level, next.Sync.RateHz = "warn", 17
 		next.Bus.Users = []bus.User{{Name: "a", Password: "b", Role: bus.Viewer}}
-		waiting, err := d.Reload()
+		_, waiting, err := d.Reload()
 		if err != nil || !slices.Equal(waiting, []string{"sync.rate_hz"}) || level != "warn" {
 			t.Fatalf("waiting %v, level %q, %v", waiting, level, err)
 		}
@@ -46,14 +100,14 @@ func TestReload(t *testing.T) {
 			t.Fatalf("%s: %s", code, text)
 		}
 		next.Log.Level, next.Sync.HoldMS = "error", -1
-		if _, err = d.Reload(); err == nil || !strings.Contains(err.Error(), "sync.hold_ms") || level != "warn" {
+		if _, _, err = d.Reload(); err == nil || !strings.Contains(err.Error(), "sync.hold_ms") || level != "warn" {
 			t.Fatalf("a bad value: level %q, %v", level, err)
 		}
 		if code, text := part(); code != "refused" || !strings.Contains(text, "sync.hold_ms") {
 			t.Fatalf("%s: %s", code, text)
 		}
 		broken = errors.New("line 1: no YAML")
-		if _, err = d.Reload(); !errors.Is(err, broken) {
+		if _, _, err = d.Reload(); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
 		broken = nil

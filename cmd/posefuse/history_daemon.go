@@ -32,6 +32,10 @@ func newRoomHistory(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger)
 		Dir: dir, Room: cfg.Room, KeepDays: cfg.History.KeepDays, Log: log.With("part", "history"),
 	})}
 	core.Report(h.keeper.Health)
+	core.OnReload(pipeline.Reloadable{Keys: []string{"history.keep_days"},
+		Prepare: func(next *pipeline.Config) (func(), error) {
+			return func() { h.keeper.SetKeepDays(next.History.KeepDays) }, nil
+		}})
 	return h
 }
 

@@ -32,20 +32,31 @@ func newRoomRecorder(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger
 	if !c.Enabled {
 		return nil
 	}
-	const gib = 1 << 30
 	r := &roomRecorder{core: core, room: cfg.Room, Recorder: session.NewRecorder(session.Config{
-		Root:      filepath.Join(cfg.StateDir, session.Folder),
-		Keep:      session.Retention{Days: c.KeepDays, Bytes: int64(c.KeepGiB * gib)},
-		FreeBytes: int64(c.FreeGiB * gib),
-		Segment:   time.Duration(c.SegmentMin * float64(time.Minute)),
-		Clock:     core.Clock(),
-		Log:       log.With("part", "recorder"),
+		Root:  filepath.Join(cfg.StateDir, session.Folder),
+		Clock: core.Clock(),
+		Log:   log.With("part", "recorder"),
 	})}
+	r.SetRules(recordRules(&c))
+	core.OnReload(pipeline.Reloadable{Keys: []string{"record.keep_days", "record.keep_gib", "record.free_gib", "record.segment_min"},
+		Prepare: func(next *pipeline.Config) (func(), error) {
+			return func() { r.SetRules(recordRules(&next.Record)) }, nil
+		}})
 	if list, err := session.List(filepath.Join(cfg.StateDir, session.Folder)); err == nil && len(list) > 0 {
 		r.before = list[len(list)-1].Info.ID
 	}
 	core.Record(r)
 	return r
+}
+
+// recordRules are those of the configuration.
+func recordRules(c *pipeline.RecordConfig) session.Rules {
+	const gib = 1 << 30
+	return session.Rules{
+		Keep:      session.Retention{Days: c.KeepDays, Bytes: int64(c.KeepGiB * gib)},
+		FreeBytes: int64(c.FreeGiB * gib),
+		Segment:   time.Duration(c.SegmentMin * float64(time.Minute)),
+	}
 }
 
 // run starts the recorder's service; it ends with ctx, and so does the session.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"posefuse/exercise"
 	"posefuse/model"
 	"posefuse/model/registry"
 	"posefuse/model/shipped"
@@ -225,24 +224,6 @@ func (c runCmd) useCamera(cfg *pipeline.Config) (string, error) {
 	return choice.shown, choice.apply(cfg, true)
 }
 
-// checkExercise refuses an activity that nobody counts: the daemon would go on
-// without its subscriber.
-func checkExercise(cfg pipeline.Config) error {
-	c, err := subscriberConfig(cfg, bus.MQTTAccess{}, slog.Default())
-	if err != nil {
-		return fmt.Errorf("exercise.definitions: %w", err)
-	}
-	for _, word := range c.Tracker.Exercises {
-		if _, err = exercise.Find(c.Tracker.Definitions, word); err != nil {
-			return fmt.Errorf("exercise.exercise: %w", err)
-		}
-	}
-	if _, err = exercise.NewSubscriber(c); err != nil {
-		return fmt.Errorf("exercise: %w", err)
-	}
-	return nil
-}
-
 // afterStart prints where everything is and starts the exercise subscriber.
 func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoom, log *slog.Logger, side *sync.WaitGroup) {
 	cfg := room.Config
@@ -252,49 +233,7 @@ func (c runCmd) afterStart(ctx context.Context, core *pipeline.Core, room runRoo
 	if !underJournal() {
 		printBanner(os.Stdout, &room, at)
 	}
-	if !cfg.Exercise.Enabled {
-		return
-	}
-	access, ok := core.Bus().MQTTAccess()
-	if !ok {
-		log.Error("exercise subscriber does not start: it reads MQTT, and bus.mqtt has neither listen nor url")
-		return
-	}
-	settings, err := subscriberConfig(cfg, access, log)
-	if err != nil {
-		log.Error("exercise subscriber does not start", "error", err)
-		return
-	}
-	sub, err := exercise.NewSubscriber(settings)
-	if err != nil {
-		log.Error("exercise subscriber does not start", "error", err)
-		return
-	}
-	err = errors.Join(core.Bus().HandleControl("exercise", sub.Take), core.Bus().HandleControl("exercise.list", sub.List))
-	if err != nil {
-		log.Error("exercises cannot be chosen over NATS", "error", err)
-	}
-	side.Go(func() {
-		if err := sub.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			log.Error("exercise subscriber stopped", "error", err)
-		}
-	})
-}
-
-func subscriberConfig(cfg pipeline.Config, access bus.MQTTAccess, log *slog.Logger) (exercise.SubscriberConfig, error) {
-	e := cfg.Exercise
-	tracker := exercise.Config{Room: cfg.Room, Language: e.Language, SetRestS: e.SetRestS, CameraTiltDeg: e.CameraTiltDeg, Goals: map[string]exercise.Goal{}}
-	for name, t := range e.Targets {
-		tracker.Goals[name] = exercise.Goal{Range: t.Range, Repetitions: t.Repetitions, TempoS: t.TempoS}
-	}
-	if e.Exercise != "auto" && e.Exercise != "" {
-		tracker.Exercises = exerciseWords(e.Exercise)
-	}
-	var err error
-	if tracker.Definitions, err = exercise.AllDefinitions(e.Definitions); err != nil {
-		return exercise.SubscriberConfig{}, err
-	}
-	return exercise.SubscriberConfig{Broker: access.URL, Username: access.User, Password: access.Password, TLS: access.TLS, Retry: true, Live: true, Tracker: tracker, Log: log.With("part", "exercise")}, nil
+	startExercise(ctx, core, &cfg, log, side)
 }
 
 // version returns the module's version, "0.0.0" for a build from a checkout.

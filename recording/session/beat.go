@@ -10,7 +10,7 @@ func (x *run) beat() {
 	now := x.r.cfg.Clock.NowNS()
 	free, err := x.r.cfg.disk.free(x.dir)
 	x.freeBytes.Store(free)
-	if err == nil && free < x.r.cfg.FreeBytes {
+	if err == nil && free < x.r.rules.Load().FreeBytes {
 		err = fmt.Errorf("%w: %d MiB are left", errFloor, free>>20)
 	}
 	if x.seg == nil {
@@ -26,7 +26,7 @@ func (x *run) beat() {
 		x.fail(err)
 		return
 	}
-	if now-x.seg.since >= int64(x.r.cfg.Segment) || x.seg.good >= maxSegmentBytes {
+	if now-x.seg.since >= int64(x.r.rules.Load().Segment) || x.seg.good >= maxSegmentBytes {
 		x.rotate()
 		if x.seg == nil {
 			if err := x.open(now); err != nil {
@@ -50,7 +50,7 @@ func (x *run) retry(now, free int64, err error) {
 	case err != nil:
 	case now < x.retryNS:
 		return
-	case x.problem.Load() != nil && free < x.r.cfg.FreeBytes+resumeBytes:
+	case x.problem.Load() != nil && free < x.r.rules.Load().FreeBytes+resumeBytes:
 		return // as full as it was
 	default:
 		err = x.open(now)

@@ -62,6 +62,7 @@ type Room struct {
 // and may be called at any time.
 type Recorder struct {
 	cfg    Config
+	rules  atomic.Pointer[Rules]
 	mu     sync.Mutex // of Start, Stop and last
 	active atomic.Pointer[run]
 	last   Status // of the session that ended
@@ -78,8 +79,21 @@ func NewRecorder(cfg Config) *Recorder {
 	if cfg.disk == nil {
 		cfg.disk = osDisk{}
 	}
-	return &Recorder{cfg: cfg}
+	r := &Recorder{cfg: cfg}
+	r.SetRules(Rules{Keep: cfg.Keep, FreeBytes: cfg.FreeBytes, Segment: cfg.Segment})
+	return r
 }
+
+// Rules are what of a Config may change while a session is recorded.
+type Rules struct {
+	Keep      Retention
+	FreeBytes int64         // recording pauses while less is left on the disk
+	Segment   time.Duration // length of a file
+}
+
+// SetRules changes the rules: at once for the running session, at the next start
+// for the sessions that are kept.
+func (r *Recorder) SetRules(rules Rules) { r.rules.Store(&rules) }
 
 // Start begins a session. The error wraps ErrInvalid, ErrBusy, or says why nothing
 // can be written.
@@ -165,7 +179,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 }
 
 func (r *Recorder) tidy() {
-	deleted, err := Tidy(r.cfg.Root, r.cfg.Keep, time.Now())
+	deleted, err := Tidy(r.cfg.Root, r.rules.Load().Keep, time.Now())
 	if len(deleted) > 0 {
 		r.cfg.Log.Info("old sessions deleted", "sessions", deleted)
 	}

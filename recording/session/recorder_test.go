@@ -176,8 +176,8 @@ func snapshot(t testing.TB, dir string) string {
 func TestRecordAndRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, clock := newTest(t)
-		r.cfg.Segment = 2 * time.Second
 		i := start(t, r)
+		r.SetRules(Rules{Segment: 2 * time.Second}) // while it records
 		offerSamples(r, 0, 20)
 		clock.mu.Lock()
 		clock.step = -3 * time.Hour // NTP
@@ -229,6 +229,31 @@ func TestRecordAndRead(t *testing.T) {
 		}
 		if s := r.Status(); s.State != StateIdle || s.Session != i.ID {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestRulesOfTheNextStart: what is too old by new rules goes with the next session.
+func TestRulesOfTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _ := newTest(t)
+		old := start(t, r)
+		if _, err := r.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * 24 * time.Hour)
+		for _, c := range []struct {
+			days int
+			left bool
+		}{{0, true}, {30, true}, {7, false}} {
+			r.SetRules(Rules{Keep: Retention{Days: c.days}, Segment: time.Minute})
+			start(t, r)
+			if _, err := r.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Read(filepath.Join(r.cfg.Root, old.ID)); (err == nil) != c.left {
+				t.Errorf("kept for %d days: %v", c.days, err)
+			}
 		}
 	})
 }
@@ -286,7 +311,7 @@ func TestStartRefuses(t *testing.T) {
 func TestRecoverDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, _ := newTest(t)
-		r.cfg.Segment = 3 * time.Second
+		r.SetRules(Rules{Segment: 3 * time.Second})
 		i := start(t, r)
 		offerSamples(r, 0, 60)
 		done, err := r.Stop()
