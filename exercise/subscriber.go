@@ -73,6 +73,8 @@ type SubscriberStats struct {
 	Published   uint64 // results the broker confirmed
 	Unconfirmed uint64 // results not confirmed in time or given up; those sent go out after a reconnect
 	Connects    uint64 // connections with the subscription in place
+	Sets        uint64 // published as summaries
+	Repetitions uint64 // in those
 }
 
 // Subscriber is the exercise checker as an MQTT client: it reads poses and
@@ -97,8 +99,8 @@ type Subscriber struct {
 	settings atomic.Pointer[Tracker] // of its settings: those that orders begin with
 	model    atomic.Pointer[string]  // sha256 of the model whose figures are known
 
-	poses, bad, retained, dropped, published, unconfirmed, connects atomic.Uint64
-	lastBadLog                                                      atomic.Int64
+	poses, bad, retained, dropped, published, unconfirmed, connects, sets, repetitions atomic.Uint64
+	lastBadLog                                                                         atomic.Int64
 }
 
 // input is what the tracker gets: a pose, or what is known of the model.
@@ -163,7 +165,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 func (s *Subscriber) Stats() SubscriberStats {
 	return SubscriberStats{
 		Poses: s.poses.Load(), Bad: s.bad.Load(), Retained: s.retained.Load(), Dropped: s.dropped.Load(),
-		Published: s.published.Load(), Unconfirmed: s.unconfirmed.Load(), Connects: s.connects.Load(),
+		Published: s.published.Load(), Unconfirmed: s.unconfirmed.Load(), Connects: s.connects.Load(), Sets: s.sets.Load(), Repetitions: s.repetitions.Load(),
 	}
 }
 
@@ -293,6 +295,8 @@ func (s *Subscriber) Event(e *message.ExerciseEvent) {
 // Summary queues a set's summary for publication.
 func (s *Subscriber) Summary(m *message.ExerciseSummary) {
 	if s.owner.counts() {
+		s.sets.Add(1)
+		s.repetitions.Add(uint64(max(m.Repetitions, 0)))
 		s.queue("/exercise/summary", summaryKept, m)
 	}
 }

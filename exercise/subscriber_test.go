@@ -228,7 +228,7 @@ func TestSubscriberCountsOverMQTT(t *testing.T) {
 	}
 	a.await(t, "stopped", statusIs("stopped"))
 	st := sub.Stats()
-	if st.Bad != 2 || st.Dropped != 0 || st.Poses != uint64(len(squats)+len(more)-20) {
+	if st.Bad != 2 || st.Dropped != 0 || st.Poses != uint64(len(squats)+len(more)-20) || st.Sets != 1 || st.Repetitions != 8 {
 		t.Errorf("stats %+v, poses sent %d", st, len(squats)+len(more)-20)
 	}
 

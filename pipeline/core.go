@@ -114,10 +114,12 @@ type Core struct {
 	reloads reloads                   // of the configuration
 	audit   atomic.Pointer[audit.Log] // nil: none is kept
 
-	bus     atomic.Pointer[bus.Bus]       // set while running
-	models  atomic.Pointer[modelControl]  // the same
-	web     atomic.Pointer[string]        // address of the HTTP server
-	httpCut atomic.Pointer[atomic.Uint64] // its connections that gave way to newer ones
+	bus     atomic.Pointer[bus.Bus]        // set while running
+	models  atomic.Pointer[modelControl]   // the same
+	web     atomic.Pointer[string]         // address of the HTTP server
+	httpCut atomic.Pointer[atomic.Uint64]  // its connections that gave way to newer ones
+	viewers viewers                        // of the page
+	counted atomic.Pointer[func() Counted] // of exercises; nil: nobody counts
 	ready   chan struct{}
 	changed chan struct{} // capacity 1: a sensor changed its state
 	started atomic.Bool

@@ -38,7 +38,7 @@ func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
 	mux := http.NewServeMux()
 	c.routes(mux)
 	if c.opt.Page != nil {
-		mux.Handle("/", boundViewers(c.opt.Page(b.Conn(), c.cfg.Room), maxViewers))
+		mux.Handle("/", c.viewers.bound(c.opt.Page(b.Conn(), c.cfg.Room), maxViewers))
 	}
 	limit := &connLimit{Listener: l, max: maxHTTPConns, perAddress: maxHTTPPerAddress}
 	c.httpCut.Store(&limit.cut)

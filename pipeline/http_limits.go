@@ -112,13 +112,19 @@ func hostOf(a net.Addr) string {
 	return t.IP.String()
 }
 
-// boundViewers refuses feeds of the page beyond a number.
-func boundViewers(next http.Handler, most int64) http.Handler {
-	var viewers atomic.Int64
+// viewers are the feeds of the page that are open, and those that were too many.
+type viewers struct {
+	open    atomic.Int64
+	refused atomic.Uint64
+}
+
+// bound refuses feeds of the page beyond a number.
+func (v *viewers) bound(next http.Handler, most int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
-			defer viewers.Add(-1)
-			if viewers.Add(1) > most {
+			defer v.open.Add(-1)
+			if v.open.Add(1) > most {
+				v.refused.Add(1)
 				http.Error(w, "too many viewers; close some pages", http.StatusServiceUnavailable)
 				return
 			}

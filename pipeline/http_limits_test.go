@@ -126,7 +126,8 @@ func TestSnapshotIsMadeOnceForMany(t *testing.T) {
 
 func TestViewersAreBounded(t *testing.T) {
 	in, out := make(chan struct{}), make(chan struct{})
-	h := boundViewers(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { in <- struct{}{}; <-out }), 2)
+	var v viewers
+	h := v.bound(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { in <- struct{}{}; <-out }), 2)
 	ask := func(upgrade string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 		r.Header.Set("Upgrade", upgrade)
@@ -151,6 +152,9 @@ func TestViewersAreBounded(t *testing.T) {
 	go func() { ask("websocket"); done <- struct{}{} }()
 	<-in
 	<-done
+	if v.open.Load() != 0 || v.refused.Load() != 1 {
+		t.Errorf("%d viewers, %d refused, want 0 and 1", v.open.Load(), v.refused.Load())
+	}
 }
 
 // Sensors may take a while to start; without any after that the daemon is not

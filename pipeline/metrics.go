@@ -129,6 +129,15 @@ var (
 	descSensorRestart = prometheus.NewDesc("posefuse_sensor_restarts_total", "Times the sensor's source was started again.", []string{"sensor"}, nil)
 	descBusLost       = prometheus.NewDesc("posefuse_bus_events_total", "Messages lost and clients cut, by cause.", []string{"cause"}, nil)
 	descHTTPCut       = prometheus.NewDesc("posefuse_http_connections_cut_total", "Connections to the page's port that gave way to newer ones.", nil, nil)
+	descViewers       = prometheus.NewDesc("posefuse_page_viewers", "Pages that are open and see the room.", nil, nil)
+	descRefused       = prometheus.NewDesc("posefuse_refused_total", "Who was not let in, by what kept them out: login, address (too many connections of one), full (too many at all), viewers (too many pages).", []string{"by"}, nil)
+	descConnections   = prometheus.NewDesc("posefuse_bus_connections", "Connections to the embedded server now.", nil, nil)
+	descMaxConns      = prometheus.NewDesc("posefuse_bus_connections_limit", "Connections that the embedded server takes at most.", nil, nil)
+	descReloads       = prometheus.NewDesc("posefuse_reloads_total", "Times the configuration was read again, by what came of it.", []string{"result"}, nil)
+	descSets          = prometheus.NewDesc("posefuse_exercise_sets_total", "Sets of exercises that were counted to their end.", nil, nil)
+	descRepetitions   = prometheus.NewDesc("posefuse_exercise_repetitions_total", "Repetitions in the sets that were counted to their end.", nil, nil)
+	descExercisePoses = prometheus.NewDesc("posefuse_exercise_poses_total", "Pose messages of the exercise subscriber, by outcome.", []string{"outcome"}, nil)
+	descExerciseOut   = prometheus.NewDesc("posefuse_exercise_results_total", "Results of the exercise subscriber for the broker, by outcome.", []string{"outcome"}, nil)
 	descSkipped       = prometheus.NewDesc("posefuse_ticks_skipped_total", "Ticks without a pose: inference takes longer than a tick period, or the machine stood still.", nil, nil)
 	descModelMemory   = prometheus.NewDesc("posefuse_model_memory_bytes", "Memory of the running model: weights mapped from its file, weights on the heap, packed weights, buffers.", []string{"kind"}, nil)
 	descBuild         = prometheus.NewDesc("posefuse_build_info", "1; what was built from what.", []string{"version", "revision", "goversion"}, nil)
@@ -140,7 +149,7 @@ var (
 // descriptions are those of the metrics read at scrape time.
 func (c *Core) descriptions() []*prometheus.Desc {
 	return []*prometheus.Desc{descSensorSamples, descSensorInput, descSensorLive, descSensorAge, descSensorOffset, descSensorDrift, descSensorRestart,
-		descBusLost, descHTTPCut, descSkipped, descModelMemory, descBuild, descModel, descSimulated, descProblem, descInfluence, descSpread}
+		descBusLost, descHTTPCut, descViewers, descRefused, descConnections, descMaxConns, descReloads, descSets, descRepetitions, descExercisePoses, descExerciseOut, descSkipped, descModelMemory, descBuild, descModel, descSimulated, descProblem, descInfluence, descSpread}
 }
 
 // Describe implements prometheus.Collector.
@@ -193,7 +202,20 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 		for cause, n := range b.Counters() {
 			count(descBusLost, n, cause)
 		}
+		if l, embedded := b.Load(); embedded {
+			gauge(descConnections, float64(l.Connections))
+			gauge(descMaxConns, float64(l.MaxConnections))
+			for by, n := range l.Refused {
+				count(descRefused, n, string(by))
+			}
+		}
 	}
+	gauge(descViewers, float64(c.viewers.open.Load()))
+	count(descRefused, c.viewers.refused.Load(), "viewers")
+	applied, refused := c.reloads.counts()
+	count(descReloads, applied, "applied")
+	count(descReloads, refused, "refused")
+	c.collectExercises(count)
 	count(descSkipped, c.aligner.Stats().Skipped)
 	if e := c.ticks.engine.Load(); e != nil {
 		for kind, n := range e.memory {

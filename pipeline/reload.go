@@ -36,12 +36,13 @@ func (c *Core) OnReload(part Reloadable) {
 
 // reloads is what became of the configuration since the start.
 type reloads struct {
-	mu      sync.Mutex
-	running Config   // in force
-	waiting []string // keys whose value in the file waits for a restart
-	times   int
-	refused string // why the newest file cannot be used; the one before it runs on
-	parts   []Reloadable
+	mu       sync.Mutex
+	running  Config   // in force
+	waiting  []string // keys whose value in the file waits for a restart
+	times    uint64
+	refusals uint64
+	refused  string // why the newest file cannot be used; the one before it runs on
+	parts    []Reloadable
 }
 
 // Reload reads the configuration again, in this order: it is read and checked
@@ -81,6 +82,7 @@ func (c *Core) Reload() (applied, waiting []string, err error) {
 	}
 	if err != nil {
 		r.refused = err.Error()
+		r.refusals++
 		c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: "refused: " + r.refused})
 		c.log.Error("the configuration cannot be used; the last good one runs on", "error", err)
 		return nil, nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
@@ -144,6 +146,13 @@ func differences(a, b *Config) []string {
 		}
 	})
 	return out
+}
+
+// counts returns how often a configuration was applied and refused.
+func (r *reloads) counts() (applied, refused uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.times, r.refusals
 }
 
 // health is the part "configuration".

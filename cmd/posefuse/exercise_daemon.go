@@ -55,6 +55,12 @@ func startExercise(ctx context.Context, core *pipeline.Core, cfg *pipeline.Confi
 		log.Error("exercises cannot be chosen over NATS", "error", err)
 	}
 	core.OnReload(reloadExercise(sub))
+	core.CountExercises(func() pipeline.Counted {
+		st := sub.Stats()
+		return pipeline.Counted{Sets: st.Sets, Repetitions: st.Repetitions,
+			Poses:   map[string]uint64{"taken": st.Poses, "bad": st.Bad, "retained": st.Retained, "dropped": st.Dropped},
+			Results: map[string]uint64{"published": st.Published, "unconfirmed": st.Unconfirmed}}
+	})
 	side.Go(func() {
 		if err := sub.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			log.Error("exercise subscriber stopped", "error", err)

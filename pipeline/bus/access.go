@@ -40,6 +40,7 @@ type gate struct {
 	perAddress int
 	inside     map[uint64]guest // the connections that were let in
 	counted    time.Time
+	refused    map[Refusal]uint64
 }
 
 // guest is a connection that was let in.
@@ -53,7 +54,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	o := c.GetOpts()
 	if o.Username == internalUser {
 		if !equal(o.Password, g.password) {
-			g.refuse("somebody calls itself the daemon", "", addressOf(c.RemoteAddress()))
+			g.refuse(RefusedLogin, "somebody calls itself the daemon", "", addressOf(c.RemoteAddress()))
 			return false
 		}
 		c.RegisterUser(&server.User{Username: internalUser})
@@ -61,7 +62,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	}
 	address := addressOf(c.RemoteAddress())
 	if !g.enter(c.GetID(), address, o.Username) {
-		g.refuse("more connections than bus.max_connections_per_address", "", address)
+		g.refuse(RefusedAddress, "more connections than bus.max_connections_per_address", "", address)
 		return false
 	}
 	u, known, needed := g.user(o.Username)
@@ -75,7 +76,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		if known {
 			name = u.Name
 		}
-		g.refuse("wrong user or password", name, address)
+		g.refuse(RefusedLogin, "wrong user or password", name, address)
 		return false
 	}
 	g.connected(u.Name, address)
@@ -84,7 +85,10 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 }
 
 // refuse notes that somebody is not let in, in the log and in the audit.
-func (g *gate) refuse(why, user, address string) {
+func (g *gate) refuse(by Refusal, why, user, address string) {
+	g.mu.Lock()
+	g.refused[by]++
+	g.mu.Unlock()
 	g.log.note(why, address)
 	g.audit(audit.Entry{Event: audit.Refused, User: user, Address: address, What: why})
 }

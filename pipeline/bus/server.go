@@ -166,7 +166,7 @@ func (e *embedded) openGate(cfg *Config, o *server.Options, told func(audit.Entr
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.gate = &gate{ctx: ctx, password: e.password, prefix: cfg.MQTT.DiscoveryPrefix, hasher: newHasher(),
-		log: newRefusals(e.log.log.Warn), audit: told, inside: map[uint64]guest{},
+		log: newRefusals(e.log.log.Warn), audit: told, inside: map[uint64]guest{}, refused: map[Refusal]uint64{},
 		open: func(id uint64) bool { return e.srv.Load().GetClient(id) != nil }}
 	e.gate.admit(cfg)
 	if len(cfg.Users) == 0 {

@@ -6,13 +6,17 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // serverLog passes the embedded server's warnings and errors on; it is quiet
 // about the rest.
 type serverLog struct {
-	log *slog.Logger
+	log  *slog.Logger
+	full atomic.Uint64 // connections refused because there are too many
 
 	mu       sync.Mutex
 	cause    string
@@ -85,6 +89,9 @@ func (l *serverLog) Warnf(format string, v ...any) {
 
 // Errorf logs an error, but for refused logins: the gate sums those.
 func (l *serverLog) Errorf(format string, v ...any) {
+	if strings.Contains(fmt.Sprintf(format, v...), server.ErrTooManyConnections.Error()) {
+		l.full.Add(1)
+	}
 	if !strings.Contains(fmt.Sprintf(format, v...), "authentication error") {
 		l.line(slog.LevelError, format, v...)
 	}

@@ -32,7 +32,7 @@ func (b *Bus) SignIn(name, password, address string) (User, error) {
 		if known {
 			name = u.Name
 		}
-		g.refuse("wrong user or password on the page", name, address)
+		g.refuse(RefusedLogin, "wrong user or password on the page", name, address)
 		return User{}, ErrLogin
 	}
 	g.audit(audit.Entry{Event: audit.Connected, User: u.Name, Address: address, What: "page"})
