@@ -203,20 +203,20 @@ func TestOldEntriesGo(t *testing.T) {
 func TestRuleChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), Folder)
-		l, end := running(t, dir, Options{MaxMiB: MinMiB, KeepDays: 400})
+		l, end := running(t, dir, Options{MaxMiB: MinMiB, KeepDays: 40})
 		defer end()
-		for day := range 200 { // a file in 50 days
+		for day := range 20 { // a file in 5 days
 			l.Note(Entry{Event: Asked, What: fmt.Sprint(day)})
 			time.Sleep(24 * time.Hour)
 		}
 		for _, c := range []struct {
 			days int
 			left bool
-		}{{400, true}, {0, true}, {100, false}} {
+		}{{40, true}, {0, true}, {10, false}} {
 			l.Keep(MinMiB, 1000)
 			l.Keep(MinMiB, c.days) // the newest counts
 			synctest.Wait()
-			if all := words(t, dir); slices.Contains(all, "asked   0 0") != c.left || !slices.Contains(all, "asked   199 0") {
+			if all := words(t, dir); slices.Contains(all, "asked   0 0") != c.left || !slices.Contains(all, "asked   19 0") {
 				t.Errorf("kept for %d days: %d entries", c.days, len(all))
 			}
 		}
