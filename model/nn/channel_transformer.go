@@ -40,9 +40,11 @@ type ChannelTransformer[T Float] struct {
 	dg, dy     []T
 	ds         []T
 	dvo        [][]T
-	one, zero  []T  // [C]
-	folded     bool // for inference
-	spent      bool // the backward pass has used up what it reads
+	low        *lowAttention // of inference in low precision
+	lowSample  int           // the one in work there
+	one, zero  []T           // [C]
+	folded     bool          // for inference
+	spent      bool          // the backward pass has used up what it reads
 	smF, dsmF  func(lo, hi int)
 	geluF      func(lo, hi int)
 	dgeluF     func(lo, hi int)
@@ -92,10 +94,14 @@ func (t *ChannelTransformer[T]) OutShape() []int { return []int{t.Tokens, t.C} }
 
 // Fold prepares Eval.
 func (t *ChannelTransformer[T]) Fold() {
-	for h := range t.Heads {
-		t.q[h].fold(nil)
-		t.k[h].fold(nil)
-		t.v[h].fold(nil)
+	if t.low != nil {
+		t.foldLow()
+	} else {
+		for h := range t.Heads {
+			t.q[h].fold(nil)
+			t.k[h].fold(nil)
+			t.v[h].fold(nil)
+		}
 	}
 	t.o.fold(nil)
 	t.f1.fold(nil)
@@ -113,6 +119,30 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 	t.divide(maps*c*c, rows*m)
 	grow(&t.inv, maps)
 	grow(&t.context, rows*c)
+	if t.low != nil {
+		t.attendLow(b)
+	} else {
+		t.attend(b)
+	}
+	res1 := grow(&t.res1, rows*c)
+	t.o.Forward(t.context, res1, rows)
+	t.drop(t.outDrop, res1)
+	add(res1, x)
+	t.ln2.Forward(res1, grow(&t.z, rows*c), rows)
+	t.f1.Forward(t.z, t.h, rows)
+	split(rows*m, 20, t.geluF)
+	t.drop(t.d1, t.g)
+	res2 := grow(&t.res2, rows*c)
+	t.f2.Forward(t.g, res2, rows)
+	t.drop(t.d2, res2)
+	add(res2, res1)
+	t.ln3.Forward(res2, grow(&t.out, rows*c), rows)
+	return t.out
+}
+
+// attend writes the mean of the heads, of b samples, to context.
+func (t *ChannelTransformer[T]) attend(b int) {
+	n, c, heads, rows := t.Tokens, t.C, t.Heads, b*t.Tokens
 	for h := range heads {
 		t.q[h].Forward(t.y, grow(&t.qo[h], rows*c), rows)
 		t.k[h].Forward(t.y, grow(&t.ko[h], rows*c), rows)
@@ -123,7 +153,7 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 			kernel.Gemm(true, false, c, c, n, scale, t.qo[h][at:], c, t.ko[h][at:], c, 0, t.norm[(s*heads+h)*c*c:], c)
 		}
 	}
-	split(maps, 10*c*c, t.smF)
+	split(b*heads, 10*c*c, t.smF)
 	t.s = t.prob
 	if t.attnDrop != nil && t.ctx.Mode == Train {
 		copy(t.ds, t.prob)
@@ -142,20 +172,6 @@ func (t *ChannelTransformer[T]) Forward(x []T, b int) []T {
 			kernel.Gemm(false, true, n, c, c, 1/T(heads), t.vo[h][at:], c, t.s[(s*heads+h)*c*c:], c, beta, t.context[at:], c)
 		}
 	}
-	res1 := grow(&t.res1, rows*c)
-	t.o.Forward(t.context, res1, rows)
-	t.drop(t.outDrop, res1)
-	add(res1, x)
-	t.ln2.Forward(res1, grow(&t.z, rows*c), rows)
-	t.f1.Forward(t.z, t.h, rows)
-	split(rows*m, 20, t.geluF)
-	t.drop(t.d1, t.g)
-	res2 := grow(&t.res2, rows*c)
-	t.f2.Forward(t.g, res2, rows)
-	t.drop(t.d2, res2)
-	add(res2, res1)
-	t.ln3.Forward(res2, grow(&t.out, rows*c), rows)
-	return t.out
 }
 
 // divide lays out the memory that nobody needs after the backward pass: maps

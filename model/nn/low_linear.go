@@ -46,16 +46,3 @@ func (l *Linear[T]) foldLow() {
 		return kernel.PackLow(c.Format, l.In, l.Out, 1, w, bias)
 	}), 1)
 }
-
-// Lower makes the layer's linear parts compute in bfloat16 in inference, from
-// the next Fold on. Attention, normalisation and activation stay float32.
-func (t *ChannelTransformer[T]) Lower() {
-	for h := range t.Heads {
-		t.q[h].lower(kernel.BFloat16, t.Tokens)
-		t.k[h].lower(kernel.BFloat16, t.Tokens)
-		t.v[h].lower(kernel.BFloat16, t.Tokens)
-	}
-	t.o.lower(kernel.BFloat16, t.Tokens)
-	t.f1.lower(kernel.BFloat16, t.Tokens)
-	t.f2.lower(kernel.BFloat16, t.Tokens)
-}

@@ -126,9 +126,11 @@ func (t *LowTrunk) Fold() {
 func lowLayout(part string, f kernel.LowFormat) string { return part + "-" + f.String() }
 
 // LayoutOf reports whether a layout that instances share is one that float32 has
-// no use for: of the trunk in the format, or of a linear layer behind it.
+// no use for: of the trunk in the format, or of the layers behind it, which are in
+// bfloat16.
 func LayoutOf(layout string, f kernel.LowFormat) bool {
-	return layout == lowLayout("trunk", f) || layout == lowLayout("linear", kernel.BFloat16)
+	part, low := strings.CutSuffix(layout, lowLayout("", kernel.BFloat16))
+	return layout == lowLayout("trunk", f) || low && part != "trunk"
 }
 
 func setLowWeights(c *kernel.LowConv, u *Unit[float32], inScale float32) {

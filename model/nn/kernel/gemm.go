@@ -318,7 +318,7 @@ func transposePanel(t *tileSet, panel []float32, full int, src []float32, lds, w
 		clear(panel)
 	}
 	w8, k8 := w&^7, k&^7
-	if k8 > 0 {
+	if k8 > 0 && t != nil {
 		for c := 0; c < w8; c += 8 {
 			t.transpose(k8/8, &src[c*lds], 4*lds, &panel[c], 4*full)
 		}

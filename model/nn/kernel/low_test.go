@@ -300,3 +300,39 @@ func BenchmarkLowConv(b *testing.B) {
 		}
 	}
 }
+
+// Rows of a matrix as weights give what the same numbers packed give.
+func TestLowRowsAreWeights(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rows := rapid.IntRange(1, 40).Draw(rt, "rows")
+		in := rapid.OneOf(rapid.IntRange(1, 70), rapid.SampledFrom([]int{128, 136})).Draw(rt, "in")
+		out := rapid.IntRange(1, 100).Draw(rt, "out")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 9))
+		fill := func(n int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = rng.Float32() - 0.5
+			}
+			return v
+		}
+		x, w := NewLowMatrix(BFloat16, rows, in), fill(out*in)
+		x.Set(fill(rows*in), 1)
+		m, p := NewLowMatrix(BFloat16, out, in), NewLowRows(BFloat16, in, out)
+		c := NewLowLinear(BFloat16, rows, in, out)
+		onEachLowPath(BFloat16, func(path string) {
+			apply := func(w *LowWeights) []float32 {
+				y := make([]float32, rows*out)
+				c.SetWeights(w, 1)
+				c.Apply(x, LowOutput{Float: y})
+				return y
+			}
+			p.SetRows(m) // of zeros: none may stay
+			m.Set(w, 1)
+			p.SetRows(m)
+			if !slices.Equal(apply(p), apply(PackLow(BFloat16, in, out, 1, w, nil))) {
+				rt.Fatalf("%dx%d-%d on %s: rows as weights give something else", rows, in, out, path)
+			}
+			m.Set(make([]float32, out*in), 1)
+		})
+	})
+}
