@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"posefuse/setting"
 )
 
 //go:embed definitions/*.yaml
@@ -233,18 +235,6 @@ func AllDefinitions(folder string) ([]*Definition, error) {
 // maxDefinition bounds a file of an exercise, bytes.
 const maxDefinition = 1 << 20
 
-// readDefinition reads a regular file: opening a FIFO would wait.
-func readDefinition(fsys fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxDefinition {
-		return nil, fmt.Errorf("%s: no definition: want a regular file of at most %d bytes", name, maxDefinition)
-	}
-	return fs.ReadFile(fsys, name)
-}
-
 // LoadDefinitions reads every .yaml file of a folder.
 func LoadDefinitions(fsys fs.FS, dir string) ([]*Definition, error) {
 	entries, err := fs.ReadDir(fsys, dir)
@@ -258,7 +248,7 @@ func LoadDefinitions(fsys fs.FS, dir string) ([]*Definition, error) {
 			continue
 		}
 		name := path.Join(dir, e.Name())
-		text, err := readDefinition(fsys, name)
+		text, err := setting.ReadFS(fsys, name, maxDefinition)
 		if err != nil {
 			return nil, fmt.Errorf("exercise definitions: %w", err)
 		}

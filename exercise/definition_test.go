@@ -130,7 +130,7 @@ func TestLoadDefinitionsErrors(t *testing.T) {
 		"empty":  {fstest.MapFS{"d/readme.txt": file}, "d"},
 		"absent": {fstest.MapFS{}, "d"},
 		"pipe":   {fstest.MapFS{"d/a.yaml": {Data: []byte(goodDefinition), Mode: fs.ModeNamedPipe}}, "regular file"},
-		"large":  {fstest.MapFS{"d/a.yaml": {Data: make([]byte, maxDefinition+1)}}, "regular file"},
+		"large":  {fstest.MapFS{"d/a.yaml": {Data: make([]byte, maxDefinition+1)}}, "has more than"},
 	} {
 		if _, err := LoadDefinitions(tc.fsys, "d"); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)

@@ -2,6 +2,7 @@ package setting_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,16 @@ func TestReadFile(t *testing.T) {
 	for _, path := range []string{fifo, dir, "/dev/zero", "/dev/null"} { // none may wait
 		if _, err := setting.ReadFile(path, 4); !errors.Is(err, setting.ErrNotRegular) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+	// The same through a file system, where a FIFO may only be looked at.
+	fsys := os.DirFS(dir)
+	if b, err := setting.ReadFS(fsys, "small", 4); err != nil || string(b) != "1234" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for name, want := range map[string]error{"large": nil, "fifo": setting.ErrNotRegular, ".": setting.ErrNotRegular, "none": fs.ErrNotExist} {
+		if _, err := setting.ReadFS(fsys, name, 4); err == nil || want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s through a file system: %v", name, err)
 		}
 	}
 	if _, err := setting.ReadFile(filepath.Join(dir, "none"), 4); !errors.Is(err, os.ErrNotExist) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"posefuse/pipeline"
+	"posefuse/setting"
 )
 
 // Names in an archive.
@@ -76,7 +77,7 @@ func addState(archive *tar.Writer, dir string) error {
 }
 
 func addFile(archive *tar.Writer, path, name string) error {
-	f, err := os.Open(path)
+	f, err := setting.Open(path)
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (c restoreCmd) Run() error {
 		return fmt.Errorf("--state: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	f, err := os.Open(c.Archive)
+	f, err := setting.Open(c.Archive)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"posefuse/calibration"
 	"posefuse/sensors/camera"
+	"posefuse/setting"
 )
 
 type calibrateCmd struct {
@@ -145,7 +146,7 @@ func pictureFiles(args []string) ([]string, error) {
 
 // readPictureFile reads a JPEG or PNG.
 func readPictureFile(file string) (image.Image, error) {
-	f, err := os.Open(file)
+	f, err := setting.Open(file)
 	if err != nil {
 		return nil, err
 	}

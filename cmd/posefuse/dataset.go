@@ -10,6 +10,7 @@ import (
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
 	"posefuse/recording/sim"
+	"posefuse/setting"
 	"posefuse/train"
 )
 
@@ -123,7 +124,7 @@ func (f dataFlags) keys(train, val recording.Dataset) (trainKeys, valKeys []reco
 // wanted returns all clips of the flags' split, present or not.
 func (f dataFlags) wanted() (trainKeys, valKeys []recording.Key, err error) {
 	if f.Manual != "" {
-		b, readErr := os.ReadFile(f.Manual)
+		b, readErr := setting.ReadFile(f.Manual, setting.MaxFile)
 		if readErr != nil {
 			return nil, nil, fmt.Errorf("--manual: %w", readErr)
 		}

@@ -55,7 +55,10 @@ func (decodeCmd) Help() string {
 func (c decodeCmd) Run(out io.Writer) error {
 	in, name := os.Stdin, "standard input"
 	if c.File != "-" {
-		f, err := os.Open(c.File)
+		f, err := setting.Open(c.File)
+		if errors.Is(err, setting.ErrNotRegular) {
+			return fmt.Errorf("%w; give a stream on standard input, as -", err)
+		}
 		if err != nil {
 			return err // names the file
 		}

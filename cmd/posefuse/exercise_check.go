@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"posefuse/exercise"
@@ -64,7 +63,7 @@ func (c exerciseCheckCmd) Run(ctx context.Context) error {
 
 // feedPoses gives recorded poses to a tracker.
 func feedPoses(ctx context.Context, path string, tracker *exercise.Tracker) error {
-	f, err := os.Open(path)
+	f, err := setting.Open(path)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -12,6 +13,7 @@ import (
 	"posefuse/recording/label"
 	"posefuse/recording/session"
 	"posefuse/retrain"
+	"posefuse/setting"
 	"posefuse/train"
 )
 
@@ -111,12 +113,24 @@ func labelSession(ds *session.Dataset, dir, file string, rateHz float64) (told s
 			}
 		}
 	}
-	content, err := os.ReadFile(file)
+	sum, err := fileSum(file)
 	if err != nil {
 		return "", fmt.Errorf("labels: %w", err)
 	}
-	told = fmt.Sprintf("session %s was labelled by %s (sha256 %.12x), %s", info.ID, filepath.Base(file), sha256.Sum256(content), fit)
+	told = fmt.Sprintf("session %s was labelled by %s (sha256 %.12x), %s", info.ID, filepath.Base(file), sum, fit)
 	return told, ds.SetTruth(dir, func(captureNS int64) (recording.Pose, bool) { return track.At(float64(captureNS)/1e9 + fit.OffsetS) })
+}
+
+// fileSum is the sha256 of a file.
+func fileSum(path string) ([]byte, error) {
+	f, err := setting.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), err
 }
 
 // publishedPoses are those that the daemon published while a session was recorded.

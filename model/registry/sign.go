@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"posefuse/model"
+	"posefuse/setting"
 )
 
 // maxKey bounds a file with a private key, bytes.
@@ -39,7 +40,7 @@ func NewSigner(path string) (ed25519.PrivateKey, error) {
 // ReadSigner reads a private key in PKCS#8. One that others may read is refused:
 // they could sign, too.
 func ReadSigner(path string) (ed25519.PrivateKey, error) {
-	text, err := readUpTo(path, maxKey)
+	text, err := setting.ReadFile(path, maxKey)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func Sign(dir string, key ed25519.PrivateKey) error {
 	if err = net.Close(); err != nil {
 		return err
 	}
-	card, err := readUpTo(filepath.Join(dir, model.CardFile), maxCard)
+	card, err := setting.ReadFile(filepath.Join(dir, model.CardFile), maxCard)
 	if err != nil {
 		return err
 	}

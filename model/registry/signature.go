@@ -6,12 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"posefuse/model"
+	"posefuse/setting"
 )
 
 // SignatureFile lies beside a card: the 64 bytes of an ed25519 signature of
@@ -64,12 +63,12 @@ func (k Keys) Verify(dir string) error {
 	if len(k) == 0 {
 		return nil
 	}
-	card, err := readUpTo(filepath.Join(dir, model.CardFile), maxCard)
+	card, err := setting.ReadFile(filepath.Join(dir, model.CardFile), maxCard)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(dir, SignatureFile)
-	sig, err := readUpTo(path, ed25519.SignatureSize)
+	sig, err := setting.ReadFile(path, ed25519.SignatureSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s %w and model.trusted_keys wants a signature: sign it (docs/models.md) or empty model.trusted_keys", dir, ErrUnsigned)
 	}
@@ -82,25 +81,4 @@ func (k Keys) Verify(dir string) error {
 		}
 	}
 	return fmt.Errorf("%s is the signature of none of the %d keys of model.trusted_keys, or %s was changed after it was signed", path, len(k), model.CardFile)
-}
-
-// readUpTo reads a file of at most limit bytes.
-func readUpTo(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // opening a FIFO would wait
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", path, limit)
-	}
-	return b, err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"posefuse/recording"
 	"posefuse/recording/mmfi"
+	"posefuse/setting"
 )
 
 // numJoints is that of h36m17.
@@ -26,7 +26,7 @@ const maxRows = 20_000_000
 // truth, rateHz frames a second; or .csv, as posefuse sessions export writes it,
 // which tells its times itself.
 func Read(path string, rateHz float64) (*Track, error) {
-	f, err := os.Open(path)
+	f, err := setting.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}
