@@ -99,14 +99,14 @@ docker: arm64 ## build bin/posefuse-*.oci.tar, images for docker load and podman
 	@GOARCH=amd64 $(BUILD) -o $(BIN)-amd64 ./cmd/posefuse; for arch in amd64 arm64; do \
 	  packaging/oci.sh $(BIN)-$$arch $$arch "$(VERSION)" bin/posefuse-$$arch.oci.tar; done; sha256sum bin/posefuse-*.oci.tar
 
-# The drills of docs/reliability.md in small, then faults at random (SOAK=2h).
+# The drills of docs/reliability.md: in small as tests, and where DRILL_SCRIPTS is
+# there the scripts that attack a whole daemon. Then faults at random (SOAK=2h).
 .PHONY: drills soak
 DRILLS := HasherAnswersTheNewestFirst|NewestConnectionGetsIn|OnlyTheDaemonSpeaksForItself|UsersAndRooms|Rebuild|Reload|OnlyGoodLinesHoldThePort|AtherosPortFullOfStrangers|HTTPIsNoWriter|RubbishHoldsNoSweepOpen|CertificateNotes|CheckpointFilesThatWouldHang|FilesOfDrivers|NobodyTakesRequests|CardWithEscapes|SensorsComeAndGo|Soak
 SOAK   ?= 2h
-drills: need-go web weights ## the drills of docs/reliability.md: date, machine, load and each one's result
-	@date -u; uname -srm; nproc; cut -d' ' -f1-3 /proc/loadavg; \
-	TESTENV_TESTS=full $(GO) test -count=1 -v -timeout 30m -run '$(DRILLS)' ./pipeline/... ./sensors/... ./cmd/posefuse ./model 2>&1 | \
-	  grep -E '^(=== RUN|--- |    [a-z_]+\.go:|FAIL|ok)' | grep -vE '^=== RUN|no tests to run'
+DRILL_SCRIPTS ?= ../shared/inputs/reliability
+drills: build ## every drill of docs/reliability.md; ends with a table: drill, date, machine, load, result
+	study/drills.sh $(BIN) '$(DRILLS)' $(DRILL_SCRIPTS)
 
 soak: need-go web weights ## SOAK=2h of faults at random; memory, descriptors and goroutines must not grow
 	TESTENV_TESTS=full $(GO) test -count=1 -v -timeout 0 -run 'TestSoak$$' ./cmd/posefuse -soak $(SOAK)
