@@ -79,7 +79,7 @@ if [ -d "$scripts" ]; then
     [ "${file##*/}" = drill.py ] || script "$file"
   done
   key='[a-z_0-9]+(\.[a-z_0-9]+|\[[0-9]+\])*: '
-  configurations config-accepted "line [0-9]+: $key|^note: sensors\.$key"
+  configurations config-accepted "line [0-9]+: $key|can be reached from the network"
   configurations config-unclear "line [0-9]+: ($key|want keys)"
 else
   row "the scripts against the program" "left out: no folder ${scripts:-of scripts is named}"; left=1
