@@ -9,7 +9,10 @@ import "sync"
 
 // lowCall bounds a call of the kernels, some microseconds: it cannot be
 // interrupted, and where it begins and ends the tiles are set up and given back.
-const lowCall = 8 // panels
+const (
+	lowCall      = 8       // panels
+	lowCallBytes = 4 << 10 // of a position's activations, times panels, or one panel
+)
 
 // lowScratch is a thread's memory.
 type lowScratch struct {
@@ -19,10 +22,6 @@ type lowScratch struct {
 }
 
 var lowScratches = sync.Pool{New: func() any { return new(lowScratch) }}
-
-// lowGathered is the most bytes of activations a thread gathers at once: they
-// are to stay in its second-level cache.
-const lowGathered = 512 << 10
 
 // findEven fills even; step is how many bytes two positions in a row are apart.
 func (c *LowConv) findEven(step int) {
@@ -45,11 +44,21 @@ func (c *LowConv) depth() int {
 // cache lines, so that a tile's rows do not meet in a few sets of the cache.
 func (c *LowConv) pitch() int { return c.depth() | lowDepth }
 
-// planBlocks is planChunks for blocks.
+// planBlocks is planChunks for blocks. Weights that leave room in the second-level
+// cache, 2 MB where there is AMX, stay there while few blocks at a time are done;
+// larger ones come from beyond it, once for as many blocks as it holds.
 func (c *LowConv) planBlocks(panels int) {
-	const work = 64 << 20 // multiplications: some tens of microseconds
-	block := lowBlock * c.depth()
-	c.blockTiles = max(1, min(c.tiles(), lowGathered/block, work/(block*lowLanes)))
+	const (
+		cached = 1536 << 10
+		work   = 64 << 20 // multiplications: some tens of microseconds
+	)
+	block, held := lowBlock*c.depth(), 256<<10
+	if panels*lowLanes*c.depth() > cached {
+		held = 1280 << 10
+	}
+	most := max(1, min(held/block, work/(block*lowLanes)))
+	groups := (c.tiles() + most - 1) / most
+	c.blockTiles = (c.tiles() + groups - 1) / groups
 	c.blockPanels = max(1, min(panels, work/(block*lowLanes*c.blockTiles)))
 }
 
@@ -86,7 +95,7 @@ func (c *LowConv) chunk(s *lowScratch, t0, t1, p0, p1 int) {
 		}
 		s.first = t0
 	}
-	per := max(1, min(lowCall, lowCall*8*lowDepth/c.depth()))
+	per := max(1, min(lowCall, lowCallBytes/c.depth()))
 	for p := p0; p < p1; p += per {
 		n := min(per, p1-p)
 		for t := t0; t < t1; t++ {
