@@ -136,14 +136,30 @@ func dropPoints(points []float32, dim int, most float64, rng *deviates) {
 
 // deviates draws random numbers without the interface of rand.Rand, through
 // which the generator would be allocated for every sample.
-type deviates struct{ rand.PCG }
+type deviates struct {
+	rand.PCG
+	spare float64 // the second of the last pair of normal ones
+	kept  bool
+}
 
 // uniform returns a number from 0 up to below 1.
 func (d *deviates) uniform() float64 { return float64(d.Uint64()>>11) / (1 << 53) }
 
-// normal returns a standard normal deviate (Box and Muller 1958).
+// normal returns a standard normal deviate by the polar method (Marsaglia and
+// Bray 1964), which makes two of a logarithm.
 func (d *deviates) normal() float64 {
-	return math.Sqrt(-2*math.Log(1-d.uniform())) * math.Cos(2*math.Pi*d.uniform())
+	if d.kept {
+		d.kept = false
+		return d.spare
+	}
+	for {
+		x, y := 2*d.uniform()-1, 2*d.uniform()-1
+		if r := x*x + y*y; r > 0 && r < 1 {
+			r = math.Sqrt(-2 * math.Log(r) / r)
+			d.spare, d.kept = y*r, true
+			return x * r
+		}
+	}
 }
 
 // augment applies a to a row that Fill has filled.

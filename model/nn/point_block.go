@@ -151,10 +151,12 @@ func (w *wideWeights[T]) repeat(att []T, k, cs int) (wide []T, e int) {
 		case 4:
 			v := [4]T(a)
 			*(*[4]T)(row), *(*[4]T)(row[4:]), *(*[4]T)(row[8:]), *(*[4]T)(row[12:]) = v, v, v, v
+		case 2:
+			u, v := a[0], a[1]
+			*(*[16]T)(row) = [16]T{u, v, u, v, u, v, u, v, u, v, u, v, u, v, u, v}
 		default:
-			for j := range row {
-				row[j] = a[j%cs]
-			}
+			v := a[0]
+			*(*[16]T)(row) = [16]T{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v}
 		}
 	}
 	return w.w[:k*16], 16
