@@ -133,6 +133,9 @@ type watchedSink struct {
 	feed *keypointFeed
 }
 
+// Heard passes on what was read.
+func (s *watchedSink) Heard(r *sensors.Raw) int64 { return sensors.Heard(s.Sink, r) }
+
 // Count implements sensors.Sink.
 func (s *watchedSink) Count(outcome string, n uint64) {
 	s.Sink.Count(outcome, n)

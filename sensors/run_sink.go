@@ -52,5 +52,15 @@ func (k *runSink) Tell(f Finding) {
 	k.s.findings.tell(f, time.Now())
 }
 
+// Heard takes what the driver read.
+func (k *runSink) Heard(r *Raw) int64 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if !k.closed && k.s.cfg.Raw != nil {
+		k.s.cfg.Raw(r)
+	}
+	return r.AtNS
+}
+
 // NowNS implements Sink.
 func (k *runSink) NowNS() int64 { return k.s.clock.NowNS() }

@@ -55,6 +55,9 @@ type SupervisorConfig struct {
 	// change that is undone before the call is made is left out. It must not
 	// wait for the supervisor.
 	OnChange func(Snapshot)
+	// Raw gets what the driver reads, before it decodes it, on the driver's
+	// goroutine. It must not block.
+	Raw func(*Raw)
 }
 
 // Snapshot is what is known of a source at one moment.

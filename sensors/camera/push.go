@@ -73,7 +73,8 @@ func (s *PushSource) Push(line []byte) error {
 	if s.sink == nil {
 		return ErrNotRunning
 	}
-	s.recv.line(s.sink, s.sink.NowNS(), line)
+	at := sensors.Heard(s.sink, &sensors.Raw{Transport: sensors.Record, AtNS: s.sink.NowNS(), Data: line})
+	s.recv.line(s.sink, at, line)
 	return nil
 }
 

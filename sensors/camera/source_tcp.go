@@ -192,13 +192,16 @@ func (r *tcpRun) read(ctx context.Context, conn net.Conn) {
 func (r *tcpRun) line(conn net.Conn, line []byte) bool {
 	receiveNS := r.sink.NowNS()
 	m, ok := decodeLine(r.sink, line)
-	if !ok {
-		return true
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.promote(conn) {
+	if ok && !r.promote(conn) {
 		return false
+	}
+	if r.writer == conn {
+		receiveNS = sensors.Heard(r.sink, &sensors.Raw{Transport: sensors.Record, AtNS: receiveNS, Data: line})
+	}
+	if !ok {
+		return true
 	}
 	r.recv.take(r.sink, receiveNS, &m)
 	return true

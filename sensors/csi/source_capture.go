@@ -206,6 +206,7 @@ type datagramMapper struct {
 	group   *NexmonGrouper
 	pacing  bool
 	baseNS  int64
+	raw     sensors.Raw // the packet being taken
 
 	understood bool            // some datagram was Nexmon's
 	refused    [][]byte        // the first ones that were not
@@ -214,6 +215,8 @@ type datagramMapper struct {
 
 // packet takes one captured packet.
 func (m *datagramMapper) packet(p *capture.Packet, nowNS int64) {
+	m.raw = sensors.Raw{Transport: sensors.Packet, AtNS: nowNS, Link: uint16(p.Link), Data: p.Data}
+	nowNS = sensors.Heard(m.out.sink, &m.raw)
 	d, ok := m.packets.UDP(p)
 	if !ok {
 		return // counted

@@ -38,6 +38,7 @@ func (s *connectorSource) Run(ctx context.Context, sink sensors.Sink) error {
 	format := s.newFormat(sink)
 	format.stream() // a new sender
 	buf := make([]byte, maxMessage)
+	raw := sensors.Raw{Transport: sensors.Record}
 	for {
 		n, err := f.Read(buf)
 		switch {
@@ -49,7 +50,8 @@ func (s *connectorSource) Run(ctx context.Context, sink sensors.Sink) error {
 		case err != nil:
 			return fmt.Errorf("netlink connector: %w", err)
 		}
-		format.at(sink.NowNS())
+		raw.AtNS, raw.Data = sink.NowNS(), buf[:n]
+		format.at(sensors.Heard(sink, &raw))
 		if connectorMessages(buf[:n], func(b []byte) { _ = format.device(b) }) != nil {
 			sink.Count(OutcomeBadMessage, 1)
 		}

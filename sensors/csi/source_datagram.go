@@ -28,15 +28,20 @@ func (s *datagramSource) Run(ctx context.Context, sink sensors.Sink) error {
 	format.stream() // a new sender
 	unknown, understood := stranger{own: s.driver}, false
 	buf := make([]byte, 65536)
+	raw := sensors.Raw{Transport: sensors.UDP}
 	for {
-		n, _, err := conn.ReadFrom(buf)
+		n, from, err := conn.ReadFrom(buf)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return fmt.Errorf("udp %s: %w", s.address, err)
 		}
-		format.at(sink.NowNS())
+		raw.AtNS, raw.Data = sink.NowNS(), buf[:n]
+		if a, ok := from.(*net.UDPAddr); ok {
+			raw.From = a.AddrPort()
+		}
+		format.at(sensors.Heard(sink, &raw))
 		if format.device(buf[:n]) == nil {
 			understood = true
 			continue

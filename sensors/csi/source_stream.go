@@ -141,6 +141,9 @@ func (c *sampleCounter) Emit(s *sensors.Sample) {
 	c.Sink.Emit(s)
 }
 
+// Heard passes on what was read.
+func (c *sampleCounter) Heard(r *sensors.Raw) int64 { return sensors.Heard(c.Sink, r) }
+
 // Tell passes a finding on.
 func (c *sampleCounter) Tell(f sensors.Finding) { sensors.Tell(c.Sink, f) }
 
@@ -289,6 +292,17 @@ type recordInput struct {
 	driver string
 }
 
+// read shows what was read, if anything was, and tells the format when that came.
+func (in *recordInput) read(raw *sensors.Raw, b []byte) {
+	raw.AtNS, raw.Data = in.sink.NowNS(), b
+	at := raw.AtNS
+	if len(b) > 0 {
+		at = sensors.Heard(in.sink, raw)
+		raw.Begin = false
+	}
+	in.at(at)
+}
+
 // readAll decodes r until its end and closes it; ctx ends the reading early.
 func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	defer closeOnDone(ctx, r)()
@@ -296,9 +310,10 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	d := in.stream()
 	unknown := stranger{own: in.driver}
 	buf := make([]byte, 16<<10)
+	raw := sensors.Raw{Transport: sensors.Stream, Begin: true}
 	for {
 		n, err := r.Read(buf)
-		in.at(in.sink.NowNS())
+		in.read(&raw, buf[:n])
 		d.Feed(buf[:n])
 		ended := errors.Is(err, io.EOF) || errors.Is(err, errNextWriter)
 		if ended {
@@ -315,7 +330,7 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 		case err == nil:
 		case errors.Is(err, errNextWriter):
 			in.sink.Count("sender_lost", 1)
-			d, junk, unknown = in.stream(), 0, stranger{own: in.driver}
+			d, junk, unknown, raw.Begin = in.stream(), 0, stranger{own: in.driver}, true
 		case ended:
 			return nil
 		default:
@@ -329,9 +344,10 @@ func readAll(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 func readDevice(ctx context.Context, r io.ReadCloser, in *recordInput) error {
 	defer closeOnDone(ctx, r)()
 	buf := make([]byte, MaxAtherosRecord)
+	raw := sensors.Raw{Transport: sensors.Record}
 	for {
 		n, err := r.Read(buf)
-		in.at(in.sink.NowNS())
+		in.read(&raw, buf[:n])
 		switch {
 		case n > 0:
 			if in.device(buf[:n]) != nil {

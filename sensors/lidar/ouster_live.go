@@ -61,6 +61,7 @@ type metadataWatch struct {
 // news is new metadata, or why there is none.
 type news struct {
 	meta   *Metadata
+	text   string // of meta
 	failed string
 }
 
@@ -82,13 +83,12 @@ func (w *metadataWatch) remedy() string {
 func (w *metadataWatch) refetch() { w.wanted.Store(true) }
 
 // news returns metadata that came since the last call, or why some could not be
-// taken.
-func (w *metadataWatch) news() (*Metadata, string) {
+// taken; nil if nothing happened.
+func (w *metadataWatch) news() *news {
 	if w.next.Load() == nil { // nearly always
-		return nil, ""
+		return nil
 	}
-	n := w.next.Swap(nil)
-	return n.meta, n.failed
+	return w.next.Swap(nil)
 }
 
 // first returns the metadata to begin with: the sensor's own, or that of the
@@ -214,7 +214,7 @@ func (w *metadataWatch) look(ctx context.Context) {
 		case err != nil:
 			w.next.Store(&news{failed: err.Error()})
 		case w.text != old:
-			w.next.Store(&news{meta: meta})
+			w.next.Store(&news{meta: meta, text: w.text})
 		}
 	}
 	if w.changed() {

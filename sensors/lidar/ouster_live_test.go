@@ -132,7 +132,7 @@ func TestOusterWrongProfileOfTheSameSize(t *testing.T) {
 	for _, m := range []*Metadata{right, &wrong} {
 		sink := newTestSink()
 		in := &ousterInput{out: &output{name: "lidar", sink: sink}, watch: newMetadataWatch(NewOusterConfig())}
-		in.use(m)
+		in.use(m, "")
 		for _, b := range datagrams(t, "OS-1-128_v2.3.0_1024x10_lb_n3.pcap", 7502) {
 			in.Add(0, b)
 		}

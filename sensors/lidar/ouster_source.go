@@ -54,7 +54,7 @@ func (c *OusterConfig) assembler(ctx context.Context, out *output) (assembler, e
 		return nil, err
 	}
 	in := &ousterInput{out: out, watch: w}
-	in.use(meta)
+	in.use(meta, w.text)
 	w.start(ctx)
 	return in, nil
 }
@@ -70,8 +70,9 @@ type ousterInput struct {
 	frames int
 }
 
-// use takes metadata for the packets from now on.
-func (in *ousterInput) use(m *Metadata) {
+// use takes metadata, which is also given as text, for the packets from now on.
+func (in *ousterInput) use(m *Metadata, text string) {
+	sensors.Heard(in.out.sink, &sensors.Raw{Transport: sensors.File, AtNS: in.out.sink.NowNS(), Name: "metadata_file", Data: []byte(text)})
 	restarted := in.meta != nil && in.meta.InitID != m.InitID
 	if in.asm != nil {
 		in.asm.Flush()
@@ -83,10 +84,12 @@ func (in *ousterInput) use(m *Metadata) {
 
 // Add implements assembler.
 func (in *ousterInput) Add(receiveNS int64, b []byte) {
-	if m, failed := in.watch.news(); m != nil {
-		in.use(m)
-	} else if failed != "" {
-		sensors.Tell(in.out.sink, sensors.Finding{Code: "metadata", Text: "the sensor's metadata cannot be taken: " + failed})
+	switch n := in.watch.news(); {
+	case n == nil:
+	case n.meta != nil:
+		in.use(n.meta, n.text)
+	default:
+		sensors.Tell(in.out.sink, sensors.Finding{Code: "metadata", Text: "the sensor's metadata cannot be taken: " + n.failed})
 	}
 	in.asm.Add(receiveNS, b)
 }

@@ -121,6 +121,7 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 	var drops dropCounter
 	sink, who, looks := out.sink, senders{only: s.from}, &onlooker{driver: s.driver, sink: out.sink}
 	expired := false
+	raw := sensors.Raw{Transport: sensors.UDP}
 	for {
 		var deadline time.Time
 		if at := asm.Deadline(); at != 0 {
@@ -162,6 +163,8 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 			continue
 		}
 		out.refused = false
+		raw.AtNS, raw.From, raw.Data = receivedNS, from, buf[:n]
+		receivedNS = sensors.Heard(sink, &raw)
 		asm.Add(receivedNS, buf[:n])
 		if out.refused {
 			asm.Expire(receivedNS)

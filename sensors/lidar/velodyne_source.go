@@ -53,6 +53,7 @@ func (c *VelodyneConfig) assembler(_ context.Context, out *output) (assembler, e
 		if lasers, err = ParseVelodyneCalibration(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.CalibrationFile, err)
 		}
+		sensors.Heard(out.sink, &sensors.Raw{Transport: sensors.File, AtNS: out.sink.NowNS(), Name: "calibration_file", Data: text})
 	}
 	return NewVelodyneAssembler(c.CutDeg, lasers, &out.crop, out.emitSweep, out.count), nil
 }

@@ -40,6 +40,7 @@ func (s *SerialSource) Run(ctx context.Context, sink sensors.Sink) error {
 		if periodMS == 0 {
 			periodMS = cfg.FramePeriodMS
 		}
+		sensors.Heard(sink, &sensors.Raw{Transport: sensors.File, AtNS: sink.NowNS(), Name: "config_file", Data: text})
 	}
 	period := time.Duration(periodMS * float64(time.Millisecond))
 	data, err := openPort(s.cfg.DataPort, s.cfg.DataBaud)
@@ -109,10 +110,14 @@ func (s *SerialSource) read(ctx context.Context, data port, period time.Duration
 	})
 	buf := make([]byte, 4096)
 	var junk uint64
+	raw := sensors.Raw{Transport: sensors.Stream, Begin: true}
 	for ctx.Err() == nil {
 		n, err := data.Read(buf)
 		now := sink.NowNS()
 		if n > 0 {
+			raw.AtNS, raw.Data = now, buf[:n]
+			now = sensors.Heard(sink, &raw)
+			raw.Begin = false
 			d.Feed(now, buf[:n])
 			looks.see(now, buf[:n])
 		} else if err == nil {
