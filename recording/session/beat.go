@@ -136,7 +136,7 @@ func (x *run) lose(err error) {
 	for kind, n := range x.pending {
 		x.messages.Add(-n)
 		if !derived(kind) {
-			x.drop(dropDisk, n)
+			x.drop(kind, dropDisk, n)
 		}
 	}
 	x.pending = [numKinds]uint64{}

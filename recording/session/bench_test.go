@@ -33,7 +33,7 @@ func BenchmarkLargeRoom(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, c := range channels {
-		if _, err := w.AddChannel(0, c.topic, "json", nil); err != nil {
+		if _, err := w.AddChannel(0, c.topic, "", nil); err != nil {
 			b.Fatal(err)
 		}
 	}

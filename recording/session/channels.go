@@ -3,9 +3,11 @@ package session
 import (
 	"embed"
 	"fmt"
+
+	"posefuse/sensors/modality"
 )
 
-// Channels of a session's files. Their messages are JSON.
+// Channels of a session's files whose messages are JSON.
 const (
 	TopicCamera   = "/camera/keypoints" // foxglove.ImageAnnotations
 	TopicLiDAR    = "/lidar/points"     // foxglove.PointCloud, in the sensor's frame
@@ -21,7 +23,15 @@ const (
 // channel is one row of the table of channels.
 type channel struct {
 	topic  string
-	schema string // name; its text is schema/<name>.json
+	schema string // name; its text is schema/<name>.json, but for raw bytes
+}
+
+// encodings returns those of the channel's schema and of its messages.
+func (c *channel) encodings() (schema, message string) {
+	if c.schema == rawSchema {
+		return "protobuf", "protobuf"
+	}
+	return "jsonschema", "json"
 }
 
 // channels in the order of their numbers, from 1.
@@ -35,6 +45,10 @@ var channels = [...]channel{
 	{TopicExercise, "posefuse.exercise.v1"},
 	{TopicFrames, "foxglove.FrameTransforms"},
 	{TopicClock, "posefuse.clock.v1"},
+	{TopicRawCamera, rawSchema},
+	{TopicRawLiDAR, rawSchema},
+	{TopicRawRadar, rawSchema},
+	{TopicRawCSI, rawSchema},
 }
 
 // Kinds of what is queued: indexes of channels.
@@ -48,7 +62,8 @@ const (
 	kindExercise
 	kindFrames
 	kindClock
-	numKinds
+	kindRaw  // of the first modality, then of the others
+	numKinds = kindRaw + int(modality.Count)
 )
 
 var _ = [1]struct{}{}[len(channels)-numKinds]
@@ -56,8 +71,12 @@ var _ = [1]struct{}{}[len(channels)-numKinds]
 //go:embed schema/*.json
 var schemas embed.FS
 
-// SchemaText returns the JSON Schema of that name.
+// SchemaText returns the schema of that name: a JSON Schema, of raw bytes a
+// FileDescriptorSet of protobuf.
 func SchemaText(name string) ([]byte, error) {
+	if name == rawSchema {
+		return rawDescriptor(), nil
+	}
 	b, err := schemas.ReadFile("schema/" + name + ".json")
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)

@@ -14,6 +14,7 @@ import (
 
 	"posefuse/frame"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/skeleton"
 )
 
@@ -43,6 +44,9 @@ type Request struct {
 	Subject string `json:"subject"` // pseudonym, required
 	Consent bool   `json:"consent"` // required: the person agreed to be recorded
 	Note    string `json:"note,omitempty"`
+	// Raw are the sensors of which what the drivers read is recorded, too, by name
+	// of the modality; nil: those of the configuration.
+	Raw []string `json:"raw"`
 }
 
 // maxNote is the most characters of a note.
@@ -58,7 +62,7 @@ type Room struct {
 	Background []byte     // what was learned of the room; may be empty
 }
 
-// Recorder records sessions, one at a time. Sample, Pose and Exercise never wait
+// Recorder records sessions, one at a time. Sample, Pose, Exercise and Raw never wait
 // and may be called at any time.
 type Recorder struct {
 	cfg    Config
@@ -66,6 +70,7 @@ type Recorder struct {
 	mu     sync.Mutex // of Start, Stop and last
 	active atomic.Pointer[run]
 	last   Status // of the session that ended
+	files  rawFiles
 }
 
 // NewRecorder returns a recorder that records nothing yet. It does no I/O.
@@ -107,23 +112,27 @@ func (r *Recorder) Start(q Request, room Room) (Info, error) {
 	if len(q.Note) > maxNote {
 		return Info{}, fmt.Errorf("%w: a note of %d characters: at most %d", ErrInvalid, len(q.Note), maxNote)
 	}
+	raw, err := checkRaw(q.Raw)
+	if err != nil {
+		return Info{}, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if x := r.active.Load(); x != nil {
 		return Info{}, fmt.Errorf("session %s: %w; stop it first", x.info.ID, ErrBusy)
 	}
-	x, err := r.begin(q, room)
+	x, err := r.begin(q, raw, room)
 	if err != nil {
 		return Info{}, err
 	}
-	r.active.Store(x)
+	r.startRaw(x)
 	go x.loop()
 	r.cfg.Log.Info("recording", "session", x.info.ID)
 	return x.started, nil
 }
 
 // begin makes the session's folder and its first segment.
-func (r *Recorder) begin(q Request, room Room) (*run, error) {
+func (r *Recorder) begin(q Request, raw [modality.Count]bool, room Room) (*run, error) {
 	if err := os.MkdirAll(r.cfg.Root, 0o750); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
@@ -132,6 +141,7 @@ func (r *Recorder) begin(q Request, room Room) (*run, error) {
 		return nil, err
 	}
 	x := newRun(r, held, q, room)
+	x.raw = raw
 	if err = errors.Join(held.Truncate(0), x.create()); err != nil {
 		_ = held.Close()
 		return nil, err

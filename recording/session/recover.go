@@ -18,9 +18,10 @@ type Check struct {
 	Session  string            `json:"session"`
 	Messages uint64            `json:"messages"` // that are there
 	ByTopic  map[string]uint64 `json:"by_channel"`
-	Lost     uint64            `json:"lost"`    // messages known to be missing
-	Torn     bool              `json:"torn"`    // something is missing, even if nobody knows how much
-	Changed  bool              `json:"changed"` // the session was mended
+	RawBytes map[string]uint64 `json:"raw_bytes,omitempty"` // what drivers read, by channel; of Verify
+	Lost     uint64            `json:"lost"`                // messages known to be missing
+	Torn     bool              `json:"torn"`                // something is missing, even if nobody knows how much
+	Changed  bool              `json:"changed"`             // the session was mended
 	Problems []string          `json:"problems,omitempty"`
 }
 
@@ -68,7 +69,10 @@ func Verify(dir string) (Check, error) {
 		return c, err
 	}
 	for _, name := range names {
-		r, err := readSegment(filepath.Join(dir, name), mcap.Options{}, mcap.Handler{})
+		r, err := readSegment(filepath.Join(dir, name), mcap.Options{}, mcap.Handler{Message: func(_ *mcap.Schema, ch *mcap.Channel, m *mcap.Message) error {
+			c.weigh(name, ch.Topic, m)
+			return nil
+		}})
 		if err != nil {
 			c.Torn = true
 			c.Problems = append(c.Problems, err.Error())
@@ -90,6 +94,23 @@ func Verify(dir string) (Check, error) {
 		c.Problems = append(c.Problems, fmt.Sprintf("%s names %d messages, and there are %d", infoFile, n, c.Messages))
 	}
 	return c, nil
+}
+
+// weigh counts the bytes of a raw message, and notes one that is none.
+func (c *Check) weigh(file, topic string, m *mcap.Message) {
+	if _, ok := rawOf(topic); !ok {
+		return
+	}
+	raw, err := parseRaw(m.Data)
+	if err != nil {
+		c.Torn = true
+		c.Problems = append(c.Problems, fmt.Sprintf("%s, message %d on %s: %v", file, m.Sequence, topic, err))
+		return
+	}
+	if c.RawBytes == nil {
+		c.RawBytes = map[string]uint64{}
+	}
+	c.RawBytes[topic] += uint64(len(raw.Data))
 }
 
 // Recover makes a session whole that a crash or damage left: unfinished segments

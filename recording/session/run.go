@@ -9,13 +9,19 @@ import (
 	"time"
 
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/skeleton"
 )
 
-// Bounds of what waits to be written: about two seconds of a large LiDAR.
+// Bounds of what waits to be written: about two seconds of a large LiDAR. Raw bytes,
+// which come in many pieces, leave the last quarter to the rest, which poses are made
+// of.
 const (
-	maxQueued      = 1024
-	maxQueuedBytes = 64 << 20
+	maxQueued         = 1024
+	maxQueuedWithRaw  = 8192
+	maxQueuedBytes    = 64 << 20
+	maxRawQueued      = maxQueuedWithRaw / 4 * 3
+	maxRawQueuedBytes = maxQueuedBytes / 4 * 3
 )
 
 // maxSegmentBytes ends a segment before its time.
@@ -26,10 +32,11 @@ const (
 	dropQueue   = iota // the disk takes less than comes
 	dropDisk           // the disk takes nothing
 	dropInvalid        // it cannot be written, such as a sweep beyond all bounds
-	numDrops
+	dropRaw            // plus one of these: raw bytes
+	numDrops    = 2 * dropRaw
 )
 
-var dropNames = [numDrops]string{"queue_full", "disk", "invalid"}
+var dropNames = [numDrops]string{"queue_full", "disk", "invalid", "raw_queue_full", "raw_disk", "raw_invalid"}
 
 var errFloor = errors.New("less is free than record.free_gib")
 
@@ -39,6 +46,7 @@ type item struct {
 	atNS, publishNS int64
 	sample          *sensors.Sample
 	pose            *poseItem
+	raw             *rawItem
 	size            int64
 }
 
@@ -57,6 +65,7 @@ type run struct {
 	dir        string
 	started    Info // as it began
 	background []byte
+	raw        [modality.Count]bool // whose raw bytes are recorded
 
 	queue  chan item
 	queued atomic.Int64   // bytes
@@ -90,9 +99,13 @@ type run struct {
 func newRun(r *Recorder, held *os.File, q Request, room Room) *run {
 	now := r.cfg.Clock.NowNS()
 	wall := r.cfg.Clock.WallAt(now)
+	most := maxQueued
+	if len(q.Raw) > 0 {
+		most = maxQueuedWithRaw
+	}
 	x := &run{r: r, held: held, background: room.Background,
-		queue: make(chan item, maxQueued), poses: make(chan *poseItem, 64), stop: make(chan struct{}), done: make(chan struct{})}
-	x.info = Info{Schema: Schema, Room: room.Name, State: Recording, Subject: q.Subject, Consent: Consent{Given: true, Noted: wall}, Note: q.Note,
+		queue: make(chan item, most), poses: make(chan *poseItem, 64), stop: make(chan struct{}), done: make(chan struct{})}
+	x.info = Info{Schema: Schema, Room: room.Name, State: Recording, Subject: q.Subject, Consent: Consent{Given: true, Noted: wall}, Note: q.Note, Raw: q.Raw,
 		Started: wall, AnchorNS: r.cfg.Clock.WallAt(0).UnixNano(), Version: room.Version, Model: room.Model, Segments: []Segment{}, Rig: room.Rig, Setup: room.Setup}
 	x.enc.anchorNS = x.info.AnchorNS
 	return x
@@ -105,7 +118,11 @@ func (x *run) offer(it item) {
 	if x.ended {
 		return // it came after the session
 	}
-	if x.queued.Add(it.size) <= maxQueuedBytes {
+	most, full := int64(maxQueuedBytes), false
+	if it.raw != nil {
+		most, full = maxRawQueuedBytes, len(x.queue) >= maxRawQueued
+	}
+	if x.queued.Add(it.size) <= most && !full {
 		select {
 		case x.queue <- it:
 			return
@@ -113,12 +130,17 @@ func (x *run) offer(it item) {
 		}
 	}
 	x.queued.Add(-it.size)
-	x.drop(dropQueue, 1)
+	x.drop(it.kind, dropQueue, 1)
+	x.reuse(&it)
 }
 
-func (x *run) drop(reason int, n uint64) {
+// drop counts what is not recorded of a kind.
+func (x *run) drop(kind, reason int, n uint64) {
 	if n == 0 {
 		return
+	}
+	if kind >= kindRaw {
+		reason += dropRaw
 	}
 	x.dropped[reason].Add(n)
 	x.droppedNS.Store(x.r.cfg.Clock.NowNS())
@@ -154,14 +176,16 @@ func (x *run) loop() {
 func (x *run) take(it *item) {
 	x.queued.Add(-it.size)
 	if x.seg == nil {
-		x.drop(dropDisk, 1)
-		x.reuse(it.pose)
+		x.drop(it.kind, dropDisk, 1)
+		x.reuse(it)
 		return
 	}
 	var text []byte
 	switch {
 	case it.sample != nil:
 		text = x.enc.sample(it.sample)
+	case it.raw != nil:
+		text = it.raw.text
 	default:
 		text = it.pose.text
 	}
@@ -169,7 +193,7 @@ func (x *run) take(it *item) {
 	if err == nil && it.kind == kindPose && it.pose.known {
 		err = x.write(kindSkeleton, it.atNS, it.publishNS, x.enc.skeleton(&it.pose.joints, it.pose.frame, it.publishNS))
 	}
-	x.reuse(it.pose)
+	x.reuse(it)
 	if err != nil {
 		x.fail(err)
 	}
@@ -178,12 +202,16 @@ func (x *run) take(it *item) {
 // derived are the kinds that nobody offered: they are made of others, or of clocks.
 func derived(kind int) bool { return kind == kindSkeleton || kind == kindClock || kind == kindFrames }
 
-func (x *run) reuse(p *poseItem) {
-	if p == nil {
+// reuse takes back the memory of what is done with.
+func (x *run) reuse(it *item) {
+	if it.raw != nil {
+		rawMemory.Put(it.raw)
+	}
+	if it.pose == nil {
 		return
 	}
 	select {
-	case x.poses <- p:
+	case x.poses <- it.pose:
 	default:
 	}
 }
@@ -207,7 +235,7 @@ func (x *run) write(kind int, atNS, publishNS int64, text []byte) error {
 		reason, err = dropInvalid, nil // the message, not the disk
 	}
 	if !derived(kind) {
-		x.drop(reason, 1)
+		x.drop(kind, reason, 1)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"posefuse/recording/session/mcap"
 )
@@ -55,18 +56,19 @@ func openSegment(d disk, dir string, n int, info *Info, background []byte, nowNS
 	}
 	ids := map[string]uint16{}
 	for _, c := range channels {
+		schemaEncoding, messageEncoding := c.encodings()
 		id, ok := ids[c.schema]
 		if !ok {
 			var text []byte
 			if text, err = SchemaText(c.schema); err != nil {
 				return nil, err
 			}
-			if id, err = s.w.AddSchema(c.schema, "jsonschema", text); err != nil {
+			if id, err = s.w.AddSchema(c.schema, schemaEncoding, text); err != nil {
 				return nil, err
 			}
 			ids[c.schema] = id
 		}
-		if _, err = s.w.AddChannel(id, c.topic, "json", nil); err != nil {
+		if _, err = s.w.AddChannel(id, c.topic, messageEncoding, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -98,6 +100,7 @@ func (i *Info) metadata() map[string]string {
 		"schema": Schema, "id": i.ID, "room": i.Room, "subject": i.Subject, "version": i.Version, "model": i.Model, "note": i.Note,
 		"consent": strconv.FormatBool(i.Consent.Given), "consent_noted": stampText(i.Consent.Noted),
 		"started": stampText(i.Started), "anchor_ns": strconv.FormatInt(i.AnchorNS, 10),
+		"raw": strings.Join(i.Raw, ","),
 	}
 }
 
@@ -186,6 +189,9 @@ func parseMetadata(m map[string]string, setup []byte) (i Info, err error) {
 	}
 	if err := json.Unmarshal([]byte(m["rig"]), &i.Rig); err != nil {
 		return i, fmt.Errorf("its metadata: rig: %w", err)
+	}
+	if raw := m["raw"]; raw != "" {
+		i.Raw = strings.Split(raw, ",")
 	}
 	if json.Valid(setup) {
 		i.Setup = setup

@@ -7,8 +7,9 @@
 //	session.json      what it is: Info
 //	000001.mcap ...   segments; one that is being written ends in .part
 //
-// It belongs to one pseudonym, and nothing is recorded without consent. Pictures
-// are never part of it.
+// It belongs to one pseudonym, and nothing is recorded without consent. What drivers
+// read of their wires is part of it for the sensors that were asked for; pictures
+// never are.
 //
 // Times are those of the room clock, ns, unless a name says otherwise. A message's
 // log time in the files is the session's AnchorNS plus the room time at which the
@@ -67,6 +68,8 @@ type Info struct {
 	AnchorNS int64      `json:"anchor_ns"`         // Unix time of room time zero as the session began, ns
 	Version  string     `json:"version"`           // of the daemon
 	Model    string     `json:"model,omitempty"`   // name and version as it began
+
+	Raw []string `json:"raw,omitempty"` // sensors whose raw bytes were asked for, by name of the modality
 
 	Segments []Segment         `json:"segments"`
 	Dropped  map[string]uint64 `json:"dropped,omitempty"` // by reason: what was not recorded

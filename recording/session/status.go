@@ -25,7 +25,8 @@ type Status struct {
 	Subject  string            `json:"subject,omitempty"`
 	Since    *time.Time        `json:"since,omitempty"`
 	Messages uint64            `json:"messages"`
-	Bytes    int64             `json:"bytes"` // on the disk
+	Bytes    int64             `json:"bytes"`         // on the disk
+	Raw      []string          `json:"raw,omitempty"` // sensors whose raw bytes are recorded, too
 	Dropped  map[string]uint64 `json:"dropped,omitempty"`
 	// Code is "ok", or what is wrong: "disk_full", "read_only", "unwritable",
 	// "slow", "dropping"; Text says it for people, with what to do.
@@ -49,7 +50,7 @@ func (r *Recorder) Status() Status {
 
 func (x *run) status() Status {
 	s := Status{State: StateRecording, Session: x.started.ID, Subject: x.started.Subject, Since: &x.started.Started,
-		Messages: x.messages.Load(), Bytes: x.bytes.Load(), Dropped: x.drops(), Code: "ok"}
+		Messages: x.messages.Load(), Bytes: x.bytes.Load(), Dropped: x.drops(), Raw: x.started.Raw, Code: "ok"}
 	now := x.r.cfg.Clock.NowNS()
 	busy := x.busySince.Load()
 	switch p := x.problem.Load(); {

@@ -15,8 +15,9 @@ type Event struct {
 	Topic     string
 	AtNS      int64           // when it was handed on
 	CaptureNS int64           // when it was captured; of a pose, its tick
-	Text      []byte          // the message, JSON; valid until the function returns
+	Text      []byte          // the message, JSON but for Raw; valid until the function returns
 	Sample    *sensors.Sample // of a sensor's channel, nil of others; may be kept
+	Raw       *sensors.Raw    // of a channel of raw bytes, nil of others; its Data lie in Text
 }
 
 // Part is what Visit reads of a session.
@@ -65,11 +66,14 @@ func Visit(dir string, part Part, visit func(*Event) error) (Info, Check, error)
 				return nil
 			}
 			e := Event{Topic: ch.Topic, AtNS: int64(m.LogTime) - info.AnchorNS, CaptureNS: int64(m.PublishTime) - info.AnchorNS, Text: m.Data}
+			var err error
 			if of, ok := modalityOf(ch.Topic); ok {
-				var err error
-				if e.Sample, err = decodeSample(of, m.Data); err != nil {
-					return fmt.Errorf("message %d on %s: %w", m.Sequence, ch.Topic, err)
-				}
+				e.Sample, err = decodeSample(of, m.Data)
+			} else if _, ok := rawOf(ch.Topic); ok {
+				e.Raw, err = parseRaw(m.Data)
+			}
+			if err != nil {
+				return fmt.Errorf("message %d on %s: %w", m.Sequence, ch.Topic, err)
 			}
 			return visit(&e)
 		}})
