@@ -154,7 +154,7 @@ func DefaultConfig() Config {
 		Web:      WebConfig{Enabled: true, Listen: "127.0.0.1:8080", FoxgloveOrigins: []string{}},
 		Exercise: ExerciseConfig{Enabled: false, Exercise: "auto", Language: "en", Targets: map[string]ExerciseTarget{}},
 		History:  HistoryConfig{KeepDays: 365},
-		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10},
+		Record:   RecordConfig{KeepDays: 30, KeepGiB: 50, FreeGiB: 2, SegmentMin: 10, Raw: []string{}},
 		Retrain:  RetrainConfig{Judge: []string{}, Cores: 0.5, MemoryMiB: 1024},
 		Audit:    AuditConfig{Enabled: true, KeepDays: 180, MaxMiB: 32},
 		Log:      LogConfig{Level: "info", Format: "text"},
@@ -264,6 +264,7 @@ func (c *Config) Check() error {
 		p.Add("exercise.enabled", "the exercise subscriber needs MQTT: set bus.mqtt.listen or bus.mqtt.url")
 	}
 	c.Record.check(&p)
+	c.checkRaw(&p)
 	c.History.check(&p)
 	c.Retrain.check(&p, c.Bus.Hub.URL)
 	c.Audit.check(&p)

@@ -225,6 +225,11 @@ func (c *Core) buildSync(sources [modality.Count]sensors.Source) error {
 		part.supervisor = sensors.NewSupervisor(e.name, e.modality, src, sensors.SupervisorConfig{
 			StaleAfter: millis(float64(e.cfg.StaleMS)),
 			OnChange:   c.onSensorChange,
+			Raw: func(r *sensors.Raw) {
+				if c.recorder != nil {
+					c.recorder.Raw(e.modality, r)
+				}
+			},
 		}, c.clock, func(s *sensors.Sample) {
 			part.clock.Stamp(s)
 			if s.Modality == modality.Camera {

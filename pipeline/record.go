@@ -9,6 +9,7 @@ import (
 	"posefuse/message"
 	"posefuse/model"
 	"posefuse/sensors"
+	"posefuse/sensors/modality"
 	"posefuse/setting"
 )
 
@@ -19,6 +20,9 @@ type RecordConfig struct {
 	KeepGiB    float64 `yaml:"keep_gib"`    // the oldest are deleted while all take more; 0: never
 	FreeGiB    float64 `yaml:"free_gib"`    // recording pauses while less is left on the disk
 	SegmentMin float64 `yaml:"segment_min"` // length of a file, minutes
+	// Raw are the sensors of which a session has what the driver reads, too, where
+	// the request does not say which.
+	Raw []string `yaml:"raw"`
 }
 
 func (c *RecordConfig) check(p *setting.Problems) {
@@ -32,6 +36,9 @@ func (c *RecordConfig) check(p *setting.Problems) {
 type Recorder interface {
 	// Sample takes a sample with its capture time, on the driver's goroutine.
 	Sample(s *sensors.Sample)
+	// Raw takes what a driver read before it decoded it, on the driver's goroutine.
+	// Nothing may be kept.
+	Raw(m modality.Kind, r *sensors.Raw)
 	// Pose takes a pose as it was published, of a tick at captureNS, on the tick
 	// loop's goroutine; joints is nil without one. Nothing may be kept.
 	Pose(text []byte, captureNS int64, frame string, joints *[model.NumJoints][3]float64)
@@ -93,6 +100,9 @@ type Setup struct {
 	Pose       PoseConfig             `json:"pose"`
 	Extrinsics ExtrinsicsConfig       `json:"extrinsics"`
 	Influence  bool                   `json:"influence"`
+	// Drivers are what raw bytes were read with, of the sensors whose bytes are
+	// recorded, by name. Poses do not depend on them.
+	Drivers map[string]DriverSetup `json:"drivers,omitempty"`
 }
 
 // SensorSetup is how the samples of a sensor are brought to ticks.

@@ -80,22 +80,33 @@ func (f daemonFlags) tell(ctx context.Context, out io.Writer, name string, reque
 
 type recordStartCmd struct {
 	daemonFlags
-	Subject string `required:"" placeholder:"PSEUDONYM" help:"Whose session it is: letters, digits, - and _, such as P017. No name."`
-	Consent bool   `help:"The person agreed to be recorded. Without it nothing starts."`
-	Note    string `help:"A remark that is kept with the session."`
+	Subject string   `required:"" placeholder:"PSEUDONYM" help:"Whose session it is: letters, digits, - and _, such as P017. No name."`
+	Consent bool     `help:"The person agreed to be recorded. Without it nothing starts."`
+	Note    string   `help:"A remark that is kept with the session."`
+	Raw     []string `placeholder:"SENSOR" help:"Sensors of which the bytes are kept, too, as the drivers read them: lidar, radar, csi, camera; none for no sensor. What record.raw says if not given."`
 }
 
 // Help shows the command's example.
 func (recordStartCmd) Help() string {
-	return "Example:\n\n  posefuse record start --subject P017 --consent --note 'left knee, week 3'"
+	return "Raw bytes are for looking at sensors and drivers again (posefuse replay --raw, posefuse sessions export --format pcap); they take several times the space. " +
+		"A camera's are recorded where its driver takes keypoints; one that takes pictures is refused.\n\n" +
+		"Examples:\n\n  posefuse record start --subject P017 --consent --note 'left knee, week 3'\n  posefuse record start --subject P017 --consent --raw lidar,radar"
 }
 
 // Run starts a session.
 func (c recordStartCmd) Run(ctx context.Context, out io.Writer) error {
 	var s sessionBrief
-	return c.tell(ctx, out, "record.start", session.Request{Subject: c.Subject, Consent: c.Consent, Note: c.Note}, &s, func() string {
+	return c.tell(ctx, out, "record.start", session.Request{Subject: c.Subject, Consent: c.Consent, Note: c.Note, Raw: c.raw()}, &s, func() string {
 		return "recording session " + s.ID + " of " + s.Subject + "; posefuse record stop ends it"
 	})
+}
+
+// raw are the sensors of --raw; nil if it was not given.
+func (c recordStartCmd) raw() []string {
+	if len(c.Raw) == 1 && c.Raw[0] == "none" {
+		return []string{}
+	}
+	return c.Raw
 }
 
 type recordStopCmd struct{ daemonFlags }

@@ -23,7 +23,8 @@ type roomRecorder struct {
 	*session.Recorder
 	core   *pipeline.Core
 	room   string
-	before string // the newest session of the state folder as the daemon began
+	raw    []string // what record.raw says
+	before string   // the newest session of the state folder as the daemon began
 }
 
 // newRoomRecorder returns the recorder of a room, nil if record.enabled is false.
@@ -32,7 +33,7 @@ func newRoomRecorder(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger
 	if !c.Enabled {
 		return nil
 	}
-	r := &roomRecorder{core: core, room: cfg.Room, Recorder: session.NewRecorder(session.Config{
+	r := &roomRecorder{core: core, room: cfg.Room, raw: c.Raw, Recorder: session.NewRecorder(session.Config{
 		Root:  filepath.Join(cfg.StateDir, session.Folder),
 		Clock: core.Clock(),
 		Log:   log.With("part", "recorder"),
@@ -100,6 +101,12 @@ func (r *roomRecorder) start(request []byte) ([]byte, error) {
 	now, err := r.core.Recordable()
 	if err != nil {
 		return nil, err
+	}
+	if q.Raw == nil {
+		q.Raw = r.raw
+	}
+	if now.Setup.Drivers, err = r.core.RawSetup(q.Raw); err != nil {
+		return nil, fmt.Errorf("%w: %w", session.ErrInvalid, err)
 	}
 	setup, err := json.Marshal(now.Setup)
 	if err != nil {

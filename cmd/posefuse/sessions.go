@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -136,6 +137,9 @@ func (c sessionsInfoCmd) Run(out io.Writer) error {
 	for _, topic := range slices.Sorted(maps.Keys(by)) {
 		line("  "+topic, "%d", by[topic])
 	}
+	if len(i.Raw) > 0 {
+		line("raw bytes", "%s; posefuse replay --raw sends them to the drivers again", strings.Join(i.Raw, ", "))
+	}
 	if len(i.Dropped) > 0 {
 		line("not recorded", "%v", i.Dropped)
 	}
@@ -158,6 +162,9 @@ func (f stateFlags) report(out io.Writer, c *session.Check, err error, none stri
 	} else {
 		for _, p := range c.Problems {
 			_, _ = fmt.Fprintln(out, p) // the last line tells
+		}
+		for _, topic := range slices.Sorted(maps.Keys(c.RawBytes)) {
+			_, _ = fmt.Fprintf(out, "%s: %d messages, %s of raw bytes\n", topic, c.ByTopic[topic], sizeText(int64(c.RawBytes[topic])))
 		}
 		if _, err := fmt.Fprintf(out, "session %s: %d messages, at least %d lost\n", c.Session, c.Messages, c.Lost); err != nil {
 			return err

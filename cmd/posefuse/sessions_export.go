@@ -14,6 +14,7 @@ import (
 	"posefuse/export"
 	"posefuse/message"
 	"posefuse/recording/session"
+	"posefuse/sensors"
 )
 
 type sessionsExportCmd struct {
@@ -172,12 +173,37 @@ func poseRow(p *message.Pose) []string {
 func exportMessages(out io.Writer, dir string, topics []string) (session.Check, error) {
 	enc := json.NewEncoder(out)
 	_, check, err := session.Visit(dir, session.Part{Topics: topics}, func(e *session.Event) error {
+		text := json.RawMessage(e.Text)
+		if e.Raw != nil {
+			var err error
+			if text, err = rawText(e.Raw); err != nil {
+				return err
+			}
+		}
 		return enc.Encode(struct {
 			Channel   string          `json:"channel"`
 			AtNS      int64           `json:"at_ns"`
 			CaptureNS int64           `json:"capture_ns"`
 			Message   json.RawMessage `json:"message"`
-		}{e.Topic, e.AtNS, e.CaptureNS, e.Text})
+		}{e.Topic, e.AtNS, e.CaptureNS, text})
 	})
 	return check, err
+}
+
+// rawText is a raw message as JSON, the bytes in base64.
+func rawText(r *sensors.Raw) ([]byte, error) {
+	m := map[string]any{"receive_ns": r.AtNS, "transport": r.Transport.String(), "data": r.Data}
+	if r.From.IsValid() {
+		m["from"] = r.From.String()
+	}
+	if r.Begin {
+		m["begin"] = true
+	}
+	if r.Link != 0 {
+		m["link"] = r.Link
+	}
+	if r.Name != "" {
+		m["name"] = r.Name
+	}
+	return json.Marshal(m)
 }
