@@ -11,15 +11,16 @@ type Transport uint8
 
 // The ways by which bytes come.
 const (
-	UDP    Transport = iota + 1 // the payload of one datagram
-	Stream                      // what one read of a serial port, a connection, a FIFO or a file gave
-	Packet                      // one captured packet, from the header of Raw.Link on
-	Record                      // one record, line or message that came whole
-	File                        // a file that the driver decodes by, as a sensor's metadata
+	UDP     Transport = iota + 1 // the payload of one datagram
+	Stream                       // what one read of a serial port, a connection, a FIFO or a file gave
+	Packet                       // one captured packet, from the header of Raw.Link on
+	Record                       // one record, line or message that came whole
+	File                         // a file that the driver decodes by, as a sensor's metadata
+	Silence                      // nothing: the driver waits no longer for the rest of what it has
 )
 
 // transports are their names in recordings.
-var transports = [...]string{UDP: "udp", Stream: "stream", Packet: "packet", Record: "record", File: "file"}
+var transports = [...]string{UDP: "udp", Stream: "stream", Packet: "packet", Record: "record", File: "file", Silence: "silence"}
 
 // String returns the transport's name.
 func (t Transport) String() string {

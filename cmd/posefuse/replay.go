@@ -56,6 +56,8 @@ func (replayCmd) Help() string {
 		"  posefuse replay --mmfi data/sim --clips S05/A12 --fault lidar:loss=0.01\n\n" +
 		"A recorded session: equal samples and model give equal poses, bit for bit, at any speed\n\n" +
 		"  posefuse replay 20261130T101500Z --fast --poses poses.jsonl\n\n" +
+		"Its raw bytes through the drivers: the exit code is 3 if they decode something otherwise than when it was recorded\n\n" +
+		"  posefuse replay 20261130T101500Z --raw --fast\n\n" +
 		"Without --mmfi the simulator sends the whole room, as real sensors do; recordings are\nsent as they are stored."
 }
 
@@ -63,6 +65,9 @@ func (replayCmd) Help() string {
 func (c replayCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Speed == 0 { // nothing would move
 		return errors.New("--speed 0: nothing would move; 1 plays as recorded")
+	}
+	if c.Raw {
+		return c.playRaw(ctx, out)
 	}
 	if c.Session != "" && !c.Sensors {
 		return c.playSession(ctx, out)

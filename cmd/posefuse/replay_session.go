@@ -25,6 +25,7 @@ import (
 type sessionFlags struct {
 	State   string        `default:"posefuse-state" placeholder:"DIR" help:"The state_dir that the session is in."`
 	Sensors bool          `help:"Send the session to a running daemon as fake sensors, as recordings are; its page then shows it."`
+	Raw     bool          `help:"Send a session's raw bytes through the drivers again, and hold what they decode against what was recorded."`
 	Model   string        `placeholder:"PATH" help:"Checkpoint to make the session's poses with; the shipped one if empty."`
 	Fast    bool          `help:"Play a session as fast as this machine can; the poses are the same."`
 	From    time.Duration `help:"Begin a session that long after its beginning."`

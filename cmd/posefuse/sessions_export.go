@@ -20,8 +20,8 @@ import (
 type sessionsExportCmd struct {
 	stateFlags
 	Session  string   `arg:"" placeholder:"SESSION" help:"Session, by name or path."`
-	Format   string   `aliases:"as" default:"csv" enum:"csv,angles,sets,jsonl,trc,mot,c3d,bvh,fhir,report" help:"csv, angles: a line per pose; sets: a line per set; jsonl: a line per message; trc, mot: OpenSim; c3d, bvh: motion capture, Blender; fhir: a Bundle of Observations; report: a page to print."`
-	Channel  []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose; all if empty."`
+	Format   string   `aliases:"as" default:"csv" enum:"csv,angles,sets,jsonl,trc,mot,c3d,bvh,fhir,report,pcap" help:"csv, angles: a line per pose; sets: a line per set; jsonl: a line per message; trc, mot: OpenSim; c3d, bvh: motion capture, Blender; fhir: a Bundle of Observations; report: a page to print; pcap: raw datagrams and packets, for tcpdump, Wireshark and the sensor's own tools."`
+	Channel  []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose, all if empty; of pcap, /lidar/raw if empty."`
 	RateHz   float64  `placeholder:"HZ" help:"Rate of trc, mot, c3d and bvh; the poses' own if not given."`
 	Language string   `default:"en" enum:"en,de,fr,zh" help:"Of report: en, de, fr or zh."`
 	To       string   `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
@@ -30,8 +30,9 @@ type sessionsExportCmd struct {
 // Help shows the command's examples.
 func (sessionsExportCmd) Help() string {
 	return "csv has metres in the frame of the pose, in the order h36m17; a pose without joints has empty fields. trc, mot, c3d and bvh have y up and an even rate; " +
-		"gaps that they cannot show are filled, and standard error says how many. The exit code is 3 if something of the session is lost.\n\n" +
-		"Examples:\n\n  posefuse sessions export 20261130T101500Z --to poses.csv\n  posefuse sessions export 20261130T101500Z --format trc --to walk.trc"
+		"gaps that they cannot show are filled, and standard error says how many. pcap puts each datagram into one Ethernet frame, however long; an Ouster's metadata " +
+		"is written beside it. The exit code is 3 if something of the session is lost.\n\n" +
+		"Examples:\n\n  posefuse sessions export 20261130T101500Z --to poses.csv\n  posefuse sessions export 20261130T101500Z --format trc --to walk.trc\n  posefuse sessions export 20261130T101500Z --format pcap --to lidar.pcap"
 }
 
 // Run writes a session in another form.
@@ -63,6 +64,8 @@ func (c sessionsExportCmd) write(out io.Writer, dir string) (session.Check, erro
 		check, err = exportPoses(buf, dir)
 	case "jsonl":
 		check, err = exportMessages(buf, dir, c.Channel)
+	case "pcap":
+		check, err = c.exportPackets(buf, dir)
 	case "sets", "fhir", "report":
 		check, err = exportSets(buf, dir, c.Format, c.Language)
 	default:

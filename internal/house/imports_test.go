@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	"recording/label":        {"frame", "recording", "recording/mmfi", "recording/motionfile", "setting"},
 	"recording/session":      {"frame", "internal/jsonfile", "recording", "recording/session/mcap", "sensors", "sensors/modality", "skeleton"},
 	"recording/session/mcap": {},
-	"replay":                 {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
+	"replay":                 {"frame", "internal/jsonfile", "recording", "recording/mmfi", "recording/sim", "sensors", "sensors/camera", "sensors/capture", "sensors/csi", "sensors/lidar", "sensors/modality", "sensors/radar"},
 
 	"train":            {"balance", "frame", "intake", "internal/jsonfile", "model", "person", "recording", "sensors", "sensors/modality", "skeleton"},
 	"retrain":          {"model", "model/registry", "recording", "sensors/modality", "skeleton", "train"},

@@ -151,6 +151,9 @@ func setRaw(r *sensors.Raw, field protowire.Number, number uint64, bytes []byte)
 // RawTopic returns the channel of a sensor's raw bytes.
 func RawTopic(m modality.Kind) string { return channels[kindRaw+int(m)].topic }
 
+// SampleTopic returns the channel of a sensor's samples.
+func SampleTopic(m modality.Kind) string { return channels[m].topic }
+
 // rawOf returns whose raw bytes a channel holds.
 func rawOf(topic string) (modality.Kind, bool) {
 	for m := range modality.Count {

@@ -30,6 +30,7 @@ var ofEachKind = []sensors.Raw{
 	{Transport: sensors.Stream, AtNS: 2, Begin: true, Data: []byte{2, 1, 4, 3}},
 	{Transport: sensors.Packet, AtNS: 3, Link: 228, Data: []byte{0x45}},
 	{Transport: sensors.Record, AtNS: 4, Data: []byte(`{"keypoints":[]}`)},
+	{Transport: sensors.Silence, AtNS: 6},
 	{Transport: sensors.File, AtNS: 5, Name: "metadata_file", Data: []byte("{}")},
 }
 

@@ -139,7 +139,9 @@ func (s *UDPSource) read(conn *net.UDPConn, asm assembler, out *output) error {
 		n, oobn, _, from, err := conn.ReadMsgUDPAddrPort(buf, oob)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if expired {
-				asm.Expire(sink.NowNS())
+				now := sink.NowNS()
+				sensors.Heard(sink, &sensors.Raw{Transport: sensors.Silence, AtNS: now})
+				asm.Expire(now)
 			}
 			expired = !expired
 			continue
