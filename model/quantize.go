@@ -44,6 +44,16 @@ func (p Precision) Native() bool {
 	return err != nil || kernel.LowPays(f)
 }
 
+// Path returns the name of the instructions that compute the precision, e.g. amx,
+// or "" if the CPU has none of its own for it.
+func (p Precision) Path() string {
+	f, err := p.format()
+	if err != nil {
+		return ""
+	}
+	return kernel.LowPath(f)
+}
+
 // Quantization is the part of a checkpoint's card that says which precision
 // its runtimes use and what that costs. The weights themselves stay float32 in
 // the file.

@@ -111,7 +111,7 @@ func TestPeersJudge(t *testing.T) {
 	p.report.Rows = []*peerRow{
 		{Task: "paper infer:RLMW", OursMS: peerTimes{MinMS: 3}, Peers: map[string]peerRun{peerTorch: {Ratio: 0.69}}},
 		{Task: "paper infer:RLM", Peers: map[string]peerRun{peerTorch: {Ratio: 0.31}}},
-		{Task: "paper infer:RLMW int8", OursMS: peerTimes{MinMS: 1, P99MS: 101}, Peers: map[string]peerRun{peerORT: {Ratio: 0.3}}},
+		{Task: "paper infer:RLMW int8", OursMS: peerTimes{MinMS: 1, P99MS: 101}, Peers: map[string]peerRun{peerORT: {Ratio: 0.3}, peerORTInt8: {Ratio: 1.1}}},
 		{Task: "paper infer:RLMW bf16", OursMS: peerTimes{MinMS: 2, P99MS: 99}, Peers: map[string]peerRun{peerORT: {Ratio: 0.4}}},
 		{Task: "edge infer:RLMW", OursMS: peerTimes{MinMS: 7, MedianMS: 9}},
 		{Task: "paper train:W:8", OursMS: peerTimes{Bytes: 200}, Peers: map[string]peerRun{peerTorch: {Ratio: 1, peerTimes: peerTimes{Bytes: 100}}}},
@@ -132,13 +132,14 @@ func TestPeersJudge(t *testing.T) {
 		got[b.Bar+" "+b.Unit] = state
 	}
 	for bar, want := range map[string]string{
-		"paper size, all four, float32 of PyTorch":      "met",
-		"paper size, all four, float32 of ONNX Runtime": "not here",
-		"paper size, R + L + M, float32 of PyTorch":     "missed",
-		"training step of W, batch 8 of PyTorch":        "met",
-		"memory of training W, batch 8 of PyTorch":      "missed",
-		"training step of RLMW, batch 8 of PyTorch":     "not measured",
-		"allocations per inference allocations":         "met",
+		"paper size, all four, float32 of PyTorch":         "met",
+		"paper size, all four, float32 of ONNX Runtime":    "not here",
+		"paper size, all four, int8 of ONNX Runtime, int8": "missed",
+		"paper size, R + L + M, float32 of PyTorch":        "missed",
+		"training step of W, batch 8 of PyTorch":           "met",
+		"memory of training W, batch 8 of PyTorch":         "missed",
+		"training step of RLMW, batch 8 of PyTorch":        "not measured",
+		"allocations per inference allocations":            "met",
 
 		"paper size, all four, fastest mode (bf16) of ONNX Runtime": "met",
 		"paper size, all four, bf16, p99 on 2 core(s) ms":           "met",
@@ -273,7 +274,7 @@ func TestPyTorchTrainsTheSame(t *testing.T) {
 // What time.py answers is what bench peers reads.
 func TestPyTorchServes(t *testing.T) {
 	testenv.Slow(t)
-	p := &peers{Peers: Peers{pythonFlags: needTorch(t), Threads: 1}, dir: t.TempDir(), torch: map[string]*torchServer{}}
+	p := &peers{Peers: Peers{pythonFlags: needTorch(t), Threads: 1}, dir: t.TempDir(), torch: map[torchKey]*torchServer{}}
 	net, err := randomNetwork("edge")
 	if err != nil {
 		t.Fatal(err)
@@ -282,24 +283,39 @@ func TestPyTorchServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	srv, err := p.torchFor(t.Context(), "edge")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range []string{"infer:RM", "train:R:2"} {
-		best, err := srv.best(task)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := best.run(3)
-		if err != nil || len(got) != 3 || got.min() <= 0 || best.mode == "" {
-			t.Errorf("%s, mode %q: %v, %v", task, best.mode, got, err)
+	for task, modes := range map[string][]string{"infer:RM": inferModes, "train:R:2": trainModes, "infer:RW": lowModes[model.Int8]} {
+		for _, only := range append([][]string{modes}, singles(modes)...) {
+			best, err := p.bestTorch(t.Context(), "edge", task, only)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := best.run(3)
+			if err != nil || len(got) != 3 || got.min() <= 0 || !slices.Contains(only, best.mode) {
+				t.Errorf("%s, mode %q of %v: %v, %v", task, best.mode, only, got, err)
+			}
 		}
 	}
-	srv.forget()
-	if _, err := srv.ask(map[string]any{"task": "dance:R", "mode": "x", "runs": 1}); err == nil {
-		t.Error("an unknown task is timed")
+	p.forgetTorch()
+	if len(p.report.Notes) != 0 {
+		t.Errorf("notes %q", p.report.Notes)
 	}
+	if best, err := p.bestTorch(t.Context(), "edge", "infer:R", []string{"static", "eager"}); err != nil || best.mode != "eager" {
+		t.Errorf("static without the WiFi trunk: mode %q, %v", best.mode, err)
+	}
+	if len(p.report.Notes) != 1 || !strings.Contains(p.report.Notes[0], "infer:R static") {
+		t.Errorf("a mode that fails: notes %q", p.report.Notes)
+	}
+	if _, err := p.bestTorch(t.Context(), "edge", "dance:R", []string{"x"}); !errors.Is(err, errAbsent) {
+		t.Errorf("an unknown task: %v", err)
+	}
+}
+
+// singles returns each mode alone.
+func singles(modes []string) (each [][]string) {
+	for _, m := range modes {
+		each = append(each, []string{m})
+	}
+	return each
 }
 
 // What time.mjs prints is what bench peers reads.
@@ -312,17 +328,56 @@ func TestONNXRuntimeIsTimed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := p.ort(t.Context(), net, 1<<modality.Camera|1<<modality.Radar)
+	mask := modality.Of(modality.Camera, modality.CSI)
+	for _, precision := range []model.Precision{model.Float32, model.Int8} {
+		ways, err := p.withORT(t.Context(), nil, net, mask, precision)
+		if err != nil || len(ways) != 1 {
+			t.Fatalf("%s on one thread: %d ways, %v", precision, len(ways), err)
+		}
+		got, err := ways[0].run(3)
+		if err != nil || len(got) != 3 || got.min() <= 0 {
+			t.Errorf("%s: %v, %v", ways[0].name, got, err)
+		}
+	}
+	file, err := p.export(net, mask, model.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.run(3)
-	if err != nil || len(got) != 3 || got.min() <= 0 || c.name != peerORT {
-		t.Errorf("%s: %v, %v", c.name, got, err)
+	ways, err := p.ortWays(t.Context(), peerORT, file, 2)
+	if err != nil || len(ways) != 2 || ways[0].mode == ways[1].mode {
+		t.Fatalf("two threads: %d ways, %v", len(ways), err)
+	}
+	for _, w := range ways {
+		if got, err := w.run(1); err != nil || len(got) != 1 {
+			t.Errorf("%s: %v, %v", w.mode, got, err)
+		}
 	}
 	p.absent = map[string]string{peerORT: "gone"}
-	if _, err := p.ort(t.Context(), net, 1); !errors.Is(err, errAbsent) {
+	if _, err := p.export(net, 1, model.Float32); !errors.Is(err, errAbsent) {
 		t.Errorf("an absent peer: %v", err)
+	}
+}
+
+// A peer counts in its best mode, by the ratio over the rounds.
+func TestPeersCountInTheirBestMode(t *testing.T) {
+	p := &peers{Peers: Peers{Rounds: 3, Runs: 2, JSON: true}}
+	always := func(ms float64) func(int) (timings, error) {
+		return func(runs int) (timings, error) { return slices.Repeat(timings{ms}, runs), nil }
+	}
+	row, err := p.compete("task", []contestant{
+		{run: always(2)},
+		{name: peerORT, mode: "spinning", run: always(8)},
+		{name: peerORT, mode: "not spinning", run: always(4)},
+		{name: peerTorch, mode: "frozen", run: always(10)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := row.Peers[peerORT]; q.Mode != "not spinning" || q.Ratio != 0.5 || q.MinMS != 4 {
+		t.Errorf("ONNX Runtime counts as %+v", q)
+	}
+	if q := row.Peers[peerTorch]; q.Ratio != 0.2 || len(row.Peers) != 2 || len(row.Modes) != 3 {
+		t.Errorf("%d peers, %d modes; PyTorch counts as %+v", len(row.Peers), len(row.Modes), q)
 	}
 }
 

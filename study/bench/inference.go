@@ -150,12 +150,7 @@ func randomNetwork(size string) (*model.Network, error) {
 func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
 	opt := model.RuntimeOptions{Precision: p}
 	if p == model.Int8 && net.Quantization() == nil {
-		opt.InputScales = map[string]float32{}
-		for _, t := range net.Parameters() {
-			if name, ok := strings.CutSuffix(t.Name, ".weight"); ok && strings.HasPrefix(name, "csi.layer") && strings.Contains(name, ".conv") {
-				opt.InputScales[name] = 0.05
-			}
-		}
+		opt.InputScales = someScales(net)
 	}
 	run, err := model.NewRuntimeWith(net, opt)
 	if err != nil {
@@ -165,6 +160,17 @@ func runtimeIn(net *model.Network, p model.Precision) (*model.Runtime, error) {
 		return nil, fmt.Errorf("this CPU (path %s) has no instructions that make %s faster than float32: leave it out of --precision", model.CPUPath(), p)
 	}
 	return run, nil
+}
+
+// someScales are scales of activations for a network that nobody calibrated.
+func someScales(net *model.Network) model.InputScales {
+	scales := model.InputScales{}
+	for _, t := range net.Parameters() {
+		if name, ok := strings.CutSuffix(t.Name, ".weight"); ok && strings.HasPrefix(name, "csi.layer") && strings.Contains(name, ".conv") {
+			scales[name] = 0.05
+		}
+	}
+	return scales
 }
 
 // allocationsPerRun returns the fewest heap allocations of the process in any

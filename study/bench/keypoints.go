@@ -52,7 +52,7 @@ func (p *peers) keypoints(ctx context.Context) error {
 	all := []contestant{ours}
 	switch c, absent := p.movenet(ctx); {
 	case absent == nil:
-		all = append(all, c)
+		all = append(all, c...)
 	case !errors.Is(absent, errAbsent):
 		return absent
 	}
@@ -67,25 +67,24 @@ func (p *peers) keypoints(ctx context.Context) error {
 }
 
 // movenet writes the published network for ONNX Runtime.
-func (p *peers) movenet(ctx context.Context) (contestant, error) {
+func (p *peers) movenet(ctx context.Context) ([]contestant, error) {
 	if why, gone := p.absent[peerORT]; gone {
-		return contestant{}, fmt.Errorf("%w: %s", errAbsent, why)
+		return nil, fmt.Errorf("%w: %s", errAbsent, why)
 	}
 	if _, err := os.Stat(p.MoveNet); err != nil {
 		p.report.Notes = append(p.report.Notes, fmt.Sprintf("keypoints: ONNX Runtime left out: %v: make weights fetches it", err))
-		return contestant{}, fmt.Errorf("%w: %w", errAbsent, err)
+		return nil, fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	graph, err := filepath.Abs(p.MoveNet)
 	if err != nil {
-		return contestant{}, fmt.Errorf("movenet: %w", err)
+		return nil, fmt.Errorf("movenet: %w", err)
 	}
 	file := filepath.Join(p.dir, "movenet.onnx")
 	cmd := exec.CommandContext(ctx, p.Node, "movenet.mjs", "--graph", graph, "--out", file)
 	cmd.Dir = filepath.Join(p.Scripts, "ort")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return contestant{}, fmt.Errorf("movenet.mjs: %w\n%s", err, firstLines(out, 5))
+		return nil, fmt.Errorf("movenet.mjs: %w\n%s", err, firstLines(out, 5))
 	}
-	run, err := p.startORT(ctx, file, 1)
-	return contestant{name: peerORT, run: run}, err
+	return p.ortWays(ctx, peerORT, file, 1)
 }

@@ -33,7 +33,10 @@ type Peers struct {
 func (Peers) Help() string {
 	return "Times the same network here, in ONNX Runtime and in PyTorch, turn by turn, and holds the ratios\n" +
 		"against the project's bars. A ratio is the median over the rounds of our best time in a round\n" +
-		"by the peer's, so that a disturbance hits both. PyTorch's best mode counts, chosen before. Of our\n" +
+		"by the peer's, so that a disturbance hits both. PyTorch's best mode counts, chosen before: frozen\n" +
+		"or not, threads that wait awake or asleep, in the low precisions int8 (linear layers, or the\n" +
+		"calibrated WiFi trunk as well) and bfloat16. ONNX Runtime runs in every round with spinning threads\n" +
+		"and without, and the better one counts; beside our int8 it computes in its own as well. Of our\n" +
 		"precisions the fastest counts that costs at most 0.5 mm on simulated frames. A bar that is not\n" +
 		"met is an error; a peer that is not installed leaves its bars out.\n\n" +
 		"Example:\n\n  posefuse bench peers --threads 2"
@@ -47,7 +50,14 @@ type peerRow struct {
 	Task    string             `json:"task"`
 	Threads int                `json:"threads"`
 	OursMS  peerTimes          `json:"ours"`
-	Peers   map[string]peerRun `json:"peers"`
+	Peers   map[string]peerRun `json:"peers"` // each in its best mode
+	Modes   []peerMode         `json:"modes"` // all that ran
+}
+
+// peerMode is one way in which a peer ran.
+type peerMode struct {
+	Peer string `json:"peer"`
+	peerRun
 }
 
 type peerTimes struct {
@@ -77,7 +87,7 @@ type peersReport struct {
 type contestant struct {
 	name string // "" for ours
 	mode string
-	long bool // a run takes seconds and needs no warming up
+	long bool // needs no warming up before its runs of a round
 	run  func(runs int) (timings, error)
 }
 
@@ -97,6 +107,9 @@ func (c Peers) Run(ctx context.Context, out io.Writer) error {
 	if err := p.measure(ctx); err != nil {
 		return err
 	}
+	if got := p.report.TorchGFLOPS; got > 0 && got < p.report.PeakGFLOPS/3 {
+		p.note(fmt.Sprintf("PyTorch's matrix product reaches %.0f GFLOP/s: it lacks a fast BLAS, the comparison is unfair; apt-get install libopenblas0-openmp, or set OPENBLAS_CORETYPE if it is installed", got))
+	}
 	p.judge()
 	if !c.JSON {
 		p.report.print(out)
@@ -114,14 +127,18 @@ type peers struct {
 	out    io.Writer
 	dir    string
 	report peersReport
-	torch  map[string]*torchServer // by size
+	torch  map[torchKey]*torchServer
 	allocs float64
 	absent map[string]string // peer: why
 }
 
+// The peers, each in its best mode. In the low precisions they are others: a bar
+// may be against either.
 const (
-	peerTorch = "PyTorch"
-	peerORT   = "ONNX Runtime"
+	peerTorch    = "PyTorch"
+	peerTorchLow = "PyTorch, low precision"
+	peerORT      = "ONNX Runtime"
+	peerORTInt8  = "ONNX Runtime, int8"
 )
 
 func (p *peers) close() {
@@ -131,7 +148,7 @@ func (p *peers) close() {
 }
 
 func (p *peers) measure(ctx context.Context) error {
-	p.torch, p.absent = map[string]*torchServer{}, map[string]string{}
+	p.torch, p.absent = map[torchKey]*torchServer{}, map[string]string{}
 	if err := p.check(ctx); err != nil {
 		p.leaveOut(peerTorch, err)
 	}
@@ -161,6 +178,7 @@ func (p *peers) measure(ctx context.Context) error {
 			}
 		}
 	}
+	p.forgetTorch()
 	if err := p.keypoints(ctx); err != nil {
 		return err
 	}
@@ -206,17 +224,10 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask modality
 		return err
 	}
 	all := []contestant{ours}
-	t, err := p.torchFor(ctx, size)
-	if err == nil {
-		var best contestant
-		if best, err = t.best(task); err == nil {
-			all = append(all, best)
-		}
-	}
-	if err != nil && !errors.Is(err, errAbsent) {
+	if all, err = p.withTorch(ctx, all, size, peerTorch, task, inferModes); err != nil {
 		return err
 	}
-	if all, err = p.withORT(ctx, all, net, mask); err != nil {
+	if all, err = p.withORT(ctx, all, net, mask, model.Float32); err != nil {
 		return err
 	}
 	row, err := p.compete(size+" "+task, all)
@@ -226,16 +237,32 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask modality
 	return p.tail(row, ours)
 }
 
-// withORT adds ONNX Runtime where it is installed.
-func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask modality.Set) ([]contestant, error) {
-	c, err := p.ort(ctx, net, mask)
-	switch {
-	case err == nil:
-		return append(all, c), nil
-	case errors.Is(err, errAbsent):
+// withORT adds ONNX Runtime in a precision where it is installed, with spinning
+// threads and, if there are several, without.
+func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask modality.Set, precision model.Precision) ([]contestant, error) {
+	file, err := p.export(net, mask, precision)
+	if errors.Is(err, errAbsent) {
 		return all, nil
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	name := peerORT
+	if precision == model.Int8 {
+		name = peerORTInt8
+	}
+	ways, err := p.ortWays(ctx, name, file, p.threads(net.Config.Size))
+	return append(all, ways...), err
+}
+
+// withTorch adds PyTorch in the best of the modes where it is installed.
+func (p *peers) withTorch(ctx context.Context, all []contestant, size, name, task string, modes []string) ([]contestant, error) {
+	best, err := p.bestTorch(ctx, size, task, modes)
+	if errors.Is(err, errAbsent) {
+		return all, nil
+	}
+	best.name = name
+	return append(all, best), err
 }
 
 // tail times us alone, many runs in a row, for the percentile that a handful of
@@ -254,10 +281,11 @@ func (p *peers) tail(row *peerRow, ours contestant) error {
 	return nil
 }
 
-// lowPrecision times all sensors against ONNX Runtime in float32.
+// lowPrecision times all sensors against ONNX Runtime in float32, against its
+// own int8 and against PyTorch's low precisions.
 func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision model.Precision) error {
 	if !precision.Native() {
-		p.report.Notes = append(p.report.Notes, fmt.Sprintf("%s: left out: this CPU has no instructions for it", precision))
+		p.report.Notes = append(p.report.Notes, fmt.Sprintf("%s: left out: this CPU has no instructions that make it faster than float32", precision))
 		return nil
 	}
 	ours, err := p.ours(net, modality.All, precision)
@@ -265,7 +293,15 @@ func (p *peers) lowPrecision(ctx context.Context, net *model.Network, precision 
 		return err
 	}
 	all := []contestant{ours}
-	if all, err = p.withORT(ctx, all, net, modality.All); err != nil {
+	for _, theirs := range []model.Precision{model.Float32, precision} {
+		if theirs == model.BFloat16 {
+			continue // ONNX Runtime has no bfloat16 on CPUs
+		}
+		if all, err = p.withORT(ctx, all, net, modality.All, theirs); err != nil {
+			return err
+		}
+	}
+	if all, err = p.withTorch(ctx, all, net.Config.Size, peerTorchLow, "infer:"+modality.All.String(), lowModes[precision]); err != nil {
 		return err
 	}
 	row, err := p.compete(fmt.Sprintf("paper infer:RLMW %s", precision), all)
@@ -293,22 +329,21 @@ func (p *peers) ours(net *model.Network, mask modality.Set, precision model.Prec
 	return contestant{run: func(runs int) (timings, error) { return repeat(0, runs, tick) }}, err
 }
 
-// ort exports the network and prepares ONNX Runtime.
-func (p *peers) ort(ctx context.Context, net *model.Network, mask modality.Set) (contestant, error) {
+// export writes the network for ONNX Runtime.
+func (p *peers) export(net *model.Network, mask modality.Set, precision model.Precision) (file string, err error) {
 	if why, gone := p.absent[peerORT]; gone {
-		return contestant{}, fmt.Errorf("%w: %s", errAbsent, why)
+		return "", fmt.Errorf("%w: %s", errAbsent, why)
 	}
-	file := filepath.Join(p.dir, net.Config.Size+"-"+mask.String()+".onnx")
-	if _, err := os.Stat(file); err != nil {
-		if _, err := onnx.WriteFile(file, net, onnx.Options{Modalities: mask, Batch: 1}); err != nil {
-			return contestant{}, err
-		}
+	file = filepath.Join(p.dir, fmt.Sprintf("%s-%s-%s.onnx", net.Config.Size, mask, precision))
+	if _, err = os.Stat(file); err == nil {
+		return file, nil
 	}
-	s, err := p.startORT(ctx, file, p.threads(net.Config.Size))
-	if err != nil {
-		return contestant{}, err
+	opt := onnx.Options{Modalities: mask, Batch: 1, Precision: precision}
+	if precision == model.Int8 {
+		opt.InputScales = someScales(net)
 	}
-	return contestant{name: peerORT, run: s}, nil
+	_, err = onnx.WriteFile(file, net, opt)
+	return file, err
 }
 
 // training times steps and then, each in a process of its own, their memory.
@@ -325,25 +360,20 @@ func (p *peers) training(ctx context.Context, letters string, batch int) error {
 		return err
 	}
 	all := []contestant{{long: true, run: func(int) (timings, error) { return repeat(0, 1, step) }}}
-	t, err := p.torchFor(ctx, "paper")
-	if err != nil && !errors.Is(err, errAbsent) {
+	if all, err = p.withTorch(ctx, all, "paper", peerTorch, task, trainModes); err != nil {
 		return err
 	}
-	if t != nil {
-		var best contestant
-		if best, err = t.best(task); err != nil {
-			return err
-		}
-		one := best.run
-		best.long = true
-		best.run = func(int) (timings, error) { return one(1) }
-		all = append(all, best)
+	for i := range all[1:] {
+		c := &all[i+1]
+		many := c.run
+		c.long = true
+		c.run = func(int) (timings, error) { return many(1) }
 	}
 	row, err := p.compete("paper "+task, all)
 	if err != nil {
 		return err
 	}
-	t.forget()
+	p.forgetTorch()
 	return p.memory(ctx, row, letters, batch, task)
 }
 
@@ -372,14 +402,18 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 			ratios[i] = append(ratios[i], ours/t.min())
 		}
 	}
-	row := &peerRow{Task: task, Threads: model.Threads(), Peers: map[string]peerRun{}}
+	row := &peerRow{Task: task, Threads: model.Threads(), Peers: map[string]peerRun{}, Modes: []peerMode{}}
 	for i, c := range all {
 		t := peerTimes{MinMS: times[i].min(), MedianMS: times[i].median()}
 		if i == 0 {
 			row.OursMS = t
 			continue
 		}
-		row.Peers[c.name] = peerRun{peerTimes: t, Mode: c.mode, Ratio: ratios[i].median()}
+		r := peerRun{peerTimes: t, Mode: c.mode, Ratio: ratios[i].median()}
+		row.Modes = append(row.Modes, peerMode{c.name, r})
+		if best, ok := row.Peers[c.name]; !ok || r.Ratio > best.Ratio {
+			row.Peers[c.name] = r
+		}
 	}
 	p.report.Rows = append(p.report.Rows, row)
 	if !p.JSON {
@@ -390,10 +424,8 @@ func (p *peers) compete(task string, all []contestant) (*peerRow, error) {
 
 func (r *peerRow) print(out io.Writer) {
 	fmt.Fprintf(out, "%-22s ours %9s ms (median %s)\n", r.Task, milli(r.OursMS.MinMS), milli(r.OursMS.MedianMS))
-	for _, name := range []string{peerORT, peerTorch} {
-		if q, ok := r.Peers[name]; ok {
-			fmt.Fprintf(out, "%22s %-12s %9s ms (median %s)  ratio %.2f  %s\n", "", name, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
-		}
+	for _, q := range r.Modes {
+		fmt.Fprintf(out, "%22s %-22s %9s ms (median %s)  ratio %.2f  %s\n", "", q.Peer, milli(q.MinMS), milli(q.MedianMS), q.Ratio, q.Mode)
 	}
 }
 

@@ -108,7 +108,8 @@ func (p *peers) judge() {
 		if r := p.row(task); r == nil {
 			b.Missing = "not measured"
 		} else if q, ok := r.Peers[peer]; !ok {
-			b.Missing, _, _ = strings.Cut(p.absent[peer], "\n") // the notes have it whole
+			program, _, _ := strings.Cut(peer, ",")
+			b.Missing, _, _ = strings.Cut(p.absent[program], "\n") // the notes have it whole
 		} else {
 			b.Measured = q.Ratio
 		}
@@ -126,6 +127,13 @@ func (p *peers) judge() {
 			}
 			p.bar(b)
 		}
+	}
+	if p.row("paper infer:RLMW int8") != nil {
+		limit := 1.0
+		if model.Int8.Path() == "amx" {
+			limit = 0.6
+		}
+		ratio("paper size, all four, int8", "paper infer:RLMW int8", peerORTInt8, limit)
 	}
 	ratio("paper size, R + L + M, float32", "paper infer:RLM", peerTorch, 0.3)
 	if r := p.row("edge infer:RLMW"); r != nil {

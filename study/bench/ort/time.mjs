@@ -1,12 +1,13 @@
 // Times a model on random inputs:
 //   node time.mjs --model x.onnx --threads 2 --runs 50 --json
+// --sleep lets idle threads of ONNX Runtime sleep at once instead of spinning.
 // One run is one call of session.run with the inputs at hand.
 import { open, options, randomInputs, readInputs, versions } from './session.mjs';
 
-const o = options({ model: '', threads: 1, runs: 50, warmup: 5, batch: 1, inputs: '', level: 'all', json: false });
+const o = options({ model: '', threads: 1, runs: 50, warmup: 5, batch: 1, inputs: '', level: 'all', sleep: false, json: false });
 if (!o.model) throw new Error('--model FILE is missing: export one with posefuse models export --onnx FILE');
 if (!(o.runs >= 1)) throw new Error('--runs wants a positive number');
-const session = await open(o.model, o.threads, o.level);
+const session = await open(o.model, o.threads, o.level, o.sleep ? { extra: { session: { intra_op: { allow_spinning: '0' } } } } : {});
 const feeds = o.inputs ? readInputs(session, o.batch, o.inputs) : randomInputs(session, o.batch);
 for (let i = 0; i < o.warmup; i++) await session.run(feeds);
 const times = [];
@@ -24,6 +25,7 @@ const row = {
   model: o.model,
   runtime: `onnxruntime-node ${versions.node}`,
   threads: o.threads,
+  spinning: !o.sleep,
   batch: o.batch,
   runs: o.runs,
   min_ms: times[0],

@@ -11,6 +11,12 @@ timed in every mode that PyTorch offers; the best one is the peer's figure:
          channels_last  the same, images in channels-last order
          frozen     traced and torch.jit.freeze: normalisation folded into convolutions
          optimized  the same and torch.jit.optimize_for_inference: oneDNN's own layouts
+  lower precisions, only when asked for with --modes:
+         dynamic    frozen, linear layers in int8
+         static     the WiFi trunk in int8, calibrated, linear layers behind it as in dynamic
+         static_frozen  the same, traced and frozen
+         bf16       the WiFi trunk in bfloat16, channels-last, frozen
+         autocast   torch.autocast to bfloat16, images in channels-last order, frozen
   train  nchw, channels_last: forward, backward and Adam; dropout on as in the card
 
 Neighbours and farthest points come from one torch.cdist per cloud: topk for the
@@ -21,7 +27,7 @@ the batch statistics are per antenna; in evaluation the antennas are one batch.
 With --serve one request is read per line, {"task": "infer:RLMW", "mode":
 "frozen", "runs": 5}, and one answer written, {"times_ms": [...]}, so that a
 caller can interleave PyTorch with others; {"task": T, "keep": MODE} frees the
-rest.
+rest. What cannot be done is answered by {"error": "..."}.
 
 Peak memory is the growth of the resident set of a fresh process from the
 moment before the network is built; --tasks with one task and one mode gives it.
@@ -42,6 +48,8 @@ import network
 blas.use_openblas()
 
 import torch  # noqa: E402  after the choice of the BLAS
+
+import low  # noqa: E402
 
 INFER_MODES = ("eager", "channels_last", "frozen", "optimized")
 TRAIN_MODES = ("nchw", "channels_last")
@@ -84,13 +92,24 @@ def random_inputs(net, batch):
     return [torch.rand((batch,) + s, generator=g) for s in network.input_shapes(net.cfg)]
 
 
+def autocast(on):
+    """bfloat16 where PyTorch deems it safe, in a form that a trace can hold."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=on, cache_enabled=False)
+
+
 def infer_step(folder, letters, mode):
     net = subset(folder, letters).eval()
     inputs = random_inputs(net, 1)
-    net.set_channels_last(mode == "channels_last")
+    net.set_channels_last(mode in ("channels_last", "autocast"))
+    if mode == "dynamic":
+        net = low.dynamic(net)
+    elif mode == "bf16":
+        net = low.half(net)
+    elif mode.startswith("static"):
+        net = low.static(net)
     run = net
-    if mode in ("frozen", "optimized"):
-        with torch.no_grad(), warnings.catch_warnings():
+    if mode not in ("eager", "channels_last", "static"):
+        with torch.no_grad(), autocast(mode == "autocast"), warnings.catch_warnings():
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # shapes are fixed on purpose
             run = torch.jit.freeze(torch.jit.trace(net, inputs, check_trace=False))
             if mode == "optimized":
@@ -160,10 +179,15 @@ def serve(folder):
             print(json.dumps({"times_ms": []}), flush=True)
             continue
         key = (r["task"], r["mode"])
-        if key not in ready:
-            ready[key] = make(folder, *key)
-            warm(ready[key], r["task"])
-        print(json.dumps({"times_ms": measure(ready[key], r["runs"])}), flush=True)
+        try:
+            if key not in ready:
+                ready[key] = make(folder, *key)
+                warm(ready[key], r["task"])
+            answer = {"times_ms": measure(ready[key], r["runs"])}
+        except Exception as e:  # PyTorch's operations raise whatever they like
+            ready.pop(key, None)
+            answer = {"error": f"{key[0]} {key[1]}: {type(e).__name__}: {str(e)[:300]}"}
+        print(json.dumps(answer), flush=True)
 
 
 def main():
