@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"posefuse/model"
-	"posefuse/model/onnx"
 	"posefuse/sensors/modality"
 )
 
@@ -237,34 +236,6 @@ func (p *peers) inference(ctx context.Context, net *model.Network, mask modality
 	return p.tail(row, ours)
 }
 
-// withORT adds ONNX Runtime in a precision where it is installed, with spinning
-// threads and, if there are several, without.
-func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask modality.Set, precision model.Precision) ([]contestant, error) {
-	file, err := p.export(net, mask, precision)
-	if errors.Is(err, errAbsent) {
-		return all, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	name := peerORT
-	if precision == model.Int8 {
-		name = peerORTInt8
-	}
-	ways, err := p.ortWays(ctx, name, file, p.threads(net.Config.Size))
-	return append(all, ways...), err
-}
-
-// withTorch adds PyTorch in the best of the modes where it is installed.
-func (p *peers) withTorch(ctx context.Context, all []contestant, size, name, task string, modes []string) ([]contestant, error) {
-	best, err := p.bestTorch(ctx, size, task, modes)
-	if errors.Is(err, errAbsent) {
-		return all, nil
-	}
-	best.name = name
-	return append(all, best), err
-}
-
 // tail times us alone, many runs in a row, for the percentile that a handful of
 // runs between other programs' cannot give.
 func (p *peers) tail(row *peerRow, ours contestant) error {
@@ -327,23 +298,6 @@ func (p *peers) ours(net *model.Network, mask modality.Set, precision model.Prec
 	allocs, err := allocationsPerRun(10, tick)
 	p.allocs = max(p.allocs, allocs)
 	return contestant{run: func(runs int) (timings, error) { return repeat(0, runs, tick) }}, err
-}
-
-// export writes the network for ONNX Runtime.
-func (p *peers) export(net *model.Network, mask modality.Set, precision model.Precision) (file string, err error) {
-	if why, gone := p.absent[peerORT]; gone {
-		return "", fmt.Errorf("%w: %s", errAbsent, why)
-	}
-	file = filepath.Join(p.dir, fmt.Sprintf("%s-%s-%s.onnx", net.Config.Size, mask, precision))
-	if _, err = os.Stat(file); err == nil {
-		return file, nil
-	}
-	opt := onnx.Options{Modalities: mask, Batch: 1, Precision: precision}
-	if precision == model.Int8 {
-		opt.InputScales = someScales(net)
-	}
-	_, err = onnx.WriteFile(file, net, opt)
-	return file, err
 }
 
 // training times steps and then, each in a process of its own, their memory.

@@ -3,12 +3,17 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"posefuse/model"
+	"posefuse/model/onnx"
+	"posefuse/sensors/modality"
 )
 
 // checkNode reports whether ONNX Runtime runs, with the command that installs it.
@@ -25,6 +30,41 @@ func (p *peers) checkNode(ctx context.Context) error {
 func firstLines(b []byte, n int) string {
 	lines := strings.SplitAfterN(string(b), "\n", n+1)
 	return strings.Join(lines[:min(n, len(lines))], "")
+}
+
+// withORT adds ONNX Runtime in a precision where it is installed, with spinning
+// threads and, if there are several, without.
+func (p *peers) withORT(ctx context.Context, all []contestant, net *model.Network, mask modality.Set, precision model.Precision) ([]contestant, error) {
+	file, err := p.export(net, mask, precision)
+	if errors.Is(err, errAbsent) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := peerORT
+	if precision == model.Int8 {
+		name = peerORTInt8
+	}
+	ways, err := p.ortWays(ctx, name, file, p.threads(net.Config.Size))
+	return append(all, ways...), err
+}
+
+// export writes the network for ONNX Runtime.
+func (p *peers) export(net *model.Network, mask modality.Set, precision model.Precision) (file string, err error) {
+	if why, gone := p.absent[peerORT]; gone {
+		return "", fmt.Errorf("%w: %s", errAbsent, why)
+	}
+	file = filepath.Join(p.dir, fmt.Sprintf("%s-%s-%s.onnx", net.Config.Size, mask, precision))
+	if _, err = os.Stat(file); err == nil {
+		return file, nil
+	}
+	opt := onnx.Options{Modalities: mask, Batch: 1, Precision: precision}
+	if precision == model.Int8 {
+		opt.InputScales = someScales(net)
+	}
+	_, err = onnx.WriteFile(file, net, opt)
+	return file, err
 }
 
 // ortWays are ONNX Runtime's ways to wait for work: one thread has none to wait

@@ -133,63 +133,95 @@ func (t *torchServer) ask(request map[string]any) (timings, error) {
 	return a.Times, nil
 }
 
+// withTorch adds PyTorch in the best of the modes where it is installed.
+func (p *peers) withTorch(ctx context.Context, all []contestant, size, name, task string, modes []string) ([]contestant, error) {
+	best, err := p.bestTorch(ctx, size, task, modes)
+	if errors.Is(err, errAbsent) {
+		return all, nil
+	}
+	best.name = name
+	return append(all, best), err
+}
+
 // errMode is a mode that this PyTorch cannot do; the others still can.
 var errMode = errors.New("mode failed")
 
-// bestTorch returns PyTorch's fastest of some modes for a task, its threads
-// waiting awake or asleep. A mode that fails is left out by name.
+// bestTorch returns PyTorch's fastest of some modes for a task. Where threads
+// wait for each other they do it asleep in this trial; then the best mode is
+// tried with threads that wait awake, too. A mode that fails is left out by name.
 func (p *peers) bestTorch(ctx context.Context, size, task string, modes []string) (contestant, error) {
-	runs := 3
-	if strings.HasPrefix(task, "train") {
-		runs = 1
+	asleep := p.threads(size) > 1
+	best, err := p.tryTorch(ctx, torchKey{size, asleep}, task, modes)
+	if err != nil {
+		return contestant{}, err
 	}
-	var best contestant
-	var keep *torchServer
-	var kept string
-	leastMS := math.Inf(1)
-	for _, asleep := range []bool{false, true} {
-		if asleep && p.threads(size) == 1 {
-			continue // nobody waits
-		}
-		t, err := p.torchFor(ctx, torchKey{size, asleep})
-		if err != nil {
+	if asleep {
+		awake, err := p.tryTorch(ctx, torchKey{size, false}, task, []string{best.mode})
+		if err != nil && !errors.Is(err, errAbsent) {
 			return contestant{}, err
 		}
-		for _, m := range modes {
-			run := func(runs int) (timings, error) {
-				return t.ask(map[string]any{"task": task, "mode": m, "runs": runs})
-			}
-			got, err := run(runs)
-			if errors.Is(err, errMode) {
-				p.note(err.Error())
-				continue
-			}
-			if err != nil {
-				return contestant{}, err
-			}
-			if got.min() >= leastMS {
-				continue
-			}
-			leastMS, keep, kept = got.min(), t, m
-			best = contestant{name: peerTorch, mode: m, run: run}
-			if asleep {
-				best.mode += ", waiting asleep"
-			}
+		if err == nil && awake.leastMS < best.leastMS {
+			best = awake
+		} else {
+			best.asleep = true
 		}
-	}
-	if keep == nil {
-		return contestant{}, fmt.Errorf("%w: PyTorch can do none of %s for %s", errAbsent, strings.Join(modes, ", "), task)
 	}
 	for _, t := range p.torch {
 		mode := ""
-		if t == keep {
-			mode = kept
+		if t == best.server {
+			mode = best.mode
 		}
 		if _, err := t.ask(map[string]any{"task": task, "keep": mode}); err != nil {
 			return contestant{}, err
 		}
 	}
+	c := contestant{name: peerTorch, mode: best.mode, run: func(runs int) (timings, error) { return best.server.time(task, best.mode, runs) }}
+	if best.asleep {
+		c.mode += ", waiting asleep"
+	}
+	return c, nil
+}
+
+// torchTrial is the best mode of one server.
+type torchTrial struct {
+	server  *torchServer
+	asleep  bool
+	mode    string
+	leastMS float64
+}
+
+func (p *peers) tryTorch(ctx context.Context, key torchKey, task string, modes []string) (torchTrial, error) {
+	runs := 3
+	if strings.HasPrefix(task, "train") {
+		runs = 1
+	}
+	t, err := p.torchFor(ctx, key)
+	if err != nil {
+		return torchTrial{}, err
+	}
+	best := torchTrial{server: t, leastMS: math.Inf(1)}
+	for _, m := range modes {
+		got, err := t.time(task, m, runs)
+		if errors.Is(err, errMode) {
+			p.note(err.Error())
+			continue
+		}
+		if err != nil {
+			return torchTrial{}, err
+		}
+		if got.min() < best.leastMS {
+			best.leastMS, best.mode = got.min(), m
+		}
+	}
+	if best.mode == "" {
+		return torchTrial{}, fmt.Errorf("%w: PyTorch can do none of %s for %s", errAbsent, strings.Join(modes, ", "), task)
+	}
 	return best, nil
+}
+
+// time times a mode of a task.
+func (t *torchServer) time(task, mode string, runs int) (timings, error) {
+	return t.ask(map[string]any{"task": task, "mode": mode, "runs": runs})
 }
 
 // note adds a sentence to the report, once.
