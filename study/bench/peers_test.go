@@ -175,13 +175,13 @@ func TestONNXRuntimeIsTimed(t *testing.T) {
 	}
 	mask := modality.Of(modality.Camera, modality.CSI)
 	for _, precision := range []model.Precision{model.Float32, model.Int8} {
-		ways, err := p.withORT(t.Context(), nil, net, mask, precision)
-		if err != nil || len(ways) != 1 {
-			t.Fatalf("%s on one thread: %d ways, %v", precision, len(ways), err)
+		one, failed := p.withORT(t.Context(), nil, net, mask, precision)
+		if failed != nil || len(one) != 1 {
+			t.Fatalf("%s on one thread: %d ways, %v", precision, len(one), failed)
 		}
-		got, err := ways[0].run(3)
-		if err != nil || len(got) != 3 || got.min() <= 0 {
-			t.Errorf("%s: %v, %v", ways[0].name, got, err)
+		got, failed := one[0].run(3)
+		if failed != nil || len(got) != 3 || got.min() <= 0 {
+			t.Errorf("%s: %v, %v", one[0].name, got, failed)
 		}
 	}
 	file, err := p.export(net, mask, model.Float32)
