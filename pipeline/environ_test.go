@@ -89,7 +89,7 @@ func TestErrorsOfFilesShowNoSecret(t *testing.T) {
 		}
 	}
 	// What is nearly a key is still named.
-	if _, err := ParseConfig([]byte("bus: {users: [{nmae: a}]}"), nil); err == nil || !strings.Contains(err.Error(), "bus.users[0].nmae: no such key; did you mean name?") {
+	if _, err := ParseConfig([]byte("bus: {users: [{rol: a}]}"), nil); err == nil || !strings.Contains(err.Error(), "bus.users[0].rol: no such key; did you mean role?") {
 		t.Error(err)
 	}
 }

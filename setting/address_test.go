@@ -20,8 +20,8 @@ func FuzzSplitAddress(f *testing.F) {
 			return
 		}
 		again := net.JoinHostPort(host, strconv.Itoa(port))
-		if h, p, err := setting.SplitAddress(again); err != nil || h != host || p != port {
-			t.Errorf("%q is %q, %d; written again %q, %d, %v", address, host, port, h, p, err)
+		if h, p, againErr := setting.SplitAddress(again); againErr != nil || h != host || p != port {
+			t.Errorf("%q is %q, %d; written again %q, %d, %v", address, host, port, h, p, againErr)
 		}
 		if net.ParseIP(host) == nil {
 			return // the system would look the name up
