@@ -2,22 +2,26 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"posefuse/recording/session"
 	"posefuse/sensors"
+	"posefuse/sensors/lidar"
 	"posefuse/sensors/modality"
 )
 
 // Record measures what recording a session costs.
 type Record struct {
-	For    time.Duration `default:"10s" help:"How long to record, in real time."`
+	For    time.Duration `default:"10s" help:"How long to record each row, in real time."`
 	Points int           `default:"131072" help:"Points of a LiDAR sweep; an OS1-128 gives 131072."`
 	Dir    string        `placeholder:"DIR" help:"Folder on the disk to measure; a temporary one if empty. What is written there is deleted."`
 	JSON   bool          `name:"json" help:"Print JSON."`
@@ -26,13 +30,15 @@ type Record struct {
 // Help shows the command's example.
 func (Record) Help() string {
 	return "Samples of all four sensors come at their own pace, 10 sweeps, sets of keypoints and radar frames and 100 WiFi\n" +
-		"packets a second, and are recorded as the daemon does it. Points are random, which compresses worse than a room.\n\n" +
+		"packets a second, and are recorded as the daemon does it. Points are random, which compresses worse than a room. The second\n" +
+		"row records the raw datagrams of an OS1-128 at 10 Hz, too.\n\n" +
 		"Example:\n\n  posefuse bench record --dir /var/lib/posefuse"
 }
 
 // recordRow is the measurement.
 type recordRow struct {
 	Points      int               `json:"points_per_sweep"`
+	RawMB       float64           `json:"raw_mb_per_s"` // of datagrams, 0 without them
 	Seconds     float64           `json:"seconds"`
 	CPUPercent  float64           `json:"cpu_percent_of_a_core"`
 	MBPerSecond float64           `json:"mb_per_s"`
@@ -49,38 +55,98 @@ func (c benchClock) NowNS() int64 { return int64(time.Since(c.start)) }
 // WallAt implements session.Clock.
 func (c benchClock) WallAt(ns int64) time.Time { return c.start.Add(time.Duration(ns)).UTC() }
 
-// Run records and prints what it cost.
+// Run records and prints what it cost, without raw bytes and with those of an OS1-128.
 func (c Record) Run(ctx context.Context, out io.Writer) error {
+	table := newTable(out, c.JSON, "points a sweep", "raw MB/s", "s", "% of a core", "MB/s", "messages", "dropped")
+	for _, raw := range []bool{false, true} {
+		row, err := c.measure(ctx, raw)
+		if err != nil {
+			return err
+		}
+		lost := uint64(0)
+		for _, n := range row.Dropped {
+			lost += n
+		}
+		table.add(row, fmt.Sprint(row.Points), fmt.Sprintf("%.1f", row.RawMB), fmt.Sprintf("%.1f", row.Seconds), fmt.Sprintf("%.1f", row.CPUPercent),
+			fmt.Sprintf("%.1f", row.MBPerSecond), fmt.Sprint(row.Messages), fmt.Sprint(lost))
+	}
+	return table.end()
+}
+
+// measure records one session.
+func (c Record) measure(ctx context.Context, raw bool) (row recordRow, err error) {
 	dir, err := os.MkdirTemp(c.Dir, "posefuse-bench-record-")
 	if err != nil {
-		return fmt.Errorf("--dir: %w", err)
+		return row, fmt.Errorf("--dir: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	clock := benchClock{time.Now()}
 	r := session.NewRecorder(session.Config{Root: dir, Clock: clock})
-	if _, err = r.Start(session.Request{Subject: "bench", Consent: true}, session.Room{Name: "bench"}); err != nil {
-		return err
+	request, feed := session.Request{Subject: "bench", Consent: true}, c.feed(r, clock)
+	sent := 0
+	if raw {
+		request.Raw = []string{modality.LiDAR.String()}
+		if feed, err = rawFeed(r, clock, feed, &sent); err != nil {
+			return row, err
+		}
 	}
-	feed := c.feed(r, clock)
+	if _, err = r.Start(request, session.Room{Name: "bench"}); err != nil {
+		return row, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.For)
+	defer cancel()
 	begin, cpu := time.Now(), cpuTime()
 	feed(ctx)
-	row := recordRow{Points: c.Points, Seconds: time.Since(begin).Seconds()}
+	row.Points, row.Seconds = c.Points, time.Since(begin).Seconds()
 	info, err := r.Stop()
 	if err != nil {
-		return err
+		return row, err
 	}
 	row.CPUPercent = 100 * (cpuTime() - cpu).Seconds() / row.Seconds
+	row.RawMB = float64(sent) / 1e6 / row.Seconds
 	row.MBPerSecond = float64(info.Bytes()) / 1e6 / row.Seconds
 	row.Messages, _ = info.Messages()
 	row.Dropped = info.Dropped
-	table := newTable(out, c.JSON, "points a sweep", "s", "% of a core", "MB/s", "messages", "dropped")
-	lost := uint64(0)
-	for _, n := range row.Dropped {
-		lost += n
+	return row, nil
+}
+
+// rawFeed hands over the datagrams of an OS1-128 at 10 Hz, with random ranges, beside
+// the samples; sent counts their bytes.
+func rawFeed(r *session.Recorder, clock benchClock, samples func(context.Context), sent *int) (func(context.Context), error) {
+	c, err := ousterCase("Ouster OS1-128", lidar.ProfileLegacy, 128)
+	if err != nil {
+		return nil, err
 	}
-	table.add(row, fmt.Sprint(row.Points), fmt.Sprintf("%.1f", row.Seconds), fmt.Sprintf("%.1f", row.CPUPercent), fmt.Sprintf("%.1f", row.MBPerSecond),
-		fmt.Sprint(row.Messages), fmt.Sprint(lost))
-	return table.end()
+	rng := rand.New(rand.NewPCG(3, 4))
+	const sweeps = 4 // in turn: one alone would be packed as a repetition
+	var datagrams [][]byte
+	for range sweeps {
+		for _, b := range c.frame {
+			b = slices.Clone(b)
+			for i := 16; i+12 <= len(b); i += 12 { // a pixel's range, reflectivity, signal
+				binary.LittleEndian.PutUint32(b[i:], uint32(rng.IntN(16000)))
+				b[i+4], b[i+6] = byte(rng.IntN(256)), byte(rng.IntN(256))
+			}
+			datagrams = append(datagrams, b)
+		}
+	}
+	every := time.Second / time.Duration(lidarHz*len(c.frame))
+	return func(ctx context.Context) {
+		var done sync.WaitGroup
+		done.Go(func() { samples(ctx) })
+		begin, n := time.Now(), 0
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			for ; time.Since(begin) >= time.Duration(n)*every; n++ {
+				b := datagrams[n%len(datagrams)]
+				*sent += len(b)
+				r.Raw(modality.LiDAR, &sensors.Raw{Transport: sensors.UDP, AtNS: clock.NowNS(), Data: b})
+			}
+			<-tick.C
+		}
+		done.Wait()
+	}, nil
 }
 
 // feed makes samples and returns what hands them over at their pace.
@@ -99,8 +165,6 @@ func (c Record) feed(r *session.Recorder, clock benchClock) func(context.Context
 	}
 	frame := &sensors.RadarFrame{Points: make([]sensors.RadarPoint, 100)}
 	return func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, c.For)
-		defer cancel()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for seq := uint64(0); ; seq++ {

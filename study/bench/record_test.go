@@ -15,16 +15,16 @@ func TestRecord(t *testing.T) {
 	if err := (Record{For: 150 * time.Millisecond, Points: 100, Dir: dir, JSON: true}).Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	var row struct {
-		Messages uint64 `json:"messages"`
+	type row struct {
+		Messages uint64  `json:"messages"`
+		RawMB    float64 `json:"raw_mb_per_s"`
 	}
-	var rows []json.RawMessage
-	text := out.Bytes()
-	if json.Unmarshal(text, &rows) == nil && len(rows) == 1 {
-		text = rows[0]
+	var rows []row
+	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
+		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &row); err != nil || row.Messages == 0 {
-		t.Errorf("%v: %s", err, out.String())
+	if len(rows) != 2 || rows[0].Messages == 0 || rows[0].RawMB != 0 || rows[1].RawMB == 0 || rows[1].Messages <= rows[0].Messages {
+		t.Errorf("%+v", rows)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("%v, left: %v", err, left)
