@@ -79,7 +79,7 @@ func newRawPort(driver string, first *sensors.Raw, dir string) (*rawPort, error)
 		return datagramPort(driver, map[string]any{"path": "", "listen": ""}, "udp")
 	case sensors.Stream:
 		return connectionPort(driver, map[string]any{"path": ""})
-	case sensors.Packet, sensors.Record, sensors.File:
+	case sensors.Packet, sensors.Record, sensors.File, sensors.Silence:
 	}
 	return nil, fmt.Errorf("driver %s: %s bytes came from the kernel's own device: %w", driver, first.Transport, ErrNotReplayable)
 }

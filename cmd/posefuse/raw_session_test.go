@@ -100,7 +100,7 @@ func rawExports(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	var want [][]byte
-	if _, _, err := session.Visit(dir, session.Part{Topics: []string{session.TopicRawLiDAR}}, func(e *session.Event) error {
+	if _, _, err = session.Visit(dir, session.Part{Topics: []string{session.TopicRawLiDAR}}, func(e *session.Event) error {
 		if e.Raw.Transport == sensors.UDP {
 			want = append(want, bytes.Clone(e.Raw.Data))
 		}

@@ -205,7 +205,7 @@ func (c replayCmd) feedRaw(ctx context.Context, dir string, topics []string, way
 			if session.RawTopic(r.modality) == e.Topic && r.Error == "" {
 				r.Pieces++
 				r.Bytes += uint64(len(e.Raw.Data))
-				if err := r.way.Send(e.Raw); err != nil && ctx.Err() == nil {
+				if err := r.way.Send(e.Raw); err != nil && ctx.Err() == nil { //nolint:contextcheck // the way has it since it was made
 					r.Error = err.Error()
 				}
 			}

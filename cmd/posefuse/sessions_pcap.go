@@ -47,10 +47,10 @@ func (c sessionsExportCmd) exportPackets(out io.Writer, dir string) (session.Che
 	packets := 0
 	var buf []byte
 	_, check, err := session.Visit(dir, session.Part{Topics: topics}, func(e *session.Event) error {
-		frame, err := frameOf(e.Raw, to[e.Topic])
+		frame, ferr := frameOf(e.Raw, to[e.Topic])
 		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", e.Topic, err)
+		case ferr != nil:
+			return fmt.Errorf("%s: %w", e.Topic, ferr)
 		case e.Raw.Transport == sensors.File:
 			return c.besideCapture(e.Raw)
 		case frame == nil:
@@ -58,8 +58,8 @@ func (c sessionsExportCmd) exportPackets(out io.Writer, dir string) (session.Che
 		}
 		packets++
 		buf = capture.AppendPacket(buf[:0], time.Unix(0, info.AnchorNS+e.Raw.AtNS), frame)
-		_, err = out.Write(buf)
-		return err
+		_, ferr = out.Write(buf)
+		return ferr
 	})
 	if err == nil && packets == 0 {
 		err = fmt.Errorf("session %s has no packets on %s: posefuse record start --raw lidar records them", info.ID, strings.Join(topics, ", "))

@@ -126,7 +126,7 @@ func parseRaw(b []byte) (*sensors.Raw, error) {
 
 // setRaw takes one field; those of later versions are left out.
 func setRaw(r *sensors.Raw, field protowire.Number, number uint64, bytes []byte) (err error) {
-	switch field {
+	switch int(field) {
 	case rawReceiveNS:
 		r.AtNS = int64(number)
 	case rawTransport:

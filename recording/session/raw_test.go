@@ -70,7 +70,7 @@ func TestRawSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(text, &set); err != nil {
+	if err = proto.Unmarshal(text, &set); err != nil {
 		t.Fatal(err)
 	}
 	files, err := protodesc.NewFiles(&set)

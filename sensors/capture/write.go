@@ -78,10 +78,10 @@ func EthernetUDP(from, to netip.AddrPort, payload []byte) ([]byte, error) {
 
 // EthernetPacket returns a captured packet in an Ethernet frame.
 func EthernetPacket(link LinkType, packet []byte) ([]byte, error) {
-	switch link {
-	case LinkEthernet:
+	if link == LinkEthernet {
 		return packet, nil
-	case LinkIPv4:
+	}
+	if link == LinkIPv4 {
 		b := append(append(append([]byte{}, anyReceiver...), anySender...), etherIPv4>>8, etherIPv4&0xff)
 		return append(b, packet...), nil
 	}

@@ -39,9 +39,9 @@ func TestWrittenCaptureIsReadByOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range payloads {
-				b, ci, err := r.ReadPacketData()
-				if err != nil {
-					t.Fatal(err)
+				b, ci, rerr := r.ReadPacketData()
+				if rerr != nil {
+					t.Fatal(rerr)
 				}
 				if !ci.Timestamp.Equal(at.Add(time.Duration(len(want)))) || ci.Length != len(b) {
 					t.Errorf("%d bytes: %+v", len(want), ci)
@@ -58,7 +58,7 @@ func TestWrittenCaptureIsReadByOthers(t *testing.T) {
 					t.Errorf("from %v", src)
 				}
 			}
-			if _, _, err := r.ReadPacketData(); !errors.Is(err, io.EOF) {
+			if _, _, err = r.ReadPacketData(); !errors.Is(err, io.EOF) {
 				t.Errorf("after the last: %v", err)
 			}
 			if name == "IPv6" {
