@@ -31,14 +31,15 @@ type Record struct {
 func (Record) Help() string {
 	return "Samples of all four sensors come at their own pace, 10 sweeps, sets of keypoints and radar frames and 100 WiFi\n" +
 		"packets a second, and are recorded as the daemon does it. Points are random, which compresses worse than a room. The second\n" +
-		"row records the raw datagrams of an OS1-128 at 10 Hz, too.\n\n" +
+		"row records what the drivers of an OS1-128 and the others read at that pace, without samples; the third both.\n\n" +
 		"Example:\n\n  posefuse bench record --dir /var/lib/posefuse"
 }
 
 // recordRow is the measurement.
 type recordRow struct {
+	Recorded    string            `json:"recorded"`
 	Points      int               `json:"points_per_sweep"`
-	RawMB       float64           `json:"raw_mb_per_s"` // of datagrams, 0 without them
+	RawMB       float64           `json:"raw_mb_per_s"` // that drivers read, 0 without
 	Seconds     float64           `json:"seconds"`
 	CPUPercent  float64           `json:"cpu_percent_of_a_core"`
 	MBPerSecond float64           `json:"mb_per_s"`
@@ -55,26 +56,33 @@ func (c benchClock) NowNS() int64 { return int64(time.Since(c.start)) }
 // WallAt implements session.Clock.
 func (c benchClock) WallAt(ns int64) time.Time { return c.start.Add(time.Duration(ns)).UTC() }
 
-// Run records and prints what it cost, without raw bytes and with those of an OS1-128.
+// recorded are the rows: whether samples and whether raw bytes come.
+var recorded = []struct {
+	what         string
+	samples, raw bool
+}{{"samples", true, false}, {"raw bytes", false, true}, {"both", true, true}}
+
+// Run records and prints what it cost.
 func (c Record) Run(ctx context.Context, out io.Writer) error {
-	table := newTable(out, c.JSON, "points a sweep", "raw MB/s", "s", "% of a core", "MB/s", "messages", "dropped")
-	for _, raw := range []bool{false, true} {
-		row, err := c.measure(ctx, raw)
+	table := newTable(out, c.JSON, "recorded", "points a sweep", "raw MB/s", "s", "% of a core", "MB/s", "messages", "dropped")
+	for _, k := range recorded {
+		row, err := c.measure(ctx, k.samples, k.raw)
 		if err != nil {
 			return err
 		}
+		row.Recorded = k.what
 		lost := uint64(0)
 		for _, n := range row.Dropped {
 			lost += n
 		}
-		table.add(row, fmt.Sprint(row.Points), fmt.Sprintf("%.1f", row.RawMB), fmt.Sprintf("%.1f", row.Seconds), fmt.Sprintf("%.1f", row.CPUPercent),
+		table.add(row, k.what, fmt.Sprint(row.Points), fmt.Sprintf("%.1f", row.RawMB), fmt.Sprintf("%.1f", row.Seconds), fmt.Sprintf("%.1f", row.CPUPercent),
 			fmt.Sprintf("%.1f", row.MBPerSecond), fmt.Sprint(row.Messages), fmt.Sprint(lost))
 	}
 	return table.end()
 }
 
 // measure records one session.
-func (c Record) measure(ctx context.Context, raw bool) (row recordRow, err error) {
+func (c Record) measure(ctx context.Context, samples, raw bool) (row recordRow, err error) {
 	dir, err := os.MkdirTemp(c.Dir, "posefuse-bench-record-")
 	if err != nil {
 		return row, fmt.Errorf("--dir: %w", err)
@@ -82,13 +90,22 @@ func (c Record) measure(ctx context.Context, raw bool) (row recordRow, err error
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	clock := benchClock{time.Now()}
 	r := session.NewRecorder(session.Config{Root: dir, Clock: clock})
-	request, feed := session.Request{Subject: "bench", Consent: true}, c.feed(r, clock)
+	request := session.Request{Subject: "bench", Consent: true}
+	var feeds []func(context.Context)
 	sent := 0
+	if samples {
+		row.Points = c.Points
+		feeds = append(feeds, c.feed(r, clock))
+	}
 	if raw {
-		request.Raw = []string{modality.LiDAR.String()}
-		if feed, err = rawFeed(r, clock, feed, &sent); err != nil {
-			return row, err
+		for m := range modality.Count {
+			request.Raw = append(request.Raw, m.String())
 		}
+		feed, feedErr := rawFeed(r, clock, &sent)
+		if feedErr != nil {
+			return row, feedErr
+		}
+		feeds = append(feeds, feed)
 	}
 	if _, err = r.Start(request, session.Room{Name: "bench"}); err != nil {
 		return row, err
@@ -96,8 +113,12 @@ func (c Record) measure(ctx context.Context, raw bool) (row recordRow, err error
 	ctx, cancel := context.WithTimeout(ctx, c.For)
 	defer cancel()
 	begin, cpu := time.Now(), cpuTime()
-	feed(ctx)
-	row.Points, row.Seconds = c.Points, time.Since(begin).Seconds()
+	var done sync.WaitGroup
+	for _, feed := range feeds {
+		done.Go(func() { feed(ctx) })
+	}
+	done.Wait()
+	row.Seconds = time.Since(begin).Seconds()
 	info, err := r.Stop()
 	if err != nil {
 		return row, err
@@ -110,9 +131,10 @@ func (c Record) measure(ctx context.Context, raw bool) (row recordRow, err error
 	return row, nil
 }
 
-// rawFeed hands over the datagrams of an OS1-128 at 10 Hz, with random ranges, beside
-// the samples; sent counts their bytes.
-func rawFeed(r *session.Recorder, clock benchClock, samples func(context.Context), sent *int) (func(context.Context), error) {
+// rawFeed hands over random bytes in the sizes and at the pace of a room's sensors:
+// the datagrams of an OS1-128, with their headers, radar frames of a serial port,
+// lines of keypoints, and CSI of three antennas; sent counts them.
+func rawFeed(r *session.Recorder, clock benchClock, sent *int) (func(context.Context), error) {
 	c, err := ousterCase("Ouster OS1-128", lidar.ProfileLegacy, 128)
 	if err != nil {
 		return nil, err
@@ -130,22 +152,38 @@ func rawFeed(r *session.Recorder, clock benchClock, samples func(context.Context
 			datagrams = append(datagrams, b)
 		}
 	}
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rng.IntN(256))
+		}
+		return b
+	}
+	frame, line, packet := random(2048), random(700), random(3*114*2+60)
 	every := time.Second / time.Duration(lidarHz*len(c.frame))
 	return func(ctx context.Context) {
-		var done sync.WaitGroup
-		done.Go(func() { samples(ctx) })
-		begin, n := time.Now(), 0
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			for ; time.Since(begin) >= time.Duration(n)*every; n++ {
-				b := datagrams[n%len(datagrams)]
-				*sent += len(b)
-				r.Raw(modality.LiDAR, &sensors.Raw{Transport: sensors.UDP, AtNS: clock.NowNS(), Data: b})
-			}
-			<-tick.C
+		give := func(m modality.Kind, by sensors.Transport, b []byte) {
+			*sent += len(b)
+			r.Raw(m, &sensors.Raw{Transport: by, AtNS: clock.NowNS(), Data: b})
 		}
-		done.Wait()
+		begin, n := time.Now(), 0
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for seq := 0; ; seq++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for ; time.Since(begin) >= time.Duration(n)*every; n++ {
+				give(modality.LiDAR, sensors.UDP, datagrams[n%len(datagrams)])
+			}
+			give(modality.CSI, sensors.Packet, packet)
+			if seq%10 == 0 {
+				give(modality.Camera, sensors.Record, line)
+				give(modality.Radar, sensors.Stream, frame)
+			}
+		}
 	}, nil
 }
 

@@ -23,7 +23,7 @@ func TestRecord(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 2 || rows[0].Messages == 0 || rows[0].RawMB != 0 || rows[1].RawMB == 0 || rows[1].Messages <= rows[0].Messages {
+	if len(rows) != 3 || rows[0].Messages == 0 || rows[0].RawMB != 0 || rows[1].RawMB == 0 || rows[2].RawMB == 0 || rows[2].Messages <= max(rows[0].Messages, rows[1].Messages) {
 		t.Errorf("%+v", rows)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
