@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,8 +24,8 @@ type roomRecorder struct {
 	*session.Recorder
 	core   *pipeline.Core
 	room   string
-	raw    []string // what record.raw says
-	before string   // the newest session of the state folder as the daemon began
+	raw    atomic.Pointer[[]string] // what record.raw says
+	before string                   // the newest session of the state folder as the daemon began
 }
 
 // newRoomRecorder returns the recorder of a room, nil if record.enabled is false.
@@ -33,21 +34,27 @@ func newRoomRecorder(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger
 	if !c.Enabled {
 		return nil
 	}
-	r := &roomRecorder{core: core, room: cfg.Room, raw: c.Raw, Recorder: session.NewRecorder(session.Config{
+	r := &roomRecorder{core: core, room: cfg.Room, Recorder: session.NewRecorder(session.Config{
 		Root:  filepath.Join(cfg.StateDir, session.Folder),
 		Clock: core.Clock(),
 		Log:   log.With("part", "recorder"),
 	})}
-	r.SetRules(recordRules(&c))
-	core.OnReload(pipeline.Reloadable{Keys: []string{"record.keep_days", "record.keep_gib", "record.free_gib", "record.segment_min"},
+	r.obey(&c)
+	core.OnReload(pipeline.Reloadable{Keys: []string{"record.keep_days", "record.keep_gib", "record.free_gib", "record.segment_min", "record.raw"},
 		Prepare: func(next *pipeline.Config) (func(), error) {
-			return func() { r.SetRules(recordRules(&next.Record)) }, nil
+			return func() { r.obey(&next.Record) }, nil
 		}})
 	if list, err := session.List(filepath.Join(cfg.StateDir, session.Folder)); err == nil && len(list) > 0 {
 		r.before = list[len(list)-1].Info.ID
 	}
 	core.Record(r)
 	return r
+}
+
+// obey takes over what of the configuration holds while the daemon runs.
+func (r *roomRecorder) obey(c *pipeline.RecordConfig) {
+	r.SetRules(recordRules(c))
+	r.raw.Store(&c.Raw)
 }
 
 // recordRules are those of the configuration.
@@ -103,7 +110,7 @@ func (r *roomRecorder) start(request []byte) ([]byte, error) {
 		return nil, err
 	}
 	if q.Raw == nil {
-		q.Raw = r.raw
+		q.Raw = *r.raw.Load()
 	}
 	if now.Setup.Drivers, err = r.core.RawSetup(q.Raw); err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrInvalid, err)

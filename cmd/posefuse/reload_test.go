@@ -15,6 +15,7 @@ import (
 
 	"posefuse/internal/testenv"
 	"posefuse/pipeline"
+	"posefuse/recording/session"
 )
 
 // TestReloadInService changes a running daemon's file: the command says what is in
@@ -60,6 +61,15 @@ func TestReloadInService(t *testing.T) {
 		}
 		testenv.Wait(t, c.name+": the exercises in German", func() bool { return strings.Contains(names(), `"Linke Hand heben"`) })
 	}
+	// The next session has the raw bytes that the file names now.
+	writeFile(t, file, bytes.Replace(doc, []byte("record: {enabled: true}"), []byte("record: {enabled: true, free_gib: 0, raw: [lidar]}"), 1))
+	ask := []string{"--nats", "nats://" + r.nats}
+	posefuse(t, append([]string{"reload"}, ask...)...)
+	posefuse(t, append([]string{"record", "start", "--subject", "P1", "--consent"}, ask...)...)
+	if s := decode[session.Status](t, append([]string{"record", "status"}, ask...)...); !slices.Equal(s.Raw, []string{"lidar"}) {
+		t.Errorf("a session after record.raw: [lidar] has the raw bytes of %q", s.Raw)
+	}
+	posefuse(t, append([]string{"record", "stop"}, ask...)...)
 	// SIGHUP does the same.
 	writeFile(t, file, doc)
 	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
