@@ -11,9 +11,8 @@ import (
 	"posefuse/sensors/modality"
 )
 
-// trainedJob runs a small job on simulated sensors and returns its checkpoint, and
-// what the network held before the first step.
-func trainedJob(t *testing.T, modalities string, begin ...Begin) (done Begin, start *model.Network) {
+// jobOf is a small job on simulated sensors.
+func jobOf(t *testing.T, modalities string) *Job {
 	t.Helper()
 	ds, err := sim.NewDataset(sim.Config{Seed: 5, Preset: "mmfi", FramesPerClip: 30})
 	if err != nil {
@@ -22,22 +21,31 @@ func trainedJob(t *testing.T, modalities string, begin ...Begin) (done Begin, st
 	some := Selection{Data: ds, Keys: []recording.Key{{Subject: 1, Activity: 12}, {Subject: 2, Activity: 7}}}
 	cfg := tiny(model.PrecisionHead)
 	cfg.Modalities = modalities
-	cfg = cfg.Room()
 	out := t.TempDir()
-	job := Job{Config: cfg, FoundBy: modality.All, Begin: begin, Window: model.Causal, Split: Split{Train: some, Validation: some}, Stride: 3, ValStride: 9,
-		Options: Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 2, MeanStart: true, Checkpoint: filepath.Join(out, "resume")}, Out: out,
-		Loaded: func(net *model.Network, trainData, _ *Data) {
-			if start, err = net.Clone(); err != nil {
-				t.Error(err)
-			}
-			if got := trainData.cfg.Modalities; got != modalities {
-				t.Errorf("the network of %s is trained on %s", modalities, got)
-			}
-		}}
-	if _, err = job.Run(t.Context()); err != nil {
+	return &Job{Config: cfg.Room(), FoundBy: modality.All, Window: model.Causal, Split: Split{Train: some, Validation: some}, Stride: 3, ValStride: 9,
+		Options: Options{Epochs: 1, Batch: 8, LR: 1e-3, Seed: 2, MeanStart: true, Checkpoint: filepath.Join(out, "resume")}, Out: out}
+}
+
+// trainedJob runs a small job and returns its checkpoint, and what the network held
+// before the first step.
+func trainedJob(t *testing.T, modalities string, begin ...Begin) (done Begin, start *model.Network) {
+	t.Helper()
+	job := jobOf(t, modalities)
+	job.Begin = begin
+	job.Loaded = func(net *model.Network, trainData, _ *Data) {
+		var err error
+		if start, err = net.Clone(); err != nil {
+			t.Error(err)
+		}
+		if got := trainData.cfg.Modalities; got != modalities {
+			t.Errorf("the network of %s is trained on %s", modalities, got)
+		}
+	}
+	_, err := job.Run(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if done.From, done.Card, err = model.LoadCheckpoint(out); err != nil {
+	if done.From, done.Card, err = model.LoadCheckpoint(job.Out); err != nil {
 		t.Fatal(err)
 	}
 	return done, start

@@ -28,10 +28,11 @@ type Job struct {
 	// by; those of Config if 0. With more of them a sensor is trained alone on just
 	// what it is given beside the others.
 	FoundBy   modality.Set
-	Begin     []Begin // where the weights come from besides the seed
-	Stride    int     // every n-th frame to train on
-	ValStride int     // every n-th frame of the others
-	Simulated bool    // the sensors are, and the card's figures are named so
+	Begin     []Begin      // where the weights come from besides the seed
+	First     []AloneFirst // encoders that are trained before
+	Stride    int          // every n-th frame to train on
+	ValStride int          // every n-th frame of the others
+	Simulated bool         // the sensors are, and the card's figures are named so
 
 	// Options is the recipe. The job sets Validation, Best and Curve and calls
 	// Resumed and AfterEpoch before its own part of them.
@@ -46,10 +47,10 @@ type Job struct {
 	Warn       func(line string)                 // of what was loaded
 	Loading    func(label string, share float64) // called from several goroutines
 	Loaded     func(net *model.Network, trainData, valData *Data)
-	Trained    func()                      // after the last step, or on an error
-	Evaluating func(epoch int, best *Best) // best is nil for the last epoch
-	Evaluated  func(rep *Report)           // its file is written
-	Written    func(trainData *Data) error // all files are; the state to resume from is removed next
+	Trained    func()                                  // after the last step, or on an error
+	Evaluating func(epoch int, best *Best)             // best is nil for the last epoch
+	Evaluated  func(rep *Report)                       // its file is written
+	Written    func(dir string, trainData *Data) error // all files of a folder are; the state to resume from is removed next
 }
 
 // SaveError says that an epoch's checkpoint could not be written.
@@ -66,13 +67,23 @@ func (e *SaveError) Unwrap() error { return e.Err }
 
 // Run loads the recordings, trains, writes the checkpoint after each epoch, and
 // at the end its evaluation, for the best epoch on held-out clips too. It
-// returns the last epoch whose checkpoint is written, also with an error.
+// returns the last epoch whose checkpoint is written, also with an error. What is to
+// be trained alone first comes before, on the same samples.
 func (j *Job) Run(ctx context.Context) (epoch int, err error) {
 	opt := j.Options
 	trainData, valData, err := j.load(ctx, &opt)
 	if err != nil {
 		return 0, err
 	}
+	with := *j
+	if with.Begin, err = j.trainFirst(ctx, trainData, valData, opt.Validation); err != nil {
+		return 0, err
+	}
+	return with.train(ctx, opt, trainData, valData)
+}
+
+// train is Run on data that is loaded.
+func (j *Job) train(ctx context.Context, opt Options, trainData, valData *Data) (epoch int, err error) {
 	net, err := j.network(&opt)
 	if err != nil {
 		return 0, err
@@ -131,7 +142,7 @@ func (j *Job) Run(ctx context.Context) (epoch int, err error) {
 		return epoch, err
 	}
 	if j.Written != nil {
-		if err = j.Written(trainData); err != nil {
+		if err = j.Written(j.Out, trainData); err != nil {
 			return epoch, err
 		}
 	}

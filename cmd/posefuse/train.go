@@ -22,30 +22,31 @@ import (
 type trainCmd struct {
 	dataFlags
 	methodFlags
-	Size           string        `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
-	Window         string        `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
-	Recipe         string        `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
-	Modalities     string        `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
-	CameraChannels int           `placeholder:"N" help:"Channels of the camera's encoder, even; those of --size if 0."`
-	RadarFrames    int           `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
-	FoundBy        string        `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
-	Begin          []string      `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
-	Vary           bool          `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, and without a camera turned about the person."`
-	Epochs         int           `default:"50" help:"Epochs."`
-	Batch          int           `default:"192" help:"Samples per step."`
-	LR             float64       `name:"lr" default:"0.001" help:"Learning rate at the start."`
-	DecayEvery     int           `default:"30" help:"Epochs after which the learning rate falls to a tenth; 0 for a cosine over the whole training."`
-	WeightDecay    float64       `default:"0.0001" help:"Coupled weight decay."`
-	DropModal      float64       `name:"modality-dropout" default:"0" help:"Share of samples trained on a random coalition, so that one model serves any set of sensors."`
-	MeanStart      bool          `default:"true" negatable:"" help:"Start with the output at the mean training pose."`
-	Clips          string        `placeholder:"PATTERN" help:"Train and evaluate on these clips of the split only, e.g. A12 or S05,S06."`
-	Stride         int           `default:"1" help:"Train on every n-th frame."`
-	ValStride      int           `default:"4" help:"Evaluate on every n-th frame."`
-	TimeLimit      time.Duration `help:"Stop after this time; with --decay-every 0 the cosine is stretched over it."`
-	Seed           uint64        `default:"1" help:"Seed of initial weights and sample order."`
-	Replicas       int           `default:"2" help:"Copies of the network that share each batch; each gets its share of the cores."`
-	Out            string        `required:"" placeholder:"DIR" help:"Folder for the weights, card.json, curve.jsonl and the state to resume from."`
-	Name           string        `default:"" help:"Model name for the card; the size if empty."`
+	Size           string         `default:"edge" enum:"edge,paper" help:"Network size: ${enum}."`
+	Window         string         `default:"causal" enum:"causal,centred" help:"Camera window: causal can run live, centred is for comparison with the paper."`
+	Recipe         string         `default:"paper" enum:"paper,room" help:"Form of the inputs: paper gives the network each sensor's values in its own frame; room the person, found and brought to one place, for rooms that all differ."`
+	Modalities     string         `default:"RLMW" help:"Modalities of the network, letters of RLMW."`
+	CameraChannels int            `placeholder:"N" help:"Channels of the camera's encoder, even; those of --size if 0."`
+	RadarFrames    int            `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
+	FoundBy        string         `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
+	Begin          []string       `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
+	AloneFirst     map[string]int `mapsep:"," placeholder:"LETTER=EPOCHS" help:"Train the encoders of these modalities alone first, for so many epochs each, on the samples that they get beside the others, into OUT/alone; the network begins with them. E.g. --alone-first R=16,L=8."`
+	Vary           bool           `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, and without a camera turned about the person."`
+	Epochs         int            `default:"50" help:"Epochs."`
+	Batch          int            `default:"192" help:"Samples per step."`
+	LR             float64        `name:"lr" default:"0.001" help:"Learning rate at the start."`
+	DecayEvery     int            `default:"30" help:"Epochs after which the learning rate falls to a tenth; 0 for a cosine over the whole training."`
+	WeightDecay    float64        `default:"0.0001" help:"Coupled weight decay."`
+	DropModal      float64        `name:"modality-dropout" default:"0" help:"Share of samples trained on a random coalition, so that one model serves any set of sensors."`
+	MeanStart      bool           `default:"true" negatable:"" help:"Start with the output at the mean training pose."`
+	Clips          string         `placeholder:"PATTERN" help:"Train and evaluate on these clips of the split only, e.g. A12 or S05,S06."`
+	Stride         int            `default:"1" help:"Train on every n-th frame."`
+	ValStride      int            `default:"4" help:"Evaluate on every n-th frame."`
+	TimeLimit      time.Duration  `help:"Stop after this time; with --decay-every 0 the cosine is stretched over it."`
+	Seed           uint64         `default:"1" help:"Seed of initial weights and sample order."`
+	Replicas       int            `default:"2" help:"Copies of the network that share each batch; each gets its share of the cores."`
+	Out            string         `required:"" placeholder:"DIR" help:"Folder for the weights, card.json, curve.jsonl and the state to resume from."`
+	Name           string         `default:"" help:"Model name for the card; the size if empty."`
 	engineFlags
 	resumeFlags
 }
@@ -95,6 +96,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if opt.Method, err = c.method(); err != nil {
 		return err
 	}
+	first, err := c.aloneFirst()
+	if err != nil {
+		return err
+	}
 	cfg.Head = c.Fusion
 	if c.Engine == "torch" {
 		if err = c.checkTorch(ctx, &cfg); err != nil {
@@ -141,6 +146,10 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if c.Engine == "torch" {
 		return c.torch(ctx, job)
 	}
+	job.First = first
+	if err = job.CheckStart(); err != nil {
+		return c.tellStopped(fmt.Errorf("--alone-first: %w", err), 0)
+	}
 	return c.run(ctx, job)
 }
 
@@ -154,7 +163,11 @@ func (c trainCmd) run(ctx context.Context, job *train.Job) error {
 	job.Loaded = func(net *model.Network, trainData, valData *train.Data) {
 		loaded()
 		samples = trainData.Bytes() + valData.Bytes()
-		fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", c.Size, net.NumParameters(), len(trainData.Samples), trainData.Describe())
+		what := c.Size
+		if own := net.Config.Mask(); own != job.Config.Mask() {
+			what += ", " + own.String() + " alone"
+		}
+		fmt.Fprintf(os.Stderr, "training %s (%d parameters) on %d frames of %s\n", what, net.NumParameters(), len(trainData.Samples), trainData.Describe())
 		if _, card, err := shipped.Load(); err == nil {
 			for _, line := range trainData.Doubts(card.Envelope) {
 				fmt.Fprintf(os.Stderr, "note: %s\n", line)
@@ -191,12 +204,12 @@ func (c trainCmd) run(ctx context.Context, job *train.Job) error {
 		}
 	}
 	job.Evaluated = printReport
-	job.Written = func(trainData *train.Data) error { return drawCurve(c.Out, trainData.Describe()) }
+	job.Written = func(dir string, trainData *train.Data) error { return drawCurve(dir, trainData.Describe()) }
 	epoch, err := job.Run(ctx)
 	if bar == nil {
 		return err // it did not come to train
 	}
-	return tellStopped(err, c.Out, epoch)
+	return c.tellStopped(err, epoch)
 }
 
 // card returns what the card says beside the training.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"posefuse/model"
@@ -49,4 +52,27 @@ func (c trainCmd) foundBy(mask modality.Set) (modality.Set, error) {
 		return 0, fmt.Errorf("--found-by %s: lacks %s of --modalities %s", by, missing, mask)
 	}
 	return by, nil
+}
+
+// aloneFirst returns the encoders of --alone-first, in the order of their letters.
+func (c trainCmd) aloneFirst() (out []train.AloneFirst, err error) {
+	for _, letter := range slices.Sorted(maps.Keys(c.AloneFirst)) {
+		mask, err := modality.Parse(letter)
+		if err != nil || mask == 0 || mask&(mask-1) != 0 {
+			return nil, fmt.Errorf("--alone-first %s=%d: want one letter of RLMW", letter, c.AloneFirst[letter])
+		}
+		for m := range mask.Kinds() {
+			out = append(out, train.AloneFirst{Modality: m, Epochs: c.AloneFirst[letter]})
+		}
+	}
+	return out, nil
+}
+
+// tellStopped tells of the folder in which the training stopped.
+func (c trainCmd) tellStopped(err error, epoch int) error {
+	out := c.Out
+	if alone, ok := errors.AsType[*train.AloneError](err); ok {
+		out, epoch = alone.Out, alone.Epoch
+	}
+	return tellStopped(err, out, epoch)
 }
