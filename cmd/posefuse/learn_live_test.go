@@ -26,7 +26,7 @@ import (
 )
 
 // youngModel writes a checkpoint of a small network of camera and radar that has
-// seen little and puts everybody 7 cm aside, and knows how far off it is.
+// seen little and puts everybody 4 cm aside, and knows how far off it is.
 func youngModel(t *testing.T) string {
 	t.Helper()
 	ctx := t.Context()
@@ -51,13 +51,13 @@ func youngModel(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err = train.Run(ctx, net, load(1, 2, 3), train.Options{Epochs: 1, Batch: 20, LR: 5e-4, MeanStart: true, Seed: 1, Dropout: 0.3}); err != nil {
+	if err = train.Run(ctx, net, load(1, 2, 3), train.Options{Epochs: 40, Batch: 20, LR: 2e-3, MeanStart: true, Seed: 1, Dropout: 0.3}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range net.Parameters() {
 		if p.Name == "head.fc.bias" {
 			for i := 0; i < len(p.Value); i += 3 {
-				p.Value[i] += 0.07
+				p.Value[i] += 0.04
 			}
 		}
 	}
@@ -78,7 +78,7 @@ const workerEnv = "TEST_WORKER"
 
 // littleWork is what a worker of a test adds to a retraining, so that it takes
 // seconds.
-var littleWork = []string{"--old-clips", "6", "--old-judge", "6", "--epochs", "8", "--batch", "16", "--stride", "2", "--lr", "0.0003", "--gentle=false"}
+var littleWork = []string{"--old-clips", "6", "--old-judge", "6", "--epochs", "8", "--batch", "16", "--stride", "2", "--lr", "0.00015", "--gentle=false"}
 
 // TestWorkerProcess is no test but the worker that others kill.
 func TestWorkerProcess(t *testing.T) {
@@ -208,6 +208,7 @@ func TestLearnsByItself(t *testing.T) {
 		if err = json.Unmarshal((<-events).Data, &e); err != nil {
 			t.Fatal(err)
 		}
+		t.Logf("%s %s: %s", e.Type, e.Model.Version, e.Reason)
 		if e.Type == "promoted" && e.Model.Name == served.Name && e.Model.Version == served.Version {
 			promoted++
 		}
