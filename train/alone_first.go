@@ -83,8 +83,10 @@ func (j *Job) alonePart(a AloneFirst) (*Job, error) {
 	if o.Checkpoint != "" {
 		o.Checkpoint = filepath.Join(sub.Out, filepath.Base(o.Checkpoint))
 	}
-	if o.Vary != nil {
-		o.Vary = UsualVariation(mask)
+	if o.Vary != nil { // without a camera a sample can be turned, too
+		own := *o.Vary
+		own.TurnDeg = UsualVariation(mask).TurnDeg
+		o.Vary = &own
 	}
 	return &sub, o.Vary.Check(sub.Config)
 }
