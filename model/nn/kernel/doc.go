@@ -9,6 +9,9 @@
 // "avx512", "avxvnni" (AVX2 and AVX-VNNI), "avx2", "i8mm" and "dotprod" (NEON and
 // those), "neon", "portable"; Notice tells when one is slow.
 // Everything else is portable Go.
+//
+// On amd64 the float kernels take numbers below 2^-126 as zeros and write none;
+// the portable path and arm64 keep them.
 package kernel
 
 //go:generate go run -tags avo ./gen/tile -out tile_amd64.s -stubs tile_amd64.go -pkg kernel

@@ -5,24 +5,25 @@
 #include "textflag.h"
 
 // func rows1x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows1x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), SI
-	MOVL   96(AX), DI
-	KMOVW  DI, K1
-	SHRL   $0x10, DI
-	KMOVW  DI, K2
-	SHRL   $0x10, DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   CX, DI
-	SHRQ   $0x02, DI
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), SI
+	MOVL    96(AX), DI
+	KMOVW   DI, K1
+	SHRL    $0x10, DI
+	KMOVW   DI, K2
+	SHRL    $0x10, DI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    CX, DI
+	SHRQ    $0x02, DI
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z2
@@ -137,29 +138,37 @@ uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
+DATA mxcsrflush<>+0(SB)/4, $0x00009fc0
+GLOBL mxcsrflush<>(SB), RODATA|NOPTR, $4
+
+DATA mxcsrusual<>+0(SB)/4, $0x00001f80
+GLOBL mxcsrusual<>(SB), RODATA|NOPTR, $4
+
 // func rows2x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows2x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z4
@@ -310,31 +319,33 @@ uncapped:
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows3x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows3x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z6
@@ -521,35 +532,37 @@ uncapped:
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows4x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows4x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z8
@@ -774,37 +787,39 @@ uncapped:
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows5x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows5x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z10
@@ -1065,39 +1080,41 @@ uncapped:
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows6x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows6x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z12
@@ -1394,43 +1411,45 @@ uncapped:
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows7x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows7x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z14
@@ -1765,45 +1784,47 @@ uncapped:
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows8x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows8x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z16
@@ -2174,47 +2195,49 @@ uncapped:
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows9x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows9x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z18
@@ -2621,51 +2644,53 @@ uncapped:
 	VMOVUPS Z16, K1, (CX)
 	VMOVUPS Z17, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows10x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows10x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z20
@@ -3110,53 +3135,55 @@ uncapped:
 	VMOVUPS Z18, K1, (CX)
 	VMOVUPS Z19, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows11x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows11x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z22
@@ -3637,55 +3664,57 @@ uncapped:
 	VMOVUPS Z20, K1, (CX)
 	VMOVUPS Z21, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows12x2avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows12x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z24
@@ -4202,24 +4231,26 @@ uncapped:
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys1x2avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys1x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z2
@@ -4289,26 +4320,28 @@ uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys2x2avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys2x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z4
@@ -4402,30 +4435,32 @@ uncapped:
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys4x2avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys4x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z8
@@ -4567,38 +4602,40 @@ uncapped:
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys8x2avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys8x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z16
@@ -4836,46 +4873,48 @@ uncapped:
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys12x2avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys12x2avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	KMOVW   R8, K2
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z24
@@ -5209,24 +5248,26 @@ uncapped:
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows1x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows1x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), SI
-	MOVL   96(AX), DI
-	KMOVW  DI, K1
-	SHRL   $0x10, DI
-	VPXORD Z0, Z0, Z0
-	MOVQ   CX, DI
-	SHRQ   $0x02, DI
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), SI
+	MOVL    96(AX), DI
+	KMOVW   DI, K1
+	SHRL    $0x10, DI
+	VPXORD  Z0, Z0, Z0
+	MOVQ    CX, DI
+	SHRQ    $0x02, DI
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z1
@@ -5316,25 +5357,27 @@ signed:
 uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows2x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows2x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z2
@@ -5446,26 +5489,28 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows3x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows3x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z3
@@ -5599,29 +5644,31 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows4x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows4x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z4
@@ -5779,30 +5826,32 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z3, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows5x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows5x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z5
@@ -5982,31 +6031,33 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows6x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows6x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z6
@@ -6208,34 +6259,36 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z5, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows7x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows7x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z7
@@ -6461,35 +6514,37 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows8x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows8x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z8
@@ -6737,36 +6792,38 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z7, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows9x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows9x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	MOVQ   CX, R10
-	SHRQ   $0x02, R10
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	MOVQ    CX, R10
+	SHRQ    $0x02, R10
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z9
@@ -7036,39 +7093,41 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z8, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows10x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows10x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z10
@@ -7362,40 +7421,42 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z9, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows11x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows11x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z11
@@ -7711,41 +7772,43 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows12x1avx512(t *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·rows12x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	LEAQ   (R8)(SI*2), R9
-	ADDQ   SI, R9
-	LEAQ   (R9)(SI*2), R10
-	ADDQ   SI, R10
-	MOVQ   CX, R11
-	SHRQ   $0x02, R11
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	LEAQ    (R8)(SI*2), R9
+	ADDQ    SI, R9
+	LEAQ    (R9)(SI*2), R10
+	ADDQ    SI, R10
+	MOVQ    CX, R11
+	SHRQ    $0x02, R11
+	JZ      tail
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z12
@@ -8083,21 +8146,23 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z11, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys1x1avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys1x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z1
@@ -8155,22 +8220,24 @@ signed:
 uncapped:
 	VMOVUPS Z0, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys2x1avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys2x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z2
@@ -8242,24 +8309,26 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z1, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys4x1avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys4x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z4
@@ -8359,28 +8428,30 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z3, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys8x1avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys8x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z8
@@ -8536,32 +8607,34 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z7, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys12x1avx512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·keys12x1avx512(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	MOVL   96(AX), R8
-	KMOVW  R8, K1
-	SHRL   $0x10, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	MOVL    96(AX), R8
+	KMOVW   R8, K1
+	SHRL    $0x10, R8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 loop:
 	VMOVUPS.Z    (BX), K1, Z12
@@ -8773,22 +8846,24 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Z11, K1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows1x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows1x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   CX, DI
-	SHRQ   $0x02, DI
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), SI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    CX, DI
+	SHRQ    $0x02, DI
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y2
@@ -8898,24 +8973,26 @@ uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows2x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows2x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y4
@@ -9061,26 +9138,28 @@ uncapped:
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows3x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows3x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y6
@@ -9262,30 +9341,32 @@ uncapped:
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows4x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows4x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y8
@@ -9505,32 +9586,34 @@ uncapped:
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows5x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows5x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y10
@@ -9786,34 +9869,36 @@ uncapped:
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows6x2avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows6x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y12
@@ -10105,19 +10190,21 @@ uncapped:
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys1x2avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys1x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 loop:
 	VMOVUPS      (BX), Y2
@@ -10187,21 +10274,23 @@ uncapped:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys2x2avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys2x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 loop:
 	VMOVUPS      (BX), Y4
@@ -10295,25 +10384,27 @@ uncapped:
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys4x2avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys4x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 loop:
 	VMOVUPS      (BX), Y8
@@ -10455,29 +10546,31 @@ uncapped:
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys6x2avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys6x2avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 loop:
 	VMOVUPS      (BX), Y12
@@ -10667,21 +10760,23 @@ uncapped:
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows1x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows1x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), SI
-	VXORPS Y0, Y0, Y0
-	MOVQ   CX, DI
-	SHRQ   $0x02, DI
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), SI
+	VXORPS  Y0, Y0, Y0
+	MOVQ    CX, DI
+	SHRQ    $0x02, DI
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y1
@@ -10771,22 +10866,24 @@ signed:
 uncapped:
 	VMOVUPS Y0, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows2x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows2x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y2
@@ -10898,23 +10995,25 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows3x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows3x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	MOVQ   CX, R8
-	SHRQ   $0x02, R8
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    CX, R8
+	SHRQ    $0x02, R8
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y3
@@ -11048,26 +11147,28 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows4x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows4x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y4
@@ -11225,27 +11326,29 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows5x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows5x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y5
@@ -11425,28 +11528,30 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func rows6x1avx2(t *byte)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rows6x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	LEAQ   (DX)(SI*2), R8
-	ADDQ   SI, R8
-	MOVQ   CX, R9
-	SHRQ   $0x02, R9
-	JZ     tail
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	LEAQ    (DX)(SI*2), R8
+	ADDQ    SI, R8
+	MOVQ    CX, R9
+	SHRQ    $0x02, R9
+	JZ      tail
 
 loop:
 	VMOVUPS      (BX), Y6
@@ -11648,18 +11753,20 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y5, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys1x1avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys1x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
 
 loop:
 	VMOVUPS      (BX), Y1
@@ -11717,19 +11824,21 @@ signed:
 uncapped:
 	VMOVUPS Y0, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys2x1avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys2x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 loop:
 	VMOVUPS      (BX), Y2
@@ -11801,21 +11910,23 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys4x1avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys4x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 loop:
 	VMOVUPS      (BX), Y4
@@ -11915,23 +12026,25 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func keys6x1avx2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·keys6x1avx2(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), CX
-	MOVQ   (AX), DX
-	MOVQ   8(AX), BX
-	MOVQ   32(AX), SI
-	MOVQ   40(AX), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    t+0(FP), AX
+	MOVQ    24(AX), CX
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 loop:
 	VMOVUPS      (BX), Y6
@@ -12059,6 +12172,7 @@ uncapped:
 	ADDQ    DX, CX
 	VMOVUPS Y5, (CX)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func transpose8avx2(blocks int, src *float32, lds int, dst *float32, ldd int)

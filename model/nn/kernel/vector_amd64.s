@@ -437,8 +437,9 @@ DATA vec_abs<>+60(SB)/4, $0x7fffffff
 GLOBL vec_abs<>(SB), RODATA|NOPTR, $64
 
 // func axpyavx2(n int, alpha float32, x *float32, y *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·axpyavx2(SB), NOSPLIT|NOFRAME, $0-32
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         x+16(FP), CX
 	MOVQ         y+24(FP), DX
@@ -454,11 +455,19 @@ loop:
 	SUBQ        $0x08, AX
 	JNZ         loop
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
+DATA mxcsrflush<>+0(SB)/4, $0x00009fc0
+GLOBL mxcsrflush<>(SB), RODATA|NOPTR, $4
+
+DATA mxcsrusual<>+0(SB)/4, $0x00001f80
+GLOBL mxcsrusual<>(SB), RODATA|NOPTR, $4
+
 // func adamavx2(n int, w *float32, grad *float32, m *float32, v *float32, c *[8]float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·adamavx2(SB), NOSPLIT|NOFRAME, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         w+8(FP), CX
 	MOVQ         grad+16(FP), DX
@@ -499,11 +508,13 @@ loop:
 	SUBQ        $0x08, AX
 	JNZ         loop
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func statsavx512(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·statsavx512(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
 	VMOVSS       inv+16(FP), X0
@@ -586,11 +597,13 @@ doneah:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func applyavx512(rows int, c int, x *float32, y *float32, scale *float32, shift *float32, relu int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·applyavx512(SB), NOSPLIT, $0-56
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         x+16(FP), DX
@@ -639,24 +652,26 @@ rowsad:
 	SUBQ        $0x10, CX
 	JG          columnsac
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func normgradavx512(rows int, c int, x *float32, dy *float32, mean *float32, scale *float32, shift *float32, s *float32, q *float32, relu int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·normgradavx512(SB), NOSPLIT, $0-80
-	MOVQ   rows+0(FP), AX
-	MOVQ   c+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	MOVQ   mean+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   shift+48(FP), R8
-	MOVQ   s+56(FP), R9
-	MOVQ   q+64(FP), R10
-	MOVQ   relu+72(FP), R11
-	VPXORD Z0, Z0, Z0
-	MOVQ   CX, R12
-	SHLQ   $0x02, R12
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    mean+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    shift+48(FP), R8
+	MOVQ    s+56(FP), R9
+	MOVQ    q+64(FP), R10
+	MOVQ    relu+72(FP), R11
+	VPXORD  Z0, Z0, Z0
+	MOVQ    CX, R12
+	SHLQ    $0x02, R12
 
 columnsab:
 	MOVQ      CX, R13
@@ -720,21 +735,23 @@ endad:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func normdxavx512(rows int, c int, x *float32, dy *float32, dx *float32, scale *float32, shift *float32, ca *float32, cb *float32, cc *float32, relu int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·normdxavx512(SB), NOSPLIT, $0-88
-	MOVQ   rows+0(FP), AX
-	MOVQ   c+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	MOVQ   dx+32(FP), SI
-	MOVQ   relu+80(FP), DI
-	VPXORD Z0, Z0, Z0
-	MOVQ   CX, R8
-	SHLQ   $0x02, R8
-	XORQ   R9, R9
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    dx+32(FP), SI
+	MOVQ    relu+80(FP), DI
+	VPXORD  Z0, Z0, Z0
+	MOVQ    CX, R8
+	SHLQ    $0x02, R8
+	XORQ    R9, R9
 
 columnsab:
 	MOVQ      CX, R10
@@ -794,24 +811,26 @@ rowsaf:
 	JNZ         rowsaf
 
 endad:
-	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	ADDQ $0x40, SI
-	ADDQ $0x40, R9
-	SUBQ $0x10, CX
-	JG   columnsab
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, R9
+	SUBQ    $0x10, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func colsumavx512(rows int, c int, x *float32, sum *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·colsumavx512(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ sum+24(FP), BX
-	MOVQ CX, SI
-	SHLQ $0x02, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    sum+24(FP), BX
+	MOVQ    CX, SI
+	SHLQ    $0x02, SI
 
 columnsab:
 	MOVQ    CX, DI
@@ -853,15 +872,17 @@ doneae:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func addreluavx512(n int, x *float32, y *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·addreluavx512(SB), NOSPLIT, $0-24
-	MOVQ   n+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   y+16(FP), DX
-	VPXORD Z0, Z0, Z0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	VPXORD  Z0, Z0, Z0
 
 columnsab:
 	MOVQ      AX, BX
@@ -881,16 +902,18 @@ columnsab:
 	SUBQ      $0x10, AX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func relugradavx512(n int, y *float32, dy *float32, dx *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·relugradavx512(SB), NOSPLIT, $0-32
-	MOVQ   n+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   dy+16(FP), DX
-	MOVQ   dx+24(FP), BX
-	VPXORD Z0, Z0, Z0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    dy+16(FP), DX
+	MOVQ    dx+24(FP), BX
+	VPXORD  Z0, Z0, Z0
 
 columnsab:
 	MOVQ      AX, SI
@@ -912,14 +935,16 @@ columnsab:
 	SUBQ      $0x10, AX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func multiplyavx512(n int, x *float32, y *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·multiplyavx512(SB), NOSPLIT, $0-24
-	MOVQ n+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ y+16(FP), DX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
 
 columnsab:
 	MOVQ      AX, BX
@@ -938,11 +963,13 @@ columnsab:
 	SUBQ      $0x10, AX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func exprowavx512(n int, x *float32, y *float32, top float32) float32
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·exprowavx512(SB), NOSPLIT, $0-36
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
@@ -995,11 +1022,13 @@ columnsab:
 	VHADDPS       X1, X1, X1
 	VMOVSS        X1, ret+32(FP)
 	VZEROUPPER
+	LDMXCSR       mxcsrusual<>+0(SB)
 	RET
 
 // func softcolsavx512(k int, c int, x *float32, h *float32, hs *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·softcolsavx512(SB), NOSPLIT, $0-40
+	LDMXCSR mxcsrflush<>+0(SB)
 	MOVQ    k+0(FP), AX
 	MOVQ    c+8(FP), CX
 	MOVQ    x+16(FP), DX
@@ -1105,22 +1134,24 @@ rowsah:
 	JNZ       rowsah
 
 endaf:
-	ADDQ $0x40, DX
-	ADDQ $0x40, SI
-	SUBQ $0x10, CX
-	JG   columnsab
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, SI
+	SUBQ    $0x10, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func softcolsgradavx512(k int, c int, y *float32, dy *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·softcolsgradavx512(SB), NOSPLIT, $0-32
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ CX, SI
-	SHLQ $0x02, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    CX, SI
+	SHLQ    $0x02, SI
 
 columnsab:
 	MOVQ    CX, DI
@@ -1162,11 +1193,13 @@ rowsad:
 	SUBQ      $0x10, CX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func geluavx512(n int, x *float32, y *float32, slope *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·geluavx512(SB), NOSPLIT, $0-32
+	LDMXCSR mxcsrflush<>+0(SB)
 	MOVQ    n+0(FP), AX
 	MOVQ    x+8(FP), CX
 	MOVQ    y+16(FP), DX
@@ -1233,11 +1266,13 @@ columnsab:
 	SUBQ         $0x10, AX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func rowtopavx512(n int, x *float32) float32
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·rowtopavx512(SB), NOSPLIT, $0-20
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VBROADCASTSS (CX), Z0
@@ -1265,11 +1300,13 @@ columnsab:
 	VMAXSS        X1, X0, X0
 	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
+	LDMXCSR       mxcsrusual<>+0(SB)
 	RET
 
 // func scalerowavx512(n int, a float32, x *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·scalerowavx512(SB), NOSPLIT, $0-24
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	VMOVSS       a+8(FP), X0
 	VBROADCASTSS X0, Z0
@@ -1290,11 +1327,13 @@ columnsab:
 	SUBQ      $0x10, AX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func normrowavx512(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·normrowavx512(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	VMOVSS       mean+8(FP), X0
 	VBROADCASTSS X0, Z0
@@ -1327,21 +1366,23 @@ columnsab:
 	SUBQ        $0x10, AX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func softrowgradavx512(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·softrowgradavx512(SB), NOSPLIT, $0-40
-	MOVQ   n+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   AX, SI
-	MOVQ   CX, DI
-	MOVQ   BX, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	MOVQ    AX, SI
+	MOVQ    CX, DI
+	MOVQ    BX, R8
 
 columnsab:
 	MOVQ          SI, R9
@@ -1405,16 +1446,18 @@ columnsac:
 	VADDSS        4(AX), X1, X1
 	VMOVSS        X1, 4(AX)
 	VZEROUPPER
+	LDMXCSR       mxcsrusual<>+0(SB)
 	RET
 
 // func mixhavx512(k int, c int, idx *int32, table *float32, base *float32, h *float32, a *float32, w *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·mixhavx512(SB), NOSPLIT, $0-64
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ CX, DX
-	SHLQ $0x02, DX
-	XORQ BX, BX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	XORQ    BX, BX
 
 columnsab:
 	MOVQ      CX, SI
@@ -1466,20 +1509,22 @@ rowsac:
 	SUBQ         $0x10, CX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func attendhavx512(k int, c int, e int, idx *int32, table *float32, att *float32, bias *float32, a *float32, hs *float32, out *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·attendhavx512(SB), NOSPLIT, $0-80
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	MOVQ        CX, DX
@@ -1539,16 +1584,18 @@ rowsac:
 	SUBQ        $0x10, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func gathermaxavx512(k int, c int, idx *int32, table *float32, sub *float32, out *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·gathermaxavx512(SB), NOSPLIT, $0-48
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ CX, DX
-	SHLQ $0x02, DX
-	XORQ BX, BX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	XORQ    BX, BX
 
 columnsab:
 	MOVQ      CX, SI
@@ -1589,17 +1636,19 @@ rowsac:
 	SUBQ      $0x10, CX
 	JG        columnsab
 	VZEROUPPER
+	LDMXCSR   mxcsrusual<>+0(SB)
 	RET
 
 // func mixavx512(k int, c int, idx *int32, table *float32, q *float32, r *float32, w *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·mixavx512(SB), NOSPLIT, $0-56
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ r+40(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    r+40(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
 
 columnsab:
 	MOVQ      CX, DI
@@ -1653,21 +1702,23 @@ rowsaf:
 	JNZ       rowsaf
 
 endad:
-	ADDQ $0x40, SI
-	SUBQ $0x10, CX
-	JG   columnsab
+	ADDQ    $0x40, SI
+	SUBQ    $0x10, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func scatteravx512(k int, c int, idx *int32, table *float32, dr *float32, dw *float32, sum *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·scatteravx512(SB), NOSPLIT, $0-56
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ dr+32(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    dr+32(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
 
 columnsab:
 	MOVQ    CX, DI
@@ -1731,20 +1782,22 @@ endad:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func attendavx512(k int, c int, e int, idx *int32, table *float32, r *float32, att *float32, out *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·attendavx512(SB), NOSPLIT, $0-64
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	MOVQ    CX, DX
@@ -1788,20 +1841,22 @@ rowsac:
 	SUBQ        $0x10, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func attendgradavx512(k int, c int, e int, idx *int32, table *float32, r *float32, att *float32, dout *float32, dtable *float32, dr *float32, datt *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·attendgradavx512(SB), NOSPLIT, $8-88
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	MOVQ      CX, DX
@@ -1859,18 +1914,20 @@ rowsac:
 	SUBQ        $0x10, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func rowmaxavx512(k int, c int, x *float32, out *float32, arg *int32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·rowmaxavx512(SB), NOSPLIT, $0-40
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ arg+32(FP), SI
-	MOVQ CX, DI
-	SHLQ $0x02, DI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    out+24(FP), BX
+	MOVQ    arg+32(FP), SI
+	MOVQ    CX, DI
+	SHLQ    $0x02, DI
 
 columnsab:
 	MOVQ      CX, R8
@@ -1905,11 +1962,13 @@ rowsac:
 	SUBQ         $0x10, CX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func depthwiseavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·depthwiseavx512(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         rows+16(FP), DX
@@ -1997,11 +2056,13 @@ everyendad:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func depthwisehalfavx512(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512F, BMI2, CMOV, SSE
 TEXT ·depthwisehalfavx512(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         rows+16(FP), DX
@@ -2094,11 +2155,13 @@ secondendad:
 	SUBQ    $0x10, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func statsavx2(rows int, c int, inv float32, x *float32, mean *float32, sq *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·statsavx2(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
 	VMOVSS       inv+16(FP), X0
@@ -2174,11 +2237,13 @@ doneah:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func applyavx2(rows int, c int, x *float32, y *float32, scale *float32, shift *float32, relu int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·applyavx2(SB), NOSPLIT, $0-56
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         rows+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         x+16(FP), DX
@@ -2220,24 +2285,26 @@ rowsad:
 	SUBQ        $0x08, CX
 	JG          columnsac
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func normgradavx2(rows int, c int, x *float32, dy *float32, mean *float32, scale *float32, shift *float32, s *float32, q *float32, relu int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·normgradavx2(SB), NOSPLIT, $0-80
-	MOVQ   rows+0(FP), AX
-	MOVQ   c+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	MOVQ   mean+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   shift+48(FP), R8
-	MOVQ   s+56(FP), R9
-	MOVQ   q+64(FP), R10
-	MOVQ   relu+72(FP), R11
-	VXORPS Y0, Y0, Y0
-	MOVQ   CX, R12
-	SHLQ   $0x02, R12
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    mean+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    shift+48(FP), R8
+	MOVQ    s+56(FP), R9
+	MOVQ    q+64(FP), R10
+	MOVQ    relu+72(FP), R11
+	VXORPS  Y0, Y0, Y0
+	MOVQ    CX, R12
+	SHLQ    $0x02, R12
 
 columnsab:
 	VMOVUPS (SI), Y1
@@ -2294,21 +2361,23 @@ endad:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func normdxavx2(rows int, c int, x *float32, dy *float32, dx *float32, scale *float32, shift *float32, ca *float32, cb *float32, cc *float32, relu int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·normdxavx2(SB), NOSPLIT, $0-88
-	MOVQ   rows+0(FP), AX
-	MOVQ   c+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	MOVQ   dx+32(FP), SI
-	MOVQ   relu+80(FP), DI
-	VXORPS Y0, Y0, Y0
-	MOVQ   CX, R8
-	SHLQ   $0x02, R8
-	XORQ   R9, R9
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    dx+32(FP), SI
+	MOVQ    relu+80(FP), DI
+	VXORPS  Y0, Y0, Y0
+	MOVQ    CX, R8
+	SHLQ    $0x02, R8
+	XORQ    R9, R9
 
 columnsab:
 	MOVQ    scale+40(FP), R10
@@ -2361,24 +2430,26 @@ rowsaf:
 	JNZ         rowsaf
 
 endad:
-	ADDQ $0x20, DX
-	ADDQ $0x20, BX
-	ADDQ $0x20, SI
-	ADDQ $0x20, R9
-	SUBQ $0x08, CX
-	JG   columnsab
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, R9
+	SUBQ    $0x08, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func colsumavx2(rows int, c int, x *float32, sum *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·colsumavx2(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ sum+24(FP), BX
-	MOVQ CX, SI
-	SHLQ $0x02, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    sum+24(FP), BX
+	MOVQ    CX, SI
+	SHLQ    $0x02, SI
 
 columnsab:
 	VXORPS Y0, Y0, Y0
@@ -2413,15 +2484,17 @@ doneae:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func addreluavx2(n int, x *float32, y *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·addreluavx2(SB), NOSPLIT, $0-24
-	MOVQ   n+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   y+16(FP), DX
-	VXORPS Y0, Y0, Y0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	VXORPS  Y0, Y0, Y0
 
 columnsab:
 	VMOVUPS (CX), Y1
@@ -2434,16 +2507,18 @@ columnsab:
 	SUBQ    $0x08, AX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func relugradavx2(n int, y *float32, dy *float32, dx *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·relugradavx2(SB), NOSPLIT, $0-32
-	MOVQ   n+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   dy+16(FP), DX
-	MOVQ   dx+24(FP), BX
-	VXORPS Y0, Y0, Y0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    dy+16(FP), DX
+	MOVQ    dx+24(FP), BX
+	VXORPS  Y0, Y0, Y0
 
 columnsab:
 	VMOVUPS (CX), Y1
@@ -2458,14 +2533,16 @@ columnsab:
 	SUBQ    $0x08, AX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func multiplyavx2(n int, x *float32, y *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·multiplyavx2(SB), NOSPLIT, $0-24
-	MOVQ n+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ y+16(FP), DX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
 
 columnsab:
 	VMOVUPS (CX), Y0
@@ -2477,11 +2554,13 @@ columnsab:
 	SUBQ    $0x08, AX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func exprowavx2(n int, x *float32, y *float32, top float32) float32
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·exprowavx2(SB), NOSPLIT, $0-36
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
@@ -2526,11 +2605,13 @@ columnsab:
 	VHADDPS      X1, X1, X1
 	VMOVSS       X1, ret+32(FP)
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func softcolsavx2(k int, c int, x *float32, h *float32, hs *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·softcolsavx2(SB), NOSPLIT, $0-40
+	LDMXCSR mxcsrflush<>+0(SB)
 	MOVQ    k+0(FP), AX
 	MOVQ    c+8(FP), CX
 	MOVQ    x+16(FP), DX
@@ -2629,22 +2710,24 @@ rowsah:
 	JNZ     rowsah
 
 endaf:
-	ADDQ $0x20, DX
-	ADDQ $0x20, SI
-	SUBQ $0x08, CX
-	JG   columnsab
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, SI
+	SUBQ    $0x08, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func softcolsgradavx2(k int, c int, y *float32, dy *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·softcolsgradavx2(SB), NOSPLIT, $0-32
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ CX, SI
-	SHLQ $0x02, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	MOVQ    CX, SI
+	SHLQ    $0x02, SI
 
 columnsab:
 	MOVQ   DX, DI
@@ -2679,11 +2762,13 @@ rowsad:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func geluavx2(n int, x *float32, y *float32, slope *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·geluavx2(SB), NOSPLIT, $0-32
+	LDMXCSR mxcsrflush<>+0(SB)
 	MOVQ    n+0(FP), AX
 	MOVQ    x+8(FP), CX
 	MOVQ    y+16(FP), DX
@@ -2743,11 +2828,13 @@ columnsab:
 	SUBQ         $0x08, AX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func rowtopavx2(n int, x *float32) float32
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·rowtopavx2(SB), NOSPLIT, $0-20
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VBROADCASTSS (CX), Y0
@@ -2767,11 +2854,13 @@ columnsab:
 	VMAXSS       X0, X1, X1
 	VMOVSS       X1, ret+16(FP)
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func scalerowavx2(n int, a float32, x *float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, SSE
 TEXT ·scalerowavx2(SB), NOSPLIT, $0-24
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	VMOVSS       a+8(FP), X0
 	VBROADCASTSS X0, Y0
@@ -2785,11 +2874,13 @@ columnsab:
 	SUBQ    $0x08, AX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func normrowavx2(n int, mean float32, inv float32, x *float32, y *float32, w *float32, b *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·normrowavx2(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	VMOVSS       mean+8(FP), X0
 	VBROADCASTSS X0, Y0
@@ -2815,21 +2906,23 @@ columnsab:
 	SUBQ        $0x08, AX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func softrowgradavx2(n int, y *float32, x *float32, dy *float32, sums *[2]float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·softrowgradavx2(SB), NOSPLIT, $0-40
-	MOVQ   n+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   dy+24(FP), BX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	MOVQ   AX, SI
-	MOVQ   CX, DI
-	MOVQ   BX, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    dy+24(FP), BX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    AX, SI
+	MOVQ    CX, DI
+	MOVQ    BX, R8
 
 columnsab:
 	VMOVUPS      (DI), Y3
@@ -2876,16 +2969,18 @@ columnsac:
 	VADDSS       4(AX), X1, X1
 	VMOVSS       X1, 4(AX)
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func mixhavx2(k int, c int, idx *int32, table *float32, base *float32, h *float32, a *float32, w *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·mixhavx2(SB), NOSPLIT, $0-64
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ CX, DX
-	SHLQ $0x02, DX
-	XORQ BX, BX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	XORQ    BX, BX
 
 columnsab:
 	MOVQ    base+32(FP), SI
@@ -2930,20 +3025,22 @@ rowsac:
 	SUBQ         $0x08, CX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func attendhavx2(k int, c int, e int, idx *int32, table *float32, att *float32, bias *float32, a *float32, hs *float32, out *float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, SSE
 TEXT ·attendhavx2(SB), NOSPLIT, $0-80
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	MOVQ        bias+48(FP), DX
@@ -2996,16 +3093,18 @@ rowsac:
 	SUBQ        $0x08, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func gathermaxavx2(k int, c int, idx *int32, table *float32, sub *float32, out *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·gathermaxavx2(SB), NOSPLIT, $0-48
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ CX, DX
-	SHLQ $0x02, DX
-	XORQ BX, BX
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	XORQ    BX, BX
 
 columnsab:
 	VXORPS  Y0, Y0, Y0
@@ -3039,17 +3138,19 @@ rowsac:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func mixavx2(k int, c int, idx *int32, table *float32, q *float32, r *float32, w *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·mixavx2(SB), NOSPLIT, $0-56
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ r+40(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    r+40(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
 
 columnsab:
 	MOVQ    q+32(FP), DI
@@ -3096,21 +3197,23 @@ rowsaf:
 	JNZ     rowsaf
 
 endad:
-	ADDQ $0x20, SI
-	SUBQ $0x08, CX
-	JG   columnsab
+	ADDQ    $0x20, SI
+	SUBQ    $0x08, CX
+	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func scatteravx2(k int, c int, idx *int32, table *float32, dr *float32, dw *float32, sum *float32)
-// Requires: AVX
+// Requires: AVX, SSE
 TEXT ·scatteravx2(SB), NOSPLIT, $0-56
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ dr+32(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    dr+32(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
 
 columnsab:
 	VXORPS Y0, Y0, Y0
@@ -3167,20 +3270,22 @@ endad:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func attendavx2(k int, c int, e int, idx *int32, table *float32, r *float32, att *float32, out *float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, SSE
 TEXT ·attendavx2(SB), NOSPLIT, $0-64
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	VXORPS Y0, Y0, Y0
@@ -3217,20 +3322,22 @@ rowsac:
 	SUBQ        $0x08, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func attendgradavx2(k int, c int, e int, idx *int32, table *float32, r *float32, att *float32, dout *float32, dtable *float32, dr *float32, datt *float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, SSE
 TEXT ·attendgradavx2(SB), NOSPLIT, $8-88
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ e+16(FP), DX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
-	MOVQ DX, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    e+16(FP), DX
+	MOVQ    CX, BX
+	SHLQ    $0x02, BX
+	XORQ    SI, SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+	XORQ    R8, R8
 
 columnsab:
 	MOVQ    dout+56(FP), DX
@@ -3281,18 +3388,20 @@ rowsac:
 	SUBQ        $0x08, CX
 	JG          columnsab
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func rowmaxavx2(k int, c int, x *float32, out *float32, arg *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, SSE
 TEXT ·rowmaxavx2(SB), NOSPLIT, $0-40
-	MOVQ k+0(FP), AX
-	MOVQ c+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ arg+32(FP), SI
-	MOVQ CX, DI
-	SHLQ $0x02, DI
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    c+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    out+24(FP), BX
+	MOVQ    arg+32(FP), SI
+	MOVQ    CX, DI
+	SHLQ    $0x02, DI
 
 columnsab:
 	MOVQ    DX, R8
@@ -3320,11 +3429,13 @@ rowsac:
 	SUBQ         $0x08, CX
 	JG           columnsab
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func depthwiseavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·depthwiseavx2(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         rows+16(FP), DX
@@ -3405,11 +3516,13 @@ everyendad:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func depthwisehalfavx2(n int, c int, rows *[3]*float32, w *float32, y *float32, low float32, high float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, SSE
 TEXT ·depthwisehalfavx2(SB), NOSPLIT, $0-48
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         n+0(FP), AX
 	MOVQ         c+8(FP), CX
 	MOVQ         rows+16(FP), DX
@@ -3495,4 +3608,5 @@ secondendad:
 	SUBQ    $0x08, CX
 	JG      columnsab
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET

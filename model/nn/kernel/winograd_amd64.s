@@ -239,20 +239,21 @@ DATA winograd_s<>+60(SB)/4, $(2.6944444)
 GLOBL winograd_s<>(SB), RODATA|NOPTR, $64
 
 // func winogradInputavx512(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·winogradInputavx512(SB), NOSPLIT|NOFRAME, $0-56
-	MOVQ rows+0(FP), AX
-	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	MOVQ 16(AX), BX
-	MOVQ 24(AX), SI
-	MOVQ 32(AX), DI
-	MOVQ 40(AX), AX
-	MOVQ off+8(FP), R8
-	MOVQ step+16(FP), R9
-	MOVQ cols+24(FP), R10
-	MOVQ dst+40(FP), R11
-	MOVQ fstride+48(FP), R12
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    32(AX), DI
+	MOVQ    40(AX), AX
+	MOVQ    off+8(FP), R8
+	MOVQ    step+16(FP), R9
+	MOVQ    cols+24(FP), R10
+	MOVQ    dst+40(FP), R11
+	MOVQ    fstride+48(FP), R12
 
 loop:
 	MOVQ         R11, R13
@@ -793,7 +794,11 @@ doned5:
 	DECQ         n+32(FP)
 	JNZ          loop
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
+
+DATA mxcsrflush<>+0(SB)/4, $0x00009fc0
+GLOBL mxcsrflush<>(SB), RODATA|NOPTR, $4
 
 DATA winograd_zero<>+0(SB)/4, $(0)
 DATA winograd_zero<>+4(SB)/4, $(0)
@@ -813,9 +818,13 @@ DATA winograd_zero<>+56(SB)/4, $(0)
 DATA winograd_zero<>+60(SB)/4, $(0)
 GLOBL winograd_zero<>(SB), RODATA|NOPTR, $64
 
+DATA mxcsrusual<>+0(SB)/4, $0x00001f80
+GLOBL mxcsrusual<>(SB), RODATA|NOPTR, $4
+
 // func winogradOutputavx512(m *float32, fstride int, n int, bias *float32, y *float32, row int, col int, h int, w int, res *float32, floor float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·winogradOutputavx512(SB), NOSPLIT|NOFRAME, $0-84
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         m+0(FP), AX
 	MOVQ         fstride+8(FP), CX
 	MOVQ         bias+24(FP), DX
@@ -1172,27 +1181,29 @@ plain33:
 
 column4:
 next:
-	ADDQ $0x40, AX
-	ADDQ $0x40, BX
-	ADDQ $0x40, DX
-	DECQ n+16(FP)
-	JNZ  loop
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, DX
+	DECQ    n+16(FP)
+	JNZ     loop
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func winogradGradientavx512(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·winogradGradientavx512(SB), NOSPLIT|NOFRAME, $0-56
-	MOVQ rows+0(FP), AX
-	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	MOVQ 16(AX), BX
-	MOVQ 24(AX), AX
-	MOVQ off+8(FP), SI
-	MOVQ step+16(FP), DI
-	MOVQ cols+24(FP), R8
-	MOVQ dst+40(FP), R9
-	MOVQ fstride+48(FP), R10
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), AX
+	MOVQ    off+8(FP), SI
+	MOVQ    step+16(FP), DI
+	MOVQ    cols+24(FP), R8
+	MOVQ    dst+40(FP), R9
+	MOVQ    fstride+48(FP), R10
 
 loop:
 	MOVQ    R9, R11
@@ -1575,11 +1586,13 @@ doned3:
 	DECQ         n+32(FP)
 	JNZ          loop
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func winogradWeightsavx512(w *float32, wstride int, u *float32, ustride int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·winogradWeightsavx512(SB), NOSPLIT|NOFRAME, $0-32
+	LDMXCSR     mxcsrflush<>+0(SB)
 	MOVQ        w+0(FP), AX
 	MOVQ        wstride+8(FP), CX
 	MOVQ        u+16(FP), DX
@@ -1810,11 +1823,13 @@ TEXT ·winogradWeightsavx512(SB), NOSPLIT|NOFRAME, $0-32
 	VMOVUPS     Z2, (DX)
 	ADDQ        BX, DX
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func winogradFilteravx512(u *float32, ustride int, w *float32, wstride int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE
 TEXT ·winogradFilteravx512(SB), NOSPLIT|NOFRAME, $0-32
+	LDMXCSR     mxcsrflush<>+0(SB)
 	MOVQ        u+0(FP), AX
 	MOVQ        ustride+8(FP), CX
 	MOVQ        w+16(FP), DX
@@ -2042,20 +2057,22 @@ TEXT ·winogradFilteravx512(SB), NOSPLIT|NOFRAME, $0-32
 	VFMADD231PS winograd_kbb2<>+0(SB), Z1, Z2
 	VMOVUPS     Z2, (DX)
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m1x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m1x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), DI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 loop:
 	VMOVUPS      (DX), Z2
@@ -2079,23 +2096,25 @@ store:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m2x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m2x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 loop:
 	VMOVUPS      (DX), Z4
@@ -2128,25 +2147,27 @@ store:
 	VMOVUPS Z2, (SI)
 	VMOVUPS Z3, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m3x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m3x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 loop:
 	VMOVUPS      (DX), Z6
@@ -2188,28 +2209,30 @@ store:
 	VMOVUPS Z4, (SI)
 	VMOVUPS Z5, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m4x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m4x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 loop:
 	VMOVUPS      (DX), Z8
@@ -2260,31 +2283,33 @@ store:
 	VMOVUPS Z6, (SI)
 	VMOVUPS Z7, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m5x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m5x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 loop:
 	VMOVUPS      (DX), Z10
@@ -2345,33 +2370,35 @@ store:
 	VMOVUPS Z8, (SI)
 	VMOVUPS Z9, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m6x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m6x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 loop:
 	VMOVUPS      (DX), Z12
@@ -2441,35 +2468,37 @@ store:
 	VMOVUPS Z10, (SI)
 	VMOVUPS Z11, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m7x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m7x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
 
 loop:
 	VMOVUPS      (DX), Z14
@@ -2548,37 +2577,39 @@ store:
 	VMOVUPS Z12, (SI)
 	VMOVUPS Z13, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m8x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m8x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 loop:
 	VMOVUPS      (DX), Z16
@@ -2666,40 +2697,42 @@ store:
 	VMOVUPS Z14, (SI)
 	VMOVUPS Z15, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m9x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m9x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
 
 loop:
 	VMOVUPS      (DX), Z18
@@ -2797,42 +2830,44 @@ store:
 	VMOVUPS Z16, (SI)
 	VMOVUPS Z17, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m10x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m10x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 
 loop:
 	VMOVUPS      (DX), Z20
@@ -2939,44 +2974,46 @@ store:
 	VMOVUPS Z18, (SI)
 	VMOVUPS Z19, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m11x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m11x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
 
 loop:
 	VMOVUPS      (DX), Z22
@@ -3092,46 +3129,48 @@ store:
 	VMOVUPS Z20, (SI)
 	VMOVUPS Z21, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m12x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m12x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 loop:
 	VMOVUPS      (DX), Z24
@@ -3256,19 +3295,21 @@ store:
 	VMOVUPS Z22, (SI)
 	VMOVUPS Z23, 64(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m1x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m1x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), DI
-	VPXORD Z0, Z0, Z0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), DI
+	VPXORD  Z0, Z0, Z0
 
 loop:
 	VMOVUPS      (DX), Z1
@@ -3287,21 +3328,23 @@ loop:
 store:
 	VMOVUPS Z0, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m2x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m2x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 loop:
 	VMOVUPS      (DX), Z2
@@ -3326,22 +3369,24 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z1, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m3x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m3x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
 
 loop:
 	VMOVUPS      (DX), Z3
@@ -3372,24 +3417,26 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z2, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m4x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m4x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 loop:
 	VMOVUPS      (DX), Z4
@@ -3426,26 +3473,28 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z3, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m5x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m5x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
 
 loop:
 	VMOVUPS      (DX), Z5
@@ -3489,27 +3538,29 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z4, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m6x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m6x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 loop:
 	VMOVUPS      (DX), Z6
@@ -3559,28 +3610,30 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z5, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m7x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m7x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
 
 loop:
 	VMOVUPS      (DX), Z7
@@ -3636,29 +3689,31 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z6, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m8x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m8x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 loop:
 	VMOVUPS      (DX), Z8
@@ -3720,31 +3775,33 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z7, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m9x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m9x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
 
 loop:
 	VMOVUPS      (DX), Z9
@@ -3813,32 +3870,34 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z8, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m10x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m10x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 loop:
 	VMOVUPS      (DX), Z10
@@ -3913,33 +3972,35 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z9, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m11x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m11x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
 
 loop:
 	VMOVUPS      (DX), Z11
@@ -4020,34 +4081,36 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z10, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx512m12x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·stripavx512m12x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	LEAQ   (R11)(R9*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	LEAQ    (R11)(R9*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 loop:
 	VMOVUPS      (DX), Z12
@@ -4134,23 +4197,25 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Z11, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func winogradInputavx2(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·winogradInputavx2(SB), NOSPLIT|NOFRAME, $0-56
-	MOVQ rows+0(FP), AX
-	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	MOVQ 16(AX), BX
-	MOVQ 24(AX), SI
-	MOVQ 32(AX), DI
-	MOVQ 40(AX), AX
-	MOVQ off+8(FP), R8
-	MOVQ step+16(FP), R9
-	MOVQ cols+24(FP), R10
-	MOVQ dst+40(FP), R11
-	MOVQ fstride+48(FP), R12
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    32(AX), DI
+	MOVQ    40(AX), AX
+	MOVQ    off+8(FP), R8
+	MOVQ    step+16(FP), R9
+	MOVQ    cols+24(FP), R10
+	MOVQ    dst+40(FP), R11
+	MOVQ    fstride+48(FP), R12
 
 loop:
 	MOVQ         R11, R13
@@ -4691,11 +4756,13 @@ doned5:
 	DECQ         n+32(FP)
 	JNZ          loop
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func winogradOutputavx2(m *float32, fstride int, n int, bias *float32, y *float32, row int, col int, h int, w int, res *float32, floor float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·winogradOutputavx2(SB), NOSPLIT|NOFRAME, $0-84
+	LDMXCSR      mxcsrflush<>+0(SB)
 	MOVQ         m+0(FP), AX
 	MOVQ         fstride+8(FP), CX
 	MOVQ         bias+24(FP), DX
@@ -5131,27 +5198,29 @@ plain33:
 
 column4:
 next:
-	ADDQ $0x20, AX
-	ADDQ $0x20, BX
-	ADDQ $0x20, DX
-	DECQ n+16(FP)
-	JNZ  loop
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, DX
+	DECQ    n+16(FP)
+	JNZ     loop
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func winogradGradientavx2(rows *[6]*float32, off int, step int, cols int, n int, dst *float32, fstride int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·winogradGradientavx2(SB), NOSPLIT|NOFRAME, $0-56
-	MOVQ rows+0(FP), AX
-	MOVQ (AX), CX
-	MOVQ 8(AX), DX
-	MOVQ 16(AX), BX
-	MOVQ 24(AX), AX
-	MOVQ off+8(FP), SI
-	MOVQ step+16(FP), DI
-	MOVQ cols+24(FP), R8
-	MOVQ dst+40(FP), R9
-	MOVQ fstride+48(FP), R10
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), AX
+	MOVQ    off+8(FP), SI
+	MOVQ    step+16(FP), DI
+	MOVQ    cols+24(FP), R8
+	MOVQ    dst+40(FP), R9
+	MOVQ    fstride+48(FP), R10
 
 loop:
 	MOVQ    R9, R11
@@ -5534,11 +5603,13 @@ doned3:
 	DECQ         n+32(FP)
 	JNZ          loop
 	VZEROUPPER
+	LDMXCSR      mxcsrusual<>+0(SB)
 	RET
 
 // func winogradWeightsavx2(w *float32, wstride int, u *float32, ustride int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·winogradWeightsavx2(SB), NOSPLIT|NOFRAME, $0-32
+	LDMXCSR     mxcsrflush<>+0(SB)
 	MOVQ        w+0(FP), AX
 	MOVQ        wstride+8(FP), CX
 	MOVQ        u+16(FP), DX
@@ -5769,11 +5840,13 @@ TEXT ·winogradWeightsavx2(SB), NOSPLIT|NOFRAME, $0-32
 	VMOVUPS     Y2, (DX)
 	ADDQ        BX, DX
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func winogradFilteravx2(u *float32, ustride int, w *float32, wstride int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, SSE
 TEXT ·winogradFilteravx2(SB), NOSPLIT|NOFRAME, $0-32
+	LDMXCSR     mxcsrflush<>+0(SB)
 	MOVQ        u+0(FP), AX
 	MOVQ        ustride+8(FP), CX
 	MOVQ        w+16(FP), DX
@@ -6001,20 +6074,22 @@ TEXT ·winogradFilteravx2(SB), NOSPLIT|NOFRAME, $0-32
 	VFMADD231PS winograd_kbb2<>+0(SB), Y1, Y2
 	VMOVUPS     Y2, (DX)
 	VZEROUPPER
+	LDMXCSR     mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m1x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m1x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), DI
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 loop:
 	VMOVUPS      (DX), Y2
@@ -6037,23 +6112,25 @@ store:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m2x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m2x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 loop:
 	VMOVUPS      (DX), Y4
@@ -6085,25 +6162,27 @@ store:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m3x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m3x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 loop:
 	VMOVUPS      (DX), Y6
@@ -6144,28 +6223,30 @@ store:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m4x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m4x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 loop:
 	VMOVUPS      (DX), Y8
@@ -6215,31 +6296,33 @@ store:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m5x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m5x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 
 loop:
 	VMOVUPS      (DX), Y10
@@ -6299,33 +6382,35 @@ store:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m6x2(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m6x2(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 loop:
 	VMOVUPS      (DX), Y12
@@ -6394,19 +6479,21 @@ store:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m1x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m1x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), DI
-	VXORPS Y0, Y0, Y0
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), DI
+	VXORPS  Y0, Y0, Y0
 
 loop:
 	VMOVUPS      (DX), Y1
@@ -6425,21 +6512,23 @@ loop:
 store:
 	VMOVUPS Y0, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m2x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m2x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 loop:
 	VMOVUPS      (DX), Y2
@@ -6464,22 +6553,24 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Y1, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m3x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m3x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
 
 loop:
 	VMOVUPS      (DX), Y3
@@ -6510,24 +6601,26 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Y2, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m4x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m4x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 loop:
 	VMOVUPS      (DX), Y4
@@ -6564,26 +6657,28 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Y3, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m5x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m5x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
 
 loop:
 	VMOVUPS      (DX), Y5
@@ -6627,27 +6722,29 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Y4, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET
 
 // func stripavx2m6x1(k int, a *float32, am int, ak int, b *float32, bk int, c *float32, cm int, acc int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·stripavx2m6x1(SB), NOSPLIT|NOFRAME, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   ak+24(FP), CX
-	MOVQ   b+32(FP), DX
-	MOVQ   bk+40(FP), BX
-	MOVQ   c+48(FP), SI
-	MOVQ   cm+56(FP), DI
-	MOVQ   a+8(FP), R8
-	MOVQ   am+16(FP), R9
-	LEAQ   (R9)(R9*2), R10
-	LEAQ   (R8)(R9*4), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	LDMXCSR mxcsrflush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    ak+24(FP), CX
+	MOVQ    b+32(FP), DX
+	MOVQ    bk+40(FP), BX
+	MOVQ    c+48(FP), SI
+	MOVQ    cm+56(FP), DI
+	MOVQ    a+8(FP), R8
+	MOVQ    am+16(FP), R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R8)(R9*4), R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 loop:
 	VMOVUPS      (DX), Y6
@@ -6697,4 +6794,5 @@ store:
 	ADDQ    DI, SI
 	VMOVUPS Y5, (SI)
 	VZEROUPPER
+	LDMXCSR mxcsrusual<>+0(SB)
 	RET

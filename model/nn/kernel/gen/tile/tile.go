@@ -61,6 +61,7 @@ func tile(s isa.Set, mr, nv int, byKey bool) {
 	TEXT(name, NOSPLIT|NOFRAME, "func(t *byte)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes a tile of %d rows and up to %d columns; t is a *tile.", name, mr, nv*s.Lanes))
+	isa.FlushSubnormals()
 	t := Load(Param("t"), GP64())
 	load := func(off int) reg.GPVirtual {
 		r := GP64()
@@ -258,6 +259,5 @@ func tile(s isa.Set, mr, nv int, byKey bool) {
 			ADDQ(ldc, c)
 		}
 	}
-	VZEROUPPER()
-	RET()
+	isa.End()
 }

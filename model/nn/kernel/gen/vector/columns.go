@@ -25,13 +25,13 @@ func function(s isa.Set, name, signature, doc string, body func(f *fn)) {
 		tail = "."
 	}
 	Doc(name + s.Name + " " + doc + tail)
+	isa.FlushSubnormals()
 	f := &fn{Set: s}
 	if s.Masked() {
 		f.mask = K()
 	}
 	body(f)
-	VZEROUPPER()
-	RET()
+	isa.End()
 }
 
 func (f *fn) label(prefix string) string {

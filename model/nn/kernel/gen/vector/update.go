@@ -15,6 +15,7 @@ func axpy() {
 	TEXT("axpyavx2", NOSPLIT|NOFRAME, "func(n int, alpha float32, x, y *float32)")
 	Pragma("noescape")
 	Doc("axpyavx2 adds alpha*x to y; n is a positive multiple of 8.")
+	isa.FlushSubnormals()
 	n := Load(Param("n"), GP64())
 	x := Load(Param("x"), GP64())
 	y := Load(Param("y"), GP64())
@@ -30,8 +31,7 @@ func axpy() {
 	ADDQ(Imm(32), y)
 	SUBQ(Imm(8), n)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	isa.End()
 }
 
 // adam emits one Adam step with coupled weight decay on n a multiple of 8.
@@ -39,6 +39,7 @@ func adam() {
 	TEXT("adamavx2", NOSPLIT|NOFRAME, "func(n int, w, grad, m, v *float32, c *[8]float32)")
 	Pragma("noescape")
 	Doc("adamavx2 updates w, m, v from grad; c = decay, beta1, 1-beta1, beta2, 1-beta2, lr/bias1, 1/sqrt(bias2), eps; n is a positive multiple of 8.")
+	isa.FlushSubnormals()
 	n := Load(Param("n"), GP64())
 	w := Load(Param("w"), GP64())
 	g := Load(Param("grad"), GP64())
@@ -74,6 +75,5 @@ func adam() {
 	}
 	SUBQ(Imm(8), n)
 	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
+	isa.End()
 }

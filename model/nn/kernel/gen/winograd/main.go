@@ -191,6 +191,7 @@ func input(s isa) {
 	TEXT("winogradInput"+s.name, 4|512, "func(rows *[6]*float32, off, step, cols, n int, dst *float32, fstride int)")
 	Pragma("noescape")
 	Doc("winogradInput" + s.name + " transforms one 6 x 6 tile of n vectors of channels; see winogradInput in winograd_simd.go.")
+	sets.FlushSubnormals()
 	rows, off, step, cols, dst, fs := tileArgs(6)
 	Label("loop")
 	p := GP64()
@@ -227,8 +228,7 @@ func input(s isa) {
 	ADDQ(operand.Imm(uint64(s.bytes)), off)
 	ADDQ(operand.Imm(uint64(s.bytes)), dst)
 	countDown("n")
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
 
 // gradient emits Z = A dY Aᵀ, 4 x 4 to 6 x 6.
@@ -236,6 +236,7 @@ func gradient(s isa) {
 	TEXT("winogradGradient"+s.name, 4|512, "func(rows *[6]*float32, off, step, cols, n int, dst *float32, fstride int)")
 	Pragma("noescape")
 	Doc("winogradGradient" + s.name + " transforms the output gradient of one 4 x 4 tile, n vectors of channels; see winogradGradient in winograd_simd.go.")
+	sets.FlushSubnormals()
 	rows, off, step, cols, dst, fs := tileArgs(4)
 	Label("loop")
 	p := GP64()
@@ -284,8 +285,7 @@ func gradient(s isa) {
 	ADDQ(operand.Imm(uint64(s.bytes)), off)
 	ADDQ(operand.Imm(uint64(s.bytes)), dst)
 	countDown("n")
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
 
 // weights emits U = G g Gᵀ, 3 x 3 to 6 x 6, for one vector of filters.
@@ -293,6 +293,7 @@ func weights(s isa) {
 	TEXT("winogradWeights"+s.name, 4|512, "func(w *float32, wstride int, u *float32, ustride int)")
 	Pragma("noescape")
 	Doc("winogradWeights" + s.name + " transforms one vector of 3 x 3 filters, whose weights are wstride apart, to 36 vectors ustride apart; strides in bytes.")
+	sets.FlushSubnormals()
 	gp := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	g, gs, u, us := gp("w"), gp("wstride"), gp("u"), gp("ustride")
 	store := func(v reg.VecVirtual) {
@@ -352,8 +353,7 @@ func weights(s isa) {
 	both("ka", "kaa", "kaa2")
 	both("kb", "kbb", "kbb2")
 	plain(2)
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
 
 // filter emits g = Gᵀ U G, 6 x 6 to 3 x 3, for one vector of filters.
@@ -361,6 +361,7 @@ func filter(s isa) {
 	TEXT("winogradFilter"+s.name, 4|512, "func(u *float32, ustride int, w *float32, wstride int)")
 	Pragma("noescape")
 	Doc("winogradFilter" + s.name + " turns the gradient of 36 vectors of transformed weights, ustride apart, into that of 3 x 3 filters, whose weights are wstride apart; strides in bytes.")
+	sets.FlushSubnormals()
 	gp := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	u, us, g, gs := gp("u"), gp("ustride"), gp("w"), gp("wstride")
 	us6 := GP64()
@@ -413,8 +414,7 @@ func filter(s isa) {
 			}
 		}
 	}
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
 
 // outputRow returns the outputs listed in want of the one-dimensional output
@@ -468,6 +468,7 @@ func output(s isa) {
 	TEXT("winogradOutput"+s.name, 4|512, "func(m *float32, fstride, n int, bias, y *float32, row, col, h, w int, res *float32, floor float32)")
 	Pragma("noescape")
 	Doc("winogradOutput" + s.name + " transforms the products of one tile, n vectors of channels, to h x w outputs; see winogradOutput in winograd_simd.go.")
+	sets.FlushSubnormals()
 	addr := func(name string) operand.Mem {
 		m, err := Param(name).Resolve()
 		if err != nil {
@@ -549,8 +550,7 @@ func output(s isa) {
 		ADDQ(operand.Imm(uint64(s.bytes)), r)
 	}
 	countDown("n")
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
 
 // strip emits C = A·B or C += A·B for m rows of C and nv vectors of columns;
@@ -560,6 +560,7 @@ func strip(s isa, m, nv int) {
 	TEXT(name, 4|512, "func(k int, a *float32, am, ak int, b *float32, bk int, c *float32, cm, acc int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s multiplies %d rows of A by %d columns of B; see strip in strip.go.", name, m, nv*s.bytes/4))
+	sets.FlushSubnormals()
 	gp := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	k, ak, bp, bk, c, cm := gp("k"), gp("ak"), gp("b"), gp("bk"), gp("c"), gp("cm")
 	ptr := []reg.GPVirtual{gp("a")}
@@ -640,6 +641,5 @@ func strip(s isa, m, nv int) {
 			ADDQ(cm, c)
 		}
 	}
-	VZEROUPPER()
-	RET()
+	sets.End()
 }
