@@ -24,6 +24,10 @@ func SetThreads(n int) { kernel.SetThreads(n) }
 // run on, or fewer if its cgroup limits its processor time.
 func Cores() int { return kernel.Cores() }
 
+// CoresNotice returns one sentence for the operator if fewer CPUs compute than the
+// machine has, and why; "" if all do.
+func CoresNotice() string { return kernel.CoresNotice() }
+
 // Occupy says that the caller trains or infers beside others of its kind, until
 // it calls free: the threads of SetThreads are shared among them, and who is done
 // helps the others.

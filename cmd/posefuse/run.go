@@ -66,6 +66,9 @@ func (c runCmd) Run(ctx context.Context) error {
 	if slow := model.CPUNotice(); slow != "" {
 		log.Warn("slow CPU path", "notice", slow)
 	}
+	if few := model.CoresNotice(); few != "" {
+		log.Info("cores", "notice", few)
+	}
 	net, card, problems, err := openServing(&cfg)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -16,6 +17,49 @@ import (
 func Cores() int { return cores() }
 
 var cores = sync.OnceValue(func() int { return fewer(runtime.NumCPU(), cpuLimit(os.DirFS("/"))) })
+
+// CoresNotice returns one sentence for the operator if fewer CPUs compute than the
+// machine has, and why; "" if all do.
+func CoresNotice() string { return coresNotice(runtime.NumCPU(), os.DirFS("/")) }
+
+func coresNotice(cpus int, root fs.FS) string {
+	limit, online := cpuLimit(root), onlineCPUs(root)
+	n := fewer(cpus, limit)
+	threads := "1 thread computes"
+	if n > 1 {
+		threads = strconv.Itoa(n) + " threads compute"
+	}
+	switch {
+	case limit < float64(cpus):
+		return fmt.Sprintf("the cgroup (CPUQuota of systemd, --cpus of a container) allows this program %.3g of %d CPUs, so %s", limit, max(cpus, online), threads)
+	case cpus < online:
+		return fmt.Sprintf("this program may run on %d of %d CPUs (affinity: CPUAffinity of systemd, taskset, a cpuset), so %s", cpus, online, threads)
+	}
+	return ""
+}
+
+// onlineCPUs returns how many CPUs the machine runs, 0 if that cannot be read. The
+// file has a list such as "0-3,8".
+func onlineCPUs(root fs.FS) int {
+	b, err := fs.ReadFile(root, "sys/devices/system/cpu/online")
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(string(b)), ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		a, err := strconv.Atoi(from)
+		z, failure := strconv.Atoi(to)
+		if err != nil || failure != nil || z < a {
+			return 0
+		}
+		n += z - a + 1
+	}
+	return n
+}
 
 func fewer(cpus int, limit float64) int {
 	if limit < float64(cpus) {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"testing/fstest"
 )
@@ -33,6 +34,37 @@ func TestCPULimit(t *testing.T) {
 		}
 		if got := cpuLimit(root); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// What the operator is told: which limit, what is left, how many threads.
+func TestCoresNotice(t *testing.T) {
+	for _, c := range []struct {
+		name, online, max string
+		cpus              int
+		want              string // its end; empty: nothing is said
+	}{
+		{"all of it", "0-3\n", "max 100000", 4, ""},
+		{"a limit above the CPUs", "0-3\n", "800000 100000", 4, ""},
+		{"half a core", "0-3\n", "50000 100000", 4, "0.5 of 4 CPUs, so 1 thread computes"},
+		{"one and a half", "0-63\n", "150000 100000", 64, "1.5 of 64 CPUs, so 2 threads compute"},
+		{"two of eight", "0-3,8-11\n", "max 100000", 2, "2 of 8 CPUs (affinity: CPUAffinity of systemd, taskset, a cpuset), so 2 threads compute"},
+		{"both, the limit less", "0-7\n", "100000 100000", 2, "1 of 8 CPUs, so 1 thread computes"},
+		{"one CPU", "0\n", "max 100000", 1, ""},
+		{"rubbish", "0-\n", "max 100000", 1, ""},
+		{"backwards", "3-0\n", "max 100000", 1, ""},
+		{"nothing to read", "", "", 1, ""},
+	} {
+		root := fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/a\n")}}
+		if c.online != "" {
+			root["sys/devices/system/cpu/online"] = &fstest.MapFile{Data: []byte(c.online)}
+		}
+		if c.max != "" {
+			root["sys/fs/cgroup/a/cpu.max"] = &fstest.MapFile{Data: []byte(c.max)}
+		}
+		if got := coresNotice(c.cpus, root); (c.want == "") != (got == "") || !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 }
