@@ -35,7 +35,6 @@ import (
 	"posefuse/sensors"
 	"posefuse/sensors/camera"
 	"posefuse/sensors/modality"
-	"posefuse/setting"
 	timesync "posefuse/sync"
 )
 
@@ -74,8 +73,8 @@ type Options struct {
 	// Reload reads the configuration again, as it was read for Config; nil if
 	// there is no file.
 	Reload func() (Config, error)
-	// SetLogLevel changes how much is logged; nil if it cannot change.
-	SetLogLevel func(level string)
+	// SetLog changes what is logged and how; nil if it cannot change.
+	SetLog func(LogConfig)
 	// Notify tells the service manager; nil means sd_notify.
 	Notify func(state string) error
 	// WatchdogInterval is the service manager's limit; 0 reads WATCHDOG_USEC.
@@ -99,7 +98,7 @@ type Core struct {
 	ticks   *tickLoop
 	points  *pointFeed
 	seen    *keypointFeed
-	picture *pictureTap // nil: nobody may see pictures
+	picture *pictureTap // nil: the camera takes none
 	metrics *metrics
 	sensors [modality.Count]*sensorPart // nil if off
 	errors  *errorLog
@@ -116,8 +115,8 @@ type Core struct {
 
 	bus     atomic.Pointer[bus.Bus]        // set while running
 	models  atomic.Pointer[modelControl]   // the same
-	web     atomic.Pointer[string]         // address of the HTTP server
-	httpCut atomic.Pointer[atomic.Uint64]  // its connections that gave way to newer ones
+	pages   pages                          // page and Foxglove, on their ports
+	httpCut atomic.Uint64                  // connections to the page that gave way to newer ones
 	viewers viewers                        // of the page
 	counted atomic.Pointer[func() Counted] // of exercises; nil: nobody counts
 	ready   chan struct{}
@@ -146,6 +145,7 @@ func New(opt Options) (*Core, error) {
 		}
 	}
 	c.reloads.running = c.cfg
+	c.pages.showImage.Store(c.cfg.Web.ShowImage)
 	c.errors = &errorLog{log: c.log}
 	c.seen = newKeypointFeed(c.cfg.Room)
 	sources, err := c.sources()
@@ -343,17 +343,10 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 	if err := models.endpoints(); err != nil {
 		return err
 	}
-	stages, err := c.addFoxglove([]stage{{"models", models.run}}, b)
-	if err != nil {
+	if err := c.openPages(b); err != nil { //nolint:contextcheck // opening a port takes no time
 		return err
 	}
-	if c.cfg.Web.Enabled {
-		srv, err := c.listen(b)
-		if err != nil {
-			return err
-		}
-		stages = append(stages, stage{"http", srv.run})
-	}
+	stages := []stage{{"models", models.run}, {"foxglove", c.pages.foxglove.run}, {"http", c.pages.page.run}}
 	if p := c.ticks.person; p != nil {
 		if err := p.load(c.cfg.StateDir); err != nil {
 			c.log.Warn("the room's background is learned anew", "error", err)
@@ -401,11 +394,8 @@ func (c *Core) Bus() *bus.Bus { return c.bus.Load() }
 
 // WebURL returns the page's address, "" if it is off or before Ready.
 func (c *Core) WebURL() string {
-	if a := c.web.Load(); a != nil {
-		if c.cfg.Web.network() {
-			return "https://" + setting.Reachable(*a)
-		}
-		return "http://" + *a
+	if u := c.pages.url.Load(); u != nil {
+		return *u
 	}
 	return ""
 }

@@ -60,10 +60,8 @@ func (c *Core) connectCamera(cam *configuredSource) error {
 			return fmt.Errorf("detector.model: %w", err)
 		}
 		src.Detector = d
-		if c.cfg.Web.ShowImage {
-			c.picture = &pictureTap{}
-			src.Watch = c.picture.see
-		}
+		c.picture = &pictureTap{} // which nobody can ask without web.show_image
+		src.Watch = c.picture.see
 	}
 	return nil
 }

@@ -2,11 +2,10 @@ package pipeline
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"time"
+	"sync/atomic"
 
 	"posefuse/pipeline/bus"
 	"posefuse/setting"
@@ -29,27 +28,23 @@ func (c *WebConfig) checkFoxglove(p *setting.Problems) {
 	}
 }
 
-// addFoxglove adds the stage that serves Foxglove, if it is configured, and opens its
-// port, so that a taken one is an error at start.
-func (c *Core) addFoxglove(stages []stage, b *bus.Bus) ([]stage, error) {
-	if c.cfg.Web.Foxglove == "" || c.opt.Foxglove == nil {
-		return stages, nil
+// listenFoxglove opens the port for Foxglove's programs, so that a taken one is an
+// error before anything serves. It has no handler yet.
+func (c *Core) listenFoxglove(w *WebConfig) (*httpServer, error) {
+	l, err := net.Listen("tcp", w.Foxglove)
+	if err != nil {
+		return nil, setting.ListenError("web.foxglove", w.Foxglove, err)
 	}
-	h, err := c.opt.Foxglove(b.Conn(), c.cfg.Room, c.cfg.Web.FoxgloveOrigins)
+	in := &connLimit{Listener: l, max: maxHTTPPerAddress, perAddress: maxHTTPPerAddress, cut: new(atomic.Uint64)}
+	return c.newServer("web.foxglove", l, in), nil
+}
+
+// foxgloveHandler returns what that port serves to programs, and to pages of some
+// origins.
+func (c *Core) foxgloveHandler(b *bus.Bus, origins []string) (http.Handler, error) {
+	h, err := c.opt.Foxglove(b.Conn(), c.cfg.Room, origins)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", c.cfg.Web.Foxglove)
-	if err != nil {
-		return nil, setting.ListenError("web.foxglove", c.cfg.Web.Foxglove, err)
-	}
-	s := &httpServer{listener: &connLimit{Listener: l, max: maxHTTPPerAddress, perAddress: maxHTTPPerAddress}, srv: &http.Server{
-		Handler:           ownNames(h, func() []string { return nil }),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       httpIdleLimit,
-		MaxHeaderBytes:    16 << 10,
-		ConnState:         connState,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
-	}}
-	return append(stages, stage{"foxglove", s.run}), nil
+	return ownNames(h, func() []string { return nil }), nil
 }

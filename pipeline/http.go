@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,46 +21,65 @@ import (
 	"posefuse/setting"
 )
 
-// httpServer serves page, API, health and metrics.
-type httpServer struct {
-	srv      *http.Server
-	listener net.Listener
+// listenPage opens the port of page, API, health and metrics, so that a taken one
+// is an error before anything serves. It has no handler yet.
+// Where the page before has the same port on another host, both have it until that
+// one leaves.
+func (c *Core) listenPage(b *bus.Bus, w *WebConfig) (*httpServer, error) {
+	l, err := net.Listen("tcp", w.Listen)
+	if before := c.pages.page.now; before != nil && errors.Is(err, syscall.EADDRINUSE) && samePort(before.port.Addr(), w.Listen) {
+		l, err = listenBeside(before.port, w.Listen)
+	}
+	if err != nil {
+		return nil, setting.ListenError("web.listen", w.Listen, err)
+	}
+	in := net.Listener(&connLimit{Listener: l, max: maxHTTPConns, perAddress: maxHTTPPerAddress, cut: &c.httpCut})
+	if w.network() {
+		in = tls.NewListener(in, b.ServerTLS())
+	}
+	s := c.newServer("web.listen", l, in)
+	s.srv.WriteTimeout = httpWriteLimit // feeds have their own
+	return s, nil
 }
 
-// listen opens the port, so that a taken one is an error at start.
-func (c *Core) listen(b *bus.Bus) (*httpServer, error) {
-	l, err := net.Listen("tcp", c.cfg.Web.Listen)
-	if err != nil {
-		return nil, setting.ListenError("web.listen", c.cfg.Web.Listen, err)
-	}
-	addr := l.Addr().String()
-	c.web.Store(&addr)
-	mux := http.NewServeMux()
-	c.routes(mux)
-	if c.opt.Page != nil {
-		mux.Handle("/", c.viewers.bound(c.opt.Page(b.Conn(), c.cfg.Room), maxViewers))
-	}
-	limit := &connLimit{Listener: l, max: maxHTTPConns, perAddress: maxHTTPPerAddress}
-	c.httpCut.Store(&limit.cut)
-	in := net.Listener(limit)
-	names := func() []string { return nil }
-	network := c.cfg.Web.network()
-	if network {
-		in, names = tls.NewListener(limit, b.ServerTLS()), b.CertificateNames
-	}
-	handler := http.Handler(mux)
-	if c.opt.Guard != nil {
-		handler = c.opt.Guard(b, network)(handler)
-	}
-	return &httpServer{listener: in, srv: &http.Server{
-		Handler:           fromHere(handler, names),
+// newServer returns a server on the port of a key, which takes connections of in.
+func (c *Core) newServer(key string, port, in net.Listener) *httpServer {
+	s := &httpServer{key: key, port: port, listener: in, left: make(chan struct{})}
+	s.srv = &http.Server{
+		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      httpWriteLimit, // feeds have their own
 		IdleTimeout:       httpIdleLimit,
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
-	}}, nil
+	}
+	return s
+}
+
+// pageHandler returns what the page's port serves: always the same page, behind a
+// guard for whether others than this machine reach it and whether there are users.
+// While neither changes it is the same guard, so that who has signed in stays so.
+func (c *Core) pageHandler(b *bus.Bus, network bool) http.Handler {
+	p := &c.pages
+	if p.mux == nil {
+		p.mux = http.NewServeMux()
+		c.routes(p.mux)
+		if c.opt.Page != nil {
+			p.mux.Handle("/", c.viewers.bound(c.opt.Page(b.Conn(), c.cfg.Room), maxViewers))
+		}
+	}
+	if users := b.HasUsers(); p.handler == nil || p.network != network || p.users != users {
+		p.network, p.users, p.handler = network, users, p.mux
+		if c.opt.Guard != nil {
+			p.handler = c.opt.Guard(b, network)(p.mux)
+		}
+		names := func() []string { return nil }
+		if network {
+			names = b.CertificateNames
+		}
+		p.handler = fromHere(p.handler, names)
+	}
+	return p.handler
 }
 
 func (c *Core) routes(mux *http.ServeMux) {
@@ -87,7 +106,13 @@ func (c *Core) routes(mux *http.ServeMux) {
 	})
 	mux.Handle("GET /metrics", &snapshot{make: promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP})
 	if c.picture != nil {
-		mux.HandleFunc("GET /api/camera.jpg", c.picture.serve)
+		mux.HandleFunc("GET /api/camera.jpg", func(w http.ResponseWriter, r *http.Request) {
+			if !c.ShowsImage() {
+				http.NotFound(w, r)
+				return
+			}
+			c.picture.serve(w, r)
+		})
 	}
 	mux.Handle("GET /api/status", &snapshot{make: func(w http.ResponseWriter, _ *http.Request) {
 		body, err := json.Marshal(struct {
@@ -142,29 +167,4 @@ func ownNames(next http.Handler, names func() []string) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// run serves until ctx ends, then gives open requests a moment. Viewers'
-// WebSockets end with their requests' contexts.
-func (s *httpServer) run(ctx context.Context) error {
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	s.srv.BaseContext = func(net.Listener) context.Context { return base }
-	failed := make(chan error, 1)
-	go func() { failed <- s.srv.Serve(s.listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("web.listen: %w", err)
-	case <-ctx.Done():
-	}
-	cancel()
-	stop, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer done()
-	if err := s.srv.Shutdown(stop); err != nil {
-		_ = s.srv.Close() // what is still open was told to leave
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,7 @@ func TestNewestConnectionGetsIn(t *testing.T) {
 		come = append(come, c)
 		return c
 	}
-	l := &connLimit{Listener: &come, max: 6, perAddress: 3}
+	l := &connLimit{Listener: &come, max: 6, perAddress: 3, cut: new(atomic.Uint64)}
 	accept := func() net.Conn {
 		c, err := l.Accept()
 		if err != nil {

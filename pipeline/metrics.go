@@ -196,9 +196,7 @@ func (c *Core) Collect(ch chan<- prometheus.Metric) {
 		count(descSensorRestart, s.Restarts, s.Name)
 	}
 	if b := c.bus.Load(); b != nil {
-		if cut := c.httpCut.Load(); cut != nil {
-			count(descHTTPCut, cut.Load())
-		}
+		count(descHTTPCut, c.httpCut.Load())
 		for cause, n := range b.Counters() {
 			count(descBusLost, n, cause)
 		}

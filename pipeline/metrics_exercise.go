@@ -8,8 +8,15 @@ type Counted struct {
 	Poses, Results    map[string]uint64 // messages by outcome
 }
 
-// CountExercises gives the metrics what the exercise subscriber counts.
-func (c *Core) CountExercises(counted func() Counted) { c.counted.Store(&counted) }
+// CountExercises gives the metrics what the exercise subscriber counts; nil: nobody
+// counts any more.
+func (c *Core) CountExercises(counted func() Counted) {
+	if counted == nil {
+		c.counted.Store(nil)
+		return
+	}
+	c.counted.Store(&counted)
+}
 
 // collectExercises tells what the exercise subscriber counts, if there is one.
 func (c *Core) collectExercises(count func(d *prometheus.Desc, v uint64, labels ...string)) {

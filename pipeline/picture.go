@@ -20,8 +20,8 @@ const (
 	maxWaiting     = 16
 )
 
-// pictureTap hands pictures of the camera to viewers. It keeps none: a viewer
-// waits for the next one.
+// pictureTap hands pictures of the camera to viewers, if web.show_image is true. It
+// keeps none: a viewer waits for the next one.
 type pictureTap struct {
 	mu      sync.Mutex
 	waiting []chan []byte // capacity 1
@@ -43,6 +43,16 @@ func (t *pictureTap) see(img image.Image) {
 	for _, ch := range waiting {
 		ch <- b.Bytes()
 	}
+}
+
+// hide sends those who wait away.
+func (t *pictureTap) hide() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range t.waiting {
+		ch <- nil
+	}
+	t.waiting = nil
 }
 
 var (
@@ -83,7 +93,7 @@ func (t *pictureTap) next(ctx context.Context) ([]byte, error) {
 	return nil, errNoPicture
 }
 
-// serve answers with the camera's next picture. It exists only with
+// serve answers with the camera's next picture. It is asked only with
 // web.show_image.
 func (t *pictureTap) serve(w http.ResponseWriter, r *http.Request) {
 	// Another page that the viewer has open may not show it.

@@ -16,7 +16,7 @@ import (
 
 // liveKeys are those that a reload applies by itself, in this order; parts add
 // theirs with OnReload. For the others the daemon must be started again.
-var liveKeys = []string{"bus.users", "bus.max_connections_per_address", "audit.keep_days", "audit.max_mib", "log.level"}
+var liveKeys = []string{"bus.users", "bus.max_connections_per_address", "audit.keep_days", "audit.max_mib", "log.level", "log.format"}
 
 // Reloadable is a part of the daemon whose settings a reload changes.
 type Reloadable struct {
@@ -24,6 +24,9 @@ type Reloadable struct {
 	// Prepare makes ready for the next configuration and changes nothing, so that it
 	// may fail; apply takes over, nil if nothing is to do.
 	Prepare func(next *Config) (apply func(), err error)
+	// Waiting returns those of Keys that cannot be taken over from the next
+	// configuration without a restart; nil: all can.
+	Waiting func(next *Config) []string
 }
 
 // OnReload adds a part. Parts take over in the order in which they were added,
@@ -46,10 +49,11 @@ type reloads struct {
 }
 
 // Reload reads the configuration again, in this order: it is read and checked
-// whole, the certificates too, and each part makes ready for it; then what can be
-// changed while running is, in one step each: certificates, users, audit log, log
-// level, the parts. What is wrong anywhere leaves everything as it is. It returns
-// the keys that it applies and those that wait for a restart.
+// whole, the certificates too, each part makes ready for it, and new ports are
+// opened; then what can be changed while running is, in one step each: certificates,
+// users, audit log, log, page and Foxglove, the parts. What is wrong anywhere leaves
+// everything as it is. It returns the keys that it applies and those that wait for a
+// restart.
 func (c *Core) Reload() (applied, waiting []string, err error) {
 	if c.opt.Reload == nil {
 		return nil, nil, errors.New("the daemon runs without a configuration file; there is nothing to read again")
@@ -62,11 +66,12 @@ func (c *Core) Reload() (applied, waiting []string, err error) {
 		err = errors.Join(next.Check(), next.Bus.CheckFiles())
 	}
 	b := c.bus.Load()
-	if err == nil && b == nil {
+	if err == nil && !c.isReady() {
 		err = errors.New("the daemon has not started yet; try again")
 	}
-	applied = slices.Clone(liveKeys)
+	applied = slices.Concat(liveKeys, webKeys)
 	var steps []func()
+	var later []string
 	for _, part := range r.parts {
 		if err != nil {
 			break
@@ -76,24 +81,36 @@ func (c *Core) Reload() (applied, waiting []string, err error) {
 			steps = append(steps, step)
 		}
 		applied = append(applied, part.Keys...)
+		if part.Waiting != nil {
+			later = append(later, part.Waiting(&next)...)
+		}
+	}
+	var pages *pageChange
+	if err == nil {
+		pages, err = c.changePages(b, &r.running, &next)
 	}
 	if err == nil {
 		err = b.Apply(&next.Bus)
 	}
 	if err != nil {
+		pages.drop()
 		r.refused = err.Error()
 		r.refusals++
 		c.audit.Load().Note(audit.Entry{Event: audit.Reloaded, What: "refused: " + r.refused})
 		c.log.Error("the configuration cannot be used; the last good one runs on", "error", err)
 		return nil, nil, fmt.Errorf("reload: %w; the last good configuration runs on", err)
 	}
-	changed := slices.DeleteFunc(differences(&r.running, &next), func(key string) bool { return !slices.Contains(applied, key) })
+	later = append(later, pages.waiting...)
+	different := differences(&r.running, &next)
+	applied = slices.DeleteFunc(applied, func(key string) bool { return slices.Contains(later, key) && slices.Contains(different, key) })
+	changed := slices.DeleteFunc(different, func(key string) bool { return !slices.Contains(applied, key) })
 	if slices.ContainsFunc(changed, func(key string) bool { return strings.HasPrefix(key, "audit.") }) {
 		c.audit.Load().Keep(next.Audit.MaxMiB, next.Audit.KeepDays)
 	}
-	if c.opt.SetLogLevel != nil {
-		c.opt.SetLogLevel(next.Log.Level)
+	if c.opt.SetLog != nil {
+		c.opt.SetLog(next.Log)
 	}
+	pages.apply()
 	for _, step := range steps {
 		step()
 	}
@@ -104,6 +121,16 @@ func (c *Core) Reload() (applied, waiting []string, err error) {
 	r.times++
 	c.log.Info("configuration read again", "changed", strings.Join(changed, " "), "waiting_for_a_restart", strings.Join(r.waiting, " "))
 	return applied, slices.Clone(r.waiting), nil
+}
+
+// isReady reports whether Ready is closed.
+func (c *Core) isReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // takeOver gives keys of a configuration the values that another has.

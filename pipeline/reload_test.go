@@ -19,7 +19,7 @@ func TestReloadOfParts(t *testing.T) {
 	next := opt.Config
 	var done []string
 	opt.Reload = func() (Config, error) { return next, nil }
-	opt.SetLogLevel = func(l string) { done = append(done, "level "+l) }
+	opt.SetLog = func(l LogConfig) { done = append(done, "level "+l.Level) }
 	d := &daemonUnderTest{}
 	d.start(t, opt)
 	d.OnReload(Reloadable{Keys: []string{"exercise.language"}, Prepare: func(next *Config) (func(), error) {
@@ -44,7 +44,7 @@ func TestReloadOfParts(t *testing.T) {
 			c.Exercise.Language = "fr"
 			c.Exercise.Targets = map[string]ExerciseTarget{"squat": {}}
 		}, "", nil, broken},
-		{func(c *Config) { c.Log.Level = "warn"; c.Exercise.Language = "fr"; c.Web.ShowImage = true }, "level warn, language fr", []string{"web.show_image"}, nil},
+		{func(c *Config) { c.Log.Level = "warn"; c.Exercise.Language = "fr"; c.Sync.HoldMS = 61 }, "level warn, language fr", []string{"sync.hold_ms"}, nil},
 		{func(c *Config) { c.Audit.KeepDays, c.Audit.MaxMiB = 7, 8; c.Record.KeepDays = 1 }, "level info, language en", []string{"record.keep_days"}, nil},
 	} {
 		next, done = opt.Config, nil
@@ -73,7 +73,7 @@ func TestReload(t *testing.T) {
 	next, broken := opt.Config, error(nil)
 	level := ""
 	opt.Reload = func() (Config, error) { return next, broken }
-	opt.SetLogLevel = func(l string) { level = l }
+	opt.SetLog = func(l LogConfig) { level = l.Level }
 	d := &daemonUnderTest{}
 	d.start(t, opt)
 	part := func() (code, text string) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -16,17 +17,50 @@ import (
 )
 
 // newLog writes to the journal, with priorities and fields, where systemd reads
-// standard error; else to standard error in the configuration's format.
-func newLog(cfg pipeline.LogConfig, level *slog.LevelVar) *slog.Logger {
+// standard error; else to standard error in the configuration's format, and in the
+// other one when asJSON changes.
+func newLog(cfg pipeline.LogConfig, level *slog.LevelVar) (log *slog.Logger, asJSON *atomic.Bool) {
 	setLevel(level, cfg.Level)
+	asJSON = new(atomic.Bool)
+	asJSON.Store(cfg.Format == "json")
 	if underJournal() {
-		return slog.New(&journalHandler{level: level, send: journal.Send})
+		return slog.New(&journalHandler{level: level, send: journal.Send}), asJSON
 	}
 	opt := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	return slog.New(&formatHandler{asJSON, slog.NewTextHandler(os.Stderr, opt), slog.NewJSONHandler(os.Stderr, opt)}), asJSON
+}
+
+// formatHandler writes each record in the format of the moment.
+type formatHandler struct {
+	asJSON     *atomic.Bool
+	text, json slog.Handler
+}
+
+func (h *formatHandler) now() slog.Handler {
+	if h.asJSON.Load() {
+		return h.json
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+	return h.text
+}
+
+// Enabled implements slog.Handler.
+func (h *formatHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.now().Enabled(ctx, l)
+}
+
+// Handle implements slog.Handler.
+func (h *formatHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.now().Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *formatHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &formatHandler{h.asJSON, h.text.WithAttrs(attrs), h.json.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h *formatHandler) WithGroup(name string) slog.Handler {
+	return &formatHandler{h.asJSON, h.text.WithGroup(name), h.json.WithGroup(name)}
 }
 
 // tellStart is the first line of a daemon that runs: what of which configuration,

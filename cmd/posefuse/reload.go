@@ -23,8 +23,9 @@ type reloadCmd struct {
 // Help shows the command's example.
 func (reloadCmd) Help() string {
 	return "The daemon reads its configuration and certificates again, as on SIGHUP. Users and their\n" +
-		"connections, the exercises, how long things are kept and log.level change at once; other\n" +
-		"keys wait for a restart and are named. A file that cannot be used changes nothing.\n\nExample:\n\n  posefuse reload"
+		"connections, the page and its port, the exercises, how long things are kept and the log\n" +
+		"change at once; other keys wait for a restart and are named. A file that cannot be used\n" +
+		"changes nothing.\n\nExample:\n\n  posefuse reload"
 }
 
 // reloadLimit is how long the daemon may take.
@@ -77,7 +78,7 @@ func reloadOnHangup(ctx context.Context, core *pipeline.Core, hangups <-chan os.
 	for {
 		select {
 		case <-hangups:
-			_, _, _ = core.Reload() // it logs and reports its errors
+			_, _, _ = core.Reload() //nolint:contextcheck // it logs and reports its errors; opening a port takes no time
 		case <-ctx.Done():
 			return
 		}

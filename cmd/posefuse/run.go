@@ -54,7 +54,7 @@ func (c runCmd) Run(ctx context.Context) error {
 	}
 	cfg := room.Config
 	level := new(slog.LevelVar)
-	log := newLog(cfg.Log, level)
+	log, format := newLog(cfg.Log, level)
 	// A reader of the log that goes away costs the log, not the daemon.
 	signal.Ignore(syscall.SIGPIPE)
 	pictures := cfg.Sensors.TakesPictures()
@@ -92,9 +92,9 @@ func (c runCmd) Run(ctx context.Context) error {
 	var core *pipeline.Core
 	core, err = pipeline.New(pipeline.Options{Config: cfg, Version: version(), Log: log, Model: inferer, Simulated: room.simulated,
 		Registry: registry.Open(cfg.StateDir, keys), Shipped: shipped.Load, ModelProblem: problemText(problems),
-		Reload: c.reloader(), SetLogLevel: func(l string) { setLevel(level, l) },
+		Reload: c.reloader(), SetLog: func(l pipeline.LogConfig) { setLevel(level, l.Level); format.Store(l.Format == "json") },
 		Page: func(nc *nats.Conn, room string) http.Handler {
-			return web.Handler(nc, room, web.Options{ShowImage: cfg.Web.ShowImage, Ask: askDaemon(func() *bus.Bus { return core.Bus() })})
+			return web.Handler(nc, room, web.Options{ShowImage: func() bool { return core.ShowsImage() }, Ask: askDaemon(func() *bus.Bus { return core.Bus() })})
 		},
 		Foxglove: showFoxglove, Guard: guardPage})
 	if err != nil {

@@ -67,7 +67,7 @@ func (c *controls) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply, err := c.nc.RequestWithContext(ctx, "posefuse."+c.room+".ctl.exercise.list", nil)
-	if err != nil {
+	if err != nil || reply.Header.Get(errorHeader) != "" {
 		w.WriteHeader(http.StatusNoContent) // nobody counts inside the daemon
 		return
 	}

@@ -116,7 +116,7 @@ func TestFigureInBrowser(t *testing.T) {
 // TestPictureInBrowser: with web.show_image the page shows the camera's
 // pictures behind the figure, one after the other.
 func TestPictureInBrowser(t *testing.T) {
-	page, _, asked := openCamera(t, Options{ShowImage: true}, func(w http.ResponseWriter, _ *http.Request) {
+	page, _, asked := openCamera(t, Options{ShowImage: func() bool { return true }}, func(w http.ResponseWriter, _ *http.Request) {
 		var b bytes.Buffer
 		if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 640, 480)), nil); err != nil {
 			t.Error(err)

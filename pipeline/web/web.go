@@ -39,7 +39,9 @@ The API is at <a href="/api/status">/api/status</a>.</p>`
 
 // Options are what the page has beside its feed.
 type Options struct {
-	ShowImage bool // it asks for the camera's pictures at api/camera.jpg
+	// ShowImage reports whether a page that opens now asks for the camera's pictures
+	// at api/camera.jpg; nil: it does not.
+	ShowImage func() bool
 	// Ask sends a request to the daemon's ctl.<name> as a user of the bus, for who
 	// has not signed in at the guard; the error may be ErrLogin or ErrRole. nil:
 	// nobody may.
@@ -77,18 +79,20 @@ func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 }
 
 // servePage serves one of the pages.
-func servePage(assets fs.FS, file string, showImage bool) http.Handler {
+func servePage(assets fs.FS, file string, showImage func() bool) http.Handler {
 	page, err := fs.ReadFile(assets, file)
 	if err != nil {
 		page = []byte(notBuilt)
 	}
-	if showImage {
-		page = bytes.Replace(page, []byte("<body>"), []byte("<body data-show-image>"), 1)
-	}
+	withImage := bytes.Replace(page, []byte("<body>"), []byte("<body data-show-image>"), 1)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		secure(w)
 		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(page) // a viewer that left is no error
+		text := page
+		if showImage != nil && showImage() {
+			text = withImage
+		}
+		_, _ = w.Write(text) // a viewer that left is no error
 	})
 }
