@@ -50,6 +50,7 @@ func (c *Core) newModelControl(b *bus.Bus) *modelControl {
 // endpoints are the requests it answers.
 func (m *modelControl) endpoints() error {
 	return errors.Join(
+		m.bus.HandleControl("model.list", m.list),
 		m.bus.HandleControl("model.swap", m.swap),
 		m.bus.HandleControl("model.rollback", m.rollback),
 		m.bus.HandleControl("model.shadow", m.shadowed),

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/model"
+	"posefuse/model/registry"
 	"posefuse/recording"
 	"posefuse/recording/sim"
 	"posefuse/train"
@@ -202,6 +204,10 @@ func TestLearnsByItself(t *testing.T) {
 		t.Fatalf("%+v\nfirst worker: %s\nsecond: %s", s.Report, said, saidBy)
 	}
 	served := s.Report.Model
+	of, err := registry.Open(state, nil).Entry(registry.ID{Name: served.Name, Version: served.Version})
+	if err != nil || of.Gate == nil || !slices.Equal(of.Gate.Sessions, s.Sessions) {
+		t.Errorf("%v, %+v learned from %v by the registry", err, of, s.Sessions)
+	}
 	promoted := 0
 	for len(events) > 0 {
 		var e message.ModelEvent

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"posefuse/message"
@@ -172,6 +173,9 @@ func showRegistered(e *registry.Entry) {
 	g := e.Gate
 	if g == nil {
 		return
+	}
+	if len(g.Sessions) > 0 {
+		fmt.Printf("sessions  %s\n", strings.Join(g.Sessions, " "))
 	}
 	fmt.Printf("gate      %s, against %s: %s\n", g.Time, g.Against, g.Reason)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -292,6 +292,9 @@ func (c retrainCmd) finish(ctx context.Context, reg *registry.Registry, j *retra
 	if _, err = reg.Add(folder, "retrained from "+j.Name); err != nil && !errors.Is(err, registry.ErrExists) { // of this command, killed after
 		return err
 	}
+	for _, s := range c.Session {
+		r.Gate.Sessions = append(r.Gate.Sessions, filepath.Base(s))
+	}
 	if err = reg.Judged(id, r.Gate); err != nil {
 		return err
 	}

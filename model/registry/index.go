@@ -95,6 +95,8 @@ type Gate struct {
 	MarginPercent float64  `json:"margin_percent"`
 	LimitPercent  float64  `json:"limit_percent"`
 	Figures       []Figure `json:"figures"`
+	// Sessions are the room's recorded ones, by name, that it learned from.
+	Sessions []string `json:"sessions,omitempty"`
 }
 
 // Figure is the mean joint error of both models on one part of the recordings.
@@ -211,6 +213,23 @@ func (x *Index) ServingName() string {
 		return Shipped
 	}
 	return x.Serving
+}
+
+// Earlier returns the version that a roll-back tries first, or Shipped; "" if there
+// is nothing to go back to.
+func (x *Index) Earlier() string {
+	if x.ServingName() == Shipped {
+		return ""
+	}
+	for _, ref := range slices.Backward(x.Before) {
+		if ref == Shipped {
+			break
+		}
+		if e := x.ref(ref); e != nil && e.State != Rejected {
+			return ref
+		}
+	}
+	return Shipped
 }
 
 // chain lists what serves and what served before, newest first.

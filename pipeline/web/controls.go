@@ -59,19 +59,22 @@ func (c *controls) me(w http.ResponseWriter, r *http.Request) {
 	answer(w, body)
 }
 
-func (c *controls) list(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), listLimit)
-	defer cancel()
-	if c.ask == nil {
-		w.WriteHeader(http.StatusNoContent)
-		return
+// list answers with what the daemon lists under a name, for all who see the page.
+func (c *controls) list(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if c.ask == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), listLimit)
+		defer cancel()
+		reply, err := c.request(ctx, name, nil)
+		if err != nil {
+			w.WriteHeader(http.StatusNoContent) // the daemon has no such list: nobody counts inside it, say
+			return
+		}
+		answer(w, reply)
 	}
-	reply, err := c.nc.RequestWithContext(ctx, "posefuse."+c.room+".ctl.exercise.list", nil)
-	if err != nil || reply.Header.Get(errorHeader) != "" {
-		w.WriteHeader(http.StatusNoContent) // nobody counts inside the daemon
-		return
-	}
-	answer(w, reply.Data)
 }
 
 // order passes a request of the page to the daemon, for users who may.

@@ -23,7 +23,6 @@ type office struct {
 func (o *office) ask(_ context.Context, _, _, name string, request []byte) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	was := map[string]any{"model": map[string]string{"name": "edge", "version": "2"}, "before": map[string]string{"name": "edge", "version": "1"}}
 	var reply any
 	switch name {
 	case "sessions.list":
@@ -46,11 +45,11 @@ func (o *office) ask(_ context.Context, _, _, name string, request []byte) ([]by
 	case "record.start":
 		o.asked = append(o.asked, name)
 		reply = map[string]any{"id": "20261130T120000Z"}
-	case "model.rollback":
-		return nil, errors.New("no version served before")
+	case "retrain.cancel":
+		return nil, errors.New("nothing is being retrained")
 	default:
 		o.asked = append(o.asked, name+string(request))
-		reply = was
+		reply = map[string]any{}
 	}
 	return json.Marshal(reply)
 }
@@ -109,14 +108,13 @@ func TestDeskInBrowser(t *testing.T) {
 	page.Read(`(document.getElementById("recordStart").requestSubmit(), "")`)
 	answer("Record P17", "yes")
 	wait("it is said", is("recordNote", "Recording 20261130T120000Z."))
-	page.Read(`(document.getElementById("candidate").value = "edge/2", "")`)
-	click("promote")
-	answer("Let edge 2 make the poses", "yes")
-	wait("the promotion is said", is("modelNote", "edge 2 makes the poses; before it was edge 1."))
-	click("rollback")
-	answer("Let the model from before", "yes")
-	wait("what was refused is said", is("modelNote", "Not done: no version served before"))
-	if got, want := o.did(), []string{"record.start", `model.swap{"name":"edge","version":"2"}`}; !slices.Equal(got, want) {
+	click("retrain")
+	answer("Train the model further", "yes")
+	wait("the retraining is said", is("modelNote", "The retraining has begun."))
+	click("retrainCancel")
+	answer("Cancel the retraining", "yes")
+	wait("what was refused is said", is("modelNote", "Not done: nothing is being retrained"))
+	if got, want := o.did(), []string{"record.start", `retrain.start{}`}; !slices.Equal(got, want) {
 		t.Errorf("asked for %q, want %q", got, want)
 	}
 

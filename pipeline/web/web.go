@@ -61,7 +61,8 @@ func Handler(nc *nats.Conn, room string, opt Options) http.Handler {
 	mux.Handle("GET /ws", f)
 	e := &controls{nc: nc, room: room, ask: opt.Ask}
 	mux.HandleFunc("GET /api/me", e.me)
-	mux.HandleFunc("GET /api/exercise", e.list)
+	mux.HandleFunc("GET /api/exercise", e.list("exercise.list"))
+	mux.HandleFunc("GET /api/models", e.list("model.list"))
 	if opt.Ask != nil {
 		mux.HandleFunc("POST /api/exercise", e.order)
 		mux.HandleFunc("POST /api/ctl/{name}", e.order)
