@@ -2,13 +2,16 @@ package history
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +90,53 @@ func TestKeeper(t *testing.T) {
 	for _, rude := range []string{"", "../P2", `P"1`, "<script>", "P 1", "a/b", strings.Repeat("x", 99)} {
 		if k.Begin(rude, true) == nil || Delete(dir, rude) == nil {
 			t.Errorf("%q is taken for a pseudonym", rude)
+		}
+	}
+}
+
+// TestDiskWithRoomAgain: sets that waited are kept soon after the disk takes them
+// again, or with the daemon's end, without another set.
+func TestDiskWithRoomAgain(t *testing.T) {
+	for name, long := range map[string]time.Duration{"while the daemon runs": retryPeriod, "with its end": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "history")
+				if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
+					t.Fatal(err)
+				}
+				k := keeper(dir, 0)
+				ctx, cancel := context.WithCancel(t.Context())
+				go k.Run(ctx)
+				if err := k.Begin("P1", true); err != nil {
+					t.Fatal(err)
+				}
+				k.Summary(summary(t, "a", 1))
+				time.Sleep(3*retryPeriod + time.Millisecond)
+				if h := k.Health(); h.Code != "unwritable" || !strings.Contains(h.Text, "1 sets are not kept") {
+					t.Errorf("%+v", h)
+				}
+				if err := os.Remove(dir); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(long)
+				cancel()
+				synctest.Wait()
+				if got := ids(t, dir, "P1"); !slices.Equal(got, []string{"a"}) {
+					t.Errorf("kept %v", got)
+				}
+				if h := k.Health(); h.Code != "keeping" || h.Severity != "ok" {
+					t.Errorf("%+v", h)
+				}
+			})
+		})
+	}
+}
+
+// TestRemedies: each way in which a disk takes nothing has what helps.
+func TestRemedies(t *testing.T) {
+	for err, want := range map[error]string{syscall.ENOSPC: "make room", syscall.EDQUOT: "make room", syscall.EROFS: "mount it writable", syscall.EACCES: "user", syscall.EIO: "disk of state_dir"} {
+		if got := remedy(fmt.Errorf("history: %w", &os.PathError{Op: "open", Path: "P1.jsonl", Err: err})); !strings.Contains(got, want) {
+			t.Errorf("%v: %s", err, got)
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package history
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"posefuse/message"
@@ -14,6 +16,9 @@ import (
 
 // mostWaiting bounds the sets that wait in memory for a disk.
 const mostWaiting = 256
+
+// retryPeriod is how long a disk that took nothing is left alone.
+const retryPeriod = 5 * time.Second
 
 // ErrNoConsent says that nobody has said that the person agrees.
 var ErrNoConsent = errors.New("nothing is kept without the person's consent")
@@ -130,6 +135,23 @@ func (k *Keeper) Summary(text []byte) {
 	k.write()
 }
 
+// Run tries again from time to time while sets wait for the disk, and once more when
+// ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	again := time.NewTicker(retryPeriod)
+	defer again.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-again.C:
+		}
+		k.mu.Lock()
+		k.write()
+		k.mu.Unlock()
+	}
+}
+
 // write appends what waits. The caller holds the lock.
 func (k *Keeper) write() {
 	for len(k.waiting) > 0 {
@@ -142,6 +164,9 @@ func (k *Keeper) write() {
 		}
 		k.kept++
 		k.waiting = append(k.waiting[:0], k.waiting[1:]...)
+	}
+	if k.problem != nil {
+		k.cfg.Log.Info("sets are kept again")
 	}
 	k.problem = nil
 }
@@ -156,10 +181,23 @@ func (k *Keeper) Health() message.PartHealth {
 	}
 	if k.problem != nil {
 		h.Code, h.Severity = "unwritable", "error"
-		h.Text = fmt.Sprintf("%d sets are not kept (%v): they wait in memory until the disk takes them and are lost with the daemon", len(k.waiting), k.problem)
+		h.Text = fmt.Sprintf("%d sets are not kept (%v): they wait in memory until the disk takes them and are lost with the daemon; %s", len(k.waiting), k.problem, remedy(k.problem))
 	}
 	if k.lost > 0 {
 		h.Severity, h.Text = "error", h.Text+fmt.Sprintf("; %d sets are lost", k.lost)
 	}
 	return h
+}
+
+// remedy is what helps against an error of the disk.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room where state_dir is"
+	case errors.Is(err, syscall.EROFS):
+		return "the disk of state_dir is read-only: see the system's log, for one that fails becomes so, and mount it writable"
+	case errors.Is(err, syscall.EACCES):
+		return "let the daemon's user write there"
+	}
+	return "see the disk of state_dir"
 }

@@ -120,6 +120,7 @@ func (c runCmd) Run(ctx context.Context) error {
 				if serveErr := sets.serve(); serveErr != nil {
 					log.Error("patients' sets are not kept", "error", serveErr)
 				}
+				side.Go(func() { sets.keeper.Run(ctx) })
 			}
 		case <-ctx.Done():
 		}
