@@ -390,3 +390,27 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// TestEarlier: a roll-back goes to the newest version that served before and was not
+// rejected, else to the model inside the program, and from that to none.
+func TestEarlier(t *testing.T) {
+	entry := func(version string, s State) *Entry { return &Entry{ID: ID{"m", version}, State: s} }
+	all := []*Entry{entry("1", Retired), entry("2", Rejected), entry("3", Promoted)}
+	for name, c := range map[string]struct {
+		x    Index
+		want string
+	}{
+		"nothing added":         {Index{}, ""},
+		"the program's serves":  {Index{Serving: Shipped, Before: []string{"m/1"}, Entries: all[:1]}, ""},
+		"the first one":         {Index{Serving: "m/3", Before: []string{Shipped}, Entries: all}, Shipped},
+		"none is remembered":    {Index{Serving: "m/3", Entries: all}, Shipped},
+		"one before":            {Index{Serving: "m/3", Before: []string{Shipped, "m/1"}, Entries: all}, "m/1"},
+		"the last was rejected": {Index{Serving: "m/3", Before: []string{Shipped, "m/1", "m/2"}, Entries: all}, "m/1"},
+		"one that is gone":      {Index{Serving: "m/3", Before: []string{Shipped, "m/1", "m/9"}, Entries: all}, "m/1"},
+		"the program's between": {Index{Serving: "m/3", Before: []string{"m/1", Shipped}, Entries: all}, Shipped},
+	} {
+		if got := c.x.Earlier(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
