@@ -29,6 +29,7 @@ type RawDriver struct {
 	sink   *rawSink
 
 	port  *rawPort // nil until the first bytes
+	begun bool     // port.begin was sent
 	stop  context.CancelFunc
 	ended chan struct{}
 	err   error // of the source, when ended is closed
@@ -70,13 +71,19 @@ func (d *RawDriver) Send(r *sensors.Raw) error {
 			return err
 		}
 	}
+	if len(d.port.begin) > 0 && (!d.begun || r.Begin) {
+		if err := d.piece(d.port.begin, r.AtNS, true); err != nil {
+			return err
+		}
+		d.begun = true
+	}
 	data, err := d.port.data(r)
 	if err != nil {
 		return err
 	}
 	for len(data) > 0 {
 		n := min(len(data), d.port.most)
-		if err := d.piece(data[:n], r.AtNS); err != nil {
+		if err := d.piece(data[:n], r.AtNS, false); err != nil {
 			return err
 		}
 		data = data[n:]
@@ -113,7 +120,7 @@ func (d *RawDriver) silence(atNS int64) error {
 	if d.port == nil || d.port.knock == nil {
 		return nil
 	}
-	return d.piece(nil, atNS)
+	return d.piece(nil, atNS, false)
 }
 
 func (d *RawDriver) sleep(t time.Duration) error {
@@ -130,6 +137,7 @@ func (d *RawDriver) start(first *sensors.Raw) (err error) {
 	if d.port, err = newRawPort(d.driver, first, d.dir); err != nil {
 		return err
 	}
+	d.begun = false
 	return d.run()
 }
 
@@ -193,9 +201,10 @@ func (d *RawDriver) gone() error {
 	return fmt.Errorf("driver %s: %w", d.port.driver, d.err)
 }
 
-// piece sends bytes and waits until they are taken.
-func (d *RawDriver) piece(b []byte, atNS int64) error {
-	d.sink.expect(max(len(b)-d.port.ending, 0), atNS)
+// piece sends bytes and waits until they are taken. What the driver counts of them is
+// not counted if they are none of the recording.
+func (d *RawDriver) piece(b []byte, atNS int64, foreign bool) error {
+	d.sink.expect(max(len(b)-d.port.ending, 0), atNS, foreign)
 	begin := time.Now()
 	for {
 		err := d.port.send(b)
@@ -254,7 +263,9 @@ type rawSink struct {
 	due      bool // something is on its way: left bytes, or a knock if there are none
 	left     int
 	atNS     int64
+	next     bool // it is none of the recording
 	knocking bool // the driver is busy with a knock, which is no part of the recording
+	foreign  bool // or with something else that is none
 	counted  map[string]uint64
 }
 
@@ -279,10 +290,10 @@ func (s *rawSink) reset() {
 }
 
 // expect says what comes next: so many bytes, or a knock.
-func (s *rawSink) expect(n int, atNS int64) {
+func (s *rawSink) expect(n int, atNS int64, foreign bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.due, s.left, s.atNS = true, n, atNS
+	s.due, s.left, s.atNS, s.next = true, n, atNS, foreign
 }
 
 func (s *rawSink) counts() map[string]uint64 {
@@ -303,7 +314,7 @@ func (s *rawSink) Heard(r *sensors.Raw) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tell(s.awake)
-	s.knocking = len(r.Data) == 0
+	s.knocking, s.foreign = len(r.Data) == 0, s.next
 	if !s.due || r.Transport == sensors.File || r.Transport == sensors.Silence || s.knocking != (s.left == 0) || len(r.Data) > s.left {
 		return s.atNS - heldBackNS // a knock before the first bytes, or a stranger
 	}
@@ -321,7 +332,7 @@ func (s *rawSink) Emit(x *sensors.Sample) { s.emit(x) }
 func (s *rawSink) Count(outcome string, n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.knocking {
+	if !s.knocking && !s.foreign {
 		s.counted[outcome] += n
 	}
 }

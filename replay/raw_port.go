@@ -10,6 +10,7 @@ import (
 
 	"posefuse/sensors"
 	"posefuse/sensors/capture"
+	"posefuse/sensors/csi"
 	"posefuse/sensors/radar"
 )
 
@@ -21,6 +22,7 @@ type rawPort struct {
 	most   int            // bytes that are sent at a time
 	ending int            // bytes that end a piece and are not among what the driver says it read
 	redial bool           // a new sender is a new connection, not a new start of the driver
+	begin  []byte         // what a new connection begins with, of no recording
 	knocks bool           // it is known when the driver reads
 	knock  func() error   // what makes it say so, nil if nothing is needed
 	wire   func(r *sensors.Raw) ([]byte, error)
@@ -79,9 +81,29 @@ func newRawPort(driver string, first *sensors.Raw, dir string) (*rawPort, error)
 		return datagramPort(driver, map[string]any{"path": "", "listen": ""}, "udp")
 	case sensors.Stream:
 		return connectionPort(driver, map[string]any{"path": ""})
-	case sensors.Packet, sensors.Record, sensors.File, sensors.Silence:
+	case sensors.Record:
+		return devicePort(driver)
+	case sensors.Packet, sensors.File, sensors.Silence:
 	}
-	return nil, fmt.Errorf("driver %s: %s bytes came from the kernel's own device: %w", driver, first.Transport, ErrNotReplayable)
+	return nil, fmt.Errorf("driver %s: there is no way for %s bytes: %w", driver, first.Transport, ErrNotReplayable)
+}
+
+// devicePort is a TCP port for what a WiFi driver's own device gave, as the log that it
+// would have been: the same decoder takes both.
+func devicePort(driver string) (*rawPort, error) {
+	asLog := map[string]func(dst, b []byte) []byte{"intel5300": csi.AppendIntelLog, "atheros": csi.AppendAtherosLog}[driver]
+	if asLog == nil {
+		return nil, fmt.Errorf("driver %s: it reads no log of its device's records: %w", driver, ErrNotReplayable)
+	}
+	p, err := connectionPort(driver, map[string]any{"path": ""})
+	if err != nil {
+		return nil, err
+	}
+	p.wire = func(r *sensors.Raw) ([]byte, error) { return asLog(nil, r.Data), nil }
+	if driver == "atheros" {
+		p.begin = csi.AtherosLogStart()
+	}
+	return p, nil
 }
 
 func exists(path string) bool {

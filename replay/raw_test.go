@@ -207,6 +207,8 @@ func TestRawThroughDrivers(t *testing.T) {
 			cfg.Listen = testenv.FreeAddr(t)
 			return pipe(t, modality.CSI, cfg, CSIConfig{Addr: cfg.Listen})
 		}},
+		"atheros, its device": {"atheros", modality.CSI, func() sensors.Settings { return csi.NewAtherosConfig() }, recordAtherosDevice},
+		"intel5300, netlink":  {"intel5300", modality.CSI, func() sensors.Settings { return csi.NewIntelConfig() }, recordIntelConnector},
 		"nexmon": {"nexmon", modality.CSI, func() sensors.Settings { return csi.NewNexmonConfig() }, func(t *testing.T) string {
 			cfg := csi.NewNexmonConfig()
 			cfg.PcapFile = filepath.Join(t.TempDir(), "nexmon.pcap")
@@ -315,6 +317,8 @@ func setKeys(t *testing.T, s sensors.Settings, keys map[string]any) {
 			unknown = !setString(map[string]*string{"data_port": &c.DataPort, "command_port": &c.CommandPort, "config_file": &c.ConfigFile}, key, v)
 		case *csi.AtherosConfig:
 			unknown = !setString(map[string]*string{"listen": &c.Listen, "path": &c.Path}, key, v)
+		case *csi.IntelConfig:
+			unknown = !setString(map[string]*string{"listen": &c.Listen, "path": &c.Path}, key, v)
 		case *csi.ESP32Config:
 			unknown = !setString(map[string]*string{"listen": &c.Listen, "path": &c.Path}, key, v)
 		case *csi.NexmonConfig:
@@ -346,7 +350,7 @@ func TestRawDriverFails(t *testing.T) {
 		build  func(string, map[string]any) (sensors.Source, error)
 		want   error
 	}{
-		"a kernel's device": {"intel5300", []sensors.Raw{{Transport: sensors.Record, Data: []byte("x")}}, nil, ErrNotReplayable},
+		"a kernel's device": {"feitcsi", []sensors.Raw{{Transport: sensors.Record, Data: []byte("x")}}, nil, ErrNotReplayable},
 		"settings":          {"livox", []sensors.Raw{{Transport: sensors.UDP, Data: []byte("x")}}, func(string, map[string]any) (sensors.Source, error) { return nil, refuse }, refuse},
 		"no metadata": {"ouster", []sensors.Raw{{Transport: sensors.UDP, Data: []byte("x")}}, sourceOf(func() sensors.Settings { return lidar.NewOusterConfig() },
 			func(s sensors.Settings, keys map[string]any) { setKeys(t, s, keys) }), new(setting.Problem)},
