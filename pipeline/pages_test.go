@@ -85,13 +85,13 @@ func TestReloadOfPages(t *testing.T) {
 		if reqErr != nil {
 			t.Fatal(reqErr)
 		}
-		resp, err := client.Do(req)
-		if err != nil {
+		resp, doErr := client.Do(req)
+		if doErr != nil {
 			return false
 		}
-		body, err := io.ReadAll(resp.Body)
+		body, readErr := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		return err == nil && resp.StatusCode == http.StatusOK && string(body) == "page"
+		return readErr == nil && resp.StatusCode == http.StatusOK && string(body) == "page"
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
