@@ -1,9 +1,11 @@
 package exercise_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"posefuse/exercise"
@@ -202,6 +204,38 @@ func TestTwoSets(t *testing.T) {
 			if e.Type != want || i > 0 && e.Repetitions < es[i-1].Repetitions {
 				t.Errorf("%s event %d: %s with %d repetitions, want %s", id, i, e.Type, e.Repetitions, want)
 			}
+		}
+	}
+}
+
+// TestOneMisreadRepetition: one raised hand that limb extensions of that arm follow
+// at once was one of them, taken for a raise; after a rest, of the other arm, or
+// before squats it was what it was.
+func TestOneMisreadRepetition(t *testing.T) {
+	moves := func(a, reps int) stream {
+		_, s := set(1, a, reps, sim.MotionOptions{})
+		return s
+	}
+	still := make(stream, 60)
+	for i := range still {
+		still[i] = moves(12, 1)[0]
+	}
+	for _, c := range []struct {
+		name string
+		s    []stream
+		want string
+	}{
+		{"at once", []stream{moves(13, 1), moves(7, 4)}, "A07 4"},
+		{"after a rest", []stream{moves(13, 1), still, moves(7, 4)}, "A13 1, A07 4"},
+		{"of the other arm", []stream{moves(14, 1), moves(7, 4)}, "A14 1, A07 4"},
+		{"before squats", []stream{moves(13, 1), moves(12, 4)}, "A13 1, A12 4"},
+	} {
+		var got []string
+		for _, sum := range feed(t, slices.Concat(c.s...), 100, "").summaries {
+			got = append(got, fmt.Sprintf("%s %d", sum.Exercise, sum.Repetitions))
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %v, want %s", c.name, got, c.want)
 		}
 	}
 }

@@ -66,7 +66,10 @@ func (t *Tracker) overtake() {
 			continue // a part of the set's own movement, as the dip before a jump
 		}
 		reps := t.take(r)
-		s.misread = before == 0 && own > 0
+		// One repetition that repetitions of another exercise of the same joint
+		// follow at once was one of those.
+		alone := len(s.reps) == 1 && s.run.def.Range == r.def.Range && s.run.def.OfSide == r.def.OfSide
+		s.misread = before == 0 && (own > 0 || alone)
 		t.endSet()
 		t.startSet(reps)
 		return
