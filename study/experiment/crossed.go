@@ -5,8 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-
-	"gonum.org/v1/gonum/stat"
 )
 
 // CrossedBootstrap returns the mean difference A - B per frame with its 95 % interval
@@ -52,9 +50,9 @@ func CrossedBootstrap(bySeed [][]SubjectError, seed uint64) (in Interval, p floa
 			above++
 		}
 	}
-	slices.Sort(draws)
+	low, high := middleOf(draws)
 	p = math.Min(1, 2*float64(1+min(below, above))/float64(1+bootstrapDraws))
-	return Interval{mean, stat.Quantile(0.025, stat.LinInterp, draws, nil), stat.Quantile(0.975, stat.LinInterp, draws, nil), min(len(bySeed), subjects)}, p
+	return Interval{mean, low, high, min(len(bySeed), subjects)}, p
 }
 
 // holmLevel is the chance that a table without any true difference names one.

@@ -73,8 +73,22 @@ func BootstrapSubjects(subjects []SubjectError, seed uint64) Interval {
 	for k := range draws {
 		draws[k] = difference(func(int) SubjectError { return subjects[rng.IntN(len(subjects))] })
 	}
+	low, high := middleOf(draws)
+	return Interval{mean, low, high, len(subjects)}
+}
+
+// middleOf returns what bounds the middle 95 % of bootstrap draws, which it sorts. The
+// quantile above is that below of the draws' negatives, so that exchanging the two
+// that are compared exchanges the verdicts, also where an interval all but touches
+// zero: gonum's quantiles interpolate from below at both ends.
+func middleOf(draws []float64) (low, high float64) {
 	slices.Sort(draws)
-	return Interval{mean, stat.Quantile(0.025, stat.LinInterp, draws, nil), stat.Quantile(0.975, stat.LinInterp, draws, nil), len(subjects)}
+	low = stat.Quantile(0.025, stat.LinInterp, draws, nil)
+	slices.Reverse(draws)
+	for i, d := range draws {
+		draws[i] = -d
+	}
+	return low, -stat.Quantile(0.025, stat.LinInterp, draws, nil)
 }
 
 // The verdicts on a comparison.

@@ -103,3 +103,19 @@ func TestComparisonIsAntisymmetric(t *testing.T) {
 		}
 	})
 }
+
+// Six subjects whose lower bound is a hair below zero one way and was above it the
+// other way round, since quantiles were not taken alike at both ends.
+func TestComparisonIsAntisymmetricAtTheEdge(t *testing.T) {
+	ab := []SubjectError{{1, 1, 1}, {1, 1, 0.125}, {1, 0.125, 0.0625}, {1, 0.125, 0.5}, {1, 2.9999999999999996, 1}, {1, 1.5, 0.25}}
+	var ba []SubjectError
+	for _, s := range ab {
+		ba = append(ba, SubjectError{s.Frames, s.B, s.A})
+	}
+	for seed := range uint64(20) {
+		x, y := BootstrapSubjects(ab, seed), BootstrapSubjects(ba, seed)
+		if x.Low != -y.High || x.High != -y.Low {
+			t.Errorf("seed %d: %+v and %+v", seed, x, y)
+		}
+	}
+}
