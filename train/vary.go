@@ -35,12 +35,18 @@ type Variation struct {
 	// DropPoints replaces a random share of each cloud's points, up to this, by
 	// others of the same cloud, as if the sensor had not seen them.
 	DropPoints float64 `json:"drop_points,omitempty"`
+	// LowerM lowers everything in a share LowerShare of the samples by a normal
+	// deviate of this standard deviation, metres, the camera's height too: what is
+	// seen where all sensors are higher than was told. Without it a network that
+	// reads how high its camera is is lost there.
+	LowerM     float64 `json:"lower_m,omitempty"`
+	LowerShare float64 `json:"lower_share,omitempty"`
 }
 
 // UsualVariation returns the one for networks of the sensors in mask. Its amounts
 // are chosen by judgement, not tuned.
 func UsualVariation(mask modality.Set) *Variation {
-	v := &Variation{Mirror: true, KeypointM: 0.01, JitterM: 0.01, DropPoints: 0.3}
+	v := &Variation{Mirror: true, KeypointM: 0.01, JitterM: 0.01, DropPoints: 0.3, LowerM: 0.2, LowerShare: 0.25}
 	if !mask.Has(modality.Camera) {
 		v.TurnDeg = 60
 	}
@@ -61,6 +67,8 @@ func (v *Variation) Check(cfg model.Config) error {
 		return errors.New("variation: nobody knows what the camera would see of somebody who is turned: train without turning, or without the camera")
 	case !(v.KeypointM >= 0 && v.KeypointM <= 1), !(v.JitterM >= 0 && v.JitterM <= 1):
 		return fmt.Errorf("variation: keypoints by %g m, points by %g m: want 0 to 1", v.KeypointM, v.JitterM)
+	case !(v.LowerM >= 0 && v.LowerM <= 1), !(v.LowerShare >= 0 && v.LowerShare <= 1):
+		return fmt.Errorf("variation: share %g of samples lower by %g m: want 0 to 1 each", v.LowerShare, v.LowerM)
 	case !(v.DropPoints >= 0 && v.DropPoints < 1):
 		return fmt.Errorf("variation: share %g of points to leave out: want 0 up to below 1", v.DropPoints)
 	}
@@ -91,14 +99,22 @@ func (d *Data) vary(v *Variation, b *model.Batch, row int, seed, number uint64) 
 		turnPose(pose, turn)
 		moved = true
 	}
+	lower := 0.0
+	if v.LowerShare > 0 && rng.uniform() < v.LowerShare {
+		lower = rng.normal() * v.LowerM
+		lowerPose(pose, lower)
+		moved = true
+	}
 	if width := d.cfg.CameraValues(); present.Has(modality.Camera) {
-		v.keypoints(b.Camera[row*width:(row+1)*width], mirrored, &rng)
+		window := b.Camera[row*width : (row+1)*width]
+		v.keypoints(window, mirrored, &rng)
+		lowerKeypoints(window, lower)
 	}
 	if width := d.cfg.LiDAR.Points * model.LiDARPointDim; present.Has(modality.LiDAR) {
-		v.cloud(b.LiDAR[row*width:(row+1)*width], model.LiDARPointDim, mirrored, turn, &rng)
+		v.cloud(b.LiDAR[row*width:(row+1)*width], model.LiDARPointDim, mirrored, turn, lower, &rng)
 	}
 	if width := d.cfg.Radar.Points * model.RadarPointDim; present.Has(modality.Radar) {
-		v.cloud(b.Radar[row*width:(row+1)*width], model.RadarPointDim, mirrored, turn, &rng)
+		v.cloud(b.Radar[row*width:(row+1)*width], model.RadarPointDim, mirrored, turn, lower, &rng)
 	}
 	if moved && present&^modality.Of(modality.CSI) != 0 {
 		b.Present[row] = present &^ modality.Of(modality.CSI)
@@ -134,7 +150,7 @@ func (v *Variation) keypoints(window []float32, mirror bool, rng *deviates) {
 
 // cloud varies points, rows of dim values of which the first three are x ahead,
 // y to the left and z up. A cloud of zeros, which stands for none, stays.
-func (v *Variation) cloud(points []float32, dim int, mirror bool, turn float64, rng *deviates) {
+func (v *Variation) cloud(points []float32, dim int, mirror bool, turn, lower float64, rng *deviates) {
 	if !slices.ContainsFunc(points, func(x float32) bool { return x != 0 }) {
 		return
 	}
@@ -151,11 +167,37 @@ func (v *Variation) cloud(points []float32, dim int, mirror bool, turn float64, 
 			points[i], points[i+1] = ahead+c*x-s*y, s*x+c*y
 		}
 	}
+	if lower != 0 {
+		for i := 2; i < len(points); i += dim {
+			points[i] -= float32(lower)
+		}
+	}
 	if v.JitterM > 0 {
 		jitter(points, dim, v.JitterM, rng)
 	}
 	if v.DropPoints > 0 {
 		dropPoints(points, dim, v.DropPoints, rng)
+	}
+}
+
+// lowerPose and lowerKeypoints do to poses and to sets of model.ViewedKeypoints
+// values what cloud does to points: y is down in both.
+func lowerPose(pose []float32, lower float64) {
+	for i := 1; i < len(pose); i += 3 {
+		pose[i] += float32(lower)
+	}
+}
+
+func lowerKeypoints(window []float32, lower float64) {
+	if lower == 0 {
+		return
+	}
+	by := float32(lower * 2 * frame.AnyRoom.FocalPerWidth / frame.AnyRoom.DistanceM)
+	for at := 0; at < len(window); at += model.ViewedKeypoints {
+		for i := 1; i < model.KeypointValues; i += 2 {
+			window[at+i] += by
+		}
+		window[at+model.KeypointValues+model.NumJoints] -= float32(lower)
 	}
 }
 

@@ -46,7 +46,7 @@ func TestVariationKeepsSensorsTogether(t *testing.T) {
 	points.Modalities = "LM"
 	rapid.Check(t, func(t *rapid.T) {
 		d := &Data{cfg: cfg}
-		v := &Variation{Mirror: rapid.Bool().Draw(t, "mirror")}
+		v := &Variation{Mirror: rapid.Bool().Draw(t, "mirror"), LowerM: 0.3, LowerShare: float64(rapid.IntRange(0, 1).Draw(t, "lowered"))}
 		if rapid.Bool().Draw(t, "points alone") {
 			d.cfg, v.TurnDeg = points, rapid.Float64Range(0, 180).Draw(t, "degrees")
 		}
@@ -85,8 +85,10 @@ func TestVariationKeepsSensorsTogether(t *testing.T) {
 				if found, want := b.Camera[at+model.KeypointValues+j], float32(order[which][j]%2); found != want {
 					t.Fatalf("keypoint %d is found %g, want %g", j, found, want)
 				}
-				if b.Camera[at+model.KeypointValues+model.NumJoints] != 1.5 {
-					t.Fatal("the camera has another height")
+				// The camera stays where it is above the person.
+				above := b.Camera[at+model.KeypointValues+model.NumJoints] + b.Target[3*mirroredBy(which, 1)+1]
+				if math.Abs(float64(above-1.5-was[3*1+1])) > 1e-4 {
+					t.Fatalf("the camera is at another height: %g", above)
 				}
 			}
 		}
@@ -99,6 +101,9 @@ func TestVariationKeepsSensorsTogether(t *testing.T) {
 		}
 		if got, want := distance(b.Target, mirroredBy(which, 1), mirroredBy(which, 16)), distance(was, 1, 16); math.Abs(got-want) > 1e-4 {
 			t.Fatalf("two joints are %g m apart, were %g", got, want)
+		}
+		if lowered := b.Target[3*mirroredBy(which, 1)+1] != was[3*1+1]; lowered != (v.LowerShare == 1) {
+			t.Fatalf("lowered: %t, share %g", lowered, v.LowerShare)
 		}
 	})
 }
@@ -116,6 +121,7 @@ func mirroredBy(which, j int) int {
 func TestVariationIsRepeatable(t *testing.T) {
 	d := &Data{cfg: model.Edge().Room()}
 	v := UsualVariation(d.cfg.Mask())
+	v.LowerShare = 0
 	run := func(seed, number uint64) *model.Batch {
 		b := d.NewBatch(1)
 		b.Present[0] = d.cfg.Mask()
@@ -170,6 +176,8 @@ func TestVariationThatCannotWork(t *testing.T) {
 		"keypoints by -1 m":  {Variation{KeypointM: -1}, room},
 		"points by NaN m":    {Variation{JitterM: math.NaN()}, room},
 		"share 1 of points":  {Variation{DropPoints: 1}, room},
+		"lower by 2 m":       {Variation{LowerM: 2}, room},
+		"share -1 of":        {Variation{LowerShare: -1}, room},
 	} {
 		if err := c.v.Check(c.cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", c.v, err, want)
