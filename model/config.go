@@ -12,7 +12,7 @@ import (
 type Config struct {
 	Size       string `json:"size" yaml:"size"`             // name of the size, for people
 	Modalities string `json:"modalities" yaml:"modalities"` // letters of R, L, M, W in this order
-	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead, XFiHead or PrecisionHead
+	Head       string `json:"head" yaml:"head"`             // ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead or ReprojectionHead
 	// Recipe is the form of the inputs; empty, as in old cards, is RecipePaper.
 	Recipe Recipe       `json:"recipe,omitempty" yaml:"recipe,omitempty"`
 	Camera CameraConfig `json:"camera" yaml:"camera"`
@@ -186,8 +186,12 @@ func (c Config) Validate() error {
 	}
 	switch c.Head {
 	case ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead:
+	case ReprojectionHead:
+		if c.Recipe != RecipeRoom {
+			return fmt.Errorf("head %q: its lines of sight are for recipe %s, where it is known how the camera stands", c.Head, RecipeRoom)
+		}
 	default:
-		return fmt.Errorf("head %q: use %s, %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead)
+		return fmt.Errorf("head %q: use %s, %s, %s, %s, %s or %s", c.Head, ConcatHead, MLPHead, AttentionHead, XFiHead, PrecisionHead, ReprojectionHead)
 	}
 	if mask.Has(modality.Camera) {
 		if c.Camera.Channels < 2 || c.Camera.Channels%2 != 0 || c.Camera.Channels > maxCameraChannels {

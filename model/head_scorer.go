@@ -38,7 +38,7 @@ func NewHeadScorer(n *Network, maxBatch int) (*HeadScorer, error) {
 	}
 	n.building.Lock()
 	defer n.building.Unlock()
-	h.head = newHead(n.Config.Head, n.store, &nn.Context{Mode: nn.Eval}, len(h.slots))
+	h.head = newHead(n.Config.Head, n.store, &nn.Context{Mode: nn.Eval}, full)
 	h.in = make([][]float32, len(h.slots))
 	h.zero = make([]float32, maxBatch*FeatureDim)
 	for s := 1; s < 1<<len(h.slots); s++ {

@@ -33,7 +33,7 @@ func TestHeadVectors(t *testing.T) {
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			s := nn.NewStore[float64](1)
-			h := newHead(c.kind, s, &nn.Context{Mode: nn.Eval}, int(modality.Count))
+			h := newHead(c.kind, s, &nn.Context{Mode: nn.Eval}, modality.All)
 			fillRuleHFrom(t, s, c.base, c.tensors)
 			f := make([][]float64, modality.Count)
 			for m := range f {

@@ -215,10 +215,12 @@ func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*inst
 	inst := &instance[T]{ctx: ctx}
 	mask := cfg.Mask()
 	build := [modality.Count]func(*encoderBuilder[T]) error{
-		modality.Camera: func(b *encoderBuilder[T]) error { return b.camera(cfg.Camera, cfg.KeypointFrame()) },
-		modality.LiDAR:  func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
-		modality.Radar:  func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
-		modality.CSI:    func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
+		modality.Camera: func(b *encoderBuilder[T]) error {
+			return b.camera(cfg.Camera, cfg.KeypointFrame(), cfg.Carried(modality.Camera))
+		},
+		modality.LiDAR: func(b *encoderBuilder[T]) error { return b.points(cfg.LiDAR, LiDARPointDim) },
+		modality.Radar: func(b *encoderBuilder[T]) error { return b.points(cfg.Radar, RadarPointDim) },
+		modality.CSI:   func(b *encoderBuilder[T]) error { return b.csi(cfg.CSI) },
 	}
 	for m := range modality.Count {
 		if !mask.Has(m) {
@@ -232,7 +234,7 @@ func newInstance[T nn.Float](cfg Config, s *nn.Store[T], ctx *nn.Context) (*inst
 		inst.slots = append(inst.slots, m)
 	}
 	inst.headParams = s.Collect(func() {
-		inst.head = newHead(cfg.Head, s, ctx, len(inst.slots))
+		inst.head = newHead(cfg.Head, s, ctx, mask)
 	})
 	return inst, nil
 }
@@ -262,19 +264,22 @@ func (b *encoderBuilder[T]) add(name string, build func() (nn.Block[T], error)) 
 	return nil
 }
 
-// project ends the encoder: mean over positions and the projection.
-func (b *encoderBuilder[T]) project(positions, c int) error {
+// project ends the encoder: mean over positions and the projection, whose last
+// values carry as many of the input.
+func (b *encoderBuilder[T]) project(positions, c, carry int) error {
 	return b.add("projection", func() (nn.Block[T], error) {
-		b.e.proj = nn.NewProjection(b.s, b.name+".projection", positions, c, FeatureDim)
+		b.e.proj = nn.NewProjection(b.s, b.name+".projection", positions, c, FeatureDim, carry)
 		return b.e.proj, nil
 	})
 }
 
-func (b *encoderBuilder[T]) camera(c CameraConfig, perFrame int) error {
+func (b *encoderBuilder[T]) camera(c CameraConfig, perFrame, carry int) error {
 	frames := CameraWindow
 	b.e.in = frames * perFrame
+	var stem *nn.TemporalStem[T]
 	if err := b.add("expand", func() (nn.Block[T], error) {
-		return nn.NewTemporalStem(b.s, b.ctx, b.name, frames, perFrame, c.Channels, c.Widths[0], c.Dropout), nil
+		stem = nn.NewTemporalStem(b.s, b.ctx, b.name, frames, perFrame, c.Channels, c.Widths[0], c.Dropout)
+		return stem, nil
 	}); err != nil {
 		return err
 	}
@@ -288,7 +293,11 @@ func (b *encoderBuilder[T]) camera(c CameraConfig, perFrame int) error {
 		}
 		frames /= w
 	}
-	return b.project(frames, c.Channels)
+	if err := b.project(frames, c.Channels, carry); err != nil {
+		return err
+	}
+	b.e.proj.Carried = stem.Newest
+	return nil
 }
 
 func (b *encoderBuilder[T]) points(c PointsConfig, dim int) error {
@@ -310,7 +319,7 @@ func (b *encoderBuilder[T]) points(c PointsConfig, dim int) error {
 		}
 		cin = planes
 	}
-	return b.project(geo.Levels[len(geo.Levels)-1].N, cin)
+	return b.project(geo.Levels[len(geo.Levels)-1].N, cin, 0)
 }
 
 func (b *encoderBuilder[T]) csi(c CSIConfig) error {
@@ -350,7 +359,7 @@ func (b *encoderBuilder[T]) csi(c CSIConfig) error {
 	}); err != nil {
 		return err
 	}
-	return b.project(tokens, ch)
+	return b.project(tokens, ch, 0)
 }
 
 // forward runs the encoder's blocks directly.

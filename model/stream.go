@@ -39,6 +39,7 @@ type CameraStream struct {
 	past   []float32
 	memory []float32 // of past
 	frame  int       // values of a set of keypoints
+	newest func(int) []float32
 	stats  CameraStreamStats
 }
 
@@ -91,7 +92,9 @@ func (r *Runtime) NewCameraStream() (*CameraStream, error) {
 		return nil, fmt.Errorf("camera stream: %w", err)
 	}
 	frame := r.net.Config.KeypointFrame()
-	return &CameraStream{enc: e, stream: stream, frame: frame, memory: make([]float32, 2*(CameraWindow+maxRewind)*frame)}, nil
+	c := &CameraStream{enc: e, stream: stream, frame: frame, memory: make([]float32, 2*(CameraWindow+maxRewind)*frame)}
+	c.newest = c.newestFrame
+	return c, nil
 }
 
 // Stats returns the counters.
@@ -145,8 +148,14 @@ func (c *CameraStream) Feature() []float32 {
 		return nil
 	}
 	c.enc.proj.Gate = nil
+	of := c.enc.proj.Carried
+	c.enc.proj.Carried = c.newest
+	defer func() { c.enc.proj.Carried = of }()
 	return c.enc.proj.Forward(c.last, 1)
 }
+
+// newestFrame returns the newest set of keypoints that the stream has taken.
+func (c *CameraStream) newestFrame(int) []float32 { return c.past[len(c.past)-c.frame:] }
 
 // Window returns the feature of a window laid out as Input.Camera. If the
 // window continues what the stream has taken, by at most maxPushes new frames

@@ -38,8 +38,15 @@ func tinyCamera() Config {
 	return c
 }
 
-func randomFrame(rng *rand.Rand) []float32 {
-	f := make([]float32, KeypointValues)
+// carryingCamera is that of a head that reads the newest keypoints from the feature.
+func carryingCamera() Config {
+	c := tinyCamera().Room()
+	c.Head = ReprojectionHead
+	return c
+}
+
+func randomFrame(rng *rand.Rand, rt *Runtime) []float32 {
+	f := make([]float32, rt.net.Config.KeypointFrame())
 	for i := range f {
 		f[i] = 2*rng.Float32() - 1
 	}
@@ -70,9 +77,13 @@ func windowOf(frames [][]float32) []float32 {
 // TestCameraStreamEqualsWindows pushes random streams and compares every
 // position with the window form, from the padded first frame on.
 func TestCameraStreamEqualsWindows(t *testing.T) {
+	var configs []Config
 	for _, widths := range [][]int{{3, 3, 3, 3}, {9, 9}, {1, 81}, {81}, {3, 27}} {
 		cfg := tinyCamera()
 		cfg.Camera.Widths = widths
+		configs = append(configs, cfg)
+	}
+	for _, cfg := range append(configs, carryingCamera()) {
 		rt := cameraNet(t, cfg)
 		s, err := rt.NewCameraStream()
 		if err != nil {
@@ -84,7 +95,7 @@ func TestCameraStreamEqualsWindows(t *testing.T) {
 			if i == 170 {
 				frames = nil // a gap: the window starts over
 			}
-			frames = append(frames, randomFrame(rng))
+			frames = append(frames, randomFrame(rng, rt))
 			if len(frames) == 1 {
 				err = s.Restart(frames[0])
 			} else {
@@ -111,7 +122,7 @@ func TestCameraStreamOfNamedSizes(t *testing.T) {
 		rng := rand.New(rand.NewPCG(4, 2))
 		var frames [][]float32
 		for i := range CameraWindow + 30 {
-			frames = append(frames, randomFrame(rng))
+			frames = append(frames, randomFrame(rng, rt))
 			if i == 0 {
 				err = s.Restart(frames[0])
 			} else {
@@ -141,7 +152,7 @@ func TestCameraStreamWithoutStart(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 2))
 	var frames [][]float32
 	for i := range CameraWindow + 20 {
-		frames = append(frames, randomFrame(rng))
+		frames = append(frames, randomFrame(rng, rt))
 		if err := s.Push(frames[i]); err != nil {
 			t.Fatal(err)
 		}
@@ -166,15 +177,16 @@ func TestCameraStreamWithoutStart(t *testing.T) {
 // frames that come late into the middle, jumps, another image size, the same
 // window again. The feature must be that of the window every time.
 func TestCameraStreamFollowsLiveWindows(t *testing.T) {
-	rt := cameraNet(t, tinyCamera())
-	enc := rt.inst.encoders[modality.Camera]
+	runtimes := []*Runtime{cameraNet(t, tinyCamera()), cameraNet(t, carryingCamera())}
 	rapid.Check(t, func(t *rapid.T) {
+		rt := rapid.SampledFrom(runtimes).Draw(t, "runtime")
+		enc := rt.inst.encoders[modality.Camera]
 		s, err := rt.NewCameraStream()
 		if err != nil {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))
-		frames := [][]float32{randomFrame(rng)}
+		frames := [][]float32{randomFrame(rng, rt)}
 		ticks := rapid.IntRange(1, 130).Draw(t, "ticks")
 		quiet := rapid.IntRange(0, 100).Draw(t, "quiet") // percent of plain steps
 		for range ticks {
@@ -184,32 +196,32 @@ func TestCameraStreamFollowsLiveWindows(t *testing.T) {
 			}
 			switch event {
 			default: // the next frame
-				frames = append(frames, randomFrame(rng))
+				frames = append(frames, randomFrame(rng, rt))
 			case 1: // the same window again
 			case 2: // ticks without the camera
 				for range rapid.IntRange(2, 6).Draw(t, "missed") {
 					frames = append(frames, frames[len(frames)-1])
 				}
-				frames = append(frames, randomFrame(rng))
+				frames = append(frames, randomFrame(rng, rt))
 			case 3: // a late frame replaces what stood in for it
 				frames = slices.Clone(frames)
-				frames[max(0, len(frames)-rapid.IntRange(1, 5).Draw(t, "late"))] = randomFrame(rng)
-				frames = append(frames, randomFrame(rng))
+				frames[max(0, len(frames)-rapid.IntRange(1, 5).Draw(t, "late"))] = randomFrame(rng, rt)
+				frames = append(frames, randomFrame(rng, rt))
 			case 4: // a long gap
-				frames = [][]float32{randomFrame(rng)}
+				frames = [][]float32{randomFrame(rng, rt)}
 			case 5: // the whole window means something else
 				for i := range frames {
-					frames[i] = randomFrame(rng)
+					frames[i] = randomFrame(rng, rt)
 				}
 			case 7: // the oldest frame of the window is another
 				if len(frames) > CameraWindow {
 					frames = slices.Clone(frames[len(frames)-CameraWindow+1:])
-					frames[0] = randomFrame(rng)
+					frames[0] = randomFrame(rng, rt)
 				}
-				frames = append(frames, randomFrame(rng))
+				frames = append(frames, randomFrame(rng, rt))
 			case 6: // the newest frame is replaced
 				frames = slices.Clone(frames)
-				frames[len(frames)-1] = randomFrame(rng)
+				frames[len(frames)-1] = randomFrame(rng, rt)
 			}
 			w := windowOf(frames)
 			got, err := s.Window(w)
@@ -244,22 +256,22 @@ func TestCameraStreamUse(t *testing.T) {
 		}
 	}
 	for range 100 { // from the very first frame
-		frames = append(frames, randomFrame(rng))
+		frames = append(frames, randomFrame(rng, rt))
 		step(0)
 	}
 	if s.stats.Pushed != 100 {
 		t.Errorf("%d frames pushed for 100 ticks", s.stats.Pushed)
 	}
-	frames = append(frames, frames[99], randomFrame(rng)) // a tick without the camera
+	frames = append(frames, frames[99], randomFrame(rng, rt)) // a tick without the camera
 	step(0)
-	frames[100] = randomFrame(rng) // its frame comes late
-	frames = append(frames, randomFrame(rng))
+	frames[100] = randomFrame(rng, rt) // its frame comes late
+	frames = append(frames, randomFrame(rng, rt))
 	step(0)
 	step(0)
-	frames[60] = randomFrame(rng) // the past changes, 43 frames ago
+	frames[60] = randomFrame(rng, rt) // the past changes, 43 frames ago
 	whole := uint64(0)
 	for range CameraWindow {
-		frames = append(frames, randomFrame(rng))
+		frames = append(frames, randomFrame(rng, rt))
 		if len(frames)-60 <= CameraWindow { // it is still in the window
 			whole++
 		}
@@ -289,7 +301,7 @@ func TestStreamedRuntimeEqualsWholeWindows(t *testing.T) {
 	var want, got Output
 	in := sample(cfg, b, 0)
 	for i := range 120 {
-		frames = append(frames, randomFrame(rng))
+		frames = append(frames, randomFrame(rng, live))
 		if i == 50 {
 			live.Refresh() // weights may change: the past is dropped
 			frames = frames[:1]
@@ -344,7 +356,7 @@ func BenchmarkCamera(b *testing.B) {
 	for name, cfg := range map[string]Config{"paper": Paper(), "edge": Edge()} {
 		rt := cameraNet(b, cfg)
 		rng := rand.New(rand.NewPCG(3, 9))
-		frame := randomFrame(rng)
+		frame := randomFrame(rng, rt)
 		window := windowOf([][]float32{frame})
 		b.Run(name+"/window", func(b *testing.B) {
 			for b.Loop() {

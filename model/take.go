@@ -8,8 +8,8 @@ import (
 )
 
 // TakeFrom copies what src knows of the given modalities: their encoders, and
-// their parts of the head where both networks have a PrecisionHead, whose parts
-// stand for themselves. From a network of the same modalities and head it takes,
+// their parts of the head where both networks have a PrecisionHead or both a
+// ReprojectionHead, whose parts stand for themselves. From a network of the same modalities and head it takes,
 // with all of them, the whole head. Everything else stays as it is. The encoders
 // must have the same sizes and the same recipe; the error names the first tensor
 // that does not fit.
@@ -50,7 +50,7 @@ func (n *Network) nameIn(src *Network, name string, which modality.Set) string {
 		return ""
 	case which == n.Config.Mask() && which == src.Config.Mask():
 		return name
-	case n.Config.Head != PrecisionHead:
+	case n.Config.Head != PrecisionHead && n.Config.Head != ReprojectionHead:
 		return ""
 	}
 	slot := 0

@@ -27,30 +27,10 @@ func mustNew(t *testing.T, c Config, seed uint64) *Network {
 func (n *Network) value(name string) []float32 { return n.store.Lookup(name).Value }
 
 func TestTakeFrom(t *testing.T) {
-	alone := mustNew(t, configOf("L", PrecisionHead), 7)
-	for _, x := range alone.store.All { // nothing in it is a zero that both have
-		for i := range x.Value {
-			x.Value[i] += 0.5
-		}
+	for _, head := range []string{PrecisionHead, ReprojectionHead} {
+		takesEncoderAndPart(t, head)
 	}
-	fused, before := mustNew(t, configOf("RLMW", PrecisionHead), 8), mustNew(t, configOf("RLMW", PrecisionHead), 8)
-	if err := fused.TakeFrom(alone, modality.Of(modality.LiDAR)); err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range fused.store.All {
-		want, from := before.value(x.Name), x.Name
-		switch {
-		case strings.HasPrefix(x.Name, "lidar."):
-			want = alone.value(x.Name)
-		case strings.HasPrefix(x.Name, "head.1."):
-			from = "head.0." + strings.TrimPrefix(x.Name, "head.1.")
-			want = alone.value(from)
-		}
-		if !slices.Equal(x.Value, want) {
-			t.Errorf("%s is not that of %s", x.Name, from)
-		}
-	}
-
+	fused := mustNew(t, configOf("RLMW", PrecisionHead), 8)
 	whole := mustNew(t, configOf("RLMW", PrecisionHead), 9)
 	if err := whole.TakeFrom(fused, modality.All); err != nil {
 		t.Fatal(err)
@@ -67,6 +47,34 @@ func TestTakeFrom(t *testing.T) {
 	}
 	if !slices.Equal(concat.value("head.fc.weight"), kept) || !slices.Equal(concat.value("head.fc.bias"), mustNew(t, configOf("RLMW", ConcatHead), 9).value("head.fc.bias")) {
 		t.Error("the head of another kind was touched")
+	}
+}
+
+// takesEncoderAndPart: an encoder comes with its part of the head, and nothing else.
+func takesEncoderAndPart(t *testing.T, head string) {
+	t.Helper()
+	alone := mustNew(t, configOf("L", head), 7)
+	for _, x := range alone.store.All { // nothing in it is a zero that both have
+		for i := range x.Value {
+			x.Value[i] += 0.5
+		}
+	}
+	fused, before := mustNew(t, configOf("RLMW", head), 8), mustNew(t, configOf("RLMW", head), 8)
+	if err := fused.TakeFrom(alone, modality.Of(modality.LiDAR)); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range fused.store.All {
+		want, from := before.value(x.Name), x.Name
+		switch {
+		case strings.HasPrefix(x.Name, "lidar."):
+			want = alone.value(x.Name)
+		case strings.HasPrefix(x.Name, "head.1."):
+			from = "head.0." + strings.TrimPrefix(x.Name, "head.1.")
+			want = alone.value(from)
+		}
+		if !slices.Equal(x.Value, want) {
+			t.Errorf("%s is not that of %s", x.Name, from)
+		}
 	}
 }
 

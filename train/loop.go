@@ -207,6 +207,7 @@ func startAtMeanPose(net *model.Network, data *Data) {
 	for _, p := range net.Parameters() {
 		if p.Modality < 0 && len(p.Shape) == 1 && len(p.Value) == len(mean) {
 			copy(p.Value, mean)
+			return // a head may have more such tensors, of corrections
 		}
 	}
 }

@@ -29,7 +29,7 @@ type trainCmd struct {
 	CameraChannels int            `placeholder:"N" help:"Channels of the camera's encoder, even; those of --size if 0."`
 	RadarFrames    int            `default:"1" help:"Radar frames that one sample of --recipe room holds, the newest and those before; with more than one it has twice the points."`
 	FoundBy        string         `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
-	Begin          []string       `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
+	Begin          []string       `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision or reprojection head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
 	AloneFirst     map[string]int `mapsep:"," placeholder:"LETTER=EPOCHS" help:"Train the encoders of these modalities alone first, for so many epochs each, on the samples that they get beside the others, into OUT/alone; the network begins with them. E.g. --alone-first R=16,L=8."`
 	Vary           bool           `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, and without a camera turned about the person."`
 	Epochs         int            `default:"50" help:"Epochs."`

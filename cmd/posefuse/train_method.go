@@ -11,7 +11,7 @@ import (
 
 // methodFlags choose the fusion head and how modalities are balanced.
 type methodFlags struct {
-	Fusion    string       `default:"concat" enum:"concat,mlp,attention,xfi,precision" help:"Fusion head: ${enum}."`
+	Fusion    string       `default:"concat" enum:"concat,mlp,attention,xfi,precision,reprojection" help:"Fusion head: ${enum}."`
 	Balance   string       `default:"none" enum:"${methods}" help:"Balancing method: ${enum}."`
 	Holdout   float64      `default:"0" help:"Share of the training clips that is scored after each epoch instead of trained on; ${methods_held_out} needs some."`
 	Constants kong.Plugins `embed:""` // see constantFlags

@@ -18,9 +18,11 @@ func TestCoalitionsEqualForward(t *testing.T) {
 		const width, out = 8, 6
 		s, ctx := NewStore[float64](rapid.Uint64().Draw(t, "seed")), &Context{Mode: Eval}
 		var h CoalitionHead[float64]
-		switch rapid.SampledFrom([]string{"mlp", "attention", "precision"}).Draw(t, "head") {
+		switch rapid.SampledFrom([]string{"mlp", "attention", "precision", "reprojection"}).Draw(t, "head") {
 		case "mlp":
 			h = NewMLPHead(s, "h", n, width, []int{10, 7}, out)
+		case "reprojection":
+			h = NewReprojectionHead(s, "h", oneKeypoint(n))
 		case "precision":
 			h = NewPrecisionHead(s, "h", n, width, out)
 		default:

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -168,8 +169,13 @@ func gradientCases(t *testing.T) []gradientCase {
 				NewBasicBlock(s, ctx, "w.1", 3, 2, 4, 2, 5, 4), NewTokenJoin(s, ctx, "w", 3, 3, 2, 4, 0.2), NewChannelTransformer(s, ctx, "w.t", 18, 4, 3, 12, 0.2)}
 		}},
 		{"projection", 4 * 6, true, func(s *Store[float64], ctx *Context) []Block[float64] {
-			p := NewProjection(s, "p", 4, 6, 5)
+			p := NewProjection(s, "p", 4, 6, 5, 0)
 			p.Gate = []float64{1, 0, 1}
+			return []Block[float64]{p}
+		}},
+		{"projection that carries", 4 * 6, true, func(s *Store[float64], ctx *Context) []Block[float64] {
+			p := NewProjection(s, "p", 4, 6, 5, 2)
+			p.Gate, p.Carried = []float64{1, 0, 1}, func(sample int) []float64 { return []float64{float64(sample), -1} }
 			return []Block[float64]{p}
 		}},
 	}
@@ -205,11 +211,19 @@ func TestHeadAndLossGradients(t *testing.T) {
 }
 
 func checkHead(t *testing.T, build func(*Store[float64], *Context) Head[float64]) {
+	t.Helper()
+	f := [][]float64{randomValues(40), randomValues(41)[:40], randomValues(42)[:40]}
+	checkHeadOn(t, f, 8, build)
+}
+
+// checkHeadOn is checkHead on five samples of the given features, of the first of
+// which only as many values of each get a gradient.
+func checkHeadOn(t *testing.T, f [][]float64, ofFirst int, build func(*Store[float64], *Context) Head[float64]) {
+	t.Helper()
 	s := NewStore[float64](2)
 	ctx := &Context{Mode: Train, Seed: 3}
 	h := build(s, ctx)
 	l := &MPJPE[float64]{Joints: 2}
-	f := [][]float64{randomValues(40), randomValues(41)[:40], randomValues(42)[:40]}
 	y := randomValues(30)
 	loss := func() float64 { return l.Forward(h.Forward(f, 5), y, 5) }
 	loss()
@@ -221,6 +235,9 @@ func checkHead(t *testing.T, build func(*Store[float64], *Context) Head[float64]
 	}
 	check := func(name string, v, g []float64) {
 		for i := range v {
+			if name == "feature 0" && i%8 >= ofFirst {
+				continue
+			}
 			const e = 1e-6
 			old := v[i]
 			v[i] = old + e
@@ -234,7 +251,7 @@ func checkHead(t *testing.T, build func(*Store[float64], *Context) Head[float64]
 		}
 	}
 	for i := range f {
-		check("feature", f[i], grads[i])
+		check(fmt.Sprint("feature ", i), f[i], grads[i])
 	}
 	for _, p := range s.All {
 		check(p.Name, p.Value, append([]float64(nil), p.Grad...))
@@ -250,7 +267,7 @@ func TestGraphEqualsDirectPass(t *testing.T) {
 		params := [][]*Tensor[float64]{
 			s.Collect(func() { stem = NewTemporalStem(s, ctx, "r", 9, 4, 8, 3, 0.2) }),
 			s.Collect(func() { block = NewTemporalBlock(s, ctx, "r", 0, 3, 8, 3, 0.2) }),
-			s.Collect(func() { proj = NewProjection(s, "r.projection", 1, 8, 5) }),
+			s.Collect(func() { proj = NewProjection(s, "r.projection", 1, 8, 5, 0) }),
 			s.Collect(func() { head = NewConcatHead(s, "head", 1, 5, 6) }),
 		}
 		return s, []Block[float64]{stem, block, proj}, head, params

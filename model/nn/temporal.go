@@ -8,7 +8,9 @@ type TemporalStem[T Float] struct {
 
 	unit *Unit[T]
 	taps int
+	cin  int
 	cout int
+	x    []T // of the last Forward
 }
 
 // NewTemporalStem builds the stem for frames input positions of cin values.
@@ -16,7 +18,7 @@ type TemporalStem[T Float] struct {
 func NewTemporalStem[T Float](s *Store[T], ctx *Context, name string, frames, cin, cout, taps int, dropout float64) *TemporalStem[T] {
 	u := NewUnit[T](ctx, NewStridedConv1d(s, name+".expand_conv", cin, cout, taps), NewBatchNorm(s, ctx, name+".expand_bn", cout, 1), true)
 	u.Drop = NewDropout[T](ctx, dropout)
-	return &TemporalStem[T]{Frames: frames, unit: u, taps: taps, cout: cout}
+	return &TemporalStem[T]{Frames: frames, unit: u, taps: taps, cin: cin, cout: cout}
 }
 
 // OutShape returns positions x channels.
@@ -27,7 +29,15 @@ func (t *TemporalStem[T]) Fold() { t.unit.Fold() }
 
 // Forward takes b x Frames x cin values.
 func (t *TemporalStem[T]) Forward(x []T, b int) []T {
+	t.x = x
 	return t.unit.Forward(x, b*t.Frames/t.taps)
+}
+
+// Newest returns the cin values of the newest frame that the last Forward was given
+// of a sample.
+func (t *TemporalStem[T]) Newest(sample int) []T {
+	end := (sample + 1) * t.Frames * t.cin
+	return t.x[end-t.cin : end]
 }
 
 // Backward implements Block.

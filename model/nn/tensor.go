@@ -59,6 +59,7 @@ const (
 	RunningMean              // 0, a buffer
 	RunningVar               // 1, a buffer
 	Position                 // 0
+	WeightZero               // 0, of a layer that begins without a say
 )
 
 // Tensor is a named parameter or a buffer (running statistic).
@@ -192,7 +193,7 @@ func (s *Store[T]) initialise(t *Tensor[T]) {
 		draw = func() float64 { return 1e-6 * s.rng.NormFloat64() }
 	case NormWeight, RunningVar:
 		draw = func() float64 { return 1 }
-	case NormBias, RunningMean, Position:
+	case NormBias, RunningMean, Position, WeightZero:
 		return
 	}
 	for i := range t.Value {

@@ -8,14 +8,14 @@ import (
 
 // camera writes the VideoPose3D encoder in its one-output form. A convolution
 // whose stride is its kernel size is a matrix product on reshaped rows. A set of
-// keypoints has width values.
-func (g *graph) camera(out, x value, w *weights, c model.CameraConfig, width int) {
+// keypoints has width values, of which the feature's last carry are the newest ones.
+func (g *graph) camera(out, x value, w *weights, c model.CameraConfig, width, carry int) {
 	const name = "camera"
 	conv := func(conv, norm string, in, taps int) linear {
 		l := newLinear(c.Channels, tapsFirst(w.get(conv+".weight", c.Channels, in, taps), c.Channels, in, taps), nil)
 		return l.then(w.norm(norm, c.Channels))
 	}
-	frames := model.CameraWindow
+	frames, window := model.CameraWindow, x
 	g.scope = name + "/expand"
 	x = g.reshape(x, -1, int64(c.Widths[0]*width))
 	x = g.relu(g.gemm(x, conv(name+".expand_conv", name+".expand_bn", width, c.Widths[0])))
@@ -33,7 +33,14 @@ func (g *graph) camera(out, x value, w *weights, c model.CameraConfig, width int
 		frames /= taps
 	}
 	g.scope = name + "/projection"
-	g.project(out, x, w, name+".projection", frames, c.Channels, model.FeatureDim)
+	if carry == 0 {
+		g.project(out, x, w, name+".projection", frames, c.Channels, model.FeatureDim)
+		return
+	}
+	said := g.project("", x, w, name+".projection", frames, c.Channels, model.FeatureDim-carry)
+	flat := g.reshape(window, -1, int64(model.CameraWindow*width))
+	newest := g.slice(flat, 1, model.CameraWindow*width-carry, model.CameraWindow*width)
+	g.opTo(out, "Concat", []value{said, newest}, attrInt("axis", 1))
 }
 
 // tapsFirst reorders a kernel [out, in, taps] to [out, taps, in].

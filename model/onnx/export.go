@@ -98,7 +98,7 @@ func Write(out io.Writer, net *model.Network, opt Options) (int64, error) {
 		f := value(FeatureOutput(m))
 		switch m {
 		case modality.Camera:
-			g.camera(f, x, w, cfg.Camera, cfg.KeypointFrame())
+			g.camera(f, x, w, cfg.Camera, cfg.KeypointFrame(), cfg.Carried(m))
 		case modality.LiDAR:
 			g.points(f, x, w, InputName(m), cfg.LiDAR, model.LiDARPointDim, opt.Batch)
 		case modality.Radar:

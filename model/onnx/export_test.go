@@ -91,6 +91,10 @@ func randomNetwork(t *testing.T, cfg model.Config, seed uint64) *model.Network {
 			for i := range p.Value {
 				p.Value[i] = 0.4*rng.Float32() - 0.2
 			}
+		case strings.HasPrefix(p.Name, "head.correction."): // whose last layer begins with zeros
+			for i := range p.Value {
+				p.Value[i] = 0.1*rng.Float32() - 0.05
+			}
 		case len(p.Shape) == 1: // of a normalisation: both signs
 			for i := range p.Value {
 				p.Value[i] = 1.5*rng.Float32() - 0.5
@@ -129,6 +133,13 @@ func randomInputs(cfg model.Config, samples int, seed uint64) []model.Input {
 	for i := range out {
 		out[i] = model.Input{Present: cfg.Mask(), Camera: fill(cfg.CameraValues(), -1, 1), CSI: fill(model.CSIValues, 0, 1),
 			LiDAR: fill(cfg.LiDAR.Points*model.LiDARPointDim, -2, 2), Radar: fill(cfg.Radar.Points*model.RadarPointDim, -2, 2)}
+		if n := cfg.KeypointFrame(); n == model.ViewedKeypoints { // somebody at a place, all but one keypoint found
+			set := out[i].Camera[len(out[i].Camera)-n:]
+			for k := range model.NumJoints {
+				set[2*k], set[2*k+1], set[2*model.NumJoints+k] = 0.3*set[2*k], 0.3*set[2*k+1], 1
+			}
+			set[2*model.NumJoints+9], set[n-2], set[n-1] = 0, 1.3, 3.2
+		}
 		switch (int(seed) + i) % 3 {
 		case 1: // a few distinct points
 			cyclic(out[i].LiDAR, model.LiDARPointDim, 7)
@@ -282,6 +293,13 @@ func TestRuntimeAgrees(t *testing.T) {
 		if i > 1 {
 			last.name, last.mask, last.batch, last.samples = head+", part of the modalities", "LW", 0, 2
 		}
+	}
+	for _, mask := range []string{"RLMW", "RM", "LW"} {
+		cfg := small("RLMW").Room()
+		cfg.Head = model.ReprojectionHead
+		tests = append(tests, tests[0])
+		last := &tests[len(tests)-1]
+		last.name, last.cfg, last.mask, last.batch, last.samples = model.ReprojectionHead+" "+mask, cfg, mask, 0, 3
 	}
 	for seed := range uint64(4) {
 		cfg := drawn(seed)

@@ -33,9 +33,11 @@ func (g *graph) head(kind string, f fusion, w *weights) error {
 	case model.AttentionHead:
 		g.attentionHead(f, w)
 	case model.PrecisionHead:
-		g.precisionHead(f, w)
+		g.precisionHead(PoseOutput, f, w)
+	case model.ReprojectionHead:
+		g.reprojectionHead(f, w)
 	default:
-		return fmt.Errorf("onnx export: head %q: this build exports %s, %s, %s and %s", kind, model.ConcatHead, model.MLPHead, model.AttentionHead, model.PrecisionHead)
+		return fmt.Errorf("onnx export: head %q: this build exports %s, %s, %s, %s and %s", kind, model.ConcatHead, model.MLPHead, model.AttentionHead, model.PrecisionHead, model.ReprojectionHead)
 	}
 	return nil
 }
@@ -93,9 +95,9 @@ func (g *graph) mlpHead(f fusion, w *weights) {
 	g.gemmTo(PoseOutput, x, layers[last])
 }
 
-// precisionHead writes the mean, weighted by precision, of what the modalities and
-// the constant say.
-func (g *graph) precisionHead(f fusion, w *weights) {
+// precisionHead writes to the value to, or to a value of its own, the mean, weighted by
+// precision, of what the modalities and the constant say.
+func (g *graph) precisionHead(to value, f fusion, w *weights) value {
 	const out = model.OutputDim
 	prior := make([]float32, out)
 	for i, log := range w.get("head.prior", 1, out) {
@@ -123,7 +125,10 @@ func (g *graph) precisionHead(f fusion, w *weights) {
 		slot++
 	}
 	mean := g.op("Div", []value{sum, total})
-	g.opTo(PoseOutput, "Add", []value{mean, g.floats("bias", w.get("head.bias", out), out)})
+	if to == "" {
+		to = value(g.name("Add"))
+	}
+	return g.opTo(to, "Add", []value{mean, g.floats("bias", w.get("head.bias", out), out)})
 }
 
 // attentionHead writes transformer encoder layers on one token per modality of

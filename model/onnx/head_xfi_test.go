@@ -16,7 +16,7 @@ func TestXFiHeadIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(io.Discard, net, Options{}); err == nil || !strings.Contains(err.Error(), `head "xfi": this build exports concat, mlp, attention and precision`) {
+	if _, err := Write(io.Discard, net, Options{}); err == nil || !strings.Contains(err.Error(), `head "xfi": this build exports concat, mlp, attention, precision and reprojection`) {
 		t.Errorf("got %v", err)
 	}
 }
