@@ -400,6 +400,9 @@ func (b *Bus) Health() []message.PartHealth {
 		if why == "" {
 			why = "no answer yet"
 		}
+		if b.warden != nil && !b.external { // the broker that keeps its messages in state_dir
+			why = b.warden.mqttAway(why)
+		}
 		p = message.PartHealth{Part: "bus.mqtt", Code: "away", Severity: "error",
 			Text: fmt.Sprintf("the MQTT broker %s does not answer (%s); the newest %d messages are kept", target(b.cfg.MQTT.URL), why, mqttQueue)}
 	}

@@ -246,6 +246,23 @@ func (w *warden) rebuild() {
 	}
 }
 
+// space ends a sentence about what a full disk may have done; it is empty where the
+// disk has room. The caller holds mu.
+func (w *warden) space() string {
+	if w.disk >= diskLow {
+		return ""
+	}
+	return fmt.Sprintf("; the disk of state_dir has %d KiB left: make space", w.disk>>10)
+}
+
+// mqttAway adds what the embedded server's MQTT listener may be missing to why it
+// does not answer.
+func (w *warden) mqttAway(why string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return why + w.space()
+}
+
 // health is the part "bus.store".
 func (w *warden) health() message.PartHealth {
 	silent := w.silent()
@@ -256,10 +273,7 @@ func (w *warden) health() message.PartHealth {
 	bad := func(code, severity, format string, args ...any) {
 		p.Code, p.Severity, p.Text = code, severity, fmt.Sprintf(format, args...)
 	}
-	space := ""
-	if w.disk < diskLow {
-		space = fmt.Sprintf("; the disk of state_dir has %d KiB left: make space", w.disk>>10)
-	}
+	space := w.space()
 	switch {
 	case silent:
 		bad("silent", "error", "the daemon's own status does not arrive on its own bus%s", space)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -109,6 +110,25 @@ func TestRebuild(t *testing.T) {
 	info, err := js.StreamInfo(streamRetained)
 	if err != nil || info.Config.MaxMsgs != maxRetained {
 		t.Errorf("retained messages without a bound: %v", err)
+	}
+}
+
+// The embedded server's MQTT listener needs the disk, too.
+func TestMQTTNamesTheFullDisk(t *testing.T) {
+	for _, full := range []bool{true, false} {
+		w := &warden{disk: diskLow}
+		if full {
+			w.disk = 3 << 10
+		}
+		b := &Bus{cfg: Config{}, nc: &nats.Conn{}, warden: w, retained: &mqttPublisher{lastErr: "refused"}}
+		i := slices.IndexFunc(b.Health(), func(p message.PartHealth) bool { return p.Part == "bus.mqtt" })
+		if i < 0 {
+			t.Fatal("no part bus.mqtt")
+		}
+		text := b.Health()[i].Text
+		if !strings.Contains(text, "refused") || strings.Contains(text, "3 KiB left: make space") != full {
+			t.Errorf("disk full %v: bus.mqtt says %q", full, text)
+		}
 	}
 }
 
