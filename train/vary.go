@@ -38,7 +38,7 @@ type Variation struct {
 	// LowerM lowers everything in a share LowerShare of the samples by a normal
 	// deviate of this standard deviation, metres, the camera's height too: what is
 	// seen where all sensors are higher than was told. Without it a network that
-	// reads how high its camera is is lost there.
+	// reads how high its camera is is lost there. CSI is what it would have been.
 	LowerM     float64 `json:"lower_m,omitempty"`
 	LowerShare float64 `json:"lower_share,omitempty"`
 }
@@ -103,7 +103,6 @@ func (d *Data) vary(v *Variation, b *model.Batch, row int, seed, number uint64) 
 	if v.LowerShare > 0 && rng.uniform() < v.LowerShare {
 		lower = rng.normal() * v.LowerM
 		lowerPose(pose, lower)
-		moved = true
 	}
 	if width := d.cfg.CameraValues(); present.Has(modality.Camera) {
 		window := b.Camera[row*width : (row+1)*width]
