@@ -40,7 +40,7 @@ func TestModelsListAndShow(t *testing.T) {
 	if len(rows) != 3 || rows[0].Path != shippedName || rows[1].Path != good || rows[2].Path != bad {
 		t.Fatalf("rows %+v", rows)
 	}
-	if r := rows[1]; r.Name != "mine" || r.Precision != "float32" || r.Parameters != 2949087 || r.Bytes < 4*int64(r.Parameters) || r.MPJPEMM == nil || r.Metric != "sim_val_RLMW" {
+	if r := rows[1]; r.Name != "mine" || r.Precision != "float32" || r.Parameters != 3306578 || r.Bytes < 4*int64(r.Parameters) || r.MPJPEMM == nil || r.Metric != "sim_val_RLMW" {
 		t.Errorf("row %+v", r)
 	}
 	if !strings.Contains(rows[2].Error, model.CardFile) {
