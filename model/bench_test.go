@@ -27,7 +27,7 @@ func randomBatch(cfg Config, n int) *Batch {
 		}
 		return x
 	}
-	return &Batch{Camera: fill(n * KeypointsValues), LiDAR: fill(n * cfg.LiDAR.Points * LiDARPointDim),
+	return &Batch{Camera: fill(n * cfg.CameraValues()), LiDAR: fill(n * cfg.LiDAR.Points * LiDARPointDim),
 		Radar: fill(n * cfg.Radar.Points * RadarPointDim), CSI: fill(n * CSIValues), Target: fill(n * OutputDim)}
 }
 

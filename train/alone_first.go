@@ -79,7 +79,7 @@ func (j *Job) alonePart(a AloneFirst) (*Job, error) {
 	sub.Out = filepath.Join(j.Out, AloneFolder, mask.String())
 	sub.Card.Name = j.Card.Name + ", " + mask.String() + " alone"
 	o := &sub.Options
-	o.Epochs, o.Method, o.Dropout, o.TimeLimit, o.ScheduleTime, o.ResumeLR = a.Epochs, nil, 0, 0, 0, 0
+	o.Epochs, o.HeadEpochs, o.Method, o.Dropout, o.TimeLimit, o.ScheduleTime, o.ResumeLR = a.Epochs, 0, nil, 0, 0, 0, 0
 	if o.Checkpoint != "" {
 		o.Checkpoint = filepath.Join(sub.Out, filepath.Base(o.Checkpoint))
 	}

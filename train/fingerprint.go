@@ -33,6 +33,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Augment      Augment    `json:"augment"`
 		Begun        string     `json:"begun,omitempty"`
 		Vary         *Variation `json:"vary,omitempty"`
+		HeadEpochs   int        `json:"head_epochs,omitempty"`
 	}
 	type method struct {
 		Name     string `json:"name"`
@@ -51,7 +52,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Validation *dataPrint   `json:"validation,omitempty"`
 	}{
 		Recipe: recipe{o.Epochs, o.Batch, o.LR, o.DecayEvery, o.WeightDecay, o.Seed, max(o.Replicas, 1), o.Dropout, o.MeanStart,
-			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " "), o.Vary},
+			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " "), o.Vary, o.HeadEpochs},
 		Network: s.Net.Config, Method: method{Name: Plain}, Data: s.Data.print(),
 	}
 	if o.Method != nil {

@@ -122,7 +122,9 @@ func (j *Job) train(ctx context.Context, opt Options, trainData, valData *Data) 
 		epoch = e.Epoch
 		return nil
 	}
-	err = Run(ctx, net, trainData, opt)
+	if err = Run(ctx, net, trainData, opt); err == nil && opt.HeadEpochs > 0 {
+		err = trainHead(ctx, net, trainData, opt)
+	}
 	if j.Trained != nil {
 		j.Trained()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -136,7 +137,12 @@ func (s *Session) endEpoch(info EpochInfo) error {
 
 // writeCurve writes lines of the curve.
 func (s *Session) writeCurve(lines ...EpochInfo) error {
-	if s.opt.Curve == nil {
+	return writeCurve(s.opt.Curve, lines...)
+}
+
+// writeCurve writes lines to a curve, which may be nil.
+func writeCurve(to io.Writer, lines ...EpochInfo) error {
+	if to == nil {
 		return nil
 	}
 	var b bytes.Buffer
@@ -145,7 +151,7 @@ func (s *Session) writeCurve(lines ...EpochInfo) error {
 			return fmt.Errorf("write training curve: %w", err)
 		}
 	}
-	if _, err := s.opt.Curve.Write(b.Bytes()); err != nil {
+	if _, err := to.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write training curve: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -16,6 +17,7 @@ const GarbagePercent = 10
 // PaperRecipe.
 type Options struct {
 	Epochs       int
+	HeadEpochs   int // epochs of the fusion head alone after them, see trainHead
 	Batch        int
 	LR           float64
 	DecayEvery   int     // epochs after which the learning rate falls to a tenth
@@ -81,8 +83,12 @@ func PaperRecipe() Options {
 func (o Options) Check() error {
 	n := max(o.Replicas, 1)
 	switch {
-	case o.Epochs < 1:
+	case o.Epochs < 1 && (o.Epochs < 0 || o.HeadEpochs == 0):
 		return fmt.Errorf("%d epochs: train for at least 1", o.Epochs)
+	case o.HeadEpochs < 0:
+		return fmt.Errorf("%d epochs of the head: use 0 or more", o.HeadEpochs)
+	case o.HeadEpochs > 0 && o.Best != nil:
+		return errors.New("epochs of the head alone: they follow the last epoch, not the best on held-out clips: train without those")
 	case !(o.LR > 0) || math.IsInf(o.LR, 0):
 		return fmt.Errorf("learning rate %g: use a positive number such as 0.001", o.LR)
 	case !(o.Dropout >= 0 && o.Dropout <= 1):
@@ -117,7 +123,8 @@ type StepInfo struct {
 // EpochInfo tells about one finished epoch; it is a line of the curve file.
 // Where the data is simulated, so are its errors.
 type EpochInfo struct {
-	Epoch     int     `json:"epoch"` // 1-based
+	Epoch     int     `json:"epoch"`                // 1-based
+	HeadAlone bool    `json:"head_alone,omitempty"` // only the fusion head was trained
 	LossMM    float64 `json:"train_mpjpe_mm"`
 	ValMM     float64 `json:"val_mpjpe_mm,omitempty"` // without validation data 0
 	LR        float64 `json:"lr"`

@@ -31,8 +31,9 @@ type trainCmd struct {
 	FoundBy        string         `placeholder:"LETTERS" help:"Prepare samples from these sensors, of which the network sees those of --modalities: one is then trained alone on just what it is given beside the others. --modalities if empty."`
 	Begin          []string       `placeholder:"[LETTERS=]DIR" help:"Begin with the weights of this checkpoint, or of it the encoders of these modalities, with their parts of a precision or reprojection head. May be given again, e.g. --begin R=models/camera --begin L=models/lidar."`
 	AloneFirst     map[string]int `mapsep:"," placeholder:"LETTER=EPOCHS" help:"Train the encoders of these modalities alone first, for so many epochs each, on the samples that they get beside the others, into OUT/alone; the network begins with them. E.g. --alone-first R=16,L=8."`
-	Vary           bool           `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, and without a camera turned about the person."`
+	Vary           bool           `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, a quarter of them as where sensors stand higher or lower than was told, and without a camera turned about the person."`
 	Epochs         int            `default:"50" help:"Epochs."`
+	HeadEpochs     int            `default:"0" help:"Then epochs of the fusion head alone, on what the encoders give in use."`
 	Batch          int            `default:"192" help:"Samples per step."`
 	LR             float64        `name:"lr" default:"0.001" help:"Learning rate at the start."`
 	DecayEvery     int            `default:"30" help:"Epochs after which the learning rate falls to a tenth; 0 for a cosine over the whole training."`
@@ -78,7 +79,7 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err = cfg.Validate(); err != nil {
 		return err
 	}
-	opt := train.Options{Epochs: c.Epochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
+	opt := train.Options{Epochs: c.Epochs, HeadEpochs: c.HeadEpochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
 	if c.Vary {
 		opt.Vary = train.UsualVariation(mask)

@@ -359,7 +359,7 @@ rows:
 		t.Fatal(err)
 	}
 	rows := table.Stages[0].Rows
-	if base := rows[0].FusedMM; rows[1].FusedMM != base || rows[2].FusedMM < 2*base || table.Search[1] != table.Search[0] || !f.differsElse(&f.Rows[1]) {
+	if base := rows[0].FusedMM; rows[1].FusedMM != base || rows[2].FusedMM < 1.5*base || table.Search[1] != table.Search[0] || !f.differsElse(&f.Rows[1]) {
 		t.Errorf("scores %+v, search %+v", rows, table.Search)
 	}
 }
