@@ -23,9 +23,17 @@ func (n *Network) TakeFrom(src *Network, which modality.Set) error {
 	if a, b := n.Config.RecipeName(), src.Config.RecipeName(); a != b {
 		return fmt.Errorf("take modalities %s: the networks are of the recipes %s and %s", which, a, b)
 	}
+	anew, err := n.rotated(src, which)
+	if err != nil {
+		return fmt.Errorf("take modalities %s: %w", which, err)
+	}
 	for _, t := range n.store.All {
 		name := n.nameIn(src, t.Name, which)
 		if name == "" {
+			continue
+		}
+		if v := anew[t.Name]; v != nil {
+			copy(t.Value, v)
 			continue
 		}
 		s := src.store.Lookup(name)
@@ -45,8 +53,9 @@ func (n *Network) nameIn(src *Network, name string, which modality.Set) string {
 		}
 	}
 	const head = "head."
+	same := n.Config.Head == src.Config.Head || n.Config.Head == ReprojectionHead && src.Config.Head == PrecisionHead
 	switch {
-	case !strings.HasPrefix(name, head) || n.Config.Head != src.Config.Head:
+	case !strings.HasPrefix(name, head) || !same || src.store.Lookup(name) == nil && strings.HasPrefix(name, head+"correction."):
 		return ""
 	case which == n.Config.Mask() && which == src.Config.Mask():
 		return name

@@ -100,3 +100,50 @@ func TestTakeFromRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A network with lines of sight that begins with one without gives its poses, with any
+// sensors, and so do its encoder and part of the head alone.
+func TestTakeFromMakesRoomForKeypoints(t *testing.T) {
+	for _, c := range []struct{ from, to, which string }{{"RLMW", "RLMW", "RLMW"}, {"R", "RL", "R"}} {
+		src, n := mustNew(t, configOf(c.from, PrecisionHead), 3), mustNew(t, configOf(c.to, ReprojectionHead), 5)
+		which, err := modality.Parse(c.which)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = n.TakeFrom(src, which); err != nil {
+			t.Fatal(err)
+		}
+		if c.from != c.to { // what is not taken, so that only the camera says something
+			copy(n.value("head.prior"), src.value("head.prior"))
+			copy(n.value("head.bias"), src.value("head.bias"))
+		}
+		const batch = 4
+		b := randomBatch(n.Config, batch)
+		b.Present = []modality.Set{1, 1, 1, 1}
+		if c.from == c.to {
+			b.Present = []modality.Set{modality.All, 1, 2 | 4, 1 | 8}
+		}
+		poses := map[*Network][]float32{}
+		for _, net := range []*Network{src, n} {
+			run, err := NewRuntime(net)
+			if err != nil {
+				t.Fatal(err)
+			}
+			poses[net] = make([]float32, batch*OutputDim)
+			if err = run.InferBatch(b, batch, poses[net]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := maxDiff(poses[n], poses[src]); d > 1e-5 {
+			t.Errorf("%s into %s: poses differ by %g m", c.from, c.to, d)
+		}
+	}
+	wide := configOf("R", PrecisionHead)
+	wide.Camera.Channels = 512
+	to := configOf("R", ReprojectionHead)
+	to.Camera.Channels = 512
+	err := mustNew(t, to, 1).TakeFrom(mustNew(t, wide, 2), modality.Of(modality.Camera))
+	if err == nil || !strings.Contains(err.Error(), "rank of up to 256, and its feature only 203 values") {
+		t.Errorf("a projection that is too wide: %v", err)
+	}
+}
