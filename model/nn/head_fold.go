@@ -2,9 +2,7 @@ package nn
 
 // Fold prepares Eval: Forward then uses packed weights until the next Fold.
 func (h *MLPHead[T]) Fold() {
-	for _, l := range h.layers {
-		l.fold(nil)
-	}
+	h.fold()
 }
 
 // Fold prepares Eval: Forward then uses packed weights until the next Fold.

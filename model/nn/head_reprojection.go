@@ -1,7 +1,5 @@
 package nn
 
-import "posefuse/model/nn/kernel"
-
 // ReprojectionConfig is what a ReprojectionHead knows of the frame in which poses
 // and keypoints are.
 type ReprojectionConfig struct {
@@ -40,20 +38,15 @@ func (c *ReprojectionConfig) Inputs() int { return c.Out + 3*len(c.Pairs) + c.Ca
 type ReprojectionHead[T Float] struct {
 	ReprojectionConfig
 
-	base   *PrecisionHead[T]
-	layers []*Linear[T]
+	base       *PrecisionHead[T]
+	correction perceptron[T]
 
 	features [][]T
 	b        int
-	x        []T   // [b, inputs]
-	slope    []T   // [b, 2·len(Pairs)]: of the offsets along the joint's depth
-	outs     [][]T // of each layer; of the last the pose
-	dys      [][]T // gradient of each layer's input
+	x        []T // [b, inputs]
+	slope    []T // [b, 2·len(Pairs)]: of the offsets along the joint's depth
+	out      []T
 	dpose    []T
-	relu     func(lo, hi int)
-	drelu    func(lo, hi int)
-	reluX    []T
-	reluD    []T
 }
 
 // NewReprojectionHead builds the head. Its last layer begins with zeros, so that the
@@ -61,24 +54,23 @@ type ReprojectionHead[T Float] struct {
 func NewReprojectionHead[T Float](s *Store[T], name string, cfg ReprojectionConfig) *ReprojectionHead[T] {
 	h := &ReprojectionHead[T]{ReprojectionConfig: cfg, base: NewPrecisionHead(s, name, cfg.N, cfg.Width, cfg.Out)}
 	in := cfg.Inputs()
+	var layers []*Linear[T]
 	for i, w := range cfg.Hidden {
-		h.layers = append(h.layers, NewLinear(s, name+".correction."+itoa(i), in, w, true))
+		layers = append(layers, NewLinear(s, name+".correction."+itoa(i), in, w, true))
 		in = w
 	}
 	last := &Linear[T]{In: in, Out: cfg.Out, Taps: 1,
 		Weight: s.Tensor(name+".correction."+itoa(len(cfg.Hidden))+".weight", WeightZero, in, cfg.Out, cfg.Out, in),
 		Bias:   s.Tensor(name+".correction."+itoa(len(cfg.Hidden))+".bias", WeightZero, in, cfg.Out, cfg.Out)}
 	last.sum.init()
-	h.layers = append(h.layers, last)
-	h.outs, h.dys = make([][]T, len(h.layers)), make([][]T, len(h.layers))
-	h.relu, h.drelu = h.reluRange, h.dreluRange
+	h.correction.init(append(layers, last))
 	return h
 }
 
 // Forward implements Head.
 func (h *ReprojectionHead[T]) Forward(features [][]T, b int) []T {
 	h.features, h.b = features, b
-	out := grow(&h.outs[len(h.layers)-1], b*h.Out)
+	out := grow(&h.out, b*h.Out)
 	copy(out, h.base.Forward(features, b))
 	h.correct(out, b, allFeatures)
 	return out
@@ -94,17 +86,7 @@ func (h *ReprojectionHead[T]) correct(poses []T, b int, mask uint8) {
 	for s := range b {
 		h.read(s, poses[s*h.Out:(s+1)*h.Out], mask, x[s*in:(s+1)*in])
 	}
-	last := len(h.layers) - 1
-	for i, l := range h.layers[:last] {
-		y := grow(&h.outs[i], b*l.Out)
-		l.Forward(x, y, b)
-		h.reluX = y
-		split(len(y), 1, h.relu)
-		x = y
-	}
-	y := grow(&h.dpose, b*h.Out)
-	h.layers[last].Forward(x, y, b)
-	for i, v := range y {
+	for i, v := range h.correction.forward(x, b) {
 		poses[i] += v
 	}
 }
@@ -167,34 +149,10 @@ func (h *ReprojectionHead[T]) read(s int, pose []T, mask uint8, x []T) {
 	}
 }
 
-func (h *ReprojectionHead[T]) reluRange(lo, hi int) {
-	x := h.reluX[lo:hi]
-	for i, v := range x {
-		x[i] = max(v, 0)
-	}
-}
-
-func (h *ReprojectionHead[T]) dreluRange(lo, hi int) {
-	kernel.ReLUGrad(h.reluX[lo:hi], h.reluD[lo:hi], h.reluD[lo:hi])
-}
-
 // Backward implements Head. The keypoints in the camera's feature get no gradient of
 // the correction: nothing computes them.
 func (h *ReprojectionHead[T]) Backward(dy []T) [][]T {
-	d := dy
-	for i := len(h.layers) - 1; i >= 0; i-- {
-		l, x := h.layers[i], h.x
-		if i > 0 {
-			x = h.outs[i-1]
-		}
-		dx := grow(&h.dys[i], h.b*l.In)
-		l.Backward(x, d, dx, 0, h.b)
-		if i > 0 {
-			h.reluD, h.reluX = dx, x
-			split(len(dx), 1, h.drelu)
-		}
-		d = dx
-	}
+	d := h.correction.backward(dy)
 	in, scale := h.Inputs(), T(h.Scale)
 	dpose := grow(&h.dpose, h.b*h.Out)
 	copy(dpose, dy)
@@ -230,7 +188,5 @@ func (h *ReprojectionHead[T]) Coalitions(features [][]T, b int, masks []uint8, o
 // Fold prepares Eval: Forward then uses packed weights until the next Fold.
 func (h *ReprojectionHead[T]) Fold() {
 	h.base.Fold()
-	for _, l := range h.layers {
-		l.fold(nil)
-	}
+	h.correction.fold()
 }

@@ -46,7 +46,7 @@ func TestReprojectionHeadGradients(t *testing.T) {
 		head = NewReprojectionHead(s, "h", oneKeypoint(3))
 		near(head)
 		rng := rand.New(rand.NewPCG(1, 2))
-		for _, l := range head.layers {
+		for _, l := range head.correction.layers {
 			for i := range l.Weight.Value {
 				l.Weight.Value[i] += 0.3 * rng.NormFloat64()
 			}
