@@ -113,7 +113,8 @@ type Core struct {
 	reloads reloads                   // of the configuration
 	audit   atomic.Pointer[audit.Log] // nil: none is kept
 
-	bus     atomic.Pointer[bus.Bus]        // set while running
+	state   atomic.Pointer[stateFolder]    // set while running
+	bus     atomic.Pointer[bus.Bus]        // the same
 	models  atomic.Pointer[modelControl]   // the same
 	pages   pages                          // page and Foxglove, on their ports
 	httpCut atomic.Uint64                  // connections to the page that gave way to newer ones
@@ -308,21 +309,25 @@ func (c *Core) sensorNames() (names []string) {
 
 // Run starts every part and blocks until ctx ends or a part fails; then it
 // stops them all and returns the reason, nil for ctx. It can be called once.
-func (c *Core) Run(ctx context.Context) error {
+func (c *Core) Run(ctx context.Context) (err error) {
 	if c.started.Swap(true) {
 		return errors.New("the daemon was run already")
 	}
-	release, err := LockState(c.cfg.StateDir)
+	state, err := openState(c.cfg.StateDir)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { err = errors.Join(err, state.release()) }()
+	c.state.Store(state)
+	if state.problem != nil {
+		c.log.Error("measuring goes on, but nothing is kept", "error", state.problem, "temporary_dir", state.dir)
+	}
 	endAudit, err := c.openAudit(ctx)
 	if err != nil {
 		return err
 	}
 	defer endAudit()
-	opt := bus.Options{Room: c.cfg.Room, Audit: func(e audit.Entry) { c.audit.Load().Note(e) }, StateDir: c.cfg.StateDir, Version: c.opt.Version, Log: c.log.With("part", "bus"), Sensors: c.sensorNames()}
+	opt := bus.Options{Room: c.cfg.Room, Audit: func(e audit.Entry) { c.audit.Load().Note(e) }, StateDir: state.dir, Version: c.opt.Version, Log: c.log.With("part", "bus"), Sensors: c.sensorNames()}
 	b, err := bus.Open(c.cfg.Bus, opt) //nolint:contextcheck // its publisher ends with Close, after ctx
 	if err != nil {
 		return err
@@ -351,7 +356,9 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 		if err := p.load(c.cfg.StateDir); err != nil {
 			c.log.Warn("the room's background is learned anew", "error", err)
 		}
-		stages = append(stages, stage{"background", func(ctx context.Context) error { return p.keep(ctx, c.cfg.StateDir, c.errors.report) }})
+		if c.StateProblem() == nil {
+			stages = append(stages, stage{"background", func(ctx context.Context) error { return p.keep(ctx, c.cfg.StateDir, c.errors.report) }})
+		}
 	}
 	rep := newReporter(c, b)
 	stages = append(stages,

@@ -52,7 +52,7 @@ func (c *Core) Status() message.Status {
 }
 
 // health lists the parts: sensors in the model's order, person, body, arrangement,
-// model, aligner, wall clock, descriptors, memory, recorder, configuration, bus.
+// model, aligner, wall clock, descriptors, memory, state, audit, recorder, configuration, bus.
 func (c *Core) health() []message.PartHealth {
 	var parts []message.PartHealth
 	for _, e := range c.cfg.Sensors.list() {
@@ -61,7 +61,7 @@ func (c *Core) health() []message.PartHealth {
 	parts = append(parts, c.personHealth(), c.ticks.body.health(), c.arrangementHealth(), c.modelHealth(), c.alignerHealth())
 	machine, synced := c.machine.look(c.clock.NowNS())
 	parts = append(append(parts, c.wall.health(c.clock, synced || c.opt.Simulated != 0)), machine...)
-	parts = c.auditHealth(parts)
+	parts = c.auditHealth(c.stateHealth(parts))
 	if c.recorder != nil {
 		parts = append(parts, c.recorder.Health())
 	}

@@ -167,6 +167,8 @@ func (m *modelControl) change(in func(install func(*model.Network, model.Card) e
 	switch {
 	case m.registry == nil:
 		return nil, errors.New("this daemon keeps no models")
+	case m.core.StateProblem() != nil:
+		return nil, fmt.Errorf("the model stays: %w", m.core.StateProblem())
 	case m.core.cfg.Model.Path != "":
 		return nil, fmt.Errorf("model.path is %s, so the registry does not choose the model: take the key out and start the daemon again", m.core.cfg.Model.Path)
 	case !m.changing.TryLock():

@@ -57,6 +57,8 @@ func (m *modelControl) shadowed(request []byte) ([]byte, error) {
 		return nil, fmt.Errorf("ticks %d: want 1 to %d", r.Ticks, maxShadowTicks)
 	case m.registry == nil:
 		return nil, errors.New("this daemon keeps no models")
+	case m.core.StateProblem() != nil:
+		return nil, fmt.Errorf("no model runs beside: %w", m.core.StateProblem())
 	case m.shadow.Load() != nil:
 		return nil, fmt.Errorf("%s runs in the shadow already: wait for its end", m.shadow.Load().Model.Version)
 	}

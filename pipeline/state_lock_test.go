@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"posefuse/setting"
 )
 
@@ -33,5 +35,22 @@ func TestStateIsLocked(t *testing.T) {
 	}
 	if _, err = LockState(file); err == nil || !strings.HasPrefix(err.Error(), "state_dir: ") {
 		t.Errorf("a file: %v", err)
+	}
+}
+
+// TestWhyNothingIsKept: who may not write there is told something else than who has
+// a read-only disk. The disk itself is mounted in TestStateOnAReadOnlyDisk.
+func TestWhyNothingIsKept(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&os.PathError{Op: "open", Path: "/s/lock", Err: unix.EROFS}, "mount it writable"},
+		{&os.PathError{Op: "open", Path: "/s/lock", Err: unix.EACCES}, "by the daemon's user: make it theirs"},
+		{&os.PathError{Op: "open", Path: "/s/lock", Err: unix.EPERM}, "by the daemon's user: make it theirs"},
+	} {
+		if got := notKept("/s", fmt.Errorf("%w: %w", ErrReadOnly, c.err)).Error(); !strings.HasPrefix(got, "state_dir /s ") || !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q; want %q in it", c.err, got, c.want)
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"posefuse/pipeline"
 )
 
@@ -59,6 +61,9 @@ func (c checkCmd) Run() error {
 	}
 	if info, err := os.Stat(cfg.StateDir); err == nil && !info.IsDir() {
 		return fmt.Errorf("configuration %s: state_dir: %s is a file; name a folder", c.Config, cfg.StateDir)
+	}
+	if err := unix.Access(cfg.StateDir, unix.W_OK); errors.Is(err, unix.EROFS) {
+		fmt.Fprintf(os.Stderr, "note: state_dir: %s: %v; the daemon measures and keeps nothing until it may write there\n", cfg.StateDir, err)
 	}
 	files := cfg.Sensors.Files()
 	for _, key := range slices.Sorted(maps.Keys(files)) {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"posefuse/configs"
 	"posefuse/frame"
@@ -46,9 +49,6 @@ const othersSimulated = "simulated"
 // sensors, or with a real camera, alone unless others says so.
 func prepareDemo(room *runRoom, others bool) error {
 	cfg := &room.Config
-	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
-		return fmt.Errorf("state_dir: %w", err)
-	}
 	cfg.Exercise.Enabled = true
 	cfg.Exercise.Exercise = demoExercises()
 	switch {
@@ -60,13 +60,17 @@ func prepareDemo(room *runRoom, others bool) error {
 		cfg.Sensors.LiDAR.Enabled, cfg.Sensors.Radar.Enabled, cfg.Sensors.CSI.Enabled = false, false, false
 		return cfg.Check()
 	}
+	dir, err := room.deviceFolder()
+	if err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
 	cfg.Sensors.LiDAR.Driver = "ouster"
-	pipeline.DriverSettings[*lidar.OusterConfig](&cfg.Sensors.LiDAR).MetadataFile = filepath.Join(cfg.StateDir, "ouster.json")
+	pipeline.DriverSettings[*lidar.OusterConfig](&cfg.Sensors.LiDAR).MetadataFile = filepath.Join(dir, "ouster.json")
 	cfg.Sensors.LiDAR.LatencyMS = 50 // half a turn: the sweep is stamped in its middle and received at its end
 	ti := pipeline.DriverSettings[*radar.TISerialConfig](&cfg.Sensors.Radar)
-	ti.CommandPort = filepath.Join(cfg.StateDir, "radar-command")
-	ti.DataPort = filepath.Join(cfg.StateDir, "radar-data")
-	ti.ConfigFile = filepath.Join(cfg.StateDir, "iwr6843.cfg")
+	ti.CommandPort = filepath.Join(dir, "radar-command")
+	ti.DataPort = filepath.Join(dir, "radar-data")
+	ti.ConfigFile = filepath.Join(dir, "iwr6843.cfg")
 	if err := os.WriteFile(ti.ConfigFile, configs.RadarProfile, 0o640); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
@@ -74,6 +78,19 @@ func prepareDemo(room *runRoom, others bool) error {
 	cfg.Extrinsics.RoomFromLiDAR = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.95}}
 	cfg.Extrinsics.RoomFromRadar = &frame.SensorPose{PositionM: [3]float64{0, 0, 0.85}}
 	return cfg.Check()
+}
+
+// deviceFolder makes the folder of the simulated devices: the state folder, or a
+// temporary one where that takes nothing.
+func (r *runRoom) deviceFolder() (dir string, err error) {
+	if err = os.MkdirAll(r.StateDir, 0o750); err == nil {
+		err = unix.Access(r.StateDir, unix.W_OK)
+	}
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
+		r.temporary, err = os.MkdirTemp("", "posefuse-demo-*")
+		return r.temporary, err
+	}
+	return r.StateDir, err
 }
 
 // demoPlayer plays the simulated sensors of the room.

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"posefuse/history"
+	"posefuse/message"
 	"posefuse/pipeline"
 )
 
@@ -31,7 +32,7 @@ func newRoomHistory(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger)
 	h := &roomHistory{core: core, room: cfg.Room, dir: dir, keeper: history.NewKeeper(history.Config{
 		Dir: dir, Room: cfg.Room, KeepDays: cfg.History.KeepDays, Log: log.With("part", "history"),
 	})}
-	core.Report(h.keeper.Health)
+	core.Report(h.health)
 	core.OnReload(pipeline.Reloadable{Keys: []string{"history.keep_days"},
 		Prepare: func(next *pipeline.Config) (func(), error) {
 			return func() { h.keeper.SetKeepDays(next.History.KeepDays) }, nil
@@ -63,14 +64,22 @@ const (
 
 // serve answers requests and takes the sets of the room.
 func (h *roomHistory) serve() error {
-	b := h.core.Bus()
+	core, b := h.core, h.core.Bus()
 	for name, answer := range map[string]func(historyRequest) (historyReply, error){
 		"history.begin": func(q historyRequest) (historyReply, error) {
+			if err := core.StateProblem(); err != nil {
+				return historyReply{}, fmt.Errorf("no sets are kept: %w", err)
+			}
 			return historyReply{}, h.keeper.Begin(q.Subject, q.Consent)
 		},
-		"history.end":    func(historyRequest) (historyReply, error) { h.keeper.End(); return historyReply{}, nil },
-		"history.get":    h.get,
-		"history.delete": func(q historyRequest) (historyReply, error) { return historyReply{}, h.keeper.Forget(q.Subject) },
+		"history.end": func(historyRequest) (historyReply, error) { h.keeper.End(); return historyReply{}, nil },
+		"history.get": h.get,
+		"history.delete": func(q historyRequest) (historyReply, error) {
+			if err := core.StateProblem(); err != nil {
+				return historyReply{}, fmt.Errorf("nothing was deleted: %w", err)
+			}
+			return historyReply{}, h.keeper.Forget(q.Subject)
+		},
 	} {
 		if err := b.HandleControl(name, func(request []byte) ([]byte, error) {
 			var q historyRequest
@@ -92,6 +101,14 @@ func (h *roomHistory) serve() error {
 		return fmt.Errorf("sets are not kept: %w", err)
 	}
 	return nil
+}
+
+// health is the keeper's, or says that nothing can be kept.
+func (h *roomHistory) health() message.PartHealth {
+	if h.core.StateProblem() != nil {
+		return message.PartHealth{Part: "history", Code: "read_only", Severity: "error", Text: "no sets can be kept: see state"}
+	}
+	return h.keeper.Health()
 }
 
 func (h *roomHistory) get(q historyRequest) (r historyReply, err error) {

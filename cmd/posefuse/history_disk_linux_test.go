@@ -23,8 +23,8 @@ import (
 	"posefuse/recording"
 )
 
-// ownDiskEnv makes TestHistoryOnABadDisk the process that may mount: it holds the
-// path of the program.
+// ownDiskEnv makes a test the process that may mount: it holds the path of the
+// program.
 const ownDiskEnv = "TEST_OWN_DISK_PROGRAM"
 
 // TestHistoryOnABadDisk: the disk of a whole daemon's state becomes full, has room
@@ -35,13 +35,18 @@ const ownDiskEnv = "TEST_OWN_DISK_PROGRAM"
 // It runs in a process with a user's own mounts, so that no root is needed. A disk
 // that becomes read-only under open files cannot be had there: a read-only view of
 // it over the same path stands for it, which files that are opened from then on meet.
-func TestHistoryOnABadDisk(t *testing.T) {
+func TestHistoryOnABadDisk(t *testing.T) { withOwnMounts(t, historyOnABadDisk) }
+
+// withOwnMounts runs a test in a process that may mount, for itself alone. Where a
+// system allows nobody that, the test is left out.
+func withOwnMounts(t *testing.T, test func(*testing.T)) {
+	t.Helper()
 	if program := os.Getenv(ownDiskEnv); program != "" {
 		buildBinary = func() (string, error) { return program, nil }
-		historyOnABadDisk(t)
+		test(t)
 		return
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHistoryOnABadDisk$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), ownDiskEnv+"="+binary(t))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
@@ -51,7 +56,7 @@ func TestHistoryOnABadDisk(t *testing.T) {
 	if bytes.Contains(out, []byte("cannot mount")) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		testenv.LeaveOut(t, fmt.Sprintf("this system lets nobody mount a file system in a user namespace: %v %s", err, out))
 	}
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestHistoryOnABadDisk")) {
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -105,6 +105,9 @@ func (r *roomRecorder) start(request []byte) ([]byte, error) {
 	if err := json.Unmarshal(request, &q); err != nil {
 		return nil, fmt.Errorf(`record.start: %w; send {"subject":"P017","consent":true}`, err)
 	}
+	if err := r.core.StateProblem(); err != nil {
+		return nil, fmt.Errorf("nothing is recorded: %w", err)
+	}
 	now, err := r.core.Recordable()
 	if err != nil {
 		return nil, err
@@ -136,6 +139,9 @@ func (r *roomRecorder) stop([]byte) ([]byte, error) {
 
 // Health implements pipeline.Recorder.
 func (r *roomRecorder) Health() message.PartHealth {
+	if r.core.StateProblem() != nil {
+		return message.PartHealth{Part: "recorder", Code: "read_only", Severity: "error", Text: "no session can be recorded: see state"}
+	}
 	s := r.Status()
 	h := message.PartHealth{Part: "recorder", Code: s.Code, Severity: "ok", Text: s.Text}
 	switch {

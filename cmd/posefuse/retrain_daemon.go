@@ -30,6 +30,8 @@ type roomRetrainer struct {
 	state string
 	log   *slog.Logger
 
+	// unkept says why the state folder takes nothing, nil if it does.
+	unkept  func() error
 	command func(ctx context.Context, args []string) (*exec.Cmd, error)
 	tell    func(*message.Retrain)
 	// promote makes a candidate serve that passed the gate, after a sane run in the
@@ -49,7 +51,7 @@ type roomRetrainer struct {
 func newRoomRetrainer(core *pipeline.Core, cfg *pipeline.Config, log *slog.Logger) *roomRetrainer {
 	link := &daemonLink{core.Bus().Conn(), cfg.Room}
 	reg := registry.Open(cfg.StateDir, nil)
-	r := &roomRetrainer{cfg: cfg.Retrain, state: cfg.StateDir, log: log.With("part", "retrain"), command: thisProgram, tell: link.report,
+	r := &roomRetrainer{cfg: cfg.Retrain, state: cfg.StateDir, log: log.With("part", "retrain"), unkept: core.StateProblem, command: thisProgram, tell: link.report,
 		promote: func(ctx context.Context, id registry.ID, why string) error {
 			return retrainCmd{Shadow: defaultShadowTicks}.promote(ctx, reg, id, why, link)
 		}}
@@ -124,6 +126,9 @@ func (r *roomRetrainer) start(request []byte) ([]byte, error) {
 
 // begin starts a retraining beside the caller.
 func (r *roomRetrainer) begin(q retrainRequest) error {
+	if err := r.unkept(); err != nil {
+		return fmt.Errorf("nothing is learned: %w", err)
+	}
 	root := filepath.Join(r.state, session.Folder)
 	if len(q.Sessions) == 0 {
 		var err error

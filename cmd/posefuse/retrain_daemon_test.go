@@ -37,7 +37,7 @@ func retrainer(t *testing.T, script string) (r *roomRetrainer, told func() []mes
 	if err != nil {
 		t.Fatal(err)
 	}
-	r = &roomRetrainer{cfg: pipeline.RetrainConfig{Cores: 0.5, MemoryMiB: 512, Judge: []string{"/data/judge"}}, state: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+	r = &roomRetrainer{cfg: pipeline.RetrainConfig{Cores: 0.5, MemoryMiB: 512, Judge: []string{"/data/judge"}}, state: t.TempDir(), log: slog.New(slog.DiscardHandler), unkept: func() error { return nil }}
 	rig := frame.Rig{RoomFromCamera: frame.Transform{R: [3][3]float64{{1, 0, 0}, {0, 0, 1}, {0, -1, 0}}}}
 	synctest.Test(t, func(t *testing.T) {
 		for range 2 {

@@ -52,6 +52,9 @@ func (c runCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if room.temporary != "" {
+		defer os.RemoveAll(room.temporary) //nolint:errcheck // the system tidies what stays
+	}
 	cfg := room.Config
 	level := new(slog.LevelVar)
 	log, format := newLog(cfg.Log, level)
@@ -184,6 +187,7 @@ type runRoom struct {
 	pipeline.Config
 	camera    string // of the command line, for people; "": that of the configuration
 	simulated modality.Set
+	temporary string                     // folder of the simulated devices that goes at the end; "": none
 	notes     []pipeline.ArrangementNote // what is wrong with the sensors' places
 }
 

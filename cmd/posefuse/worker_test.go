@@ -255,7 +255,7 @@ func TestDaemonGoesOnWaiting(t *testing.T) {
 	cancel()
 	side.Wait()
 	id := r.away.read().ID
-	again := &roomRetrainer{cfg: r.cfg, state: r.state, log: r.log, tell: r.tell, promote: r.promote}
+	again := &roomRetrainer{cfg: r.cfg, state: r.state, log: r.log, unkept: r.unkept, tell: r.tell, promote: r.promote}
 	h.gives(again)
 	ask := serve(t, again)
 	if s, err := ask("status", ""); err != nil || !s.Running || len(s.Sessions) != 2 || r.away.read().ID != id {

@@ -129,6 +129,8 @@ func TestHistoryInBrowser(t *testing.T) {
 	code("P017")
 	a.health(t, nc, "unwritable", "error")
 	page.Wait("a full disk is said", `document.getElementById("kept").className === "bad" && document.getElementById("kept").textContent.includes("The session goes on")`)
+	a.health(t, nc, "read_only", "error")
+	page.Wait("a disk that was read-only from the start is said", `document.getElementById("kept").className === "bad" && document.getElementById("kept").textContent.startsWith("Nothing is kept: the computer's disk")`)
 	a.health(t, nc, "keeping", "ok")
 
 	click("showHistory")

@@ -130,6 +130,7 @@ export class History {
   #state() {
     const code = this.code();
     if (!this.part) return [say("history_off"), "warn"];
+    if (this.part.code === "read_only") return [say("history_read_only"), "bad"];
     if (this.part.code === "unwritable") return [say("history_unwritable"), "bad"];
     if (this.part.severity === "error") return [say("history_lost"), "bad"];
     if (this.part.code !== "keeping") return [say("history_idle"), ""];
