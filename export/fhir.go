@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	ofExercises = "urn:posefuse:exercise"
 	ofSubjects  = "urn:posefuse:subject"
 )
+
+// resourceID is what R4 allows as the id of a resource.
+var resourceID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
 // object is a part of a FHIR resource.
 type object map[string]any
@@ -41,9 +45,15 @@ func quantity(v float64, unit, code string) object {
 // WriteFHIR writes the sets as a Bundle of FHIR R4: per set an Observation that groups
 // those of exercise, duration, repetitions, range of motion and tempo, after the HL7
 // Physical Activity guide 1.0.0. The patient is named by the pseudonym alone; ids are
-// made of session and set, so that the same session makes the same resources.
-func WriteFHIR(w io.Writer, s *Session) error {
-	b := &bundle{session: s, device: uuid(s.ID, "device")}
+// made of session and set, so that the same session makes the same resources. The Bundle
+// is a transaction that puts each resource under its id: a server that takes it twice
+// has it once. patient is the id that the server has for the person; "" names the
+// pseudonym alone.
+func WriteFHIR(w io.Writer, s *Session, patient string) error {
+	if patient != "" && !resourceID.MatchString(patient) {
+		return fmt.Errorf("patient %q: want the id of a Patient on the server, 1 to 64 letters, digits, - and .", patient)
+	}
+	b := &bundle{session: s, patientID: patient, device: uuid(s.ID, "device")}
 	b.add(b.device, object{
 		"resourceType": "Device", "deviceName": []object{{"name": "posefuse, room " + s.Room, "type": "user-friendly-name"}},
 		"version": []object{{"value": s.Program}}, "note": []object{{"text": "Not a medical device."}},
@@ -55,19 +65,21 @@ func WriteFHIR(w io.Writer, s *Session) error {
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", " ")
-	return enc.Encode(object{"resourceType": "Bundle", "type": "collection", "timestamp": s.Started.UTC().Format(time.RFC3339), "entry": b.entries})
+	return enc.Encode(object{"resourceType": "Bundle", "type": "transaction", "timestamp": s.Started.UTC().Format(time.RFC3339), "entry": b.entries})
 }
 
 // bundle collects resources.
 type bundle struct {
-	session *Session
-	device  string
-	entries []object
+	session   *Session
+	patientID string
+	device    string
+	entries   []object
 }
 
 func (b *bundle) add(id string, resource object) {
 	resource["id"] = id
-	b.entries = append(b.entries, object{"fullUrl": "urn:uuid:" + id, "resource": resource})
+	b.entries = append(b.entries, object{"fullUrl": "urn:uuid:" + id, "resource": resource,
+		"request": object{"method": "PUT", "url": fmt.Sprintf("%s/%s", resource["resourceType"], id)}})
 }
 
 // set adds the observations of one set.
@@ -128,9 +140,14 @@ func (b *bundle) set(e *message.ExerciseSummary) error {
 
 func own(code, text string) object { return concept(text, coding(ofPosefuse, code, text)) }
 
-// patient names the person by the pseudonym; the record's keeper knows who that is.
+// patient names the person by the pseudonym, of which the record's keeper knows who
+// that is, and by the server's id where it is given.
 func (b *bundle) patient() object {
-	return object{"type": "Patient", "identifier": object{"system": ofSubjects, "value": b.session.Subject}}
+	who := object{"type": "Patient", "identifier": object{"system": ofSubjects, "value": b.session.Subject}}
+	if b.patientID != "" {
+		who["reference"] = "Patient/" + b.patientID
+	}
+	return who
 }
 
 func fhirTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -3,13 +3,11 @@
 package export
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"posefuse/exercise"
@@ -23,6 +21,8 @@ const mostPoses = 450_000
 
 // Motion collects poses for the formats of motion capture. The zero value is empty.
 type Motion struct {
+	Decimal Decimal // of angles
+
 	poses  []message.Pose // joints, time and frame only
 	others int            // left out: of another frame, or not after the one before
 }
@@ -163,41 +163,32 @@ func say(f motionfile.Filled, frames int, format string) (told []string) {
 	return told
 }
 
-// number writes a value for CSV, nothing for one that is none.
-func number(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return ""
-	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
-}
-
 // angles writes a line per pose, empty where an angle is not known.
 func (m *Motion) angles(w io.Writer) error {
-	out := csv.NewWriter(w)
+	out := NewTable(w, m.Decimal)
 	names := exercise.AngleNames()
-	head := []string{"time_s"}
+	head := []any{"time_s"}
 	for _, n := range names {
 		head = append(head, n+"_deg")
 	}
-	if err := out.Write(head); err != nil {
+	if err := out.Row(head...); err != nil {
 		return err
 	}
 	for i := range m.poses {
-		row := []string{number(float64(m.poses[i].CaptureNS-m.poses[0].CaptureNS) / 1e9)}
+		row := []any{float64(m.poses[i].CaptureNS-m.poses[0].CaptureNS) / 1e9}
 		angles := exercise.Angles(&m.poses[i])
 		for _, n := range names {
 			v, ok := angles[n]
 			if !ok {
 				v = math.NaN()
 			}
-			row = append(row, number(math.Round(v*100)/100))
+			row = append(row, math.Round(v*100)/100)
 		}
-		if err := out.Write(row); err != nil {
+		if err := out.Row(row...); err != nil {
 			return err
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return out.End()
 }
 
 // motAngles are the angles of every frame, unwrapped, without holes: an angle that a

@@ -1,9 +1,7 @@
 package export
 
 import (
-	"encoding/csv"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,16 +25,10 @@ var setColumns = []string{
 }
 
 // WriteSets writes a line of CSV per set.
-func WriteSets(w io.Writer, s *Session) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(setColumns); err != nil {
+func WriteSets(w io.Writer, s *Session, decimal Decimal) error {
+	out := NewTable(w, decimal)
+	if err := out.Row(texts(setColumns)...); err != nil {
 		return err
-	}
-	optional := func(v *float64) string {
-		if v == nil {
-			return ""
-		}
-		return number(*v)
 	}
 	for i := range s.Sets {
 		e := &s.Sets[i]
@@ -44,28 +36,13 @@ func WriteSets(w io.Writer, s *Session) error {
 		for _, f := range e.Faults {
 			keys, advice = append(keys, f.Key), append(advice, f.Text)
 		}
-		row := []string{
-			s.ID, s.Subject, e.ID, e.Exercise, e.Name, e.Start, e.End, strconv.Itoa(e.Repetitions), strconv.Itoa(e.TargetRepetitions), strconv.Itoa(e.Left), strconv.Itoa(e.Right),
-			strconv.Itoa(e.Incomplete), strconv.Itoa(e.NotJudged), number(e.RangeDeg.Median), number(e.RangeDeg.Best), e.RangeUnit, number(e.TempoS.Median), number(e.TempoS.Best),
-			optional(e.Regularity), optional(e.Symmetry), strings.Join(keys, " "), strings.Join(advice, " "),
-		}
-		for k := range row {
-			row[k] = cell(row[k])
-		}
-		if err := out.Write(row); err != nil {
+		if err := out.Row(
+			s.ID, s.Subject, e.ID, e.Exercise, e.Name, e.Start, e.End, e.Repetitions, e.TargetRepetitions, e.Left, e.Right,
+			e.Incomplete, e.NotJudged, e.RangeDeg.Median, e.RangeDeg.Best, e.RangeUnit, e.TempoS.Median, e.TempoS.Best,
+			e.Regularity, e.Symmetry, strings.Join(keys, " "), strings.Join(advice, " "),
+		); err != nil {
 			return err
 		}
 	}
-	out.Flush()
-	return out.Error()
-}
-
-// cell keeps a spreadsheet from taking text for a formula.
-func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		if _, err := strconv.ParseFloat(s, 64); err != nil {
-			return "'" + s
-		}
-	}
-	return s
+	return out.End()
 }

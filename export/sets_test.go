@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func sampleSession(id string, median float64) Session {
 func TestSets(t *testing.T) {
 	var b bytes.Buffer
 	s := sampleSession("s1", 104)
-	if err := WriteSets(&b, &s); err != nil {
+	if err := WriteSets(&b, &s, Point); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&b).ReadAll()
@@ -55,16 +57,52 @@ func TestSets(t *testing.T) {
 	}
 }
 
+// TestDecimalComma: the same sets for a spreadsheet whose numbers have a comma. Times and
+// names keep their points.
+func TestDecimalComma(t *testing.T) {
+	var point, comma bytes.Buffer
+	s := sampleSession("s1.5", 104.25)
+	s.Sets[0].Name = "squat; 0.5 deep"
+	if err := errors.Join(WriteSets(&point, &s, Point), WriteSets(&comma, &s, Comma)); err != nil {
+		t.Fatal(err)
+	}
+	text, marked := strings.CutPrefix(comma.String(), "\ufeff")
+	if !marked {
+		t.Error("the file does not begin with the mark of UTF-8")
+	}
+	in := csv.NewReader(strings.NewReader(text))
+	in.Comma = ';'
+	got, err1 := in.ReadAll()
+	want, err2 := csv.NewReader(&point).ReadAll()
+	if err := errors.Join(err1, err2); err != nil || len(got) != len(want) {
+		t.Fatalf("%v: %d rows, want %d", err, len(got), len(want))
+	}
+	numbers := 0
+	for i, row := range want {
+		for k, cell := range row {
+			if _, err := strconv.ParseFloat(cell, 64); err == nil && strings.Contains(cell, ".") {
+				cell, numbers = strings.Replace(cell, ".", ",", 1), numbers+1
+			}
+			if got[i][k] != cell {
+				t.Errorf("row %d, %s: %q, want %q", i, want[0][k], got[i][k], cell)
+			}
+		}
+	}
+	if numbers < 3 {
+		t.Errorf("%d numbers with a fraction, want at least 3", numbers)
+	}
+}
+
 // TestFHIR holds the Bundle to the rules of R4 for the resources in it, and to the
 // Physical Activity guide: categories, codes, units, references that exist.
 func TestFHIR(t *testing.T) {
 	var b bytes.Buffer
 	s := sampleSession("s1", 104)
-	if err := WriteFHIR(&b, &s); err != nil {
+	if err := WriteFHIR(&b, &s, ""); err != nil {
 		t.Fatal(err)
 	}
 	again := new(bytes.Buffer)
-	if err := WriteFHIR(again, &s); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
+	if err := WriteFHIR(again, &s, ""); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
 		t.Errorf("twice the same session is not twice the same: %v", err)
 	}
 	type coded struct {
@@ -79,6 +117,7 @@ func TestFHIR(t *testing.T) {
 		ResourceType, Type string
 		Entry              []struct {
 			FullURL  string
+			Request  struct{ Method, URL string }
 			Resource struct {
 				ResourceType, ID, Status string
 				Category                 []coded
@@ -96,7 +135,7 @@ func TestFHIR(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.ResourceType != "Bundle" || got.Type != "collection" {
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.ResourceType != "Bundle" || got.Type != "transaction" {
 		t.Fatalf("%v: %s", err, b.Bytes())
 	}
 	isUUID := regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -104,6 +143,9 @@ func TestFHIR(t *testing.T) {
 	for _, e := range got.Entry {
 		if !isUUID.MatchString(e.FullURL) || known[e.FullURL] || "urn:uuid:"+e.Resource.ID != e.FullURL {
 			t.Errorf("fullUrl %q, id %q", e.FullURL, e.Resource.ID)
+		}
+		if e.Request.Method != "PUT" || e.Request.URL != e.Resource.ResourceType+"/"+e.Resource.ID {
+			t.Errorf("request %+v of %s", e.Request, e.Resource.ID)
 		}
 		known[e.FullURL] = true
 	}
@@ -160,8 +202,17 @@ func TestFHIR(t *testing.T) {
 			t.Errorf("%s is %g, want %g", code, values[code], want)
 		}
 	}
+	b.Reset()
+	if err := WriteFHIR(&b, &s, "123-a"); err != nil || strings.Count(b.String(), `"reference": "Patient/123-a"`) != 2*(len(got.Entry)-1) {
+		t.Errorf("%v, the patient of the server is named %d times", err, strings.Count(b.String(), "Patient/123-a"))
+	}
+	for _, bad := range []string{"Patient/1", "a b", "é", strings.Repeat("1", 65)} {
+		if err := WriteFHIR(&b, &s, bad); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("patient %q: %v", bad, err)
+		}
+	}
 	s.Sets[0].Start = "yesterday"
-	if err := WriteFHIR(new(bytes.Buffer), &s); err == nil || !strings.Contains(err.Error(), "room1-A12-1") {
+	if err := WriteFHIR(new(bytes.Buffer), &s, ""); err == nil || !strings.Contains(err.Error(), "room1-A12-1") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -135,6 +135,8 @@ type historyExportCmd struct {
 	Subject  string `arg:"" placeholder:"PSEUDONYM" help:"Whose sets."`
 	Format   string `default:"report" enum:"report,sets,fhir" help:"report: a page to print, with trends; sets: CSV, a line per set; fhir: a Bundle of Observations."`
 	Language string `default:"en" enum:"en,de,fr,zh" help:"Of report: en, de, fr or zh."`
+	Decimal  string `default:"point" enum:"point,comma" help:"Of sets: point, with commas between the cells; comma, with semicolons, for a spreadsheet in German, French and the like."`
+	Patient  string `placeholder:"ID" help:"Of fhir: the id that the server has for the person, for its searches by patient. The pseudonym alone if not given."`
 	To       string `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
 }
 
@@ -160,9 +162,9 @@ func (c historyExportCmd) Run(out io.Writer) error {
 			all.Sets = append(all.Sets, sessions[i].Sets...)
 		}
 		if c.Format == "fhir" {
-			return export.WriteFHIR(w, &all)
+			return export.WriteFHIR(w, &all, c.Patient)
 		}
-		return export.WriteSets(w, &all)
+		return export.WriteSets(w, &all, export.Decimal(c.Decimal))
 	})
 	if err == nil && broken > 0 {
 		err = &exitError{exitLost, fmt.Errorf("history of %s: %d lines cannot be read", c.Subject, broken)}

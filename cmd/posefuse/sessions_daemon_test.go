@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
+	"posefuse/export"
 	"posefuse/internal/testenv"
 	"posefuse/message"
 	"posefuse/recording/session"
@@ -95,7 +98,12 @@ func TestPoseRow(t *testing.T) {
 		if err := message.UnmarshalPose([]byte(`{"seq":4,"presence":0.5,"joints_m":`+c.joints+`}`), &p); err != nil {
 			t.Fatal(err)
 		}
-		row, empty := poseRow(&p), 0
+		var text bytes.Buffer
+		table := export.NewTable(&text, export.Point)
+		if err := errors.Join(table.Row(poseRow(&p)...), table.End()); err != nil {
+			t.Fatal(err)
+		}
+		row, empty := strings.Split(strings.TrimSpace(text.String()), ","), 0
 		for _, cell := range row[6:] {
 			if cell == "" {
 				empty++

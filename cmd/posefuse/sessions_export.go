@@ -2,14 +2,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"posefuse/export"
 	"posefuse/message"
@@ -24,6 +22,8 @@ type sessionsExportCmd struct {
 	Channel  []string `placeholder:"CHANNEL" help:"Channels of --format jsonl, e.g. /pose, all if empty; of pcap, /lidar/raw if empty."`
 	RateHz   float64  `placeholder:"HZ" help:"Rate of trc, mot, c3d and bvh; the poses' own if not given."`
 	Language string   `default:"en" enum:"en,de,fr,zh" help:"Of report: en, de, fr or zh."`
+	Decimal  string   `default:"point" enum:"point,comma" help:"Of csv, angles and sets: point, with commas between the cells; comma, with semicolons, for a spreadsheet in German, French and the like."`
+	Patient  string   `placeholder:"ID" help:"Of fhir: the id that the server has for the person, for its searches by patient. The pseudonym alone if not given."`
 	To       string   `default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
 }
 
@@ -61,13 +61,13 @@ func (c sessionsExportCmd) write(out io.Writer, dir string) (session.Check, erro
 	var err error
 	switch c.Format {
 	case "csv":
-		check, err = exportPoses(buf, dir)
+		check, err = exportPoses(buf, dir, export.Decimal(c.Decimal))
 	case "jsonl":
 		check, err = exportMessages(buf, dir, c.Channel)
 	case "pcap":
 		check, err = c.exportPackets(buf, dir)
 	case "sets", "fhir", "report":
-		check, err = exportSets(buf, dir, c.Format, c.Language)
+		check, err = c.exportSets(buf, dir)
 	default:
 		check, err = c.exportMotion(buf, dir)
 	}
@@ -76,7 +76,7 @@ func (c sessionsExportCmd) write(out io.Writer, dir string) (session.Check, erro
 
 // exportMotion writes the poses for programs of motion capture.
 func (c sessionsExportCmd) exportMotion(out io.Writer, dir string) (session.Check, error) {
-	var m export.Motion
+	m := export.Motion{Decimal: export.Decimal(c.Decimal)}
 	_, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicPose}}, func(e *session.Event) error {
 		var p message.Pose
 		if err := message.UnmarshalPose(e.Text, &p); err != nil {
@@ -95,7 +95,7 @@ func (c sessionsExportCmd) exportMotion(out io.Writer, dir string) (session.Chec
 }
 
 // exportSets writes the sets that were counted.
-func exportSets(out io.Writer, dir, format, language string) (session.Check, error) {
+func (c sessionsExportCmd) exportSets(out io.Writer, dir string) (session.Check, error) {
 	var s export.Session
 	info, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicExercise}}, func(e *session.Event) error {
 		var kind struct {
@@ -115,25 +115,25 @@ func exportSets(out io.Writer, dir, format, language string) (session.Check, err
 		return check, err
 	}
 	s.ID, s.Room, s.Subject, s.Started, s.Program = info.ID, info.Room, info.Subject, info.Started, "posefuse "+info.Version
-	switch format {
+	switch c.Format {
 	case "fhir":
-		return check, export.WriteFHIR(out, &s)
+		return check, export.WriteFHIR(out, &s, c.Patient)
 	case "report":
-		return check, export.WriteReport(out, []export.Session{s}, language)
+		return check, export.WriteReport(out, []export.Session{s}, c.Language)
 	}
-	return check, export.WriteSets(out, &s)
+	return check, export.WriteSets(out, &s, export.Decimal(c.Decimal))
 }
 
 // exportPoses writes a line per pose.
-func exportPoses(out io.Writer, dir string) (session.Check, error) {
-	w := csv.NewWriter(out)
-	head := []string{"seq", "capture_time", "capture_ns", "frame", "coalition", "presence"}
+func exportPoses(out io.Writer, dir string, decimal export.Decimal) (session.Check, error) {
+	w := export.NewTable(out, decimal)
+	head := []any{"seq", "capture_time", "capture_ns", "frame", "coalition", "presence"}
 	for j := range 17 {
 		for _, axis := range []string{"x", "y", "z"} {
 			head = append(head, fmt.Sprintf("joint%d_%s_m", j, axis))
 		}
 	}
-	if err := w.Write(head); err != nil {
+	if err := w.Row(head...); err != nil {
 		return session.Check{}, err
 	}
 	_, check, err := session.Visit(dir, session.Part{Topics: []string{session.TopicPose}}, func(e *session.Event) error {
@@ -141,32 +141,21 @@ func exportPoses(out io.Writer, dir string) (session.Check, error) {
 		if err := message.UnmarshalPose(e.Text, &p); err != nil {
 			return fmt.Errorf("pose at %d: %w", e.CaptureNS, err)
 		}
-		return w.Write(poseRow(&p))
+		return w.Row(poseRow(&p)...)
 	})
-	w.Flush()
-	return check, errors.Join(err, w.Error())
+	return check, errors.Join(err, w.End())
 }
 
 // poseRow is the line of a pose: what nobody knows is empty.
-func poseRow(p *message.Pose) []string {
-	row := []string{strconv.FormatUint(p.Seq, 10), p.CaptureTime, strconv.FormatInt(p.CaptureNS, 10), p.Frame, p.Coalition, ""}
-	number := func(v float64) string {
-		if v-v != 0 { // of a joint that is not known
-			return ""
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	if p.Presence != nil {
-		row[5] = number(*p.Presence)
-	}
-	joints := p.JointsM
+func poseRow(p *message.Pose) []any {
+	row := []any{p.Seq, p.CaptureTime, p.CaptureNS, p.Frame, p.Coalition, p.Presence}
 	for j := range 17 {
 		for k := range 3 {
-			text := ""
-			if joints != nil {
-				text = number(joints[j][k])
+			if p.JointsM == nil {
+				row = append(row, "")
+				continue
 			}
-			row = append(row, text)
+			row = append(row, p.JointsM[j][k])
 		}
 	}
 	return row

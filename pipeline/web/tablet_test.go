@@ -91,6 +91,35 @@ func TestTabletInBrowser(t *testing.T) {
 			t.Errorf("%q: %q", code, rows[1])
 		}
 	}
+
+	// A German spreadsheet takes 104.5 for text, and 104,5 in a file of commas for two cells.
+	read(`(document.getElementById("language").value = "de", document.getElementById("language").dispatchEvent(new Event("change")), document.getElementById("csv").click(), "")`)
+	wait("the file in German", `window.saved.length === 7`)
+	german := csv.NewReader(strings.NewReader(strings.TrimPrefix(read(`window.saved.at(-1)`), "\ufeff")))
+	german.Comma = ';'
+	rows, err := german.ReadAll()
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("in German: %v, %d rows", err, len(rows))
+	}
+	fractions := 0
+	for k, text := range rows[1] {
+		switch rows[0][k] {
+		case "range_median", "range_best", "tempo_median_s", "tempo_best_s", "regularity", "symmetry":
+			if strings.Contains(text, ".") {
+				t.Errorf("in German %s is %q", rows[0][k], text)
+			}
+			if strings.Contains(text, ",") {
+				fractions++
+			}
+		case "time":
+			if !strings.Contains(text, ".") {
+				t.Errorf("in German the time is %q", text)
+			}
+		}
+	}
+	if fractions == 0 {
+		t.Errorf("in German there is no number with a comma in %q", rows[1])
+	}
 	page.CheckConsole()
 }
 
