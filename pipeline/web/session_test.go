@@ -173,7 +173,7 @@ func TestSessionInBrowser(t *testing.T) {
 	page.Reload()
 	wait("the list survives a reload, once", `document.querySelectorAll("#sets tbody tr").length === 1 && document.title === "posefuse" && `+is("room", "room1")+" && "+is("state", "Measuring with 4 of 4 sensors"))
 	text, pdf := page.Printed()
-	for _, want := range []string{nasty, "squat", "9 / 10", "Keep the trunk upright", "not a medical device", "room1"} {
+	for _, want := range []string{nasty, "squat", "9 / 10", "Keep the trunk upright", "not a medical device", "room1", "Session report", "SIMULATED"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report lacks %q: %s", want, text)
 		}

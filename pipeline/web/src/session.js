@@ -105,7 +105,7 @@ function show() {
   const m = running ?? last ?? (live && health.fresh() && performance.now() - liveAt < LIVE_MS ? live : null);
   text(byId("name"), counting.on ? (m ? exerciseName(m.exercise, m.name) : controls.name()) : "");
   text(byId("count"), counting.on || running ? String(m?.repetitions ?? 0) : "–");
-  text(byId("of"), m?.target_repetitions ? say("of", { n: m.target_repetitions }) : "");
+  text(byId("of"), (counting.on || running) && m?.target_repetitions ? say("of", { n: m.target_repetitions }) : "");
   text(byId("advice"), sentence(now, counting));
   const rest = now - restSince;
   text(byId("rest"), !running && rest < REST_MS ? say("rest", { t: clock(rest) }) : "");

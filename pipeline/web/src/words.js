@@ -47,9 +47,9 @@ export function quantity(value, unit) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   switch (unit) {
     case "deg": return `${value.toFixed(0)}°`;
-    case "m": return `${(100 * value).toFixed(0)} cm`;
-    case "s": return `${value.toFixed(1)} s`;
-    default: return `${(100 * value).toFixed(0)} %`;
+    case "m": return `${(100 * value).toFixed(0)}\u00a0cm`;
+    case "s": return `${value.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 })}\u00a0s`;
+    default: return `${(100 * value).toFixed(0)}\u00a0%`;
   }
 }
 
