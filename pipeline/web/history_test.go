@@ -135,6 +135,16 @@ func TestHistoryInBrowser(t *testing.T) {
 
 	click("showHistory")
 	page.Wait("four sets are listed, the newest first", `document.querySelectorAll("#history tbody tr").length === 4 && document.querySelector("#history tbody tr").textContent.includes("101°")`)
+	for _, width := range []int64{1440, 820, 390} {
+		page.Size(width, 1180, width < 1000)
+		for _, language := range []string{"de", "fr", "zh", "en"} {
+			page.Read(`(document.getElementById("language").value = "` + language + `", document.getElementById("language").dispatchEvent(new Event("change")), "")`)
+			page.Wait(fmt.Sprintf("at %d pixels in %s nothing is beside the screen and no button on a heading", width, language), `document.documentElement.scrollWidth <= innerWidth &&
+				["sets", "history"].every((id) => { const h = document.querySelector("#" + id + " h2").getBoundingClientRect();
+					return [...document.querySelectorAll("#" + id + " button")].filter((b) => b.offsetParent).map((b) => b.getBoundingClientRect()).every((b) => b.right <= innerWidth && (b.left >= h.right || b.top >= h.bottom)) })`)
+		}
+	}
+	page.Size(1280, 800, false)
 	page.Wait("the trend rises", `((p) => p.length === 4 && p.every((v, i) => i === 0 || v[0] > p[i - 1][0] && v[1] < p[i - 1][1]))(document.querySelector("#trends polyline").getAttribute("points").split(" ").map((v) => v.split(",").map(Number)))`)
 	page.Wait("what is not shown is told", `document.getElementById("historyOf").textContent.startsWith("History of P017: 4 sets · 7 older")`)
 	page.CheckAccess(axe, "the history")

@@ -8,7 +8,7 @@ const KEPT = "posefuse.sets"; // for a reload of this tab
 const MOST = 400;
 
 // Columns of the list: what it is called, and the cell of a set.
-const tempo = (v) => (v > 0 ? v.toFixed(1) : "–");
+const tempo = (v) => (v > 0 ? v.toLocaleString(language(), { minimumFractionDigits: 1, maximumFractionDigits: 1 }) : "–");
 const share = (v) => (v === null || v === undefined ? "–" : quantity(v, ""));
 export const COLUMNS = [
   ["time", (s) => new Date(s.at).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" })],
@@ -16,7 +16,7 @@ export const COLUMNS = [
   ["repetitions", (s) => (s.target_repetitions ? `${s.repetitions} / ${s.target_repetitions}` : String(s.repetitions))],
   ["sides", (s) => (s.left || s.right ? `${s.left} / ${s.right}` : "–")],
   ["incomplete", (s) => String(s.incomplete)],
-  ["range", (s) => `${quantity(s.range_of_motion.best, s.range_unit)} (${say("median")} ${quantity(s.range_of_motion.median, s.range_unit)})`],
+  ["range", (s) => (!s.range_of_motion.best ? "–" : `${quantity(s.range_of_motion.best, s.range_unit)} (${say("median")} ${quantity(s.range_of_motion.median, s.range_unit)})`)],
   ["tempo", (s) => tempo(s.tempo_s.median)],
   ["symmetry", (s) => share(s.symmetry)],
   ["advice", (s) => s.faults.filter((f) => f.verdict === "fault").map(adviceOf).join(" ")],
