@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func TestScreensInBrowser(t *testing.T) {
 		touch         bool
 	}{{"desktop", 1440, 900, false}, {"tablet", 1024, 768, true}, {"phone", 390, 844, true}} {
 		page.Size(screen.width, screen.height, screen.touch)
-		wait(screen.name+" has nothing beside the screen", `document.documentElement.scrollWidth <= innerWidth`)
+		wait(screen.name+" has nothing beside the screen", fmt.Sprintf(`document.documentElement.scrollWidth <= %d`, screen.width))
 		wait(screen.name+" shows the count large", `parseFloat(getComputedStyle(document.getElementById("count")).fontSize) >= 160`)
 		if small := read(`[...document.querySelectorAll("button, select, input, nav a")].filter((e) => e.offsetParent && (e.getBoundingClientRect().height < 44 || e.getBoundingClientRect().width < 44)).map((e) => e.id || e.textContent).join()`); small != "" {
 			t.Errorf("%s: too small to touch: %s", screen.name, small)
