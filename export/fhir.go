@@ -51,7 +51,7 @@ func quantity(v float64, unit, code string) object {
 // pseudonym alone.
 func WriteFHIR(w io.Writer, s *Session, patient string) error {
 	if patient != "" && !resourceID.MatchString(patient) {
-		return fmt.Errorf("patient %q: want the id of a Patient on the server, 1 to 64 letters, digits, - and .", patient)
+		return fmt.Errorf("patient %q: want the id of a Patient on the server, 1 to 64 letters, digits, points and dashes", patient)
 	}
 	b := &bundle{session: s, patientID: patient, device: uuid(s.ID, "device")}
 	b.add(b.device, object{

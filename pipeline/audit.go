@@ -25,7 +25,7 @@ func (c *AuditConfig) check(p *setting.Problems) {
 // openAudit begins the audit log; end writes what is still to be written.
 func (c *Core) openAudit(ctx context.Context) (end func(), err error) {
 	cfg := c.cfg.Audit
-	if !cfg.Enabled || c.StateProblem() != nil {
+	if !cfg.Enabled || !c.keeps() {
 		return func() {}, nil
 	}
 	log, err := audit.Open(filepath.Join(c.cfg.StateDir, audit.Folder), audit.Options{MaxMiB: cfg.MaxMiB, KeepDays: cfg.KeepDays})
@@ -52,7 +52,7 @@ func (c *Core) openAudit(ctx context.Context) (end func(), err error) {
 func (c *Core) auditHealth(parts []message.PartHealth) []message.PartHealth {
 	log := c.audit.Load()
 	if log == nil {
-		if c.cfg.Audit.Enabled && c.StateProblem() != nil {
+		if c.cfg.Audit.Enabled && !c.keeps() {
 			parts = append(parts, message.PartHealth{Part: "audit", Code: "failed", Severity: severityWarning,
 				Text: "who connects and changes something is not kept: see state"})
 		}

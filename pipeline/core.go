@@ -356,7 +356,7 @@ func (c *Core) runParts(ctx context.Context, b *bus.Bus) error {
 		if err := p.load(c.cfg.StateDir); err != nil {
 			c.log.Warn("the room's background is learned anew", "error", err)
 		}
-		if c.StateProblem() == nil {
+		if c.keeps() {
 			stages = append(stages, stage{"background", func(ctx context.Context) error { return p.keep(ctx, c.cfg.StateDir, c.errors.report) }})
 		}
 	}

@@ -79,6 +79,9 @@ func (c *Core) StateProblem() error {
 	return nil
 }
 
+// keeps reports whether the state folder takes what is to be kept.
+func (c *Core) keeps() bool { return c.StateProblem() == nil }
+
 // stateHealth is the part "state", where nothing can be kept.
 func (c *Core) stateHealth(parts []message.PartHealth) []message.PartHealth {
 	problem := c.StateProblem()

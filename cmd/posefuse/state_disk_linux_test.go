@@ -82,8 +82,8 @@ func stateOnAReadOnlyDisk(t *testing.T, prepare func(state string)) {
 	if err != nil || len(made) != 1 {
 		t.Fatalf("temporary folders: %v, %v", made, err)
 	}
-	if info, err := os.Stat(made[0]); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("temporary folder: %v, %v", info, err)
+	if info, statErr := os.Stat(made[0]); statErr != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("temporary folder: %v, %v", info, statErr)
 	}
 
 	nc, err := nats.Connect("nats://" + r.nats)
