@@ -72,8 +72,8 @@ func TestScreensInBrowser(t *testing.T) {
 	page.Before(withoutWebGL)
 	page.Goto(srv.URL + "/engineer")
 	wait("a flat figure moves without WebGL", `!document.getElementById("noWebGL").hidden && document.querySelector("#flat g").getAttribute("visibility") === "visible"`)
-	if got := read(`[...document.querySelectorAll("#flat text")].map((e) => e.textContent + " " + getComputedStyle(e).stroke).join()`); got != "L none,R none" {
-		t.Errorf("the letters of the flat figure, whose unit is the metre, have strokes: %s", got)
+	if got := read(`[...document.querySelectorAll("#flat text")].map((e) => e.textContent + " " + getComputedStyle(e).strokeWidth).join()`); got != "L 0.03px,R 0.03px" {
+		t.Errorf("the letters of the flat figure, whose unit is the metre, have strokes of %s", got)
 	}
 	wait("the count shows without WebGL", `document.getElementById("reps").textContent === "7/10"`)
 	read(`(document.getElementById("signout").requestSubmit(), "")`)
