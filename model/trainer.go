@@ -33,6 +33,10 @@ func (b *Batch) input(m modality.Kind) []float32 {
 type TrainerOptions struct {
 	Seed      uint64 // of dropout
 	NoDropout bool
+	// InUse computes as the network does in use: batch normalisation with its running
+	// statistics, which stay as they are, and no dropout. It is for weights that are
+	// trained already.
+	InUse bool
 	// Branches are coalitions of the network's modalities whose losses join
 	// that of the whole network, see SetBranchWeights. Nil means none.
 	Branches []modality.Set
@@ -62,6 +66,7 @@ func NewTrainer(n *Network, batch int, opt TrainerOptions) (*Trainer, error) {
 // trainGraph is the graph of one network, its loss and its inputs.
 type trainGraph[T nn.Float] struct {
 	batch  int
+	inUse  bool
 	inst   *instance[T]
 	graph  *nn.Graph[T]
 	inputs [modality.Count][]T
@@ -86,7 +91,8 @@ func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt Tra
 	if batch < 2 {
 		return fmt.Errorf("batch size %d: batch normalisation needs at least 2 samples", batch)
 	}
-	ctx := &nn.Context{Mode: nn.Train, Seed: opt.Seed, NoDropout: opt.NoDropout}
+	t.inUse = opt.InUse
+	ctx := &nn.Context{Mode: t.mode(), Seed: opt.Seed, NoDropout: opt.NoDropout}
 	var err error
 	if t.inst, err = newInstance(cfg, store, ctx); err != nil {
 		return err
@@ -130,12 +136,21 @@ func (t *trainGraph[T]) build(cfg Config, store *nn.Store[T], batch int, opt Tra
 }
 
 // SetBatchStatsOnly switches between plain training and the mode of the Fisher
-// pass: batch statistics without updating the running ones, no dropout.
+// pass: batch statistics without updating the running ones, no dropout. With
+// TrainerOptions.InUse both are as in use.
 func (t *Trainer) SetBatchStatsOnly(on bool) {
-	t.inst.ctx.Mode = nn.Train
-	if on {
+	t.inst.ctx.Mode = t.mode()
+	if on && !t.inUse {
 		t.inst.ctx.Mode = nn.BatchStats
 	}
+}
+
+// mode is that of training steps.
+func (t *trainGraph[T]) mode() nn.Mode {
+	if t.inUse {
+		return nn.Eval
+	}
+	return nn.Train
 }
 
 // SetStep numbers the next batch. Dropout draws the same masks for the same

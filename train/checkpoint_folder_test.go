@@ -262,7 +262,7 @@ func TestFingerprintHoldsEveryOption(t *testing.T) {
 		"Curve": "told", "Start": "told", "Step": "told", "AfterEpoch": "told",
 		"Epochs": "recipe.epochs", "Batch": "recipe.batch", "LR": "recipe.lr", "DecayEvery": "recipe.decay_every", "WeightDecay": "recipe.weight_decay",
 		"Seed": "recipe.seed", "Replicas": "recipe.replicas", "Dropout": "recipe.modality_dropout", "MeanStart": "recipe.mean_start",
-		"ScheduleTime": "recipe.schedule_time", "Augment": "recipe.augment", "Begun": "recipe.begun", "Vary": "recipe.vary", "HeadEpochs": "recipe.head_epochs",
+		"ScheduleTime": "recipe.schedule_time", "Augment": "recipe.augment", "Begun": "recipe.begun", "Vary": "recipe.vary", "HeadEpochs": "recipe.head_epochs", "InUse": "recipe.in_use",
 	}
 	for f := range reflect.TypeFor[Options]().Fields() {
 		if known[f.Name] == "" {

@@ -51,6 +51,9 @@ type ClipData struct {
 	Radar      []float32 // rows x points x 5
 	CSI        []float32 // rows x 3420
 	Truth      []float32 // rows x 51, metres
+	// Taught are the poses that Data.Teach noted of each row, rows x modality.All+1 x
+	// 51 by the sensors they are of; nil where a network is to learn the truth.
+	Taught []float32
 	// Clean are the true joints of each row, in the frame of Truth, where the clip
 	// knows them apart from its ground truth, and CameraFromPose brings each row's
 	// pose and truth into the frame of the room's camera, where a stage moved them.
@@ -346,7 +349,7 @@ func (d *Data) CheckFits(cfg model.Config) error {
 func (d *Data) Bytes() int64 {
 	n := int64(len(d.Samples)) * int64(unsafe.Sizeof(SampleRef{}))
 	for _, c := range d.Clips {
-		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth, c.Clean} {
+		for _, s := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth, c.Taught, c.Clean} {
 			n += 4 * int64(cap(s))
 		}
 		n += int64(unsafe.Sizeof(frame.Transform{}))*int64(cap(c.CameraFromPose)) + 8*int64(cap(c.Frames)) + 4*int64(cap(c.CameraFrom)) + int64(cap(c.Present))

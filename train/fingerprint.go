@@ -34,6 +34,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Begun        string     `json:"begun,omitempty"`
 		Vary         *Variation `json:"vary,omitempty"`
 		HeadEpochs   int        `json:"head_epochs,omitempty"`
+		InUse        bool       `json:"in_use,omitempty"`
 	}
 	type method struct {
 		Name     string `json:"name"`
@@ -52,7 +53,7 @@ func (s *Session) fingerprint() (map[string]string, error) {
 		Validation *dataPrint   `json:"validation,omitempty"`
 	}{
 		Recipe: recipe{o.Epochs, o.Batch, o.LR, o.DecayEvery, o.WeightDecay, o.Seed, max(o.Replicas, 1), o.Dropout, o.MeanStart,
-			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " "), o.Vary, o.HeadEpochs},
+			o.ScheduleTime.String(), o.Best != nil, augment, strings.Join(o.Begun, " "), o.Vary, o.HeadEpochs, o.InUse},
 		Network: s.Net.Config, Method: method{Name: Plain}, Data: s.Data.print(),
 	}
 	if o.Method != nil {
@@ -136,7 +137,7 @@ func (d *Data) print() dataPrint {
 	var buf []byte
 	for _, c := range d.Clips {
 		fmt.Fprintf(list, "%s %v\n", c.Key, c.Frames)
-		for _, v := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth} {
+		for _, v := range [][]float32{c.Camera, c.LiDAR, c.Radar, c.CSI, c.Truth, c.Taught} {
 			buf = hashValues(values, v, buf)
 		}
 	}

@@ -95,10 +95,13 @@ func (h *headEpochs) step(rng *rand.Rand, samples []int, number uint64) (lossM f
 	b, full := h.batch, h.net.Config.Mask()
 	for row, at := range samples {
 		h.data.Fill(b, row, h.data.Samples[at])
-		n := number*uint64(len(samples)) + uint64(row)
-		h.data.augment(h.o.Augment, b, row, h.o.Seed+headStream, n)
-		h.data.vary(h.o.Vary, b, row, h.o.Seed+headStream, n)
-		if left := b.Present[row] & dropModalities(rng, full, h.o.Dropout); left != 0 {
+		drawn := dropModalities(rng, full, h.o.Dropout)
+		if !h.data.teach(b, row, h.data.Samples[at], drawn) {
+			n := number*uint64(len(samples)) + uint64(row)
+			h.data.augment(h.o.Augment, b, row, h.o.Seed+headStream, n)
+			h.data.vary(h.o.Vary, b, row, h.o.Seed+headStream, n)
+		}
+		if left := b.Present[row] & drawn; left != 0 {
 			b.Present[row] = left
 		}
 	}

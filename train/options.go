@@ -25,6 +25,7 @@ type Options struct {
 	Seed         uint64
 	Replicas     int      // copies that share each batch, see replicas; 1 if 0
 	Dropout      float64  // share of samples in which a random coalition replaces the full one, 0..1
+	InUse        bool     // see model.TrainerOptions
 	MeanStart    bool     // begin with the head's bias at the mean training pose
 	Begun        []string // checkpoints that the weights came from, for the state to resume from
 	TimeLimit    time.Duration

@@ -23,12 +23,11 @@ type replicas struct {
 }
 
 // newReplicas makes n replicas for batches of a size that Options.Check passed.
-func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64, branched bool) (*replicas, error) {
+func newReplicas(net *model.Network, data *Data, n, batch int, opt model.TrainerOptions, branched bool) (*replicas, error) {
 	r := &replicas{losses: make([]float64, n), errs: make([]error, n)}
-	var branches []modality.Set // each modality alone
 	for m := range modality.Count {
 		if branched && net.Config.Mask().Has(m) {
-			branches = append(branches, 1<<m)
+			opt.Branches = append(opt.Branches, 1<<m) // each modality alone
 		}
 	}
 	for i := range n {
@@ -39,7 +38,9 @@ func newReplicas(net *model.Network, data *Data, n, batch int, seed uint64, bran
 				return nil, err
 			}
 		}
-		t, err := model.NewTrainer(own, batch/n, model.TrainerOptions{Seed: seed + uint64(i)<<32, Branches: branches})
+		of := opt
+		of.Seed += uint64(i) << 32
+		t, err := model.NewTrainer(own, batch/n, of)
 		if err != nil {
 			return nil, err
 		}

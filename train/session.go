@@ -78,7 +78,7 @@ func newSession(net *model.Network, data *Data, opt Options) (*Session, error) {
 		startAtMeanPose(net, data)
 	}
 	branched := opt.Method != nil && opt.Method.Descriptor().Needs.Branches
-	reps, err := newReplicas(net, data, max(opt.Replicas, 1), opt.Batch, opt.Seed, branched)
+	reps, err := newReplicas(net, data, max(opt.Replicas, 1), opt.Batch, model.TrainerOptions{Seed: opt.Seed, InUse: opt.InUse}, branched)
 	if err != nil {
 		return nil, err
 	}
@@ -149,9 +149,11 @@ func (s *Session) summary() (phi, alone, method map[string]float64) {
 func (s *Session) forwardBackward(samples []ExtraSample, present []modality.Set) (lossM float64, err error) {
 	lossM, err = s.reps.forwardBackward(s.Count, func(b *model.Batch, row, k int) {
 		s.Data.Fill(b, row, samples[k].Ref)
-		number := s.Count*uint64(len(samples)) + uint64(k)
-		s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, number)
-		s.Data.vary(s.opt.Vary, b, row, s.opt.Seed, number)
+		if !s.Data.teach(b, row, samples[k].Ref, present[k]) {
+			number := s.Count*uint64(len(samples)) + uint64(k)
+			s.Data.augment(s.opt.Augment, b, row, s.opt.Seed, number)
+			s.Data.vary(s.opt.Vary, b, row, s.opt.Seed, number)
+		}
 		// Dropout never takes a sample's last sensor.
 		if p := b.Present[row] & present[k]; p != 0 || present[k] == 0 {
 			b.Present[row] = p

@@ -33,6 +33,7 @@ type trainCmd struct {
 	AloneFirst     map[string]int `mapsep:"," placeholder:"LETTER=EPOCHS" help:"Train the encoders of these modalities alone first, for so many epochs each, on the samples that they get beside the others, into OUT/alone; the network begins with them. E.g. --alone-first R=16,L=8."`
 	Vary           bool           `help:"Vary each sample of --recipe room anew whenever it is trained on: mirrored or not, keypoints and points moved by a centimetre, up to three in ten points left out, a quarter of them as where sensors stand higher or lower than was told, and without a camera turned about the person."`
 	Epochs         int            `default:"50" help:"Epochs."`
+	InUse          bool           `help:"Train with running statistics and without dropout, as the network is used: for one of --begin, which is trained already."`
 	HeadEpochs     int            `default:"0" help:"Then epochs of the fusion head alone, on what the encoders give in use."`
 	Batch          int            `default:"192" help:"Samples per step."`
 	LR             float64        `name:"lr" default:"0.001" help:"Learning rate at the start."`
@@ -79,13 +80,16 @@ func (c trainCmd) Run(ctx context.Context) error {
 	if err = cfg.Validate(); err != nil {
 		return err
 	}
-	opt := train.Options{Epochs: c.Epochs, HeadEpochs: c.HeadEpochs, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
+	opt := train.Options{Epochs: c.Epochs, HeadEpochs: c.HeadEpochs, InUse: c.InUse, Batch: c.Batch, LR: c.LR, DecayEvery: c.DecayEvery, WeightDecay: c.WeightDecay,
 		Seed: c.Seed, Replicas: c.Replicas, MeanStart: c.MeanStart, Dropout: c.DropModal, TimeLimit: c.TimeLimit}
 	if c.Vary {
 		opt.Vary = train.UsualVariation(mask)
 		if err = opt.Vary.Check(cfg); err != nil {
 			return fmt.Errorf("--vary: %w", err)
 		}
+	}
+	if c.InUse && len(c.Begin) == 0 {
+		return errors.New("--in-use: a new network has no statistics to be used with: name a trained one with --begin")
 	}
 	switch err = c.apply(&opt, c.Out); { // before minutes of loading
 	case errors.Is(err, train.ErrFinished):

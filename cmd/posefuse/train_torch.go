@@ -41,8 +41,8 @@ func (c trainCmd) checkTorch(ctx context.Context, cfg *model.Config) error {
 		return errors.New("--engine torch --recipe room: the script knows the paper's form only: use --engine go")
 	case c.Fusion == "xfi" || c.Fusion == "precision":
 		return fmt.Errorf("--engine torch --fusion %s: the script knows concat, mlp and attention", c.Fusion)
-	case c.Holdout > 0 || c.TimeLimit > 0 || c.ResumeLR > 0 || c.FoundBy != "" || c.Vary || c.HeadEpochs > 0 || len(c.AloneFirst) > 0:
-		return errors.New("--engine torch: --holdout, --time-limit, --resume-lr, --found-by, --alone-first, --head-epochs and --vary are for --engine go")
+	case c.Holdout > 0 || c.TimeLimit > 0 || c.ResumeLR > 0 || c.FoundBy != "" || c.Vary || c.HeadEpochs > 0 || c.InUse || len(c.AloneFirst) > 0:
+		return errors.New("--engine torch: --holdout, --time-limit, --resume-lr, --found-by, --alone-first, --head-epochs, --in-use and --vary are for --engine go")
 	case c.Processes < 1 || c.Batch%c.Processes != 0:
 		return fmt.Errorf("--processes %d: want a number from 1 that divides --batch %d", c.Processes, c.Batch)
 	}

@@ -254,6 +254,7 @@ var wrongTrainings = []wrongInput{
 	{name: "train: modalities", args: "train --out out --modalities RX"},
 	{name: "train: modality twice", args: "train --out out --modalities RR"},
 	{name: "train: no modality", args: "train --out out --modalities="},
+	{name: "train: in use without a network", args: "train --out out --in-use"},
 	{name: "train: alone first, two letters", args: "train --out out --alone-first RL=2"},
 	{name: "train: alone first, another letter", args: "train --out out --modalities RL --alone-first M=2"},
 	{name: "train: alone first, no epochs", args: "train --out out --alone-first R=0"},
