@@ -180,16 +180,7 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 	if w := world.Radar.ClutterPoints; w > 0 {
 		c.place.reflectors = newReflectors(cfg.Seed, c.environment(), &c.scene, &c.place.radar, w)
 	}
-	s := c.stream("extrinsics", 0)
-	off := &preset.Extrinsics
-	for a := range 3 {
-		c.extrinsics.LiDARShiftM[a] = float64(off.LiDARShiftM * s.Norm())
-	}
-	c.extrinsics.LiDARYawRad = float64(off.LiDARYawDeg*s.Norm()) * math.Pi / 180
-	c.extrinsics.LiDARTimeS = float64(off.LiDARTimeOffsetS * (float64(2*s.Float64()) - 1))
-	for a := range 3 {
-		c.extrinsics.RadarShiftM[a] = float64(off.RadarShiftM * s.Norm())
-	}
+	c.misplace(&preset.Extrinsics, &world.Misplaced)
 	if preset.Radar.EmptyScale > 0 {
 		s := c.stream("radar-empty-share", 0)
 		c.emptyShare = preset.Radar.EmptyScale * s.Beta(preset.Radar.EmptyAlpha, preset.Radar.EmptyBeta)
@@ -210,6 +201,23 @@ func NewClip(cfg Config, motion Motion) (*Clip, error) {
 		}
 	}
 	return c, nil
+}
+
+// misplace says how far this clip's sensors stand from where they are believed to.
+func (c *Clip) misplace(drawn *Offsets, fixed *Misplaced) {
+	if fixed.Fixed {
+		c.extrinsics = Extrinsics{LiDARShiftM: fixed.LiDARShiftM, LiDARYawRad: fixed.LiDARYawDeg * math.Pi / 180, RadarShiftM: fixed.RadarShiftM}
+		return
+	}
+	s := c.stream("extrinsics", 0)
+	for a := range 3 {
+		c.extrinsics.LiDARShiftM[a] = float64(drawn.LiDARShiftM * s.Norm())
+	}
+	c.extrinsics.LiDARYawRad = float64(drawn.LiDARYawDeg*s.Norm()) * math.Pi / 180
+	c.extrinsics.LiDARTimeS = float64(drawn.LiDARTimeOffsetS * (float64(2*s.Float64()) - 1))
+	for a := range 3 {
+		c.extrinsics.RadarShiftM[a] = float64(drawn.RadarShiftM * s.Norm())
+	}
 }
 
 // environment returns the number of the room that the clip's person moves in.

@@ -23,6 +23,35 @@ type World struct {
 	Radar  RadarWorld  `yaml:"radar" json:"radar"`
 	Person PersonWorld `yaml:"person" json:"person"`
 	Room   RoomWorld   `yaml:"room" json:"room"`
+	// Misplaced says how far sensors stand from where everybody believes they are.
+	Misplaced Misplaced `yaml:"misplaced" json:"misplaced,omitzero"`
+}
+
+// Misplaced is how far the sensors of a room stand from where everybody believes
+// they are.
+type Misplaced struct {
+	// Fixed makes them stand off by what follows in every clip, as in one room that
+	// nobody measured well. Without it each clip draws from its preset, as if it were
+	// of a room of its own.
+	Fixed       bool    `yaml:"fixed" json:"fixed,omitempty"`
+	LiDARShiftM Vec     `yaml:"lidar_shift_m" json:"lidar_shift_m"` // room frame
+	LiDARYawDeg float64 `yaml:"lidar_yaw_deg" json:"lidar_yaw_deg"` // to the left
+	RadarShiftM Vec     `yaml:"radar_shift_m" json:"radar_shift_m"` // room frame
+}
+
+func (m *Misplaced) check(p *setting.Problems) {
+	if !m.Fixed && *m != (Misplaced{}) {
+		p.Add("misplaced.fixed", "false, and each clip draws what the keys beside it say: set it, or leave them out")
+	}
+	p.Between("misplaced.lidar_yaw_deg", m.LiDARYawDeg, -180, 180)
+	for _, v := range []struct {
+		key string
+		m   Vec
+	}{{"misplaced.lidar_shift_m", m.LiDARShiftM}, {"misplaced.radar_shift_m", m.RadarShiftM}} {
+		for _, x := range v.m {
+			p.Between(v.key, x, -5, 5)
+		}
+	}
 }
 
 // CameraWorld is the camera, and what its keypoint detector leaves out.
@@ -171,6 +200,7 @@ func (w *World) Check() setting.Problems {
 	checkRate(&p, "camera.rate_hz", w.Camera.RateHz)
 	checkRate(&p, "lidar.rate_hz", w.LiDAR.RateHz)
 	checkRate(&p, "radar.rate_hz", w.Radar.RateHz)
+	w.Misplaced.check(&p)
 	w.Person.check(&p)
 	w.checkPlace(&p)
 	for i := range w.Room.Furniture {

@@ -23,6 +23,7 @@ func (r *Row) notApplicable(base *Row) string {
 		{"world.person.seated", "the people stand as they stood", w.Person.Seated != b.Person.Seated},
 		{"world.lidar.beams", "the person was seen by the beams there were", w.LiDAR.Beams != b.LiDAR.Beams},
 		{"world.room", "a cropped cloud keeps its own walls; add lidar.whole_sweep", !w.LiDAR.WholeSweep && !sameShell(&w.Room, &b.Room)},
+		{"world.misplaced", "the sensors stood where they stood", w.Misplaced.Fixed},
 		{"world.camera.late_ms", wholeFrames, !isWholeFrames(w.Camera.LateMS)},
 		{"world.lidar.late_ms", wholeFrames, !isWholeFrames(w.LiDAR.LateMS)},
 		{"world.radar.late_ms", wholeFrames, !isWholeFrames(w.Radar.LateMS)},

@@ -183,6 +183,7 @@ func TestNotApplicable(t *testing.T) {
 		"{name: x, world: {person: {turn_deg: 30}}}":                           "world.person.turn_deg: nobody",
 		"{name: x, world: {person: {height_m: 1.3}}}":                          "world.person.height_m",
 		"{name: x, world: {person: {seated: true}}}":                           "world.person.seated",
+		"{name: x, world: {misplaced: {fixed: true}}}":                         "world.misplaced",
 		"{name: x, world: {room: {ahead_m: 4}}}":                               "world.room: a cropped cloud",
 		"{name: x, world: {room: {ahead_m: 4}, lidar: {whole_sweep: true}}}":   "",
 		"{name: x, world: {lidar: {whole_sweep: true, beams: 128}}}":           "world.lidar.beams",
