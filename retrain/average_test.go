@@ -10,9 +10,10 @@ import (
 // TestShareOfTheTrainedWeights: what forgets nothing comes before what learns more,
 // and what learns more before what learns less.
 func TestShareOfTheTrainedWeights(t *testing.T) {
+	quarters := [...]float32{1, 0.75, 0.5, 0.25}
 	for _, c := range []struct {
 		name   string
-		ratios [len(shares)][2]float64 // new, old, by share
+		ratios [len(quarters)][2]float64 // new, old, by share
 		want   float32
 	}{
 		{"nothing is forgotten", [...][2]float64{{0.6, 0.97}, {0.7, 0.96}, {0.8, 0.97}, {0.9, 0.99}}, 1},
@@ -21,8 +22,8 @@ func TestShareOfTheTrainedWeights(t *testing.T) {
 		{"all forget", [...][2]float64{{0.6, 1.3}, {0.65, 1.1}, {0.75, 1.08}, {0.95, 1.02}}, 0.75},
 		{"what keeps learned nothing", [...][2]float64{{0.6, 1.3}, {1.01, 0.99}, {1.02, 0.99}, {1.01, 0.99}}, 1},
 	} {
-		best := blendChoice{share: shares[0], newRatio: c.ratios[0][0], oldRatio: c.ratios[0][1]}
-		for i, share := range shares[1:] {
+		best := blendChoice{share: quarters[0], newRatio: c.ratios[0][0], oldRatio: c.ratios[0][1]}
+		for i, share := range quarters[1:] {
 			if b := (blendChoice{share, c.ratios[i+1][0], c.ratios[i+1][1]}); b.betterThan(best, 1.01) {
 				best = b
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"posefuse/model"
 	"posefuse/recording"
 	"posefuse/train"
 )
@@ -60,6 +61,11 @@ func (j *Job) load(ctx context.Context) (*data, error) {
 		if loadErr != nil {
 			return nil, loadErr
 		}
+		if len(j.Labelled) > 0 { // without labels the old truth is all that is known
+			if err = j.teachOld(ctx, old); err != nil {
+				return nil, err
+			}
+		}
 		d.old = len(old.Samples)
 		training = append(training, old)
 	}
@@ -67,6 +73,21 @@ func (j *Job) load(ctx context.Context) (*data, error) {
 		return nil, fmt.Errorf("retrain: %w", err)
 	}
 	return d, j.loadJudges(ctx, d)
+}
+
+// teachOld makes the serving model's own poses what is learned from old recordings.
+// Their truth it has learned already: what is left of the error there would only draw
+// the candidate away from what it can.
+func (j *Job) teachOld(ctx context.Context, old *train.Data) error {
+	run, err := model.NewRuntime(j.Base)
+	if err != nil {
+		return fmt.Errorf("retrain: %w", err)
+	}
+	defer func() { _ = run.Close() }() // gives memory back only
+	if err = old.Teach(ctx, run); err != nil {
+		return fmt.Errorf("retrain: %w", err)
+	}
+	return nil
 }
 
 // loadJudges prepares what the training is stopped by and judged by, which share

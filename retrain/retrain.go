@@ -30,8 +30,9 @@ type Job struct {
 	// model itself. Judge are labelled ones for the gate only.
 	Labelled, Unlabelled, Judge []train.Selection
 	// Old are recordings that the serving model was trained on, replayed so that
-	// it forgets nothing, and OldJudge those it was judged by. OldStop are others of
-	// those, by which what it forgets is weighed against what it learns.
+	// it forgets nothing: beside labels, what is learned of them are its own poses.
+	// OldJudge are those it was judged by, OldStop others of those, by which what it
+	// forgets is weighed against what it learns.
 	Old, OldStop, OldJudge train.Selection
 	// Every Stride-th frame of new recordings and every OldStride-th of old ones is
 	// trained on; the gate sees every frame of the last fifth of labelled ones.
@@ -151,9 +152,16 @@ func (j *Job) train(ctx context.Context, cancel context.CancelCauseFunc, r *Resu
 	best := &train.Best{}
 	opt := train.Options{Epochs: j.Epochs, Batch: j.Batch, LR: j.LR, WeightDecay: train.PaperRecipe().WeightDecay, Seed: j.Seed,
 		Replicas: j.Replicas, Dropout: j.Dropout, Method: j.Method, Validation: d.stop, Best: best,
+		// A student of its own teacher learns by being noisier (noisy student, Xie et al. 2020).
+		InUse:      len(j.Labelled) > 0,
 		Checkpoint: filepath.Join(j.Work, "state"), Resume: true}
 	if err := os.MkdirAll(j.Work, 0o755); err != nil {
 		return fmt.Errorf("retrain: %w", err)
+	}
+	if j.Base.Config.RecipeName() == model.RecipeRoom { // few people and movements must go far
+		usual := train.UsualVariation(j.Base.Config.Mask())
+		// Mirrored, turned or lowered samples would be of other rooms.
+		opt.Vary = &train.Variation{KeypointM: usual.KeypointM, JitterM: usual.JitterM, DropPoints: usual.DropPoints}
 	}
 	opt.Start = func(s train.StartInfo) {
 		if need := d.bytes() + s.ActivationBytes + s.StateBytes + s.StateBytes/2; j.MemoryBytes > 0 && need > j.MemoryBytes { // the best weights, too

@@ -51,7 +51,7 @@ func (c learnCmd) size() learnSize {
 			flags: []string{"--old-clips", "8", "--old-judge", "9", "--epochs", "2", "--stride", "6", "--old-stride", "6", "--batch", "16", "--shadow-ticks", "20"}}
 	}
 	return learnSize{frames: 200, sessions: []int{2, 9, 12, 13, 22}, judge: []int{2, 9, 12, 13, 17, 22}, unseen: []int{2, 5, 9, 12, 13, 14, 17, 20, 22, 26},
-		flags: []string{"--shadow-ticks", "100", "--frames", "60", "--old-clips", "160", "--epochs", "6"}}
+		flags: []string{"--shadow-ticks", "100", "--frames", "60", "--old-clips", "640", "--old-stride", "6", "--stride", "1", "--epochs", "6"}}
 }
 
 // learnResult is what the command prints.

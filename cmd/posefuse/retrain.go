@@ -38,14 +38,14 @@ type retrainCmd struct {
 
 	dataFlags `group:"Old recordings, which the serving model was trained on:"`
 	OldClips  int `default:"54" help:"How many of the old recordings are trained on again, so that nothing is forgotten."`
-	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by; a third as many again help to choose before."`
+	OldJudge  int `default:"54" help:"How many others of the old recordings are judged by; as many again help to choose before."`
 
 	Stride    int     `default:"3" help:"Take every n-th frame of new recordings."`
 	OldStride int     `default:"3" help:"Take every n-th frame of old ones: the more old frames beside the new, the less is forgotten and learned."`
 	Epochs    int     `default:"12" help:"Epochs at most."`
 	Patience  int     `default:"3" help:"Stop after so many epochs that are no better."`
 	Batch     int     `default:"48" help:"Samples per step."`
-	LR        float64 `name:"lr" default:"0.00007" help:"Learning rate at the start."`
+	LR        float64 `name:"lr" default:"0.0002" help:"Learning rate at the start."`
 	Balance   string  `default:"awc" enum:"${methods}" help:"Balancing method: ${enum}."`
 	DropModal float64 `name:"modality-dropout" default:"0.5" help:"Share of samples trained on a random set of sensors."`
 	Sure      float64 `default:"0.5" help:"Share of the unlabelled frames that is used: those whose sigma_mm is lowest."`
@@ -188,7 +188,7 @@ func (c retrainCmd) job(base *model.Network, card model.Card, name string) (*ret
 	}
 	j.Old.Keys, j.OldJudge.Keys = spread(j.Old.Keys, c.OldClips), spread(j.OldJudge.Keys, c.OldJudge)
 	rest := slices.DeleteFunc(slices.Clone(split.Test.Keys), func(k recording.Key) bool { return slices.Contains(j.OldJudge.Keys, k) })
-	j.OldStop.Keys = spread(rest, c.OldJudge/stopShare)
+	j.OldStop.Keys = spread(rest, c.OldJudge)
 	return j, nil
 }
 
@@ -206,9 +206,6 @@ func (c retrainCmd) oldRecordings(cfg model.Config) (s train.Split, err error) {
 	s.Test = train.Selection{Data: others, Keys: others.Keys()}
 	return s, nil
 }
-
-// stopShare is how many old clips judge for each that helps to choose before.
-const stopShare = 3
 
 // spread takes n of the clips, evenly over people and activities.
 func spread(keys []recording.Key, n int) []recording.Key {
