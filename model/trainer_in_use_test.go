@@ -42,9 +42,9 @@ func TestTrainerInUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			loss := func() float64 {
-				l, err := tr.ForwardBackward(b)
-				if err != nil {
-					t.Fatal(err)
+				l, failure := tr.ForwardBackward(b)
+				if failure != nil {
+					t.Fatal(failure)
 				}
 				return l
 			}
