@@ -37,7 +37,7 @@ func (j *Job) average(ctx context.Context, r *Result, d *data) error {
 			return err
 		}
 		c := blendChoice{share: share, newRatio: after[0][0] / before[0][0], oldRatio: max(after[1][0]/before[1][0], meanRatio(after[1], before[1]))}
-		if i == 0 || c.betterThan(best, 1+j.Rule.LimitPercent/150) { // two thirds of the limit: the rest is chance, about 0.7 % with 54 clips
+		if i == 0 || c.betterThan(best, 1+j.Rule.LimitPercent/150) { // two thirds of the limit, by judgement: the rest is left to chance
 			best = c
 		}
 		j.wait(ctx)
